@@ -1,0 +1,140 @@
+package io.nativenorm;
+
+import io.nativenorm.engine.Operation;
+
+/**
+ * Batch normalization over the samples and positions of each channel: {@code y = (x - mean) /
+ * sqrt(variance + eps) * weight + bias}.
+ *
+ * <p>Input is {@code (N, C)} or {@code (N, C, spatial...)}. Training uses the batch's mean and
+ * biased variance and takes them into the running statistics; inference uses the running ones, or
+ * the batch's if there are none. Semantics of PyTorch's {@code BatchNorm1d/2d/3d}; ONNX's
+ * BatchNormalization is {@code .decay(0.9).runningVariance(RunningVariance.POPULATION)}. An empty
+ * batch leaves all running statistics alone, the count included.
+ *
+ * @see <a href="https://arxiv.org/abs/1502.03167">Ioffe and Szegedy, 2015</a>
+ */
+public final class BatchNorm extends NormLayer {
+  private final long channels;
+
+  private BatchNorm(Builder options, long channels) {
+    super(options, options.runningStatistics(channels), channels);
+    this.channels = channels;
+  }
+
+  /**
+   * A layer with PyTorch's defaults.
+   *
+   * @param channels C, at least 1
+   * @return a layer to be closed by the caller
+   */
+  public static BatchNorm of(long channels) {
+    return builder(channels).build();
+  }
+
+  /**
+   * Options for a layer.
+   *
+   * @param channels C, at least 1
+   * @return a builder with PyTorch's defaults
+   * @throws IllegalArgumentException if there is no channel
+   */
+  public static Builder builder(long channels) {
+    return new Builder(channels);
+  }
+
+  /** Options of a {@link BatchNorm}. */
+  public static final class Builder extends RunningBuilder<Builder> {
+    private final long channels;
+
+    private Builder(long channels) {
+      super("BatchNorm(" + channels + ")", true, true);
+      this.channels = Shapes.requirePositive(name(), "channels", channels);
+    }
+
+    @Override
+    Builder self() {
+      return this;
+    }
+
+    @Override
+    public BatchNorm build() {
+      return new BatchNorm(this, channels);
+    }
+  }
+
+  @Override
+  Extents extents(long[] shape) {
+    if (shape.length < 2) {
+      throw new IllegalArgumentException(
+          this + ": expected 2D or higher input (got " + shape.length + "D input)");
+    }
+    if (shape[1] != channels) {
+      throw new IllegalArgumentException(
+          this
+              + ": expected input with "
+              + channels
+              + " channels in dimension 1, but got "
+              + Shapes.text(shape)
+              + ": running_mean should contain "
+              + shape[1]
+              + " elements not "
+              + channels);
+    }
+    return Extents.ofChannels(Operation.BATCH, shape, 1);
+  }
+
+  @Override
+  void checkComputable(Extents extents, long[] shape) {
+    if (extents.valuesPerStatistic() == 1) {
+      throw new IllegalArgumentException(
+          this
+              + ": Expected more than 1 value per channel when training, got input size "
+              + Shapes.text(shape));
+    }
+  }
+
+  @Override
+  long[] statisticsShape(long[] shape) {
+    return new long[] {channels};
+  }
+
+  /**
+   * Evaluation with gradients: normalizes with the running statistics, leaves them alone, and
+   * treats them as constants in backward. PyTorch's {@code eval()} in a model that is trained.
+   *
+   * @param x input
+   * @return what backward needs, to be closed by the caller
+   * @throws IllegalStateException if the layer tracks no running statistics
+   */
+  public Pass forwardFrozen(Tensor x) {
+    return frozenPass(x);
+  }
+
+  /**
+   * The running mean, live.
+   *
+   * @return a tensor of C elements, or null without running statistics
+   */
+  public Tensor runningMean() {
+    return running() == null ? null : Parameter.handle(running().mean());
+  }
+
+  /**
+   * The running variance, live.
+   *
+   * @return a tensor of C elements, or null without running statistics
+   */
+  public Tensor runningVar() {
+    return running() == null ? null : Parameter.handle(running().variance());
+  }
+
+  /**
+   * How many batches are in the running statistics.
+   *
+   * @return a count, 0 without running statistics
+   */
+  public long numBatchesTracked() {
+    return trackedBatches();
+  }
+}

@@ -1,0 +1,53 @@
+package io.nativenorm;
+
+/** What {@link Pass#backward} gives: the gradients of the loss. Closing it closes all of them. */
+public final class Gradients implements AutoCloseable {
+  private final Tensor input;
+  private final Tensor weight;
+  private final Tensor bias;
+
+  Gradients(Tensor input, Tensor weight, Tensor bias) {
+    this.input = input;
+    this.weight = weight;
+    this.bias = bias;
+  }
+
+  /**
+   * The gradient of the layer's input.
+   *
+   * @return a tensor of the input's shape, type and layout
+   */
+  public Tensor input() {
+    return input;
+  }
+
+  /**
+   * The gradient of the weight.
+   *
+   * @return a tensor of the weight's shape, or null if the layer has no weight
+   */
+  public Tensor weight() {
+    return weight;
+  }
+
+  /**
+   * The gradient of the bias.
+   *
+   * @return a tensor of the bias's shape, or null if the layer has no bias
+   */
+  public Tensor bias() {
+    return bias;
+  }
+
+  /** Frees the gradients. Closing again does nothing. */
+  @Override
+  public void close() {
+    input.close();
+    if (weight != null) {
+      weight.close();
+    }
+    if (bias != null) {
+      bias.close();
+    }
+  }
+}

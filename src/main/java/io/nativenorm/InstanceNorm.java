@@ -1,0 +1,129 @@
+package io.nativenorm;
+
+import io.nativenorm.engine.Operation;
+
+/**
+ * Instance normalization over the positions of each channel of each sample: group normalization
+ * with one channel in a group.
+ *
+ * <p>Input is {@code (N, C, spatial...)}. By default there are neither weight and bias nor running
+ * statistics. With {@code trackRunningStats(true)} training takes the average over the samples into
+ * the running statistics and inference uses them, as PyTorch's {@code InstanceNorm1d/2d/3d} do.
+ * Unlike PyTorch's, an empty batch leaves them alone instead of making them NaN, and batches are
+ * counted, so that {@code cumulative()} works.
+ *
+ * @see <a href="https://arxiv.org/abs/1607.08022">Ulyanov, Vedaldi and Lempitsky, 2016</a>
+ */
+public final class InstanceNorm extends NormLayer {
+  private final long channels;
+
+  private InstanceNorm(Builder options, long channels) {
+    super(options, options.runningStatistics(channels), channels);
+    this.channels = channels;
+  }
+
+  /**
+   * A layer with PyTorch's defaults.
+   *
+   * @param channels C, at least 1
+   * @return a layer to be closed by the caller
+   */
+  public static InstanceNorm of(long channels) {
+    return builder(channels).build();
+  }
+
+  /**
+   * Options for a layer.
+   *
+   * @param channels C, at least 1
+   * @return a builder with PyTorch's defaults
+   * @throws IllegalArgumentException if there is no channel
+   */
+  public static Builder builder(long channels) {
+    return new Builder(channels);
+  }
+
+  /** Options of an {@link InstanceNorm}. */
+  public static final class Builder extends RunningBuilder<Builder> {
+    private final long channels;
+
+    private Builder(long channels) {
+      super("InstanceNorm(" + channels + ")", false, false);
+      this.channels = Shapes.requirePositive(name(), "channels", channels);
+    }
+
+    @Override
+    Builder self() {
+      return this;
+    }
+
+    @Override
+    public InstanceNorm build() {
+      return new InstanceNorm(this, channels);
+    }
+  }
+
+  @Override
+  Extents extents(long[] shape) {
+    if (shape.length < 2) {
+      throw new IllegalArgumentException(
+          this + ": expected 3D or higher input, N, C, spatial (got " + shape.length + "D input)");
+    }
+    if (shape[1] != channels) {
+      throw new IllegalArgumentException(
+          this
+              + ": expected input's size at dim=1 to match num_features ("
+              + channels
+              + "), but got: "
+              + shape[1]
+              + " in "
+              + Shapes.text(shape));
+    }
+    return Extents.ofChannels(Operation.GROUP, shape, channels);
+  }
+
+  @Override
+  void checkComputable(Extents extents, long[] shape) {
+    if (extents.spatial() == 1) {
+      throw new IllegalArgumentException(
+          this
+              + ": Expected more than 1 spatial element when training, got input size "
+              + Shapes.text(shape));
+    }
+  }
+
+  @Override
+  long[] statisticsShape(long[] shape) {
+    return new long[] {shape[0], channels};
+  }
+
+  /**
+   * Evaluation with gradients: normalizes with the running statistics, leaves them alone, and
+   * treats them as constants in backward.
+   *
+   * @param x input
+   * @return what backward needs, to be closed by the caller
+   * @throws IllegalStateException if the layer tracks no running statistics
+   */
+  public Pass forwardFrozen(Tensor x) {
+    return frozenPass(x);
+  }
+
+  /**
+   * The running mean, live.
+   *
+   * @return a tensor of C elements, or null without running statistics
+   */
+  public Tensor runningMean() {
+    return running() == null ? null : Parameter.handle(running().mean());
+  }
+
+  /**
+   * The running variance, live.
+   *
+   * @return a tensor of C elements, or null without running statistics
+   */
+  public Tensor runningVar() {
+    return running() == null ? null : Parameter.handle(running().variance());
+  }
+}

@@ -1,0 +1,148 @@
+package io.nativenorm;
+
+import java.util.Locale;
+import java.util.Objects;
+
+/**
+ * The options that all layers share.
+ *
+ * @param <B> the builder itself, for chained calls
+ */
+public abstract sealed class LayerBuilder<B extends LayerBuilder<B>>
+    permits LayerNorm.Builder, RmsNorm.Builder, GroupNorm.Builder, RunningBuilder {
+  /** Name and shape of the layer, for messages. */
+  private final String name;
+
+  private double eps;
+  private boolean affine;
+  private boolean bias = true;
+  private Backend backend = defaultBackend();
+  private int threads;
+  private Activation activation = Activation.NONE;
+
+  LayerBuilder(String name, double eps, boolean affine) {
+    this.name = name;
+    this.eps = eps;
+    this.affine = affine;
+  }
+
+  private static Backend defaultBackend() {
+    String wanted = System.getProperty("nativenorm.backend", "auto");
+    try {
+      return Backend.valueOf(wanted.strip().toUpperCase(Locale.ROOT));
+    } catch (IllegalArgumentException e) {
+      throw new IllegalArgumentException(
+          "nativenorm.backend expects auto, fused, onednn or java, but got " + wanted);
+    }
+  }
+
+  abstract B self();
+
+  /**
+   * Makes the layer.
+   *
+   * @return a layer with weight 1 and bias 0, to be closed by the caller
+   */
+  public abstract NormLayer build();
+
+  /**
+   * What is added to the variance inside the root. Default 1e-5; RmsNorm 2^-23.
+   *
+   * @param value 0 or more
+   * @return this
+   * @throws IllegalArgumentException if it is negative or not finite
+   */
+  public B eps(double value) {
+    if (!(value >= 0) || Double.isInfinite(value)) {
+      throw new IllegalArgumentException(
+          name + ": eps must be non-negative and finite, but got " + value);
+    }
+    eps = value;
+    return self();
+  }
+
+  /**
+   * Whether there are a learned weight and bias. Default true; InstanceNorm false.
+   *
+   * @param value false for neither
+   * @return this
+   */
+  public B affine(boolean value) {
+    affine = value;
+    return self();
+  }
+
+  /**
+   * Whether an affine layer has a bias besides its weight. Default true; RmsNorm has none.
+   *
+   * @param value false for the weight alone
+   * @return this
+   */
+  public B bias(boolean value) {
+    bias = value;
+    return self();
+  }
+
+  /**
+   * The engine. Default AUTO, or the system property {@code nativenorm.backend}.
+   *
+   * @param value AUTO, or the one engine to use
+   * @return this
+   */
+  public B backend(Backend value) {
+    backend = Objects.requireNonNull(value, "backend");
+    return self();
+  }
+
+  /**
+   * How many threads may work on one call. Default {@link NativeNorm#threads()}.
+   *
+   * @param value 1 or more
+   * @return this
+   * @throws IllegalArgumentException if it is less than 1
+   */
+  public B threads(int value) {
+    threads = NativeNorm.requireThreads(value);
+    return self();
+  }
+
+  /**
+   * What is applied to the result, and accounted for in backward. Default NONE.
+   *
+   * @param value the activation
+   * @return this
+   */
+  public B activation(Activation value) {
+    activation = Objects.requireNonNull(value, "activation");
+    return self();
+  }
+
+  String name() {
+    return name;
+  }
+
+  double eps() {
+    return eps;
+  }
+
+  boolean hasWeight() {
+    return affine;
+  }
+
+  boolean hasBias() {
+    return affine && bias;
+  }
+
+  Backend backend() {
+    return backend;
+  }
+
+  /** 0 for the process's default. */
+  int threads() {
+    return threads;
+  }
+
+  Activation activation() {
+    return activation;
+  }
+}

@@ -1,0 +1,102 @@
+package io.nativenorm;
+
+import io.nativenorm.engine.Engines;
+import java.util.List;
+
+/**
+ * What holds for the whole process: engines, threads, version.
+ *
+ * <p>System properties, read when the first layer is made: {@code nativenorm.backend} (auto, fused,
+ * onednn, java) is the backend of layers that name none; {@code nativenorm.threads} the number of
+ * threads; {@code nativenorm.require} a list of engines, such as {@code fused,onednn}, without
+ * which nothing starts.
+ */
+public final class NativeNorm {
+  private static volatile int threads = initialThreads();
+
+  /**
+   * One engine of this build.
+   *
+   * @param backend its name
+   * @param available whether it can run anything here
+   * @param detail its version and instruction set, or why it is not available
+   */
+  public record EngineInfo(Backend backend, boolean available, String detail) {}
+
+  private NativeNorm() {}
+
+  private static int initialThreads() {
+    String wanted = System.getProperty("nativenorm.threads");
+    if (wanted == null) {
+      return Runtime.getRuntime().availableProcessors();
+    }
+    try {
+      return requireThreads(Integer.parseInt(wanted.strip()));
+    } catch (NumberFormatException e) {
+      throw new IllegalArgumentException(
+          "nativenorm.threads expects a whole number, but got " + wanted);
+    }
+  }
+
+  static int requireThreads(int count) {
+    if (count < 1) {
+      throw new IllegalArgumentException("threads must be 1 or more, but got " + count);
+    }
+    return count;
+  }
+
+  /**
+   * The number of threads that may work on one call of a layer without a number of its own.
+   *
+   * @return by default {@link Runtime#availableProcessors}, which respects a container's limit
+   */
+  public static int threads() {
+    return threads;
+  }
+
+  /**
+   * Changes that number, from the next call on.
+   *
+   * @param n 1 or more; more than there are processors counts as that many
+   * @throws IllegalArgumentException if it is less than 1
+   */
+  public static void threads(int n) {
+    threads = requireThreads(n);
+  }
+
+  /**
+   * The engines of this build in the order AUTO asks them.
+   *
+   * @return all of them, available or not
+   */
+  public static List<EngineInfo> engines() {
+    return Engines.all().stream()
+        .map(
+            engine ->
+                engine
+                    .unavailable()
+                    .map(reason -> new EngineInfo(engine.backend(), false, reason))
+                    .orElseGet(() -> new EngineInfo(engine.backend(), true, engine.description())))
+        .toList();
+  }
+
+  /**
+   * Version, platform, threads and engines in a few lines, for logs and bug reports.
+   *
+   * @return lines of text
+   */
+  public static String describe() {
+    String version = NativeNorm.class.getPackage().getImplementationVersion();
+    StringBuilder text = new StringBuilder("NativeNorm ");
+    text.append(version == null ? "(unpackaged)" : version);
+    text.append(" on ").append(System.getProperty("os.name"));
+    text.append(' ').append(System.getProperty("os.arch"));
+    text.append(", Java ").append(System.getProperty("java.version"));
+    text.append(", ").append(threads()).append(threads() == 1 ? " thread" : " threads");
+    for (EngineInfo engine : engines()) {
+      text.append("\n  ").append(engine.backend());
+      text.append(engine.available() ? ": " : " is missing: ").append(engine.detail());
+    }
+    return text.toString();
+  }
+}

@@ -1,0 +1,497 @@
+package io.nativenorm;
+
+import io.nativenorm.engine.BufferPool;
+import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.Engines;
+import io.nativenorm.engine.Kernel;
+import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Operation;
+import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Statistics;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.concurrent.locks.StampedLock;
+
+/**
+ * A normalization layer: parameters and options, and no state of a computation. Inference on one
+ * layer from many threads at once is safe, and so are training passes, each of which is an object
+ * of its own; what they share are the running statistics, whose update is atomic.
+ *
+ * <p>All methods throw {@link IllegalArgumentException} for input the layer cannot take, before
+ * anything is computed; {@link IllegalStateException} once the layer or a tensor is closed; and
+ * {@link NativeNormException} if the engine fails or a named backend does not take the input.
+ */
+public abstract sealed class NormLayer implements AutoCloseable
+    permits BatchNorm, LayerNorm, RmsNorm, GroupNorm, InstanceNorm {
+  private final String name;
+  private final double eps;
+  private final Backend backend;
+  private final int ownThreads;
+  private final Activation activation;
+  private final Parameter weight;
+  private final Parameter bias;
+  private final RunningStatistics running;
+
+  /** Read by computations; written by updates of the running statistics, load and close. */
+  private final StampedLock lock = new StampedLock();
+
+  private boolean closed;
+  private volatile KernelMemo memo;
+
+  NormLayer(LayerBuilder<?> options, RunningStatistics running, long... parameterShape) {
+    name = options.name();
+    eps = options.eps();
+    backend = options.backend();
+    ownThreads = options.threads();
+    activation = options.activation();
+    weight = options.hasWeight() ? new Parameter(1, parameterShape) : null;
+    bias = options.hasBias() ? new Parameter(0, parameterShape) : null;
+    this.running = running;
+  }
+
+  /** Checks that an input of a shape fits, and reads it as this layer does. */
+  abstract Extents extents(long[] shape);
+
+  /** Checks that an input's own statistics mean something; nothing to check for most layers. */
+  void checkComputable(Extents extents, long[] shape) {}
+
+  /** The shape of {@link Pass#mean}. */
+  abstract long[] statisticsShape(long[] shape);
+
+  /** The shape of an array of some length, where only one is possible; else throws. */
+  long[] impliedShape(int length) {
+    throw new IllegalArgumentException(
+        name + ": the shape of a float[" + length + "] cannot be told; pass it after the array");
+  }
+
+  /**
+   * Inference.
+   *
+   * @param x input
+   * @return a new tensor of the input's shape, type and layout
+   */
+  public Tensor forward(Tensor x) {
+    Tensor y = Tensor.uninitialized(x.dataType(), x.layout(), x.extents());
+    try {
+      forward(x, y);
+      return y;
+    } catch (RuntimeException | Error e) {
+      y.close();
+      throw e;
+    }
+  }
+
+  /**
+   * Inference into memory that is there.
+   *
+   * @param x input
+   * @param y output, of the input's shape, type and layout; it may be the input, or lie on exactly
+   *     its memory, but not overlap it in part
+   */
+  public void forward(Tensor x, Tensor y) {
+    x.acquire();
+    try {
+      y.acquire();
+      try {
+        Extents extents = extents(x.extents());
+        if (running == null) {
+          checkComputable(extents, x.extents());
+        }
+        requireFit(x, y);
+        if (x.size() > 0) {
+          infer(extents, x, y);
+        }
+      } finally {
+        y.release();
+      }
+    } finally {
+      x.release();
+    }
+  }
+
+  private void infer(Extents extents, Tensor x, Tensor y) {
+    if (needsReordering(x)) {
+      try (Tensor rows = x.to(Layout.CHANNELS_FIRST);
+          Tensor result = Tensor.uninitialized(x.dataType(), rows.layout(), x.extents())) {
+        infer(extents, rows, result);
+        result.copyElementsTo(y);
+      }
+      return;
+    }
+    long stamp = readLock();
+    try {
+      Kernel kernel = inferenceKernel(extents, x);
+      try {
+        kernel.execute(forwardOperands(x, y));
+      } finally {
+        Engines.release(kernel);
+      }
+    } finally {
+      lock.unlockRead(stamp);
+    }
+  }
+
+  private Operands forwardOperands(Tensor x, Tensor y) {
+    return Operands.forward(
+        x.floats(),
+        y.floats(),
+        Parameter.floats(weight),
+        Parameter.floats(bias),
+        running == null ? null : Parameter.floats(running.mean()),
+        running == null ? null : Parameter.floats(running.variance()));
+  }
+
+  private Kernel inferenceKernel(Extents extents, Tensor x) {
+    int threads = threads();
+    Kernel known = KernelMemo.acquire(memo, x, threads);
+    if (known != null) {
+      return known;
+    }
+    Kernel kernel = Engines.acquire(inference(extents, x), backend);
+    memo = new KernelMemo(x.shape(), x.layout(), threads, kernel);
+    return kernel;
+  }
+
+  /**
+   * Inference on heap arrays, {@link Layout#CHANNELS_FIRST}.
+   *
+   * @param x input
+   * @param shape the input's logical shape; may be left out for LayerNorm and RmsNorm, whose rows
+   *     the length tells
+   * @return a new array of the output
+   */
+  public float[] forward(float[] x, long... shape) {
+    float[] y = new float[x.length];
+    forward(x, y, shape);
+    return y;
+  }
+
+  /**
+   * Inference on heap arrays, {@link Layout#CHANNELS_FIRST}.
+   *
+   * @param x input
+   * @param y output, as long as the input; it may be the input. Untouched if this throws
+   * @param shape the input's logical shape; may be left out for LayerNorm and RmsNorm, whose rows
+   *     the length tells
+   */
+  public void forward(float[] x, float[] y, long... shape) {
+    long[] full = shape.length == 0 ? impliedShape(x.length) : shape;
+    if (Shapes.size(full) != x.length || y.length != x.length) {
+      throw new IllegalArgumentException(
+          name
+              + ": expected arrays of "
+              + Shapes.size(full)
+              + " elements for shape "
+              + Shapes.text(full)
+              + ", but got x of "
+              + x.length
+              + " and y of "
+              + y.length);
+    }
+    try (BufferPool.Buffer in = BufferPool.take(x.length);
+        BufferPool.Buffer out = BufferPool.take(x.length);
+        Tensor source = Tensor.wrap(in.floats(), DataType.F32, Layout.CHANNELS_FIRST, full);
+        Tensor result = Tensor.wrap(out.floats(), DataType.F32, Layout.CHANNELS_FIRST, full)) {
+      source.copyFrom(x);
+      forward(source, result);
+      result.copyTo(y);
+    }
+  }
+
+  /**
+   * Training: normalizes with the input's own statistics and takes them into the running ones.
+   *
+   * @param x input, not to be changed until the last backward
+   * @return what backward needs, to be closed by the caller
+   */
+  public Pass forwardTraining(Tensor x) {
+    x.acquire();
+    try {
+      Extents extents = extents(x.extents());
+      checkComputable(extents, x.extents());
+      Problem problem = problem(extents, x, Direction.TRAINING, Statistics.COMPUTED);
+      Pass pass = pass(problem, x);
+      if (running != null && x.size() > 0) {
+        update(pass, extents.valuesPerStatistic());
+      }
+      return pass;
+    } finally {
+      x.release();
+    }
+  }
+
+  private void update(Pass pass, long values) {
+    long stamp = writeLock();
+    try {
+      running.update(pass.mean(), pass.variance(), values);
+    } finally {
+      lock.unlockWrite(stamp);
+    }
+  }
+
+  /** A pass with frozen statistics: those that inference uses, as constants to the gradient. */
+  Pass frozenPass(Tensor x) {
+    if (running == null) {
+      throw new IllegalStateException(name + " has no running statistics to freeze");
+    }
+    x.acquire();
+    try {
+      Extents extents = extents(x.extents());
+      return pass(problem(extents, x, Direction.INFERENCE, Statistics.GIVEN), x);
+    } finally {
+      x.release();
+    }
+  }
+
+  private Pass pass(Problem problem, Tensor x) {
+    boolean rms = problem.operation() == Operation.RMS;
+    boolean frozen = problem.statistics() == Statistics.GIVEN;
+    long[] statisticsShape =
+        frozen ? new long[] {problem.channels()} : statisticsShape(x.extents());
+    Pass pass =
+        new Pass(
+            this,
+            problem,
+            x.layout(),
+            x.in(needsReordering(x) ? Layout.CHANNELS_FIRST : x.layout()),
+            rms ? null : Tensor.zeros(statisticsShape),
+            Tensor.zeros(statisticsShape));
+    try {
+      long stamp = readLock();
+      try {
+        if (frozen) {
+          pass.setStatistics(running);
+        }
+        pass.normalize();
+      } finally {
+        lock.unlockRead(stamp);
+      }
+      return pass;
+    } catch (RuntimeException | Error e) {
+      pass.close();
+      throw e;
+    }
+  }
+
+  /** Runs a problem of a pass; for backward the layer must still be open. */
+  void execute(Problem problem, Operands operands) {
+    Kernel kernel = Engines.acquire(problem, backend);
+    try {
+      kernel.execute(operands);
+    } finally {
+      Engines.release(kernel);
+    }
+  }
+
+  private Problem inference(Extents extents, Tensor x) {
+    return problem(
+        extents, x, Direction.INFERENCE, running == null ? Statistics.COMPUTED : Statistics.GIVEN);
+  }
+
+  private Problem problem(Extents e, Tensor x, Direction direction, Statistics statistics) {
+    boolean given = statistics == Statistics.GIVEN;
+    return new Problem(
+        given ? Operation.BATCH : e.operation(), // running statistics are of channels
+        direction,
+        statistics,
+        x.dataType(),
+        x.layout(),
+        e.batch(),
+        e.channels(),
+        e.spatial(),
+        given ? 1 : e.groups(),
+        eps,
+        weight != null,
+        bias != null,
+        activation,
+        threads());
+  }
+
+  private int threads() {
+    return ownThreads > 0 ? ownThreads : NativeNorm.threads();
+  }
+
+  /** Whether a row's elements lie apart: LayerNorm and RmsNorm of a channels-last image. */
+  private boolean needsReordering(Tensor x) {
+    return x.layout() == Layout.CHANNELS_LAST && x.rank() > 2 && normalizesRows();
+  }
+
+  boolean normalizesRows() {
+    return false;
+  }
+
+  private void requireFit(Tensor x, Tensor y) {
+    boolean alike =
+        x.dataType() == y.dataType()
+            && x.layout() == y.layout()
+            && Arrays.equals(x.extents(), y.extents());
+    if (!alike) {
+      throw new IllegalArgumentException(
+          name + ": expected an output like the input, " + x + ", but got " + y);
+    }
+    if (y.isReadOnly()) {
+      throw new IllegalArgumentException(name + ": the output is on a read-only buffer");
+    }
+    long distance = Math.abs(x.floats().address() - y.floats().address());
+    if (distance != 0 && distance < x.size() * x.dataType().bytes()) {
+      throw new IllegalArgumentException(
+          name + ": the output must be the input or apart from it, but overlaps it in part");
+    }
+  }
+
+  long readLock() {
+    long stamp = lock.readLock();
+    if (closed) {
+      lock.unlockRead(stamp);
+      throw closedException();
+    }
+    return stamp;
+  }
+
+  void unlock(long readStamp) {
+    lock.unlockRead(readStamp);
+  }
+
+  private long writeLock() {
+    long stamp = lock.writeLock();
+    if (closed) {
+      lock.unlockWrite(stamp);
+      throw closedException();
+    }
+    return stamp;
+  }
+
+  private IllegalStateException closedException() {
+    return new IllegalStateException("the layer " + name + " is closed");
+  }
+
+  /**
+   * The weight of each channel or element, live: what is written to it is used by the next call.
+   *
+   * @return an F32 tensor, or null if the layer has none
+   */
+  public Tensor weight() {
+    return Parameter.handle(weight);
+  }
+
+  /**
+   * The bias of each channel or element, live.
+   *
+   * @return an F32 tensor, or null if the layer has none
+   */
+  public Tensor bias() {
+    return Parameter.handle(bias);
+  }
+
+  RunningStatistics running() {
+    return running;
+  }
+
+  long trackedBatches() {
+    long stamp = readLock();
+    try {
+      return running == null ? 0 : running.batches();
+    } finally {
+      lock.unlockRead(stamp);
+    }
+  }
+
+  Parameter weightParameter() {
+    return weight;
+  }
+
+  Parameter biasParameter() {
+    return bias;
+  }
+
+  /**
+   * All that training changes, under the names of PyTorch's {@code state_dict}: {@code weight},
+   * {@code bias}, and with running statistics {@code running_mean}, {@code running_var} and the
+   * scalar {@code num_batches_tracked}.
+   *
+   * @return live tensors, which stay the layer's
+   */
+  public Map<String, Tensor> state() {
+    Map<String, Tensor> state = new LinkedHashMap<>();
+    parameters().forEach((key, parameter) -> state.put(key, Parameter.handle(parameter)));
+    return state;
+  }
+
+  /**
+   * Copies a state in, all of it or, if anything does not fit, nothing.
+   *
+   * @param state tensors under the names that {@link #state} gives; {@code num_batches_tracked} may
+   *     be absent, as in old files
+   * @throws IllegalArgumentException if a name is missing or unknown or a shape differs; the
+   *     message lists all of them
+   */
+  public void load(Map<String, Tensor> state) {
+    Map<String, Parameter> parameters = parameters();
+    StateCheck.requireFit(name, parameters, state);
+    long stamp = writeLock();
+    try {
+      Map<Parameter, float[]> copies = new LinkedHashMap<>();
+      state.forEach((key, values) -> copies.put(parameters.get(key), values.inOrder()));
+      copies.forEach(Parameter::set);
+      if (running != null) {
+        running.loaded();
+      }
+    } finally {
+      lock.unlockWrite(stamp);
+    }
+  }
+
+  private Map<String, Parameter> parameters() {
+    Map<String, Parameter> parameters = new LinkedHashMap<>();
+    if (weight != null) {
+      parameters.put("weight", weight);
+    }
+    if (bias != null) {
+      parameters.put("bias", bias);
+    }
+    if (running != null) {
+      running.putInto(parameters);
+    }
+    return parameters;
+  }
+
+  /**
+   * Which engine and kernel inference, training and backward of an input run on, and why not the
+   * others.
+   *
+   * @param x an input this layer takes
+   * @return some lines of text
+   */
+  public String explain(Tensor x) {
+    Extents extents = extents(x.extents());
+    Problem training = problem(extents, x, Direction.TRAINING, Statistics.COMPUTED);
+    return Explanation.of(
+        name + " on " + x + ", backend " + backend + ", threads " + threads(),
+        x.size() == 0,
+        backend,
+        inference(extents, x),
+        training,
+        training.withDirection(Direction.BACKWARD));
+  }
+
+  /** Waits for running calls to end, then frees the parameters. Closing again does nothing. */
+  @Override
+  public void close() {
+    long stamp = lock.writeLock();
+    try {
+      if (!closed) {
+        closed = true;
+        parameters().values().forEach(Parameter::close);
+      }
+    } finally {
+      lock.unlockWrite(stamp);
+    }
+  }
+
+  /** The layer's kind and size. */
+  @Override
+  public String toString() {
+    return name;
+  }
+}

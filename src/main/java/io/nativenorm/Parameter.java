@@ -1,0 +1,47 @@
+package io.nativenorm;
+
+import io.nativenorm.engine.NativeFloats;
+
+/**
+ * A tensor that a layer owns, and the handle its users see. They are two, so that a user who closes
+ * the handle does not take the memory from under the layer.
+ */
+final class Parameter {
+  private final Tensor memory;
+  private final Tensor handle;
+
+  /** A parameter of a shape with all elements one value. */
+  Parameter(float value, long... shape) {
+    memory = Tensor.zeros(shape);
+    for (long i = 0; i < memory.size(); i++) {
+      memory.floats().put(i, value);
+    }
+    handle = memory.share();
+  }
+
+  static Tensor handle(Parameter parameter) {
+    return parameter == null ? null : parameter.handle;
+  }
+
+  static NativeFloats floats(Parameter parameter) {
+    return parameter == null ? null : parameter.memory.floats();
+  }
+
+  long[] shape() {
+    return memory.shape();
+  }
+
+  long size() {
+    return memory.size();
+  }
+
+  /** Copies as many values in. */
+  void set(float[] values) {
+    HeapCopy.in(values, memory.floats());
+  }
+
+  void close() {
+    handle.close();
+    memory.close();
+  }
+}

@@ -1,0 +1,203 @@
+package io.nativenorm;
+
+import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.Lifetime;
+import io.nativenorm.engine.NativeFloats;
+import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Problem;
+import java.util.Arrays;
+import org.bytedeco.javacpp.Pointer;
+
+/**
+ * One training pass through a layer: its output, its statistics, and what backward needs. It keeps
+ * the memory of the input, whose elements must not change until the last {@link #backward}, and
+ * uses the weight the layer has at that time. Passes are independent of each other.
+ */
+public final class Pass implements AutoCloseable {
+  private final NormLayer layer;
+  private final Problem problem;
+  private final Layout layout;
+
+  /** The input as the engines take it: channels first where the layer normalizes rows. */
+  private final Tensor input;
+
+  /** The output in the same order, and in the input's own if that differs. */
+  private final Tensor result;
+
+  private final Tensor output;
+  private final Tensor mean;
+  private final Tensor variance;
+  private final Lifetime lifetime = new Lifetime(this::free);
+
+  /** Takes over the tensors. */
+  Pass(
+      NormLayer layer, Problem problem, Layout layout, Tensor input, Tensor mean, Tensor variance) {
+    this.layer = layer;
+    this.problem = problem;
+    this.layout = layout;
+    this.input = input;
+    this.mean = mean;
+    this.variance = variance;
+    result = Tensor.uninitialized(input.dataType(), input.layout(), input.extents());
+    output =
+        layout == input.layout()
+            ? result.share()
+            : Tensor.uninitialized(input.dataType(), layout, input.extents());
+  }
+
+  void setStatistics(RunningStatistics running) {
+    copy(Parameter.floats(running.mean()), mean.floats());
+    copy(Parameter.floats(running.variance()), variance.floats());
+  }
+
+  private static void copy(NativeFloats from, NativeFloats to) {
+    Pointer.memcpy(to, from, from.capacity() * Float.BYTES);
+  }
+
+  /** Computes the output, and the statistics unless they are given. */
+  void normalize() {
+    if (input.size() == 0) {
+      return;
+    }
+    layer.execute(
+        problem,
+        Operands.forward(
+            input.floats(),
+            result.floats(),
+            Parameter.floats(layer.weightParameter()),
+            Parameter.floats(layer.biasParameter()),
+            floats(mean),
+            floats(variance)));
+    if (layout != input.layout()) {
+      result.copyElementsTo(output);
+    }
+  }
+
+  private static NativeFloats floats(Tensor tensor) {
+    return tensor == null ? null : tensor.floats();
+  }
+
+  /**
+   * The layer's output.
+   *
+   * @return a tensor that this pass closes; not to be changed before backward if the layer has an
+   *     activation
+   */
+  public Tensor output() {
+    return output;
+  }
+
+  /**
+   * The means the input was normalized with: of each channel for BatchNorm, over the leading
+   * dimensions for LayerNorm, of samples x groups for GroupNorm, of samples x channels for
+   * InstanceNorm.
+   *
+   * @return a tensor that this pass closes, or null for RmsNorm
+   */
+  public Tensor mean() {
+    return mean;
+  }
+
+  /**
+   * The biased variances, without eps, in the same shape; for RmsNorm the mean squares over the
+   * leading dimensions.
+   *
+   * @return a tensor that this pass closes
+   */
+  public Tensor variance() {
+    return variance;
+  }
+
+  /**
+   * The gradients of a loss, given its gradient at the output. May be called more than once.
+   *
+   * @param dy a tensor of the output's shape, type and layout
+   * @return gradients to be closed by the caller
+   * @throws IllegalArgumentException if the tensor is not like the output
+   * @throws IllegalStateException if this pass, its layer or the tensor is closed
+   */
+  public Gradients backward(Tensor dy) {
+    if (!lifetime.acquire()) {
+      throw new IllegalStateException("the pass of " + layer + " is closed");
+    }
+    try {
+      dy.acquire();
+      try {
+        requireLikeOutput(dy);
+        return gradients(dy);
+      } finally {
+        dy.release();
+      }
+    } finally {
+      lifetime.release();
+    }
+  }
+
+  private void requireLikeOutput(Tensor dy) {
+    boolean alike =
+        dy.dataType() == output.dataType()
+            && dy.layout() == layout
+            && Arrays.equals(dy.extents(), output.extents());
+    if (!alike) {
+      throw new IllegalArgumentException(
+          layer + ": expected a gradient like the output, " + output + ", but got " + dy);
+    }
+  }
+
+  private Gradients gradients(Tensor dy) {
+    long stamp = layer.readLock();
+    Tensor dx = Tensor.uninitialized(input.dataType(), input.layout(), input.extents());
+    Gradients gradients =
+        new Gradients(dx, zerosLike(layer.weightParameter()), zerosLike(layer.biasParameter()));
+    try (Tensor ordered = dy.in(input.layout())) {
+      if (input.size() > 0) {
+        layer.execute(problem.withDirection(Direction.BACKWARD), operands(ordered, gradients));
+      }
+      if (layout == input.layout()) {
+        return gradients;
+      }
+      Tensor inOrder = dx.to(layout);
+      dx.close();
+      return new Gradients(inOrder, gradients.weight(), gradients.bias());
+    } catch (RuntimeException | Error e) {
+      gradients.close();
+      throw e;
+    } finally {
+      layer.unlock(stamp);
+    }
+  }
+
+  private Operands operands(Tensor dy, Gradients gradients) {
+    return new Operands(
+        input.floats(),
+        result.floats(),
+        Parameter.floats(layer.weightParameter()),
+        Parameter.floats(layer.biasParameter()),
+        floats(mean),
+        floats(variance),
+        dy.floats(),
+        gradients.input().floats(),
+        floats(gradients.weight()),
+        floats(gradients.bias()));
+  }
+
+  private static Tensor zerosLike(Parameter parameter) {
+    return parameter == null ? null : Tensor.zeros(parameter.shape());
+  }
+
+  private void free() {
+    input.close();
+    result.close();
+    output.close();
+    if (mean != null) {
+      mean.close();
+    }
+    variance.close();
+  }
+
+  /** Frees the output and the statistics. Closing again does nothing. */
+  @Override
+  public void close() {
+    lifetime.close();
+  }
+}

@@ -1,0 +1,93 @@
+package io.nativenorm;
+
+import java.util.Objects;
+
+/**
+ * The options of layers that can keep running statistics.
+ *
+ * @param <B> the builder itself, for chained calls
+ */
+public abstract sealed class RunningBuilder<B extends RunningBuilder<B>> extends LayerBuilder<B>
+    permits BatchNorm.Builder, InstanceNorm.Builder {
+  private boolean track;
+  private double newWeight = 0.1;
+  private boolean cumulative;
+  private RunningVariance rule = RunningVariance.UNBIASED;
+
+  RunningBuilder(String name, boolean affine, boolean track) {
+    super(name, 1e-5, affine);
+    this.track = track;
+  }
+
+  /**
+   * Whether training updates running statistics and inference uses them; without, inference uses
+   * the input's own. Default true for BatchNorm, false for InstanceNorm.
+   *
+   * @param value false for none
+   * @return this
+   */
+  public B trackRunningStats(boolean value) {
+    track = value;
+    return self();
+  }
+
+  /**
+   * The weight of the new statistics in the running ones, as PyTorch counts momentum: {@code
+   * running = (1 - momentum) * running + momentum * new}. Default 0.1.
+   *
+   * @param weightOfNew any finite number
+   * @return this
+   * @throws IllegalArgumentException if it is not finite
+   */
+  public B momentum(double weightOfNew) {
+    if (!Double.isFinite(weightOfNew)) {
+      throw new IllegalArgumentException(
+          name() + ": momentum must be finite, but got " + weightOfNew);
+    }
+    newWeight = weightOfNew;
+    cumulative = false;
+    return self();
+  }
+
+  /**
+   * The weight of the old statistics in the running ones, as ONNX and Keras count momentum: {@code
+   * running = decay * running + (1 - decay) * new}.
+   *
+   * @param weightOfOld any finite number
+   * @return this
+   * @throws IllegalArgumentException if it is not finite
+   */
+  public B decay(double weightOfOld) {
+    if (!Double.isFinite(weightOfOld)) {
+      throw new IllegalArgumentException(name() + ": decay must be finite, but got " + weightOfOld);
+    }
+    return momentum(1 - weightOfOld);
+  }
+
+  /**
+   * Makes the running statistics the plain average over all batches, PyTorch's {@code
+   * momentum=None}.
+   *
+   * @return this
+   */
+  public B cumulative() {
+    cumulative = true;
+    return self();
+  }
+
+  /**
+   * Which variance goes into the running variance. Default UNBIASED.
+   *
+   * @param value PyTorch's rule or ONNX's
+   * @return this
+   */
+  public B runningVariance(RunningVariance value) {
+    rule = Objects.requireNonNull(value, "runningVariance");
+    return self();
+  }
+
+  /** Running statistics as configured, or null. */
+  RunningStatistics runningStatistics(long channels) {
+    return track ? new RunningStatistics(channels, newWeight, cumulative, rule) : null;
+  }
+}

@@ -1,0 +1,92 @@
+package io.nativenorm;
+
+import io.nativenorm.engine.NativeFloats;
+import java.util.Map;
+
+/**
+ * Mean and variance over the batches seen in training. The layer's lock orders updates and reads.
+ */
+final class RunningStatistics {
+  private final double newWeight;
+  private final boolean cumulative;
+  private final RunningVariance rule;
+  private final Parameter mean;
+  private final Parameter variance;
+
+  /** PyTorch keeps the number with the statistics; a float would stop counting at 2^24. */
+  private final Parameter batchesShown = new Parameter(0);
+
+  private long batches;
+
+  RunningStatistics(long channels, double newWeight, boolean cumulative, RunningVariance rule) {
+    this.newWeight = newWeight;
+    this.cumulative = cumulative;
+    this.rule = rule;
+    mean = new Parameter(0, channels);
+    variance = new Parameter(1, channels);
+  }
+
+  Parameter mean() {
+    return mean;
+  }
+
+  Parameter variance() {
+    return variance;
+  }
+
+  long batches() {
+    return batches;
+  }
+
+  /**
+   * Takes the statistics of a batch in.
+   *
+   * @param means samples x channels means (one sample where it has been averaged over)
+   * @param variances likewise, biased
+   * @param values how many values each of them is of, more than 1
+   */
+  void update(Tensor means, Tensor variances, long values) {
+    setBatches(batches + 1);
+    double share = cumulative ? 1.0 / batches : newWeight;
+    double correction = rule == RunningVariance.UNBIASED ? values / (values - 1.0) : 1;
+    blend(mean, means.floats(), share, 1);
+    blend(variance, variances.floats(), share, correction);
+  }
+
+  /** running = (1 - share) * running + share * correction * (average of the samples). */
+  private static void blend(Parameter running, NativeFloats now, double share, double correction) {
+    NativeFloats old = Parameter.floats(running);
+    long channels = running.size();
+    long samples = now.capacity() / channels;
+    for (long c = 0; c < channels; c++) {
+      double sum = 0;
+      for (long n = 0; n < samples; n++) {
+        sum += now.get(n * channels + c);
+      }
+      double average = sum / samples;
+      old.put(c, (float) ((1 - share) * old.get(c) + share * correction * average));
+    }
+  }
+
+  private void setBatches(long count) {
+    batches = count;
+    Parameter.floats(batchesShown).put(0, count);
+  }
+
+  void putInto(Map<String, Parameter> state) {
+    state.put("running_mean", mean);
+    state.put("running_var", variance);
+    state.put("num_batches_tracked", batchesShown);
+  }
+
+  /** Reads the count back after a state was loaded. */
+  void loaded() {
+    batches = (long) Parameter.floats(batchesShown).get(0);
+  }
+
+  void close() {
+    mean.close();
+    variance.close();
+    batchesShown.close();
+  }
+}

@@ -1,0 +1,6 @@
+package io.nativenorm.cli;
+
+/** placeholder. */
+public final class Main {
+  private Main() {}
+}

@@ -1,0 +1,54 @@
+package io.nativenorm.engine;
+
+import java.nio.FloatBuffer;
+import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.javacpp.Pointer;
+
+/**
+ * Floats at an address, with position 0 and a known number. JavaCPP's own ways from one pointer or
+ * buffer to another keep the position, unscaled where the type differs: {@code new FloatPointer} of
+ * a FloatBuffer at position 7 reads 7 bytes, not 7 floats, from its start (1.5.13).
+ */
+public final class NativeFloats extends FloatPointer {
+  /** Keeps the memory from being collected while this is reachable. */
+  @SuppressWarnings("unused") // reachability is its use
+  private final Object owner;
+
+  /**
+   * Creates a pointer.
+   *
+   * @param address of the first float
+   * @param count how many there are
+   * @param owner what the memory belongs to, or null
+   */
+  public NativeFloats(long address, long count, Object owner) {
+    super((Pointer) null);
+    this.address = address;
+    this.limit = count;
+    this.capacity = count;
+    this.owner = owner;
+  }
+
+  /**
+   * The remaining floats of a direct buffer.
+   *
+   * @param direct a direct buffer
+   * @return a pointer that keeps the buffer reachable
+   */
+  public static NativeFloats of(FloatBuffer direct) {
+    long start = getDirectBufferAddress(direct);
+    long from = start + (long) direct.position() * Float.BYTES;
+    return new NativeFloats(from, direct.remaining(), direct);
+  }
+
+  /**
+   * A part of this memory.
+   *
+   * @param start first float of the part
+   * @param count how many it has
+   * @return a pointer that keeps the same owner reachable
+   */
+  public NativeFloats slice(long start, long count) {
+    return new NativeFloats(address + start * Float.BYTES, count, owner);
+  }
+}

@@ -1,0 +1,47 @@
+package io.nativenorm.engine;
+
+import org.bytedeco.javacpp.Pointer;
+
+/**
+ * The memory one execution of a {@link Kernel} reads and writes. What a problem does not have is
+ * null; the pointers stay the caller's and must stay valid until the execution returns.
+ *
+ * @param src input
+ * @param dst output; backward reads it where the problem has an activation
+ * @param weight scale of each channel
+ * @param bias shift of each channel
+ * @param mean read where statistics are given and in backward, written in training
+ * @param variance likewise; for RMS the mean square
+ * @param diffDst gradient of the output
+ * @param diffSrc gradient of the input; may be {@code diffDst}
+ * @param diffWeight gradient of the weight
+ * @param diffBias gradient of the bias
+ */
+public record Operands(
+    Pointer src,
+    Pointer dst,
+    Pointer weight,
+    Pointer bias,
+    Pointer mean,
+    Pointer variance,
+    Pointer diffDst,
+    Pointer diffSrc,
+    Pointer diffWeight,
+    Pointer diffBias) {
+
+  /**
+   * Operands of inference and training.
+   *
+   * @param src input
+   * @param dst output, which may be the input
+   * @param weight scale or null
+   * @param bias shift or null
+   * @param mean mean or null
+   * @param variance variance or null
+   * @return operands without gradients
+   */
+  public static Operands forward(
+      Pointer src, Pointer dst, Pointer weight, Pointer bias, Pointer mean, Pointer variance) {
+    return new Operands(src, dst, weight, bias, mean, variance, null, null, null, null);
+  }
+}

@@ -1,0 +1,116 @@
+package io.nativenorm.engine;
+
+import io.nativenorm.Activation;
+import io.nativenorm.DataType;
+import io.nativenorm.Layout;
+import java.util.Locale;
+
+/**
+ * What is to be computed, without the data: the key by which kernels are chosen, prepared and
+ * cached.
+ *
+ * <p>Every shape is reduced to three extents. For {@link Operation#BATCH} and {@link
+ * Operation#GROUP} they are N, C and the product of the spatial dimensions; a layer's or RMS's rows
+ * are the batch and a row's elements its channels. Without spatial extent both layouts are the same
+ * memory, and the problem is {@link Layout#CHANNELS_LAST}.
+ *
+ * @param operation what is normalized together
+ * @param direction inference, training or backward
+ * @param statistics whether mean and variance are computed or given
+ * @param dataType type of input and output
+ * @param layout physical order of input and output
+ * @param batch N, or the number of rows
+ * @param channels C, or the elements of a row
+ * @param spatial product of the spatial dimensions, 1 where there are none
+ * @param groups groups of channels that are normalized together; 1 except for GROUP
+ * @param eps added to the variance inside the root
+ * @param weight whether there is a weight (and backward gives its gradient)
+ * @param bias whether there is a bias (and backward gives its gradient)
+ * @param activation applied to the result
+ * @param threads how many threads may work on it
+ */
+public record Problem(
+    Operation operation,
+    Direction direction,
+    Statistics statistics,
+    DataType dataType,
+    Layout layout,
+    long batch,
+    long channels,
+    long spatial,
+    long groups,
+    double eps,
+    boolean weight,
+    boolean bias,
+    Activation activation,
+    int threads) {
+
+  /** Names the one layout of a problem without spatial extent. */
+  public Problem {
+    if (spatial == 1) {
+      layout = Layout.CHANNELS_LAST;
+    }
+  }
+
+  /**
+   * All elements of the input.
+   *
+   * @return batch x channels x spatial
+   */
+  public long elements() {
+    return batch * channels * spatial;
+  }
+
+  /**
+   * How many means and variances there are.
+   *
+   * @return the number of sets of elements that are normalized together
+   */
+  public long statisticsCount() {
+    return switch (operation) {
+      case BATCH -> channels;
+      case LAYER, RMS -> batch;
+      case GROUP -> batch * groups;
+    };
+  }
+
+  /**
+   * The same problem in another direction.
+   *
+   * @param other the direction
+   * @return a problem that differs in nothing else
+   */
+  public Problem withDirection(Direction other) {
+    return new Problem(
+        operation,
+        other,
+        statistics,
+        dataType,
+        layout,
+        batch,
+        channels,
+        spatial,
+        groups,
+        eps,
+        weight,
+        bias,
+        activation,
+        threads);
+  }
+
+  /** One line for messages: operation, direction, type, layout and extents. */
+  @Override
+  public String toString() {
+    String extents = batch + "x" + channels + (spatial == 1 ? "" : "x" + spatial);
+    String of = operation == Operation.GROUP ? ", " + groups + " groups" : "";
+    String given = statistics == Statistics.GIVEN ? ", given statistics" : "";
+    return (operation + " " + direction + " ").toLowerCase(Locale.ROOT)
+        + dataType
+        + " "
+        + layout
+        + " "
+        + extents
+        + of
+        + given;
+  }
+}

@@ -1,0 +1,9 @@
+package io.nativenorm.engine;
+
+/** Where mean and variance come from. */
+public enum Statistics {
+  /** From the input itself. Their gradients are part of the input's gradient. */
+  COMPUTED,
+  /** From the caller: running statistics, constants to the gradient. */
+  GIVEN
+}

@@ -1,0 +1,87 @@
+package io.nativenorm.engine.onednn;
+
+import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_SCRATCHPAD;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_memory_create;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_memory_desc_get_size;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_memory_destroy;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_memory_set_data_handle;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_execute;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_stream_create;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_stream_default_flags;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_stream_destroy;
+
+import io.nativenorm.engine.NativeMemory;
+import io.nativenorm.engine.Operands;
+import java.util.List;
+import org.bytedeco.dnnl.dnnl_exec_arg_t;
+import org.bytedeco.dnnl.dnnl_memory;
+import org.bytedeco.dnnl.dnnl_memory_desc;
+import org.bytedeco.dnnl.dnnl_stream;
+import org.bytedeco.javacpp.Pointer;
+
+/**
+ * Everything one call of {@code dnnl_primitive_execute} needs besides the data: stream, arguments,
+ * memory objects and scratchpad, made once. The fields keep the Java objects that own the native
+ * ones reachable.
+ */
+final class Execution implements AutoCloseable {
+  private final Primitive primitive;
+  private final dnnl_stream stream = new dnnl_stream();
+  private final Argument[] arguments;
+  private final dnnl_memory[] memories;
+  private final NativeMemory scratchpad;
+  private final dnnl_exec_arg_t list;
+
+  Execution(Primitive primitive) {
+    this.primitive = primitive;
+    List<Argument> needed = primitive.arguments();
+    arguments = needed.toArray(new Argument[0]);
+    memories = new dnnl_memory[arguments.length + 1];
+    list = new dnnl_exec_arg_t(memories.length);
+    Dnnl.check(
+        dnnl_stream_create(stream, Dnnl.CPU, dnnl_stream_default_flags),
+        "creating a stream for",
+        primitive.problem());
+    for (int i = 0; i < arguments.length; i++) {
+      put(i, arguments[i].number, primitive.memoryOf(arguments[i]), null);
+    }
+    dnnl_memory_desc scratch = primitive.scratchpad();
+    long bytes = dnnl_memory_desc_get_size(scratch);
+    scratchpad = new NativeMemory((bytes + Float.BYTES - 1) / Float.BYTES);
+    // All ones are NaN: a sum over memory that no thread of the team wrote shows instead of being
+    // a little wrong.
+    Pointer.memset(scratchpad.floats(), 0xFF, bytes);
+    put(arguments.length, DNNL_ARG_SCRATCHPAD, scratch, scratchpad.floats());
+  }
+
+  private void put(int index, int number, dnnl_memory_desc description, Pointer data) {
+    dnnl_memory memory = new dnnl_memory();
+    Dnnl.check(
+        dnnl_memory_create(memory, description, Dnnl.CPU, data),
+        "creating memory for",
+        primitive.problem());
+    memories[index] = memory;
+    list.getPointer(index).arg(number).memory(memory);
+  }
+
+  /** Runs the primitive. On the CPU it has finished when this returns; there is nothing to wait. */
+  void run(Operands operands) {
+    for (int i = 0; i < arguments.length; i++) {
+      dnnl_memory_set_data_handle(memories[i], arguments[i].of(operands));
+    }
+    Dnnl.check(
+        dnnl_primitive_execute(primitive.handle(), stream, memories.length, list),
+        "executing",
+        primitive.problem());
+  }
+
+  @Override
+  public void close() {
+    for (dnnl_memory memory : memories) {
+      dnnl_memory_destroy(memory);
+    }
+    dnnl_stream_destroy(stream);
+    list.deallocate();
+    scratchpad.free();
+  }
+}

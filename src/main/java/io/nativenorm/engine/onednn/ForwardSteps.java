@@ -1,0 +1,122 @@
+package io.nativenorm.engine.onednn;
+
+import io.nativenorm.Activation;
+import io.nativenorm.engine.BufferPool;
+import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.NativeMemory;
+import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Operation;
+import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Statistics;
+import org.bytedeco.javacpp.Pointer;
+
+/**
+ * Normalization, with the statistics checked and if need be replaced ({@link StatisticsGuard}), and
+ * the activation.
+ */
+final class ForwardSteps implements Steps {
+  private final Problem problem;
+  private final Primitive normalize;
+
+  /** Null where the statistics are given or there is no mean. */
+  private final StatisticsGuard guard;
+
+  /** Applies the guard's statistics; null without guard. */
+  private final Primitive apply;
+
+  /** Mean and variance of an inference, which nobody asked for but the guard. */
+  private final Pool<NativeMemory> statistics;
+
+  ForwardSteps(Problem problem) {
+    this.problem = problem;
+    normalize = new Primitive(PrimitiveDescription.forward(problem));
+    boolean guarded =
+        problem.statistics() == Statistics.COMPUTED && problem.operation() != Operation.RMS;
+    guard = guarded ? new StatisticsGuard(problem) : null;
+    apply = guarded ? new Primitive(PrimitiveDescription.forward(withGiven(problem))) : null;
+    statistics =
+        new Pool<>(() -> new NativeMemory(2 * problem.statisticsCount()), NativeMemory::free);
+  }
+
+  private static Problem withGiven(Problem p) {
+    return new Problem(
+        p.operation(),
+        Direction.INFERENCE,
+        Statistics.GIVEN,
+        p.dataType(),
+        p.layout(),
+        p.batch(),
+        p.channels(),
+        p.spatial(),
+        p.groups(),
+        p.eps(),
+        p.weight(),
+        p.bias(),
+        p.activation(),
+        p.threads());
+  }
+
+  @Override
+  public void run(Operands operands) {
+    if (problem.statistics() == Statistics.GIVEN || problem.direction() == Direction.TRAINING) {
+      normalize(operands);
+    } else {
+      NativeMemory own = statistics.take();
+      try {
+        normalize(withStatistics(operands, own));
+      } finally {
+        statistics.give(own);
+      }
+    }
+    if (problem.activation() == Activation.RELU) {
+      Relu.apply(operands.dst(), problem.elements());
+    }
+  }
+
+  private Operands withStatistics(Operands o, NativeMemory own) {
+    long count = problem.statisticsCount();
+    Pointer mean = own.floats().slice(0, count);
+    Pointer variance = own.floats().slice(count, count);
+    return Operands.forward(o.src(), o.dst(), o.weight(), o.bias(), mean, variance);
+  }
+
+  private void normalize(Operands operands) {
+    if (guard == null) {
+      normalize.run(operands);
+    } else if (operands.src().address() != operands.dst().address()) {
+      normalizeGuarded(operands, operands.src());
+    } else {
+      // The guard may have to start again from the input, which is overwritten here.
+      try (BufferPool.Buffer copy = BufferPool.take(problem.elements())) {
+        Pointer.memcpy(copy.floats(), operands.src(), problem.elements() * Float.BYTES);
+        normalizeGuarded(operands, copy.floats());
+      }
+    }
+  }
+
+  private void normalizeGuarded(Operands o, Pointer src) {
+    normalize.run(o);
+    if (guard.replace(src, o.mean(), o.variance())) {
+      apply.run(Operands.forward(src, o.dst(), o.weight(), o.bias(), o.mean(), o.variance()));
+    }
+  }
+
+  @Override
+  public String implementation() {
+    return normalize.implementation();
+  }
+
+  @Override
+  public boolean keepsItsTeamSize() {
+    return normalize.keepsItsTeamSize() && (apply == null || apply.keepsItsTeamSize());
+  }
+
+  @Override
+  public void close() {
+    normalize.close();
+    if (apply != null) {
+      apply.close();
+    }
+    statistics.close();
+  }
+}

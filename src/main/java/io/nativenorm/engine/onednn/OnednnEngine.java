@@ -1,0 +1,124 @@
+package io.nativenorm.engine.onednn;
+
+import static org.bytedeco.dnnl.global.dnnl.dnnl_get_effective_cpu_isa;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_version;
+
+import io.nativenorm.Backend;
+import io.nativenorm.DataType;
+import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.Engine;
+import io.nativenorm.engine.Kernel;
+import io.nativenorm.engine.Problem;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicReference;
+import org.bytedeco.dnnl.dnnl_version_t;
+import org.bytedeco.javacpp.Loader;
+
+/** oneDNN through JavaCPP's binding of its C API. Loaded when first asked for. */
+public final class OnednnEngine implements Engine {
+  /**
+   * Problems below this run on their caller's thread. Waking the team and the caller again costs
+   * about 20 us; one thread normalizes this many elements in about 100 us.
+   */
+  static final long TEAM_ELEMENTS = 1 << 18;
+
+  private static final Map<Integer, String> INSTRUCTION_SETS =
+      Map.of(
+          0x1,
+          "SSE4.1",
+          0x3,
+          "AVX",
+          0x7,
+          "AVX2",
+          0xf,
+          "AVX2 VNNI",
+          0x27,
+          "AVX-512",
+          0x67,
+          "AVX-512 VNNI",
+          0xe7,
+          "AVX-512 BF16",
+          0x1ef,
+          "AVX-512 FP16",
+          0xfef,
+          "AVX-512 AMX",
+          0x1fef,
+          "AVX-512 AMX FP16");
+
+  private String missing;
+  private Team team;
+  private int teamLimit;
+
+  /** Loads oneDNN once; afterwards either {@code missing} or {@code team} is set. */
+  private synchronized void load() {
+    if (missing != null || team != null) {
+      return;
+    }
+    try {
+      Loader.load(org.bytedeco.dnnl.global.dnnl.class);
+      Team started = new Team();
+      teamLimit = TeamCheck.largestTeam(started, Runtime.getRuntime().availableProcessors());
+      team = started;
+    } catch (LinkageError | RuntimeException e) {
+      missing = "oneDNN's library cannot be loaded: " + e;
+    }
+  }
+
+  @Override
+  public Backend backend() {
+    return Backend.ONEDNN;
+  }
+
+  @Override
+  public String description() {
+    if (unavailable().isPresent()) {
+      return "";
+    }
+    dnnl_version_t version = dnnl_version();
+    int isa = dnnl_get_effective_cpu_isa();
+    return "oneDNN "
+        + version.major()
+        + "."
+        + version.minor()
+        + "."
+        + version.patch()
+        + ", "
+        + INSTRUCTION_SETS.getOrDefault(isa, "instruction set 0x" + Integer.toHexString(isa))
+        + ", OpenMP team of "
+        + teamLimit;
+  }
+
+  @Override
+  public Optional<String> unavailable() {
+    load();
+    return Optional.ofNullable(missing);
+  }
+
+  @Override
+  public Optional<String> rejects(Problem problem) {
+    if (problem.dataType() != DataType.F32) {
+      return Optional.of("computes F32 only, not " + problem.dataType());
+    }
+    AtomicReference<String> refusal = new AtomicReference<>();
+    team.run(
+        1,
+        nothing -> {
+          try (PrimitiveDescription description =
+              problem.direction() == Direction.BACKWARD
+                  ? PrimitiveDescription.backward(problem)
+                  : PrimitiveDescription.forward(problem)) {
+            refusal.set(description.refusal());
+          }
+        },
+        null);
+    return Optional.ofNullable(refusal.get());
+  }
+
+  @Override
+  public Kernel prepare(Problem problem) {
+    boolean small = problem.elements() < TEAM_ELEMENTS;
+    int threads = small ? 1 : Math.min(problem.threads(), teamLimit);
+    return OnednnKernel.prepare(team, problem, threads);
+  }
+}

@@ -1,0 +1,49 @@
+package io.nativenorm.engine.onednn;
+
+import java.util.concurrent.atomic.AtomicReferenceArray;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
+
+/** Keeps things that one thread at a time may use, without locks and without growing. */
+final class Pool<T> {
+  /** More than this many threads inside one kernel at once make and drop what they need. */
+  private static final int KEPT = 32;
+
+  private final Supplier<T> maker;
+  private final Consumer<T> closer;
+  private final AtomicReferenceArray<T> kept = new AtomicReferenceArray<>(KEPT);
+
+  Pool(Supplier<T> maker, Consumer<T> closer) {
+    this.maker = maker;
+    this.closer = closer;
+  }
+
+  T take() {
+    for (int i = 0; i < KEPT; i++) {
+      T free = kept.get(i);
+      if (free != null && kept.compareAndSet(i, free, null)) {
+        return free;
+      }
+    }
+    return maker.get();
+  }
+
+  void give(T used) {
+    for (int i = 0; i < KEPT; i++) {
+      if (kept.get(i) == null && kept.compareAndSet(i, null, used)) {
+        return;
+      }
+    }
+    closer.accept(used);
+  }
+
+  /** Closes what is kept; nothing may be taken any more. */
+  void close() {
+    for (int i = 0; i < KEPT; i++) {
+      T last = kept.getAndSet(i, null);
+      if (last != null) {
+        closer.accept(last);
+      }
+    }
+  }
+}

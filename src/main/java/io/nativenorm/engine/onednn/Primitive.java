@@ -1,0 +1,112 @@
+package io.nativenorm.engine.onednn;
+
+import static org.bytedeco.dnnl.global.dnnl.dnnl_memory_desc_get_size;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_create;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_desc_query_md;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_destroy;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_query_exec_arg_md;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_query_scratchpad_md;
+
+import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Problem;
+import java.util.ArrayList;
+import java.util.List;
+import org.bytedeco.dnnl.dnnl_memory_desc;
+import org.bytedeco.dnnl.dnnl_primitive;
+
+/**
+ * A primitive and the executions that run it. The primitive itself is shared by all threads (its
+ * scratchpad is the caller's); an {@link Execution} belongs to one call at a time, so a few are
+ * kept.
+ */
+final class Primitive implements AutoCloseable {
+  private final PrimitiveDescription description;
+  private final dnnl_primitive handle = new dnnl_primitive();
+  private final List<Argument> arguments = new ArrayList<>();
+  private final String implementation;
+  private final Pool<Execution> executions =
+      new Pool<>(() -> new Execution(this), Execution::close);
+
+  /** Takes over a description. To be called on the team that will run the primitive. */
+  Primitive(PrimitiveDescription description) {
+    this.description = description;
+    implementation = description.implementation();
+    Dnnl.check(
+        dnnl_primitive_create(handle, description.handle()), "creating a primitive for", problem());
+    for (Argument argument : Argument.values()) {
+      if (memoryOf(argument) != null) {
+        arguments.add(argument);
+      }
+    }
+  }
+
+  Problem problem() {
+    return description.problem();
+  }
+
+  String implementation() {
+    return implementation;
+  }
+
+  /**
+   * Whether every parallel section of the implementation uses the team size noted in the primitive,
+   * as read in oneDNN 3.11's sources. The others ask OpenMP for the calling thread's default at run
+   * time, so a primitive made for one thread would start a team all the same.
+   */
+  boolean keepsItsTeamSize() {
+    boolean forward = problem().direction() != Direction.BACKWARD;
+    return switch (implementation) {
+      case "ncsp_bnorm:any", "ncsp_gnorm:any" -> true;
+      case "jit:uni" -> forward; // LayerNorm and RMSNorm; backward ends with a default-sized loop
+      default ->
+          implementation.startsWith("bnorm_jit:")
+              || implementation.startsWith("bnorm_tbb_jit:")
+              || implementation.startsWith("jit_group:")
+              || implementation.startsWith("jit_instance:");
+    };
+  }
+
+  List<Argument> arguments() {
+    return arguments;
+  }
+
+  dnnl_primitive handle() {
+    return handle;
+  }
+
+  /** The memory an argument is expected in, or null if there is no such argument. */
+  dnnl_memory_desc memoryOf(Argument argument) {
+    boolean absent =
+        switch (argument) {
+          case WEIGHT, DIFF_WEIGHT -> !problem().weight();
+          // Backward has a description of the shift, but takes none.
+          case BIAS -> !problem().bias() || problem().direction() == Direction.BACKWARD;
+          case DIFF_BIAS -> !problem().bias();
+          default -> false;
+        };
+    dnnl_memory_desc memory =
+        dnnl_primitive_desc_query_md(description.handle(), dnnl_query_exec_arg_md, argument.number);
+    return absent || memory == null || dnnl_memory_desc_get_size(memory) == 0 ? null : memory;
+  }
+
+  dnnl_memory_desc scratchpad() {
+    return dnnl_primitive_desc_query_md(description.handle(), dnnl_query_scratchpad_md, 0);
+  }
+
+  void run(Operands operands) {
+    Execution execution = executions.take();
+    try {
+      execution.run(operands);
+    } finally {
+      executions.give(execution);
+    }
+  }
+
+  @Override
+  public void close() {
+    executions.close();
+    dnnl_primitive_destroy(handle);
+    description.close();
+  }
+}

@@ -1,0 +1,113 @@
+package io.nativenorm.engine.onednn;
+
+import io.nativenorm.engine.Operands;
+import java.util.concurrent.locks.LockSupport;
+import java.util.concurrent.locks.ReentrantLock;
+
+/**
+ * The one thread that OpenMP teams belong to. OpenMP keeps a pool of workers for every thread that
+ * starts a team: 64 callers with 8 threads each made 533 OS threads, and a worker that cannot be
+ * made ends the process. So callers hand their work to this thread, and one team serves them all.
+ *
+ * <p>Primitives are made here too. oneDNN notes the team's size when it makes one, and LayerNorm's
+ * backward adds up stale memory if the team is smaller when it runs; here it never is.
+ */
+final class Team {
+  /** What is run, so that handing over a call allocates nothing. */
+  interface Work {
+    void run(Operands operands);
+  }
+
+  private final OpenMp openMp = new OpenMp();
+  private final ReentrantLock turn = new ReentrantLock();
+  private final Thread thread = new Thread(this::serve, "nativenorm-onednn");
+
+  // Of the caller whose turn it is. The volatile write and read of work publish the others.
+  private Thread caller;
+  private int size;
+  private Operands operands;
+  private Throwable failure;
+  private volatile Work work;
+
+  Team() {
+    thread.setDaemon(true);
+    thread.start();
+  }
+
+  /** Whether this can make teams of a size; without OpenMP's functions they have their default. */
+  boolean isSizable() {
+    return openMp.isFound();
+  }
+
+  /** Runs work on a team, after the callers before. */
+  void run(int threads, Work work, Operands operands) {
+    turn.lock();
+    try {
+      handOver(threads, work, operands);
+    } finally {
+      turn.unlock();
+    }
+  }
+
+  /** Runs work on a team unless another caller has it: then returns false at once. */
+  boolean tryRun(int threads, Work work, Operands operands) {
+    if (!turn.tryLock()) {
+      return false;
+    }
+    try {
+      handOver(threads, work, operands);
+      return true;
+    } finally {
+      turn.unlock();
+    }
+  }
+
+  private void handOver(int threads, Work work, Operands operands) {
+    this.caller = Thread.currentThread();
+    this.size = threads;
+    this.operands = operands;
+    this.failure = null;
+    this.work = work;
+    LockSupport.unpark(thread);
+    boolean interrupted = false;
+    while (this.work != null) {
+      LockSupport.park(this);
+      // The team writes into the caller's memory: there is no leaving early.
+      interrupted |= Thread.interrupted();
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+    if (failure instanceof Error error) {
+      throw error;
+    }
+    if (failure instanceof RuntimeException exception) {
+      throw exception;
+    }
+  }
+
+  private void serve() {
+    int current = 0;
+    while (true) {
+      Work next = work;
+      if (next == null) {
+        LockSupport.park(this);
+        continue;
+      }
+      try {
+        if (size != current) {
+          openMp.setTeam(size);
+          current = size;
+        }
+        next.run(operands);
+      } catch (RuntimeException | Error e) {
+        failure = e; // thrown again in the caller
+      }
+      Thread waiting = caller;
+      caller = null;
+      operands = null;
+      work = null;
+      LockSupport.unpark(waiting);
+    }
+  }
+}

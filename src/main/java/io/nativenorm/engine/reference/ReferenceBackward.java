@@ -1,0 +1,148 @@
+package io.nativenorm.engine.reference;
+
+import io.nativenorm.Activation;
+import io.nativenorm.engine.Groups;
+import io.nativenorm.engine.Kernel;
+import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Operation;
+import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Statistics;
+import org.bytedeco.javacpp.indexer.FloatIndexer;
+
+/**
+ * With xhat = (x - mean) * r, r = 1 / sqrt(variance + eps), and g = dy * weight, over the n
+ * elements of a group:
+ *
+ * <pre>
+ *   dweight = sum(dy * xhat)      dbias = sum(dy)
+ *   dx = r * (g - sum(g) / n - xhat * sum(g * xhat) / n)
+ * </pre>
+ *
+ * RMS has no mean, so the term with sum(g) falls away; given statistics are constants, so both sums
+ * do. After a ReLU, dy counts only where the output is positive (or NaN).
+ */
+final class ReferenceBackward extends Kernel {
+  private final Problem problem;
+  private final Groups groups;
+
+  ReferenceBackward(Problem problem) {
+    super("reference");
+    this.problem = problem;
+    this.groups = Groups.of(problem);
+  }
+
+  @Override
+  public void execute(Operands operands) {
+    new Execution(operands).run();
+  }
+
+  /** The operands as indexers, and the sums of one execution. */
+  private final class Execution {
+    private final FloatIndexer src;
+    private final FloatIndexer dst;
+    private final FloatIndexer weight;
+    private final FloatIndexer means;
+    private final FloatIndexer variances;
+    private final FloatIndexer diffDst;
+    private final FloatIndexer diffSrc;
+    private final FloatIndexer diffWeight;
+    private final FloatIndexer diffBias;
+    private final double[] weightSums;
+    private final double[] biasSums;
+
+    private double mean;
+    private double inverseStd;
+    private double sumG;
+    private double sumGXhat;
+
+    Execution(Operands operands) {
+      src = Floats.of(operands.src());
+      dst = Floats.of(operands.dst());
+      weight = Floats.of(operands.weight());
+      means = Floats.of(operands.mean());
+      variances = Floats.of(operands.variance());
+      diffDst = Floats.of(operands.diffDst());
+      diffSrc = Floats.of(operands.diffSrc());
+      diffWeight = Floats.of(operands.diffWeight());
+      diffBias = Floats.of(operands.diffBias());
+      int channels = Math.toIntExact(problem.channels());
+      weightSums = new double[channels];
+      biasSums = new double[channels];
+    }
+
+    void run() {
+      boolean rms = problem.operation() == Operation.RMS;
+      for (long k = 0; k < groups.count(); k++) {
+        mean = rms ? 0 : means.get(k);
+        inverseStd = 1 / Math.sqrt(variances.get(k) + problem.eps());
+        sum(k);
+        if (problem.statistics() == Statistics.GIVEN) {
+          sumG = 0;
+          sumGXhat = 0;
+        } else if (rms) {
+          sumG = 0;
+        }
+        inputGradient(k);
+      }
+      store(weightSums, diffWeight);
+      store(biasSums, diffBias);
+    }
+
+    private void sum(long group) {
+      sumG = 0;
+      sumGXhat = 0;
+      long start = groups.offset(group);
+      long first = groups.channel(group);
+      for (long i = 0; i < groups.outer(); i++) {
+        long at = start + i * groups.outerStride();
+        int channel = (int) (first + i * groups.outerChannels());
+        for (long j = 0; j < groups.inner(); j++) {
+          double dy = gradientAt(at);
+          double dyXhat = dy * (src.get(at) - mean) * inverseStd;
+          weightSums[channel] += dyXhat;
+          biasSums[channel] += dy;
+          double scale = scale(channel);
+          sumG += dy * scale;
+          sumGXhat += dyXhat * scale;
+          at += groups.innerStride();
+          channel += groups.innerChannels();
+        }
+      }
+    }
+
+    private void inputGradient(long group) {
+      double meanG = sumG / groups.size();
+      double meanGXhat = sumGXhat / groups.size();
+      long start = groups.offset(group);
+      long first = groups.channel(group);
+      for (long i = 0; i < groups.outer(); i++) {
+        long at = start + i * groups.outerStride();
+        long channel = first + i * groups.outerChannels();
+        for (long j = 0; j < groups.inner(); j++) {
+          double xhat = (src.get(at) - mean) * inverseStd;
+          double g = gradientAt(at) * scale(channel);
+          diffSrc.put(at, (float) (inverseStd * (g - meanG - xhat * meanGXhat)));
+          at += groups.innerStride();
+          channel += groups.innerChannels();
+        }
+      }
+    }
+
+    private double gradientAt(long at) {
+      boolean cut = problem.activation() == Activation.RELU && dst.get(at) <= 0;
+      return cut ? 0 : diffDst.get(at);
+    }
+
+    private double scale(long channel) {
+      return weight == null ? 1 : weight.get(channel);
+    }
+
+    private void store(double[] sums, FloatIndexer gradient) {
+      if (gradient != null) {
+        for (int c = 0; c < sums.length; c++) {
+          gradient.put(c, (float) sums[c]);
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,75 @@
+package io.nativenorm.engine.reference;
+
+import io.nativenorm.Activation;
+import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.Groups;
+import io.nativenorm.engine.Kernel;
+import io.nativenorm.engine.Moments;
+import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Operation;
+import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Statistics;
+import org.bytedeco.javacpp.indexer.FloatIndexer;
+
+/**
+ * y = (x - mean) / sqrt(variance + eps) * weight + bias, in double, rounded once; RMS has no mean
+ * and the mean square for a variance.
+ */
+final class ReferenceForward extends Kernel {
+  private final Problem problem;
+  private final Groups groups;
+
+  ReferenceForward(Problem problem) {
+    super("reference");
+    this.problem = problem;
+    this.groups = Groups.of(problem);
+  }
+
+  @Override
+  public void execute(Operands operands) {
+    FloatIndexer src = Floats.of(operands.src());
+    FloatIndexer dst = Floats.of(operands.dst());
+    FloatIndexer weight = Floats.of(operands.weight());
+    FloatIndexer bias = Floats.of(operands.bias());
+    FloatIndexer means = Floats.of(operands.mean());
+    FloatIndexer variances = Floats.of(operands.variance());
+    boolean given = problem.statistics() == Statistics.GIVEN;
+    boolean rms = problem.operation() == Operation.RMS;
+    for (long k = 0; k < groups.count(); k++) {
+      double mean = given ? means.get(k) : rms ? 0 : Moments.mean(src, groups, k);
+      double variance = given ? variances.get(k) : Moments.meanSquare(src, groups, k, mean);
+      if (problem.direction() == Direction.TRAINING) {
+        if (!rms) {
+          means.put(k, (float) mean);
+        }
+        variances.put(k, (float) variance);
+      }
+      normalize(k, mean, 1 / Math.sqrt(variance + problem.eps()), src, dst, weight, bias);
+    }
+  }
+
+  private void normalize(
+      long group,
+      double mean,
+      double inverseStd,
+      FloatIndexer src,
+      FloatIndexer dst,
+      FloatIndexer weight,
+      FloatIndexer bias) {
+    long start = groups.offset(group);
+    long first = groups.channel(group);
+    boolean relu = problem.activation() == Activation.RELU;
+    for (long i = 0; i < groups.outer(); i++) {
+      long at = start + i * groups.outerStride();
+      long channel = first + i * groups.outerChannels();
+      for (long j = 0; j < groups.inner(); j++) {
+        double scale = weight == null ? 1 : weight.get(channel);
+        double shift = bias == null ? 0 : bias.get(channel);
+        double y = (src.get(at) - mean) * inverseStd * scale + shift;
+        dst.put(at, (float) (relu ? Math.max(y, 0) : y));
+        at += groups.innerStride();
+        channel += groups.innerChannels();
+      }
+    }
+  }
+}

@@ -1,0 +1,14 @@
+/** Normalization layers for the JVM at native speed. */
+module io.nativenorm {
+  // Tensor.pointer and Tensor.wrap have JavaCPP's Pointer in their signatures.
+  requires transitive org.bytedeco.javacpp;
+  requires org.bytedeco.dnnl;
+  // dnnl's classes inherit from opencl's, which its own module forgets to require.
+  requires org.bytedeco.opencl;
+  requires static info.picocli;
+
+  exports io.nativenorm;
+
+  opens io.nativenorm.cli to
+      info.picocli;
+}

@@ -1,0 +1,225 @@
+package io.nativenorm;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
+import org.bytedeco.javacpp.FloatPointer;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * Every layer on every engine, in every direction, layout and kind of memory, at sizes around the
+ * vector widths, against the oracle. The bounds are those of the numerical contract: 1e-5 + 1e-5
+ * |y| forward, 1e-5 relative in the L2 norm backward.
+ */
+class LayerContractTest {
+  private static final double FORWARD = 1e-5;
+  private static final double BACKWARD = 1e-5;
+
+  /** Where a tensor's memory is, and from which element on. */
+  enum Memory {
+    OWNED,
+    DIRECT_BUFFER,
+    POINTER,
+    POINTER_OFF_BY_ONE
+  }
+
+  /** 4, 8 and 16 floats are the vectors in use; primes leave every kind of rest. */
+  private static final long[][] SHAPES = {
+    {2, 1},
+    {5, 3},
+    {3, 16},
+    {7, 61},
+    {33, 8},
+    {4, 17},
+    {2, 64},
+    {1, 4, 2},
+    {3, 1, 5},
+    {2, 3, 1},
+    {2, 15, 7},
+    {3, 16, 16},
+    {2, 33, 31},
+    {1, 64, 17},
+    {2, 8, 4, 4},
+    {3, 30, 7, 5},
+    {8, 61, 17, 13},
+    {1, 12, 1, 9},
+    {2, 16, 3, 5, 2},
+    {2, 7, 2, 2, 3}
+  };
+
+  static List<LayerCase> cases() {
+    List<LayerCase> cases = new ArrayList<>();
+    for (Backend backend : List.of(Backend.AUTO, Backend.ONEDNN, Backend.JAVA)) {
+      for (LayerCase.Kind kind : LayerCase.Kind.values()) {
+        for (Layout layout : Layout.values()) {
+          for (long[] shape : SHAPES) {
+            LayerCase c = new LayerCase(kind, layout, backend, shape);
+            boolean oneValue = kind == LayerCase.Kind.BATCH ? c.n() * c.s() == 1 : c.s() == 1;
+            if (kind.needsTwoValues() && oneValue) {
+              continue; // an error: see ErrorsTest
+            }
+            cases.add(c);
+          }
+        }
+      }
+    }
+    return cases;
+  }
+
+  static Stream<LayerCase> optionCases() {
+    return cases().stream()
+        .filter(c -> c.shape().length == 4 || c.shape()[1] == 61)
+        .flatMap(
+            c ->
+                Stream.of(
+                    c.with(LayerCase.Affine.WEIGHT),
+                    c.with(LayerCase.Affine.NONE),
+                    c.with(Activation.RELU),
+                    c.with(Activation.RELU).with(LayerCase.Affine.NONE)));
+  }
+
+  @ParameterizedTest
+  @MethodSource({"cases", "optionCases"})
+  void inferenceInEveryKindOfMemory(LayerCase c) {
+    double[] expected = c.inferenceOracle().forward(TestData.widen(c.x()));
+    try (NormLayer layer = c.layer()) {
+      for (Memory memory : Memory.values()) {
+        try (Tensor x = tensorIn(memory, c, c.x());
+            Tensor y = tensorIn(memory, c, new float[c.size()])) {
+          layer.forward(x, y);
+          assertForward(expected, c.logical(y), c + " in " + memory);
+          assertTrue(Arrays.equals(c.x(), c.logical(x)), "the input was written to");
+        }
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource({"cases", "optionCases"})
+  void inferenceIntoANewTensorAndInPlace(LayerCase c) {
+    double[] expected = c.inferenceOracle().forward(TestData.widen(c.x()));
+    try (NormLayer layer = c.layer();
+        Tensor x = c.tensor(c.x());
+        Tensor y = layer.forward(x)) {
+      assertEquals(x.toString(), y.toString());
+      assertForward(expected, c.logical(y), c.toString());
+      layer.forward(x, x);
+      assertForward(expected, c.logical(x), c + " in place");
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource({"cases", "optionCases"})
+  void inferenceOnHeapArrays(LayerCase c) {
+    if (c.layout() == Layout.CHANNELS_LAST) {
+      return; // heap arrays are channels first
+    }
+    double[] expected = c.inferenceOracle().forward(TestData.widen(c.x()));
+    try (NormLayer layer = c.layer()) {
+      assertForward(expected, layer.forward(c.x(), c.shape()), c.toString());
+      float[] inPlace = c.x();
+      layer.forward(inPlace, inPlace, c.shape());
+      assertForward(expected, inPlace, c + " in place");
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource({"cases", "optionCases"})
+  void trainingAndBackward(LayerCase c) {
+    if (c.kind().needsTwoValues() || !c.kind().isRunning()) {
+      checkPass(c, c.trainingOracle(), false);
+    } else if (c.n() * c.s() > 1 && (c.kind() == LayerCase.Kind.BATCH_RUNNING || c.s() > 1)) {
+      checkPass(c, c.trainingOracle(), false);
+      checkPass(c, c.inferenceOracle(), true);
+    } else {
+      checkPass(c, c.inferenceOracle(), true);
+    }
+  }
+
+  private static void checkPass(LayerCase c, Oracle oracle, boolean frozen) {
+    double[] x = TestData.widen(c.x());
+    double[] expected = oracle.forward(x);
+    float[] gradient = c.dy();
+    boolean[] undecided = oracle.undecided(x);
+    for (int i = 0; i < gradient.length; i++) {
+      gradient[i] = undecided[i] ? 0 : gradient[i];
+    }
+    double[][] gradients = oracle.backward(x, TestData.widen(gradient));
+    try (NormLayer layer = c.layer();
+        Tensor input = c.tensor(c.x());
+        Tensor dy = c.tensor(gradient);
+        Pass pass = frozen ? frozen(layer, input) : layer.forwardTraining(input);
+        Gradients actual = pass.backward(dy)) {
+      assertForward(expected, c.logical(pass.output()), c + " output");
+      if (c.kind() == LayerCase.Kind.RMS) {
+        assertNull(pass.mean());
+      } else {
+        assertForward(oracle.mean, pass.mean().toArray(), c + " mean");
+      }
+      assertForward(oracle.variance, pass.variance().toArray(), c + " variance");
+      if (oracle.valuesPerStatistic() > 2 || frozen) {
+        assertBackward(gradients[0], c.logical(actual.input()), c + " dx");
+      } else {
+        // One or two values are normalized to 0 or to +-1 whatever they are: the gradient is what
+        // is left of terms as large as dy / std that cancel.
+        double scale = 1 / Math.sqrt(Arrays.stream(oracle.variance).min().orElse(0) + 1e-5);
+        double error = TestData.largestError(gradients[0], c.logical(actual.input()));
+        assertTrue(error <= 1e-5 * scale, () -> c + " dx: error is " + error + " of " + scale);
+      }
+      assertEquals(layer.weight() == null, actual.weight() == null);
+      assertEquals(layer.bias() == null, actual.bias() == null);
+      if (actual.weight() != null) {
+        assertBackward(gradients[1], actual.weight().toArray(), c + " dweight");
+      }
+      if (actual.bias() != null) {
+        assertBackward(gradients[2], actual.bias().toArray(), c + " dbias");
+      }
+    }
+  }
+
+  private static Pass frozen(NormLayer layer, Tensor x) {
+    return layer instanceof BatchNorm batch
+        ? batch.forwardFrozen(x)
+        : ((InstanceNorm) layer).forwardFrozen(x);
+  }
+
+  private static void assertForward(double[] expected, float[] actual, String what) {
+    double error = TestData.largestMixedError(expected, actual);
+    assertTrue(error <= FORWARD, () -> what + ": |error| / (1 + |y|) is " + error);
+  }
+
+  private static void assertBackward(double[] expected, float[] actual, String what) {
+    double error = TestData.relativeL2(expected, actual);
+    assertTrue(error <= BACKWARD, () -> what + ": relative error is " + error);
+  }
+
+  private static Tensor tensorIn(Memory memory, LayerCase c, float[] logical) {
+    float[] values = c.physical(logical);
+    if (memory == Memory.OWNED
+        || (memory == Memory.DIRECT_BUFFER && c.layout() != Layout.CHANNELS_FIRST)) {
+      return c.tensor(logical);
+    }
+    if (memory == Memory.DIRECT_BUFFER) {
+      FloatBuffer buffer =
+          ByteBuffer.allocateDirect((values.length + 3) * Float.BYTES)
+              .order(ByteOrder.nativeOrder())
+              .asFloatBuffer()
+              .position(3);
+      buffer.put(values).position(3);
+      return Tensor.wrap(buffer, c.shape());
+    }
+    int offset = memory == Memory.POINTER ? 0 : 1;
+    FloatPointer pointer = new FloatPointer(values.length + offset);
+    pointer.position(offset).put(values);
+    return Tensor.wrap(pointer, DataType.F32, c.layout(), c.shape());
+  }
+}

@@ -1,0 +1,216 @@
+package io.nativenorm;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.nativenorm.LayerCase.Kind;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** The numerical contract away from the middle: large means, constants, large groups, NaN. */
+class NumericsTest {
+  private static final List<Kind> WITH_OWN_STATISTICS =
+      List.of(Kind.BATCH, Kind.LAYER, Kind.GROUP, Kind.INSTANCE);
+
+  /** All layers that compute statistics, on all engines, in both layouts. */
+  static List<LayerCase> cases() {
+    List<LayerCase> cases = new ArrayList<>();
+    for (Backend backend : List.of(Backend.AUTO, Backend.ONEDNN, Backend.JAVA)) {
+      for (Layout layout : Layout.values()) {
+        for (Kind kind : WITH_OWN_STATISTICS) {
+          cases.add(new LayerCase(kind, layout, backend, 4, 64, 14, 28));
+          cases.add(new LayerCase(kind, layout, backend, 4, 61, 14, 29));
+        }
+      }
+    }
+    return cases;
+  }
+
+  private static void assertError(LayerCase c, double allowed) {
+    double[] expected = c.trainingOracle().forward(TestData.widen(c.x()));
+    try (NormLayer layer = c.layer();
+        Tensor x = c.tensor(c.x());
+        Tensor y = layer.forward(x);
+        Pass pass = layer.forwardTraining(x)) {
+      for (Tensor actual : List.of(y, pass.output())) {
+        double error = TestData.largestError(expected, c.logical(actual));
+        assertTrue(error < allowed, () -> c + ": error " + error);
+      }
+    }
+  }
+
+  private static void assertMixedError(LayerCase c) {
+    double[] expected = c.trainingOracle().forward(TestData.widen(c.x()));
+    try (NormLayer layer = c.layer();
+        Tensor x = c.tensor(c.x());
+        Tensor y = layer.forward(x)) {
+      double error = TestData.largestMixedError(expected, c.logical(y));
+      assertTrue(error <= 1e-5, () -> c + ": |error| / (1 + |y|) is " + error);
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("cases")
+  void meansUpToTenStandardDeviations(LayerCase c) {
+    for (double mean : new double[] {0, 0.5, 1, 2, 3, 4, 5, 10, -10}) {
+      assertMixedError(c.withMean(mean));
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("cases")
+  void meanOneThousand(LayerCase c) {
+    assertError(c.with(LayerCase.Affine.NONE).withMean(1e3), 1e-4);
+  }
+
+  @ParameterizedTest
+  @MethodSource("cases")
+  void meanTenThousand(LayerCase c) {
+    assertError(c.with(LayerCase.Affine.NONE).withMean(1e4), 1e-3);
+  }
+
+  @ParameterizedTest
+  @MethodSource("cases")
+  void meanOneThousandInPlace(LayerCase c) {
+    LayerCase large = c.with(LayerCase.Affine.NONE).withMean(1e3);
+    double[] expected = large.trainingOracle().forward(TestData.widen(large.x()));
+    try (NormLayer layer = large.layer();
+        Tensor x = large.tensor(large.x())) {
+      layer.forward(x, x);
+      assertEquals(0, TestData.largestError(expected, large.logical(x)), 1e-4);
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("cases")
+  void constantsGiveExactlyTheBias(LayerCase c) {
+    // Also the vectors that one-pass variances make NaN or noise of.
+    for (float constant : new float[] {0, 1, 0.1f, -3.3f, 1234, 10000.1f, 1000000.3f, 1e-20f}) {
+      float[] x = new float[c.size()];
+      Arrays.fill(x, constant);
+      double[] bias = c.trainingOracle().forward(new double[c.size()]);
+      try (NormLayer layer = c.layer();
+          Tensor input = c.tensor(x);
+          Tensor y = layer.forward(input)) {
+        assertEquals(0, TestData.largestError(bias, c.logical(y)), c + " of " + constant);
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "BATCH, CHANNELS_FIRST, 0", "BATCH, CHANNELS_LAST, 0", "GROUP, CHANNELS_FIRST, 1",
+    "GROUP, CHANNELS_LAST, 0", "INSTANCE, CHANNELS_FIRST, 1", "INSTANCE, CHANNELS_LAST, 1"
+  })
+  void aQuarterMillionValuesInOneStatistic(Kind kind, Layout layout, double mean) {
+    assertMixedError(new LayerCase(kind, layout, Backend.AUTO, 1, 8, 512, 512).withMean(mean));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"ONEDNN", "JAVA"})
+  void rowsThatOnePassVariancesFailOn(Backend backend) {
+    try (LayerNorm layer = LayerNorm.builder(4).backend(backend).build()) {
+      float[] y = layer.forward(new float[] {40000, 40001, 40002, 40003});
+      assertArrayEquals(new float[] {-1.341635f, -0.447212f, 0.447212f, 1.341635f}, y, 1e-5f);
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"ONEDNN", "JAVA"})
+  void aGroupOfOneElementGivesTheBias(Backend backend) {
+    for (long n : new long[] {1, 2}) {
+      try (GroupNorm layer = GroupNorm.builder(6, 6).backend(backend).build()) {
+        float[] bias = {1, 2, 3, 4, 5, 6};
+        layer.bias().copyFrom(bias);
+        float[] y = layer.forward(TestData.normal(n, (int) n * 6, 5, 1), n, 6, 1, 1);
+        for (int i = 0; i < y.length; i++) {
+          assertEquals(bias[i % 6], y[i]);
+        }
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("cases")
+  void nanAndInfinityStayInTheirGroup(LayerCase c) {
+    for (float poison : new float[] {Float.NaN, Float.POSITIVE_INFINITY}) {
+      float[] x = c.x();
+      x[x.length / 2] = poison;
+      float[] clean = c.x();
+      try (NormLayer layer = c.layer();
+          Tensor dirtyInput = c.tensor(x);
+          Tensor cleanInput = c.tensor(clean);
+          Tensor dirty = layer.forward(dirtyInput);
+          Tensor expected = layer.forward(cleanInput)) {
+        float[] dirtyValues = c.logical(dirty);
+        float[] cleanValues = c.logical(expected);
+        boolean[] inGroup = groupOf(c, x.length / 2);
+        for (int i = 0; i < x.length; i++) {
+          if (inGroup[i]) {
+            assertTrue(Float.isNaN(dirtyValues[i]), c + ": element " + i + " hides " + poison);
+          } else {
+            assertEquals(cleanValues[i], dirtyValues[i], c + ": element " + i);
+          }
+        }
+      }
+    }
+  }
+
+  /** Which elements share their statistics with one, found by watching the oracle. */
+  private static boolean[] groupOf(LayerCase c, int element) {
+    double[] x = TestData.widen(c.x());
+    x[element] = Double.NaN;
+    double[] y = c.trainingOracle().forward(x);
+    boolean[] same = new boolean[y.length];
+    for (int i = 0; i < y.length; i++) {
+      same[i] = Double.isNaN(y[i]);
+    }
+    return same;
+  }
+
+  @ParameterizedTest
+  @CsvSource({"ONEDNN, CHANNELS_FIRST", "ONEDNN, CHANNELS_LAST", "JAVA, CHANNELS_FIRST"})
+  void reluKeepsNan(Backend backend, Layout layout) {
+    try (BatchNorm layer =
+            BatchNorm.builder(16).backend(backend).activation(Activation.RELU).build();
+        Tensor x = Tensor.allocate(DataType.F32, layout, 2, 16, 3)) {
+      float[] values = TestData.normal(3, 96, 0, 1);
+      values[40] = Float.NaN;
+      x.copyFrom(values);
+      layer.forward(x, x);
+      float[] y = x.toArray();
+      assertTrue(Float.isNaN(y[40]));
+      for (int i = 0; i < y.length; i++) {
+        assertTrue(i == 40 || y[i] >= 0, "element " + i + " is " + y[i]);
+      }
+    }
+  }
+
+  @Test
+  void theSameInputGivesTheSameBits() {
+    for (Kind kind : Kind.values()) {
+      for (Layout layout : Layout.values()) {
+        LayerCase c = new LayerCase(kind, layout, Backend.AUTO, 16, 64, 28, 28);
+        try (NormLayer layer = c.layer();
+            Tensor x = c.tensor(c.x());
+            Tensor dy = c.tensor(c.dy());
+            Pass first = layer.forwardTraining(x);
+            Pass second = layer.forwardTraining(x);
+            Gradients firstGradients = first.backward(dy);
+            Gradients secondGradients = second.backward(dy)) {
+          assertArrayEquals(first.output().toArray(), second.output().toArray(), c.toString());
+          assertArrayEquals(
+              firstGradients.input().toArray(), secondGradients.input().toArray(), c.toString());
+          assertArrayEquals(
+              firstGradients.weight().toArray(), secondGradients.weight().toArray(), c.toString());
+        }
+      }
+    }
+  }
+}

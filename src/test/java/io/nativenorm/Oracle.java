@@ -1,0 +1,180 @@
+package io.nativenorm;
+
+/**
+ * What the layers must compute, in double and in two passes over plain loops. Shares nothing with
+ * the engines: every element is told its group and its channel one by one.
+ *
+ * <p>Arrays are in logical order: sample, channel, position; for rows, row by row.
+ */
+final class Oracle {
+  /** What is normalized together. */
+  enum Kind {
+    BATCH,
+    LAYER,
+    RMS,
+    GROUP
+  }
+
+  final Kind kind;
+  final int n;
+  final int c;
+  final int s;
+  final int groups;
+  final double eps;
+  final float[] weight;
+  final float[] bias;
+  final boolean relu;
+
+  /** Of each group; given, or computed by forward. */
+  double[] mean;
+
+  double[] variance;
+  private boolean given;
+
+  Oracle(
+      Kind kind,
+      int n,
+      int c,
+      int s,
+      int groups,
+      double eps,
+      float[] weight,
+      float[] bias,
+      boolean relu) {
+    this.kind = kind;
+    this.n = n;
+    this.c = c;
+    this.s = s;
+    this.groups = groups;
+    this.eps = eps;
+    this.weight = weight;
+    this.bias = bias;
+    this.relu = relu;
+  }
+
+  /** Uses running statistics of each channel instead of computing them. */
+  Oracle given(float[] runningMean, float[] runningVariance) {
+    given = true;
+    mean = new double[c];
+    variance = new double[c];
+    for (int i = 0; i < c; i++) {
+      mean[i] = runningMean[i];
+      variance[i] = runningVariance[i];
+    }
+    return this;
+  }
+
+  private int size() {
+    return n * c * s;
+  }
+
+  private int channelOf(int element) {
+    return element / s % c;
+  }
+
+  private int groupOf(int element) {
+    int sample = element / (s * c);
+    return switch (kind) {
+      case BATCH -> channelOf(element);
+      case LAYER, RMS -> sample;
+      case GROUP -> sample * groups + channelOf(element) / (c / groups);
+    };
+  }
+
+  int groupCount() {
+    return switch (kind) {
+      case BATCH -> c;
+      case LAYER, RMS -> n;
+      case GROUP -> n * groups;
+    };
+  }
+
+  private double[] averages(double[] values) {
+    double[] sums = new double[groupCount()];
+    long[] counts = new long[groupCount()];
+    for (int e = 0; e < size(); e++) {
+      sums[groupOf(e)] += values[e];
+      counts[groupOf(e)]++;
+    }
+    for (int g = 0; g < sums.length; g++) {
+      sums[g] /= counts[g];
+    }
+    return sums;
+  }
+
+  private double[] xhat(double[] x) {
+    if (!given) {
+      mean = kind == Kind.RMS ? new double[groupCount()] : averages(x);
+      double[] squares = new double[size()];
+      for (int e = 0; e < size(); e++) {
+        squares[e] = Math.pow(x[e] - mean[groupOf(e)], 2);
+      }
+      variance = averages(squares);
+    }
+    double[] xhat = new double[size()];
+    for (int e = 0; e < size(); e++) {
+      xhat[e] = (x[e] - mean[groupOf(e)]) / Math.sqrt(variance[groupOf(e)] + eps);
+    }
+    return xhat;
+  }
+
+  private double weightOf(int element) {
+    return weight == null ? 1 : weight[channelOf(element)];
+  }
+
+  private double beforeActivation(double[] xhat, int element) {
+    double shift = bias == null ? 0 : bias[channelOf(element)];
+    return xhat[element] * weightOf(element) + shift;
+  }
+
+  double[] forward(double[] x) {
+    double[] xhat = xhat(x);
+    double[] y = new double[size()];
+    for (int e = 0; e < size(); e++) {
+      double value = beforeActivation(xhat, e);
+      y[e] = relu && value < 0 ? 0 : value;
+    }
+    return y;
+  }
+
+  /** How many values each statistic is of. */
+  int valuesPerStatistic() {
+    return size() / groupCount();
+  }
+
+  /** Whether a ReLU's gradient is decided by less than rounding: the value before it is near 0. */
+  boolean[] undecided(double[] x) {
+    double[] xhat = xhat(x);
+    boolean[] near = new boolean[size()];
+    for (int e = 0; e < size(); e++) {
+      near[e] = relu && Math.abs(beforeActivation(xhat, e)) < 1e-4;
+    }
+    return near;
+  }
+
+  /** Gradients of sum(y * dy): by input, weight and bias. */
+  double[][] backward(double[] x, double[] dy) {
+    double[] xhat = xhat(x);
+    double[] dWeight = new double[c];
+    double[] dBias = new double[c];
+    double[] g = new double[size()];
+    double[] gXhat = new double[size()];
+    for (int e = 0; e < size(); e++) {
+      double seen = relu && beforeActivation(xhat, e) <= 0 ? 0 : dy[e];
+      dWeight[channelOf(e)] += seen * xhat[e];
+      dBias[channelOf(e)] += seen;
+      g[e] = seen * weightOf(e);
+      gXhat[e] = g[e] * xhat[e];
+    }
+    double[] averageG = averages(g);
+    double[] averageGXhat = averages(gXhat);
+    double[] dx = new double[size()];
+    for (int e = 0; e < size(); e++) {
+      int group = groupOf(e);
+      double throughMean = given || kind == Kind.RMS ? 0 : averageG[group];
+      double throughVariance = given ? 0 : xhat[e] * averageGXhat[group];
+      dx[e] = (g[e] - throughMean - throughVariance) / Math.sqrt(variance[group] + eps);
+    }
+    return new double[][] {dx, dWeight, dBias};
+  }
+}
