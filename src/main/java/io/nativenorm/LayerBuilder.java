@@ -117,6 +117,12 @@ public abstract sealed class LayerBuilder<B extends LayerBuilder<B>>
     return self();
   }
 
+  /** The layer's kind and size. */
+  @Override
+  public String toString() {
+    return name;
+  }
+
   String name() {
     return name;
   }

@@ -1,6 +1,8 @@
 package io.nativenorm;
 
+import io.nativenorm.engine.Engine;
 import io.nativenorm.engine.Engines;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -65,19 +67,22 @@ public final class NativeNorm {
   }
 
   /**
-   * The engines of this build in the order AUTO asks them.
+   * The engines in the order AUTO asks them, then those that this build does not have.
    *
    * @return all of them, available or not
    */
   public static List<EngineInfo> engines() {
-    return Engines.all().stream()
-        .map(
-            engine ->
-                engine
-                    .unavailable()
-                    .map(reason -> new EngineInfo(engine.backend(), false, reason))
-                    .orElseGet(() -> new EngineInfo(engine.backend(), true, engine.description())))
-        .toList();
+    List<EngineInfo> infos = new ArrayList<>();
+    for (Engine engine : Engines.all()) {
+      String missing = engine.unavailable().orElse(null);
+      infos.add(
+          new EngineInfo(
+              engine.backend(), missing == null, missing == null ? engine.description() : missing));
+    }
+    for (Backend absent : Engines.absent()) {
+      infos.add(new EngineInfo(absent, false, Engines.NOT_BUILT));
+    }
+    return infos;
   }
 
   /**

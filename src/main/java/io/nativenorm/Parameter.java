@@ -37,7 +37,7 @@ final class Parameter {
 
   /** Copies as many values in. */
   void set(float[] values) {
-    HeapCopy.in(values, memory.floats());
+    memory.floats().write(0, values, 0, values.length);
   }
 
   void close() {

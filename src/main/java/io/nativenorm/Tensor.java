@@ -317,7 +317,7 @@ public final class Tensor implements AutoCloseable {
     }
     acquire();
     try {
-      HeapCopy.in(values, floats);
+      floats.write(0, values, 0, values.length);
     } finally {
       release();
     }
@@ -334,7 +334,7 @@ public final class Tensor implements AutoCloseable {
     requireLength(values.length, size, "places");
     acquire();
     try {
-      HeapCopy.out(floats, values);
+      floats.read(0, values, 0, values.length);
     } finally {
       release();
     }

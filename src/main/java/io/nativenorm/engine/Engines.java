@@ -16,6 +16,9 @@ public final class Engines {
   /** A kernel takes some kilobytes; a program that meets more problems than this prepares anew. */
   static final int CACHED_KERNELS = 256;
 
+  /** Why an engine is missing that was never there. */
+  public static final String NOT_BUILT = "not part of this build";
+
   private static final List<Engine> ENGINES = List.of(new OnednnEngine(), new ReferenceEngine());
   private static final String UNMET_REQUIREMENT =
       unmetRequirement(System.getProperty("nativenorm.require", ""));
@@ -49,6 +52,18 @@ public final class Engines {
   }
 
   /**
+   * The backends that this build has no engine for.
+   *
+   * @return their names
+   */
+  public static List<Backend> absent() {
+    List<Backend> absent = new ArrayList<>(List.of(Backend.values()));
+    absent.remove(Backend.AUTO);
+    all().forEach(engine -> absent.remove(engine.backend()));
+    return absent;
+  }
+
+  /**
    * Asks every engine.
    *
    * @param problem the problem
@@ -57,8 +72,8 @@ public final class Engines {
    */
   public static List<Verdict> verdicts(Problem problem, Backend backend) {
     List<Verdict> verdicts = new ArrayList<>();
-    if (all().stream().noneMatch(engine -> engine.backend() == Backend.FUSED)) {
-      verdicts.add(new Verdict(Backend.FUSED, Optional.empty(), "not part of this build"));
+    for (Backend absent : absent()) {
+      verdicts.add(new Verdict(absent, Optional.empty(), NOT_BUILT));
     }
     Backend winner = null;
     for (Engine engine : all()) {
@@ -167,7 +182,7 @@ public final class Engines {
       Optional<Engine> engine =
           ENGINES.stream().filter(e -> e.backend().name().equals(wanted)).findFirst();
       Optional<String> missing =
-          engine.isEmpty() ? Optional.of("not part of this build") : engine.get().unavailable();
+          engine.isEmpty() ? Optional.of(NOT_BUILT) : engine.get().unavailable();
       if (missing.isPresent()) {
         return "nativenorm.require names " + name.strip() + ", which is missing: " + missing.get();
       }

@@ -10,6 +10,9 @@ import org.bytedeco.javacpp.Pointer;
  * a FloatBuffer at position 7 reads 7 bytes, not 7 floats, from its start (1.5.13).
  */
 public final class NativeFloats extends FloatPointer {
+  /** A buffer addresses 2^31 - 1 bytes at most, an array up to 2^33. */
+  private static final int CHUNK = 1 << 28;
+
   /** Keeps the memory from being collected while this is reachable. */
   @SuppressWarnings("unused") // reachability is its use
   private final Object owner;
@@ -50,5 +53,35 @@ public final class NativeFloats extends FloatPointer {
    */
   public NativeFloats slice(long start, long count) {
     return new NativeFloats(address + start * Float.BYTES, count, owner);
+  }
+
+  /**
+   * Copies floats out.
+   *
+   * @param start the first of them
+   * @param into where they go, from {@code offset} on
+   * @param offset first place in the array
+   * @param length how many
+   */
+  public void read(long start, float[] into, int offset, int length) {
+    for (int done = 0; done < length; done += CHUNK) {
+      int count = Math.min(CHUNK, length - done);
+      slice(start + done, count).asBuffer().get(into, offset + done, count);
+    }
+  }
+
+  /**
+   * Copies floats in.
+   *
+   * @param start the first place for them
+   * @param from where they come from, from {@code offset} on
+   * @param offset the first of them in the array
+   * @param length how many
+   */
+  public void write(long start, float[] from, int offset, int length) {
+    for (int done = 0; done < length; done += CHUNK) {
+      int count = Math.min(CHUNK, length - done);
+      slice(start + done, count).asBuffer().put(from, offset + done, count);
+    }
   }
 }

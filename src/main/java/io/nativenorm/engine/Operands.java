@@ -1,7 +1,5 @@
 package io.nativenorm.engine;
 
-import org.bytedeco.javacpp.Pointer;
-
 /**
  * The memory one execution of a {@link Kernel} reads and writes. What a problem does not have is
  * null; the pointers stay the caller's and must stay valid until the execution returns.
@@ -18,16 +16,16 @@ import org.bytedeco.javacpp.Pointer;
  * @param diffBias gradient of the bias
  */
 public record Operands(
-    Pointer src,
-    Pointer dst,
-    Pointer weight,
-    Pointer bias,
-    Pointer mean,
-    Pointer variance,
-    Pointer diffDst,
-    Pointer diffSrc,
-    Pointer diffWeight,
-    Pointer diffBias) {
+    NativeFloats src,
+    NativeFloats dst,
+    NativeFloats weight,
+    NativeFloats bias,
+    NativeFloats mean,
+    NativeFloats variance,
+    NativeFloats diffDst,
+    NativeFloats diffSrc,
+    NativeFloats diffWeight,
+    NativeFloats diffBias) {
 
   /**
    * Operands of inference and training.
@@ -41,7 +39,12 @@ public record Operands(
    * @return operands without gradients
    */
   public static Operands forward(
-      Pointer src, Pointer dst, Pointer weight, Pointer bias, Pointer mean, Pointer variance) {
+      NativeFloats src,
+      NativeFloats dst,
+      NativeFloats weight,
+      NativeFloats bias,
+      NativeFloats mean,
+      NativeFloats variance) {
     return new Operands(src, dst, weight, bias, mean, variance, null, null, null, null);
   }
 }

@@ -34,7 +34,7 @@ final class BackwardSteps implements Steps {
     if (mend == null) {
       backward.run(operands);
     } else {
-      double[] missing = mend.missing(operands);
+      float[] missing = mend.missing(operands);
       backward.run(operands);
       mend.add(missing, operands.diffSrc());
     }

@@ -3,6 +3,7 @@ package io.nativenorm.engine.onednn;
 import io.nativenorm.Activation;
 import io.nativenorm.engine.BufferPool;
 import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.NativeMemory;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
@@ -75,8 +76,8 @@ final class ForwardSteps implements Steps {
 
   private Operands withStatistics(Operands o, NativeMemory own) {
     long count = problem.statisticsCount();
-    Pointer mean = own.floats().slice(0, count);
-    Pointer variance = own.floats().slice(count, count);
+    NativeFloats mean = own.floats().slice(0, count);
+    NativeFloats variance = own.floats().slice(count, count);
     return Operands.forward(o.src(), o.dst(), o.weight(), o.bias(), mean, variance);
   }
 
@@ -94,7 +95,7 @@ final class ForwardSteps implements Steps {
     }
   }
 
-  private void normalizeGuarded(Operands o, Pointer src) {
+  private void normalizeGuarded(Operands o, NativeFloats src) {
     normalize.run(o);
     if (guard.replace(src, o.mean(), o.variance())) {
       apply.run(Operands.forward(src, o.dst(), o.weight(), o.bias(), o.mean(), o.variance()));

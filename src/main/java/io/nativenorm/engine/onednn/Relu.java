@@ -1,7 +1,6 @@
 package io.nativenorm.engine.onednn;
 
 import io.nativenorm.engine.NativeFloats;
-import org.bytedeco.javacpp.Pointer;
 
 /**
  * max(0, y) and its gradient, in place, with NaN staying NaN. oneDNN's own does not do: both its
@@ -15,35 +14,30 @@ final class Relu {
   private Relu() {}
 
   /** y = max(0, y). */
-  static void apply(Pointer y, long count) {
+  static void apply(NativeFloats y, long count) {
     float[] block = new float[(int) Math.min(count, BLOCK)];
     for (long start = 0; start < count; start += BLOCK) {
       int length = (int) Math.min(BLOCK, count - start);
-      NativeFloats part = part(y, start, length);
-      part.asBuffer().get(block, 0, length);
+      y.read(start, block, 0, length);
       for (int i = 0; i < length; i++) {
         block[i] = Math.max(block[i], 0f);
       }
-      part.asBuffer().put(block, 0, length);
+      y.write(start, block, 0, length);
     }
   }
 
   /** dx = dy where y is positive or NaN, else 0. */
-  static void mask(Pointer y, Pointer dy, Pointer dx, long count) {
+  static void mask(NativeFloats y, NativeFloats dy, NativeFloats dx, long count) {
     float[] output = new float[(int) Math.min(count, BLOCK)];
     float[] gradient = new float[output.length];
     for (long start = 0; start < count; start += BLOCK) {
       int length = (int) Math.min(BLOCK, count - start);
-      part(y, start, length).asBuffer().get(output, 0, length);
-      part(dy, start, length).asBuffer().get(gradient, 0, length);
+      y.read(start, output, 0, length);
+      dy.read(start, gradient, 0, length);
       for (int i = 0; i < length; i++) {
         gradient[i] = output[i] <= 0 ? 0 : gradient[i];
       }
-      part(dx, start, length).asBuffer().put(gradient, 0, length);
+      dx.write(start, gradient, 0, length);
     }
-  }
-
-  private static NativeFloats part(Pointer floats, long start, int length) {
-    return new NativeFloats(floats.address() + start * Float.BYTES, length, floats);
   }
 }

@@ -1,10 +1,9 @@
 package io.nativenorm.engine.onednn;
 
+import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Problem;
-import org.bytedeco.javacpp.FloatPointer;
-import org.bytedeco.javacpp.Pointer;
-import org.bytedeco.javacpp.indexer.FloatIndexer;
+import java.util.Arrays;
 
 /**
  * Adds what oneDNN's RMSNorm backward wrongly takes away. oneDNN 3.11 computes the input gradient
@@ -21,32 +20,38 @@ final class RmsGradientMend {
   }
 
   /** r * mean(g) of each row; to be called before the gradient is overwritten in place. */
-  double[] missing(Operands operands) {
-    FloatIndexer dy = FloatIndexer.create((FloatPointer) operands.diffDst());
-    FloatIndexer variances = FloatIndexer.create((FloatPointer) operands.variance());
-    FloatIndexer weight =
-        problem.weight() ? FloatIndexer.create((FloatPointer) operands.weight()) : null;
-    double[] missing = new double[Math.toIntExact(problem.batch())];
-    long at = 0;
+  float[] missing(Operands operands) {
+    int columns = Math.toIntExact(problem.channels());
+    float[] variances = new float[Math.toIntExact(problem.batch())];
+    operands.variance().read(0, variances, 0, variances.length);
+    float[] weight = new float[columns];
+    Arrays.fill(weight, 1);
+    if (problem.weight()) {
+      operands.weight().read(0, weight, 0, columns);
+    }
+    float[] dy = new float[columns];
+    float[] missing = new float[variances.length];
     for (int row = 0; row < missing.length; row++) {
+      operands.diffDst().read((long) row * columns, dy, 0, columns);
       double sum = 0;
-      for (long column = 0; column < problem.channels(); column++, at++) {
-        sum += weight == null ? dy.get(at) : (double) dy.get(at) * weight.get(column);
+      for (int column = 0; column < columns; column++) {
+        sum += (double) dy[column] * weight[column];
       }
-      double r = 1 / Math.sqrt(variances.get(row) + problem.eps());
-      missing[row] = r * sum / problem.channels();
+      missing[row] = (float) (sum / columns / Math.sqrt(variances[row] + problem.eps()));
     }
     return missing;
   }
 
   /** Adds it to the row's gradients. */
-  void add(double[] missing, Pointer diffSrc) {
-    FloatIndexer dx = FloatIndexer.create((FloatPointer) diffSrc);
-    long at = 0;
-    for (double rowMissing : missing) {
-      for (long column = 0; column < problem.channels(); column++, at++) {
-        dx.put(at, (float) (dx.get(at) + rowMissing));
+  void add(float[] missing, NativeFloats diffSrc) {
+    int columns = Math.toIntExact(problem.channels());
+    float[] dx = new float[columns];
+    for (int row = 0; row < missing.length; row++) {
+      diffSrc.read((long) row * columns, dx, 0, columns);
+      for (int column = 0; column < columns; column++) {
+        dx[column] += missing[row];
       }
+      diffSrc.write((long) row * columns, dx, 0, columns);
     }
   }
 }

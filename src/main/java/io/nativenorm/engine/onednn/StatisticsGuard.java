@@ -2,9 +2,8 @@ package io.nativenorm.engine.onednn;
 
 import io.nativenorm.engine.Groups;
 import io.nativenorm.engine.Moments;
+import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Problem;
-import org.bytedeco.javacpp.FloatPointer;
-import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.indexer.FloatIndexer;
 
 /**
@@ -35,15 +34,15 @@ final class StatisticsGuard {
   }
 
   /** Checks the statistics of a forward pass, corrects them, and returns whether it had to. */
-  boolean replace(Pointer src, Pointer mean, Pointer variance) {
-    FloatIndexer means = FloatIndexer.create((FloatPointer) mean);
-    FloatIndexer variances = FloatIndexer.create((FloatPointer) variance);
+  boolean replace(NativeFloats src, NativeFloats mean, NativeFloats variance) {
+    FloatIndexer means = FloatIndexer.create(mean);
+    FloatIndexer variances = FloatIndexer.create(variance);
     double ratio = Math.min(TRUSTED_RATIO, TRUSTED_SUM / groups.size());
     boolean replaced = false;
     for (long k = 0; k < groups.count(); k++) {
       double m = means.get(k);
       if (groups.size() > TRUSTED_VALUES || m * m > ratio * variances.get(k)) {
-        FloatIndexer x = FloatIndexer.create((FloatPointer) src);
+        FloatIndexer x = FloatIndexer.create(src);
         double exact = Moments.mean(x, groups, k);
         means.put(k, (float) exact);
         variances.put(k, (float) Moments.meanSquare(x, groups, k, exact));
