@@ -1,0 +1,93 @@
+package io.nativenorm;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+
+/** PyTorch's names, live tensors, all or nothing (the refusals are in ErrorsTest). */
+class StateTest {
+  private static void assertNames(NormLayer layer, String... names) {
+    try (layer) {
+      assertEquals(List.of(names), List.copyOf(layer.state().keySet()), layer.toString());
+    }
+  }
+
+  @Test
+  void namesAreThoseOfPytorch() {
+    assertNames(
+        BatchNorm.of(2), "weight", "bias", "running_mean", "running_var", "num_batches_tracked");
+    assertNames(BatchNorm.builder(2).trackRunningStats(false).build(), "weight", "bias");
+    assertNames(BatchNorm.builder(2).trackRunningStats(false).affine(false).build());
+    assertNames(LayerNorm.of(2, 3), "weight", "bias");
+    assertNames(LayerNorm.builder(2).bias(false).build(), "weight");
+    assertNames(RmsNorm.of(2), "weight");
+    assertNames(GroupNorm.of(1, 2), "weight", "bias");
+    assertNames(InstanceNorm.of(2));
+    assertNames(
+        InstanceNorm.builder(2).affine(true).trackRunningStats(true).build(),
+        "weight",
+        "bias",
+        "running_mean",
+        "running_var",
+        "num_batches_tracked");
+  }
+
+  @Test
+  void parametersStartAsPytorchs() {
+    try (LayerNorm layer = LayerNorm.of(2, 2);
+        BatchNorm batch = BatchNorm.of(1);
+        RmsNorm rms = RmsNorm.of(2)) {
+      assertArrayEquals(new long[] {2, 2}, layer.weight().shape());
+      assertArrayEquals(new float[] {1, 1, 1, 1}, layer.weight().toArray());
+      assertArrayEquals(new float[4], layer.bias().toArray());
+      assertArrayEquals(new float[] {0}, batch.runningMean().toArray());
+      assertArrayEquals(new float[] {1}, batch.runningVar().toArray());
+      assertNull(rms.bias());
+    }
+  }
+
+  @Test
+  void parametersAreLive() {
+    try (LayerNorm layer = LayerNorm.of(2)) {
+      layer.weight().copyFrom(new float[] {10, 20});
+      layer.state().get("bias").copyFrom(new float[] {1, 2});
+      assertArrayEquals(new float[] {-9, 22}, layer.forward(new float[] {-1, 1}), 1e-3f);
+    }
+  }
+
+  @Test
+  void aStateGoesFromOneLayerToAnother() {
+    try (BatchNorm from = BatchNorm.of(2);
+        BatchNorm to = BatchNorm.of(2);
+        Tensor x = Tensor.of(new float[] {1, 2, 3, 5}, 2, 2)) {
+      from.weight().copyFrom(new float[] {3, 4});
+      from.forwardTraining(x).close();
+      to.load(from.state());
+      assertEquals(1, to.numBatchesTracked());
+      for (String name : from.state().keySet()) {
+        assertArrayEquals(from.state().get(name).toArray(), to.state().get(name).toArray(), name);
+      }
+      from.weight().copyFrom(new float[] {0, 0});
+      assertArrayEquals(new float[] {3, 4}, to.weight().toArray(), "load must copy");
+    }
+  }
+
+  @Test
+  void theCountMayBeAbsentOrHaveADimension() {
+    try (BatchNorm layer = BatchNorm.of(1);
+        Tensor seven = Tensor.of(new float[] {7}, 1)) {
+      Map<String, Tensor> state = new HashMap<>(layer.state());
+      state.put("num_batches_tracked", seven);
+      layer.load(state);
+      assertEquals(7, layer.numBatchesTracked());
+      state.remove("num_batches_tracked");
+      layer.load(state);
+      assertEquals(7, layer.numBatchesTracked());
+    }
+  }
+}
