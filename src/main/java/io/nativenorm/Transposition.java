@@ -1,7 +1,7 @@
 package io.nativenorm;
 
-import org.bytedeco.javacpp.FloatPointer;
-import org.bytedeco.javacpp.indexer.FloatIndexer;
+import io.nativenorm.engine.FloatView;
+import io.nativenorm.engine.NativeFloats;
 
 /** Changes the physical order of a tensor: one matrix transposition for each sample. */
 final class Transposition {
@@ -11,9 +11,9 @@ final class Transposition {
   private Transposition() {}
 
   /** to[n][column][row] = from[n][row][column]. */
-  static void copy(FloatPointer from, FloatPointer to, long samples, long rows, long columns) {
-    FloatIndexer source = FloatIndexer.create(from);
-    FloatIndexer target = FloatIndexer.create(to);
+  static void copy(NativeFloats from, NativeFloats to, long samples, long rows, long columns) {
+    FloatView source = new FloatView(from);
+    FloatView target = new FloatView(to);
     for (long n = 0; n < samples; n++) {
       long start = n * rows * columns;
       for (long row = 0; row < rows; row += BLOCK) {

@@ -1,7 +1,5 @@
 package io.nativenorm.engine;
 
-import org.bytedeco.javacpp.indexer.FloatIndexer;
-
 /**
  * Mean and variance of a group in two passes with double sums. The sum of n equal floats is exact
  * in a double up to n = 2^29, so a constant group has exactly its value as mean and 0 as variance.
@@ -17,7 +15,7 @@ public final class Moments {
    * @param group which one
    * @return its mean
    */
-  public static double mean(FloatIndexer x, Groups groups, long group) {
+  public static double mean(FloatView x, Groups groups, long group) {
     return sum(x, groups, group, 0, false) / groups.size();
   }
 
@@ -31,7 +29,7 @@ public final class Moments {
    * @param center the point to measure from
    * @return the mean square distance
    */
-  public static double meanSquare(FloatIndexer x, Groups groups, long group, double center) {
+  public static double meanSquare(FloatView x, Groups groups, long group, double center) {
     return sum(x, groups, group, center, true) / groups.size();
   }
 
@@ -40,7 +38,7 @@ public final class Moments {
    * each addition to end (1.3 ns an element); four in flight take 0.5.
    */
   private static double sum(
-      FloatIndexer x, Groups groups, long group, double center, boolean squared) {
+      FloatView x, Groups groups, long group, double center, boolean squared) {
     double a = 0;
     double b = 0;
     double c = 0;

@@ -1,10 +1,10 @@
 package io.nativenorm.engine.onednn;
 
+import io.nativenorm.engine.FloatView;
 import io.nativenorm.engine.Groups;
 import io.nativenorm.engine.Moments;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Problem;
-import org.bytedeco.javacpp.indexer.FloatIndexer;
 
 /**
  * Replaces oneDNN's statistics where they are not good enough. oneDNN sums in float. Its mean is
@@ -35,14 +35,14 @@ final class StatisticsGuard {
 
   /** Checks the statistics of a forward pass, corrects them, and returns whether it had to. */
   boolean replace(NativeFloats src, NativeFloats mean, NativeFloats variance) {
-    FloatIndexer means = FloatIndexer.create(mean);
-    FloatIndexer variances = FloatIndexer.create(variance);
+    FloatView means = new FloatView(mean);
+    FloatView variances = new FloatView(variance);
     double ratio = Math.min(TRUSTED_RATIO, TRUSTED_SUM / groups.size());
     boolean replaced = false;
     for (long k = 0; k < groups.count(); k++) {
       double m = means.get(k);
       if (groups.size() > TRUSTED_VALUES || m * m > ratio * variances.get(k)) {
-        FloatIndexer x = FloatIndexer.create(src);
+        FloatView x = new FloatView(src);
         double exact = Moments.mean(x, groups, k);
         means.put(k, (float) exact);
         variances.put(k, (float) Moments.meanSquare(x, groups, k, exact));

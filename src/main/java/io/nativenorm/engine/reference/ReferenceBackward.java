@@ -1,13 +1,13 @@
 package io.nativenorm.engine.reference;
 
 import io.nativenorm.Activation;
+import io.nativenorm.engine.FloatView;
 import io.nativenorm.engine.Groups;
 import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
-import org.bytedeco.javacpp.indexer.FloatIndexer;
 
 /**
  * With xhat = (x - mean) * r, r = 1 / sqrt(variance + eps), and g = dy * weight, over the n
@@ -36,17 +36,17 @@ final class ReferenceBackward extends Kernel {
     new Execution(operands).run();
   }
 
-  /** The operands as indexers, and the sums of one execution. */
+  /** The operands as views, and the sums of one execution. */
   private final class Execution {
-    private final FloatIndexer src;
-    private final FloatIndexer dst;
-    private final FloatIndexer weight;
-    private final FloatIndexer means;
-    private final FloatIndexer variances;
-    private final FloatIndexer diffDst;
-    private final FloatIndexer diffSrc;
-    private final FloatIndexer diffWeight;
-    private final FloatIndexer diffBias;
+    private final FloatView src;
+    private final FloatView dst;
+    private final FloatView weight;
+    private final FloatView means;
+    private final FloatView variances;
+    private final FloatView diffDst;
+    private final FloatView diffSrc;
+    private final FloatView diffWeight;
+    private final FloatView diffBias;
     private final double[] weightSums;
     private final double[] biasSums;
 
@@ -56,15 +56,15 @@ final class ReferenceBackward extends Kernel {
     private double sumGXhat;
 
     Execution(Operands operands) {
-      src = Floats.of(operands.src());
-      dst = Floats.of(operands.dst());
-      weight = Floats.of(operands.weight());
-      means = Floats.of(operands.mean());
-      variances = Floats.of(operands.variance());
-      diffDst = Floats.of(operands.diffDst());
-      diffSrc = Floats.of(operands.diffSrc());
-      diffWeight = Floats.of(operands.diffWeight());
-      diffBias = Floats.of(operands.diffBias());
+      src = FloatView.of(operands.src());
+      dst = FloatView.of(operands.dst());
+      weight = FloatView.of(operands.weight());
+      means = FloatView.of(operands.mean());
+      variances = FloatView.of(operands.variance());
+      diffDst = FloatView.of(operands.diffDst());
+      diffSrc = FloatView.of(operands.diffSrc());
+      diffWeight = FloatView.of(operands.diffWeight());
+      diffBias = FloatView.of(operands.diffBias());
       int channels = Math.toIntExact(problem.channels());
       weightSums = new double[channels];
       biasSums = new double[channels];
@@ -137,7 +137,7 @@ final class ReferenceBackward extends Kernel {
       return weight == null ? 1 : weight.get(channel);
     }
 
-    private void store(double[] sums, FloatIndexer gradient) {
+    private void store(double[] sums, FloatView gradient) {
       if (gradient != null) {
         for (int c = 0; c < sums.length; c++) {
           gradient.put(c, (float) sums[c]);

@@ -2,6 +2,7 @@ package io.nativenorm.engine.reference;
 
 import io.nativenorm.Activation;
 import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.FloatView;
 import io.nativenorm.engine.Groups;
 import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.Moments;
@@ -9,7 +10,6 @@ import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
-import org.bytedeco.javacpp.indexer.FloatIndexer;
 
 /**
  * y = (x - mean) / sqrt(variance + eps) * weight + bias, in double, rounded once; RMS has no mean
@@ -27,12 +27,12 @@ final class ReferenceForward extends Kernel {
 
   @Override
   public void execute(Operands operands) {
-    FloatIndexer src = Floats.of(operands.src());
-    FloatIndexer dst = Floats.of(operands.dst());
-    FloatIndexer weight = Floats.of(operands.weight());
-    FloatIndexer bias = Floats.of(operands.bias());
-    FloatIndexer means = Floats.of(operands.mean());
-    FloatIndexer variances = Floats.of(operands.variance());
+    FloatView src = FloatView.of(operands.src());
+    FloatView dst = FloatView.of(operands.dst());
+    FloatView weight = FloatView.of(operands.weight());
+    FloatView bias = FloatView.of(operands.bias());
+    FloatView means = FloatView.of(operands.mean());
+    FloatView variances = FloatView.of(operands.variance());
     boolean given = problem.statistics() == Statistics.GIVEN;
     boolean rms = problem.operation() == Operation.RMS;
     for (long k = 0; k < groups.count(); k++) {
@@ -52,10 +52,10 @@ final class ReferenceForward extends Kernel {
       long group,
       double mean,
       double inverseStd,
-      FloatIndexer src,
-      FloatIndexer dst,
-      FloatIndexer weight,
-      FloatIndexer bias) {
+      FloatView src,
+      FloatView dst,
+      FloatView weight,
+      FloatView bias) {
     long start = groups.offset(group);
     long first = groups.channel(group);
     boolean relu = problem.activation() == Activation.RELU;

@@ -1,0 +1,90 @@
+package io.nativenorm;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.StringWriter;
+import java.net.URL;
+import java.net.URLClassLoader;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import javax.tools.JavaCompiler;
+import javax.tools.ToolProvider;
+import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestFactory;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The README's Java compiles and runs, and its beginning is what it has to be. */
+class ReadmeTest {
+  private static final Pattern JAVA = Pattern.compile("```java\n(.*?)```", Pattern.DOTALL);
+
+  private static final String FRAME =
+      """
+      import io.nativenorm.*;
+      import java.nio.*;
+      import java.util.*;
+      public class Snippet {
+        public static void main(String[] args) {
+      %s
+        }
+      }
+      """;
+
+  @TempDir private Path folder;
+
+  private static String readme() throws Exception {
+    return Files.readString(Path.of("README.md"));
+  }
+
+  @TestFactory
+  Stream<DynamicTest> snippetsRun() throws Exception {
+    List<DynamicTest> tests = new ArrayList<>();
+    Matcher snippets = JAVA.matcher(readme());
+    while (snippets.find()) {
+      String code = snippets.group(1);
+      int number = tests.size();
+      String title = code.strip().lines().findFirst().orElseThrow();
+      tests.add(DynamicTest.dynamicTest(title, () -> run(code, number)));
+    }
+    assertTrue(tests.size() >= 4, "only " + tests.size() + " snippets found");
+    return tests.stream();
+  }
+
+  private void run(String code, int number) throws Exception {
+    Path place = Files.createDirectory(folder.resolve("snippet" + number));
+    Path source = Files.writeString(place.resolve("Snippet.java"), FRAME.formatted(code));
+    JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
+    StringWriter messages = new StringWriter();
+    boolean compiled =
+        compiler
+            .getTask(
+                messages,
+                null,
+                null,
+                List.of("-cp", System.getProperty("java.class.path"), "-d", place.toString()),
+                null,
+                compiler.getStandardFileManager(null, null, null).getJavaFileObjects(source))
+            .call();
+    assertTrue(compiled, messages.toString());
+    try (URLClassLoader loader = new URLClassLoader(new URL[] {place.toUri().toURL()})) {
+      loader.loadClass("Snippet").getMethod("main", String[].class).invoke(null, (Object) null);
+    }
+  }
+
+  @Test
+  void beginsWithCodeAndTheTwoCommands() throws Exception {
+    List<String> lines = readme().lines().toList();
+    assertEquals("```java", lines.get(2));
+    assertEquals("```", lines.get(11));
+    assertEquals("```sh", lines.get(13));
+    assertEquals(
+        "mvn -q package -DskipTests && java -jar target/nativenorm-all.jar", lines.get(14));
+    assertEquals("mvn verify", lines.get(15));
+  }
+}
