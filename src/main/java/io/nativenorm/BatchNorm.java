@@ -86,6 +86,7 @@ public final class BatchNorm extends NormLayer {
 
   @Override
   void checkComputable(Extents extents, long[] shape) {
+    requirePositiveEps();
     if (extents.valuesPerStatistic() == 1) {
       throw new IllegalArgumentException(
           this

@@ -84,6 +84,7 @@ public final class InstanceNorm extends NormLayer {
 
   @Override
   void checkComputable(Extents extents, long[] shape) {
+    requirePositiveEps();
     if (extents.spatial() == 1) {
       throw new IllegalArgumentException(
           this

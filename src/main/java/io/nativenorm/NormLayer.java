@@ -56,6 +56,14 @@ public abstract sealed class NormLayer implements AutoCloseable
   /** Checks that an input's own statistics mean something; nothing to check for most layers. */
   void checkComputable(Extents extents, long[] shape) {}
 
+  /** PyTorch's further condition for what it computes as batch normalization. */
+  final void requirePositiveEps() {
+    if (eps == 0) {
+      throw new IllegalArgumentException(
+          name + ": batch_norm eps must be positive during training, but got 0");
+    }
+  }
+
   /** The shape of {@link Pass#mean}. */
   abstract long[] statisticsShape(long[] shape);
 

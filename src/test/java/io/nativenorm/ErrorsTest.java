@@ -90,6 +90,18 @@ class ErrorsTest {
   }
 
   @Test
+  void noEpsWhereTheVarianceMayBeZero() {
+    try (BatchNorm batch = BatchNorm.builder(2).eps(0).build();
+        InstanceNorm instance = InstanceNorm.builder(2).eps(0).build();
+        Tensor x = Tensor.zeros(3, 2, 4)) {
+      String says = ": batch_norm eps must be positive during training, but got 0";
+      refused("BatchNorm(2)" + says, () -> batch.forwardTraining(x));
+      refused("InstanceNorm(2)" + says, () -> instance.forward(x));
+      batch.forward(x).close(); // running statistics need none
+    }
+  }
+
+  @Test
   void optionsThatMeanNothing() {
     refused("BatchNorm(0): channels must be positive, but got 0", () -> BatchNorm.of(0));
     refused("InstanceNorm(-1): channels must be positive, but got -1", () -> InstanceNorm.of(-1));

@@ -55,6 +55,9 @@ public final class BufferPool {
    * @return a buffer, to be closed by the caller
    */
   public static Buffer take(long floats) {
+    if (floats > KEPT_FLOATS) {
+      return new Buffer(floats);
+    }
     // Powers of two, so that a few sizes serve every call.
     long capacity = Long.highestOneBit(Math.max(floats, 1024) - 1) << 1;
     synchronized (KEPT) {
