@@ -1,6 +1,5 @@
 package io.nativenorm;
 
-import io.nativenorm.engine.Engine;
 import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.Problem;
@@ -13,34 +12,36 @@ final class Explanation {
   static String of(String title, boolean empty, Backend backend, Problem... problems) {
     StringBuilder text = new StringBuilder(title);
     for (Problem problem : problems) {
-      String direction = problem.direction().name().toLowerCase(Locale.ROOT);
+      text.append("\n  ").append(problem.direction().name().toLowerCase(Locale.ROOT)).append(": ");
       if (empty) {
-        text.append("\n  ").append(direction).append(": nothing to compute, the input is empty");
+        text.append("nothing to compute, the input is empty");
       } else {
-        text.append("\n  ").append(direction).append(": ").append(winner(problem, backend));
-        for (Engines.Verdict verdict : Engines.verdicts(problem, backend)) {
-          if (verdict.engine().isEmpty()) {
-            text.append("\n    not ").append(verdict.backend()).append(": ");
-            text.append(verdict.reason());
-          }
-        }
+        append(text, problem, backend);
       }
     }
     return text.toString();
   }
 
-  private static String winner(Problem problem, Backend backend) {
+  private static void append(StringBuilder text, Problem problem, Backend backend) {
+    String winner = "no engine";
+    StringBuilder others = new StringBuilder();
     for (Engines.Verdict verdict : Engines.verdicts(problem, backend)) {
       if (verdict.engine().isPresent()) {
-        Engine engine = verdict.engine().get();
-        Kernel kernel = Engines.acquire(problem, backend);
-        try {
-          return engine.backend() + ", kernel " + kernel.name();
-        } finally {
-          Engines.release(kernel);
-        }
+        winner = verdict.backend() + ", kernel " + kernelName(problem, backend);
+      } else {
+        others.append("\n    not ").append(verdict.backend());
+        others.append(": ").append(verdict.reason());
       }
     }
-    return "no engine";
+    text.append(winner).append(others);
+  }
+
+  private static String kernelName(Problem problem, Backend backend) {
+    Kernel kernel = Engines.acquire(problem, backend);
+    try {
+      return kernel.name();
+    } finally {
+      Engines.release(kernel);
+    }
   }
 }

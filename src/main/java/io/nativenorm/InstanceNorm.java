@@ -67,7 +67,7 @@ public final class InstanceNorm extends NormLayer {
   Extents extents(long[] shape) {
     if (shape.length < 2) {
       throw new IllegalArgumentException(
-          this + ": expected 3D or higher input, N, C, spatial (got " + shape.length + "D input)");
+          this + ": expected 2D or higher input (got " + shape.length + "D input)");
     }
     if (shape[1] != channels) {
       throw new IllegalArgumentException(
@@ -85,7 +85,7 @@ public final class InstanceNorm extends NormLayer {
   @Override
   void checkComputable(Extents extents, long[] shape) {
     requirePositiveEps();
-    if (extents.spatial() == 1) {
+    if (extents.spatial() == 1 && extents.batch() > 0) {
       throw new IllegalArgumentException(
           this
               + ": Expected more than 1 spatial element when training, got input size "

@@ -14,7 +14,8 @@ import java.util.List;
  * which nothing starts.
  */
 public final class NativeNorm {
-  private static volatile int threads = initialThreads();
+  /** 0 until it is set or first asked for. */
+  private static volatile int threads;
 
   /**
    * One engine of this build.
@@ -53,6 +54,9 @@ public final class NativeNorm {
    * @return by default {@link Runtime#availableProcessors}, which respects a container's limit
    */
   public static int threads() {
+    if (threads == 0) {
+      threads = initialThreads();
+    }
     return threads;
   }
 

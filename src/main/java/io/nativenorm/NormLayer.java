@@ -18,7 +18,7 @@ import java.util.concurrent.locks.StampedLock;
  * layer from many threads at once is safe, and so are training passes, each of which is an object
  * of its own; what they share are the running statistics, whose update is atomic.
  *
- * <p>All methods throw {@link IllegalArgumentException} for input the layer cannot take, before
+ * <p>What computes throws {@link IllegalArgumentException} for input the layer cannot take, before
  * anything is computed; {@link IllegalStateException} once the layer or a tensor is closed; and
  * {@link NativeNormException} if the engine fails or a named backend does not take the input.
  */
@@ -40,6 +40,7 @@ public abstract sealed class NormLayer implements AutoCloseable
   private volatile KernelMemo memo;
 
   NormLayer(LayerBuilder<?> options, RunningStatistics running, long... parameterShape) {
+    Engines.all(); // fails here where a required engine is missing
     name = options.name();
     eps = options.eps();
     backend = options.backend();
@@ -98,23 +99,28 @@ public abstract sealed class NormLayer implements AutoCloseable
    *     its memory, but not overlap it in part
    */
   public void forward(Tensor x, Tensor y) {
-    x.acquire();
+    long stamp = readLock();
     try {
-      y.acquire();
+      x.acquire();
       try {
-        Extents extents = extents(x.extents());
-        if (running == null) {
-          checkComputable(extents, x.extents());
-        }
-        requireFit(x, y);
-        if (x.size() > 0) {
-          infer(extents, x, y);
+        y.acquire();
+        try {
+          Extents extents = extents(x.extents());
+          if (running == null) {
+            checkComputable(extents, x.extents());
+          }
+          requireFit(x, y);
+          if (x.size() > 0) {
+            infer(extents, x, y);
+          }
+        } finally {
+          y.release();
         }
       } finally {
-        y.release();
+        x.release();
       }
     } finally {
-      x.release();
+      lock.unlockRead(stamp);
     }
   }
 
@@ -127,16 +133,11 @@ public abstract sealed class NormLayer implements AutoCloseable
       }
       return;
     }
-    long stamp = readLock();
+    Kernel kernel = inferenceKernel(extents, x);
     try {
-      Kernel kernel = inferenceKernel(extents, x);
-      try {
-        kernel.execute(forwardOperands(x, y));
-      } finally {
-        Engines.release(kernel);
-      }
+      kernel.execute(forwardOperands(x, y));
     } finally {
-      lock.unlockRead(stamp);
+      Engines.release(kernel);
     }
   }
 
@@ -220,10 +221,15 @@ public abstract sealed class NormLayer implements AutoCloseable
       checkComputable(extents, x.extents());
       Problem problem = problem(extents, x, Direction.TRAINING, Statistics.COMPUTED);
       Pass pass = pass(problem, x);
-      if (running != null && x.size() > 0) {
-        update(pass, extents.valuesPerStatistic());
+      try {
+        if (running != null && x.size() > 0) {
+          update(pass, extents.valuesPerStatistic());
+        }
+        return pass;
+      } catch (RuntimeException | Error e) {
+        pass.close();
+        throw e;
       }
-      return pass;
     } finally {
       x.release();
     }
@@ -257,14 +263,14 @@ public abstract sealed class NormLayer implements AutoCloseable
     boolean frozen = problem.statistics() == Statistics.GIVEN;
     long[] statisticsShape =
         frozen ? new long[] {problem.channels()} : statisticsShape(x.extents());
-    Pass pass =
-        new Pass(
-            this,
-            problem,
-            x.layout(),
-            x.in(needsReordering(x) ? Layout.CHANNELS_FIRST : x.layout()),
-            rms ? null : Tensor.zeros(statisticsShape),
-            Tensor.zeros(statisticsShape));
+    Pass pass;
+    try (Closer made = new Closer()) {
+      Tensor input = made.add(x.in(needsReordering(x) ? Layout.CHANNELS_FIRST : x.layout()));
+      Tensor mean = made.add(rms ? null : Tensor.zeros(statisticsShape));
+      Tensor variance = made.add(Tensor.zeros(statisticsShape));
+      pass = new Pass(this, problem, x.layout(), input, mean, variance);
+      made.keep(input, mean, variance);
+    }
     try {
       long stamp = readLock();
       try {
@@ -442,9 +448,6 @@ public abstract sealed class NormLayer implements AutoCloseable
       Map<Parameter, float[]> copies = new LinkedHashMap<>();
       state.forEach((key, values) -> copies.put(parameters.get(key), values.inOrder()));
       copies.forEach(Parameter::set);
-      if (running != null) {
-        running.loaded();
-      }
     } finally {
       lock.unlockWrite(stamp);
     }

@@ -8,7 +8,7 @@ import io.nativenorm.engine.NativeFloats;
  */
 final class Parameter {
   private final Tensor memory;
-  private final Tensor handle;
+  private Tensor handle;
 
   /** A parameter of a shape with all elements one value. */
   Parameter(float value, long... shape) {
@@ -20,7 +20,14 @@ final class Parameter {
   }
 
   static Tensor handle(Parameter parameter) {
-    return parameter == null ? null : parameter.handle;
+    return parameter == null ? null : parameter.openHandle();
+  }
+
+  private synchronized Tensor openHandle() {
+    if (handle.isClosed() && !memory.isClosed()) {
+      handle = memory.share();
+    }
+    return handle;
   }
 
   static NativeFloats floats(Parameter parameter) {
@@ -40,7 +47,7 @@ final class Parameter {
     memory.floats().write(0, values, 0, values.length);
   }
 
-  void close() {
+  synchronized void close() {
     handle.close();
     memory.close();
   }

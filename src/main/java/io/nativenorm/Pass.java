@@ -27,6 +27,11 @@ public final class Pass implements AutoCloseable {
   private final Tensor output;
   private final Tensor mean;
   private final Tensor variance;
+
+  /** What users see: closing it takes nothing from backward. */
+  private final Tensor meanHandle;
+
+  private final Tensor varianceHandle;
   private final Lifetime lifetime = new Lifetime(this::free);
 
   /** Takes over the tensors. */
@@ -38,6 +43,8 @@ public final class Pass implements AutoCloseable {
     this.input = input;
     this.mean = mean;
     this.variance = variance;
+    meanHandle = mean == null ? null : mean.share();
+    varianceHandle = variance.share();
     result = Tensor.uninitialized(input.dataType(), input.layout(), input.extents());
     output =
         layout == input.layout()
@@ -88,14 +95,14 @@ public final class Pass implements AutoCloseable {
   }
 
   /**
-   * The means the input was normalized with: of each channel for BatchNorm, over the leading
-   * dimensions for LayerNorm, of samples x groups for GroupNorm, of samples x channels for
-   * InstanceNorm.
+   * The means the input was normalized with: of each channel for BatchNorm and frozen statistics,
+   * over the leading dimensions for LayerNorm, of samples x groups for GroupNorm, of samples x
+   * channels for InstanceNorm.
    *
    * @return a tensor that this pass closes, or null for RmsNorm
    */
   public Tensor mean() {
-    return mean;
+    return meanHandle;
   }
 
   /**
@@ -105,7 +112,7 @@ public final class Pass implements AutoCloseable {
    * @return a tensor that this pass closes
    */
   public Tensor variance() {
-    return variance;
+    return varianceHandle;
   }
 
   /**
@@ -146,28 +153,34 @@ public final class Pass implements AutoCloseable {
 
   private Gradients gradients(Tensor dy) {
     long stamp = layer.readLock();
-    Tensor dx = Tensor.uninitialized(input.dataType(), input.layout(), input.extents());
-    Gradients gradients =
-        new Gradients(dx, zerosLike(layer.weightParameter()), zerosLike(layer.biasParameter()));
-    try (Tensor ordered = dy.in(input.layout())) {
-      if (input.size() > 0) {
-        layer.execute(problem.withDirection(Direction.BACKWARD), operands(ordered, gradients));
+    try {
+      input.acquire(); // it may be on a pointer that its owner has freed by now
+      try (Tensor ordered = dy.in(input.layout())) {
+        return gradientsInOrder(ordered);
+      } finally {
+        input.release();
       }
-      if (layout == input.layout()) {
-        return gradients;
-      }
-      Tensor inOrder = dx.to(layout);
-      dx.close();
-      return new Gradients(inOrder, gradients.weight(), gradients.bias());
-    } catch (RuntimeException | Error e) {
-      gradients.close();
-      throw e;
     } finally {
       layer.unlock(stamp);
     }
   }
 
-  private Operands operands(Tensor dy, Gradients gradients) {
+  private Gradients gradientsInOrder(Tensor dy) {
+    try (Closer closer = new Closer()) {
+      Tensor dx =
+          closer.add(Tensor.uninitialized(input.dataType(), input.layout(), input.extents()));
+      Tensor dWeight = closer.add(zerosLike(layer.weightParameter()));
+      Tensor dBias = closer.add(zerosLike(layer.biasParameter()));
+      if (input.size() > 0) {
+        layer.execute(problem.withDirection(Direction.BACKWARD), operands(dy, dx, dWeight, dBias));
+      }
+      Gradients gradients = new Gradients(dx.in(layout), dWeight, dBias);
+      closer.keep(dWeight, dBias);
+      return gradients;
+    }
+  }
+
+  private Operands operands(Tensor dy, Tensor dx, Tensor dWeight, Tensor dBias) {
     return new Operands(
         input.floats(),
         result.floats(),
@@ -176,9 +189,9 @@ public final class Pass implements AutoCloseable {
         floats(mean),
         floats(variance),
         dy.floats(),
-        gradients.input().floats(),
-        floats(gradients.weight()),
-        floats(gradients.bias()));
+        dx.floats(),
+        floats(dWeight),
+        floats(dBias));
   }
 
   private static Tensor zerosLike(Parameter parameter) {
@@ -191,8 +204,10 @@ public final class Pass implements AutoCloseable {
     output.close();
     if (mean != null) {
       mean.close();
+      meanHandle.close();
     }
     variance.close();
+    varianceHandle.close();
   }
 
   /** Frees the output and the statistics. Closing again does nothing. */

@@ -13,7 +13,7 @@ final class RunningStatistics {
   private final Parameter mean;
   private final Parameter variance;
 
-  /** PyTorch keeps the number with the statistics; a float would stop counting at 2^24. */
+  /** The count as PyTorch keeps it. It is live, but as a float it would stop at 2^24. */
   private final Parameter batchesShown = new Parameter(0);
 
   private long batches;
@@ -34,8 +34,10 @@ final class RunningStatistics {
     return variance;
   }
 
+  /** The count, or what a user has written over it. */
   long batches() {
-    return batches;
+    float shown = Parameter.floats(batchesShown).get(0);
+    return shown == (float) batches ? batches : (long) shown;
   }
 
   /**
@@ -46,7 +48,8 @@ final class RunningStatistics {
    * @param values how many values each of them is of, more than 1
    */
   void update(Tensor means, Tensor variances, long values) {
-    setBatches(batches + 1);
+    batches = batches() + 1;
+    Parameter.floats(batchesShown).put(0, batches);
     double share = cumulative ? 1.0 / batches : newWeight;
     double correction = rule == RunningVariance.UNBIASED ? values / (values - 1.0) : 1;
     blend(mean, means.floats(), share, 1);
@@ -68,25 +71,9 @@ final class RunningStatistics {
     }
   }
 
-  private void setBatches(long count) {
-    batches = count;
-    Parameter.floats(batchesShown).put(0, count);
-  }
-
   void putInto(Map<String, Parameter> state) {
     state.put("running_mean", mean);
     state.put("running_var", variance);
     state.put("num_batches_tracked", batchesShown);
-  }
-
-  /** Reads the count back after a state was loaded. */
-  void loaded() {
-    batches = (long) Parameter.floats(batchesShown).get(0);
-  }
-
-  void close() {
-    mean.close();
-    variance.close();
-    batchesShown.close();
   }
 }

@@ -24,7 +24,7 @@ final class Shapes {
       for (long extent : shape) {
         size = Math.multiplyExact(size, extent);
       }
-      Math.multiplyExact(size, Float.BYTES);
+      Math.addExact(Math.multiplyExact(size, Float.BYTES), 4096); // with room for alignment
     } catch (ArithmeticException e) {
       throw new IllegalArgumentException(
           "shape " + Arrays.toString(shape) + " has too many elements");

@@ -29,12 +29,18 @@ final class StateCheck {
                     + (values == null ? "null" : Shapes.text(values.extents()))
                     + " from the state, the shape in current model is "
                     + Shapes.text(own.get(key).shape()));
+          } else if (key.equals("num_batches_tracked") && !isCount(values.inOrder()[0])) {
+            errors.add(key + " must be a whole number, 0 or more, but got " + values.inOrder()[0]);
           }
         });
     if (!errors.isEmpty()) {
       throw new IllegalArgumentException(
           layer + ": error in loading state_dict: " + String.join("; ", errors));
     }
+  }
+
+  private static boolean isCount(float value) {
+    return value >= 0 && value == Math.floor(value) && Float.isFinite(value);
   }
 
   /** Equal shapes; a scalar may also come as one element. */

@@ -65,8 +65,7 @@ class ErrorsTest {
         1,
         3,
         4);
-    refusedInput(
-        InstanceNorm.of(2), "expected 3D or higher input, N, C, spatial (got 1D input)", 2);
+    refusedInput(InstanceNorm.of(2), "expected 2D or higher input (got 1D input)", 2);
   }
 
   @Test
@@ -267,13 +266,29 @@ class ErrorsTest {
   }
 
   @Test
+  void aCountOfBatchesIsAWholeNumber() {
+    for (float wrong : new float[] {-1, 0.5f, Float.NaN, Float.POSITIVE_INFINITY}) {
+      try (BatchNorm layer = BatchNorm.of(1);
+          Tensor count = Tensor.of(new float[] {wrong})) {
+        Map<String, Tensor> state = new TreeMap<>(layer.state());
+        state.put("num_batches_tracked", count);
+        refused(
+            "BatchNorm(1): error in loading state_dict: num_batches_tracked must be a whole number,"
+                + " 0 or more, but got "
+                + wrong,
+            () -> layer.load(state));
+      }
+    }
+  }
+
+  @Test
   void aForcedBackendThatCannotSaysWhy() {
     try (LayerNorm layer = LayerNorm.builder(4).backend(Backend.FUSED).build();
         Tensor x = Tensor.zeros(2, 4);
         Tensor y = Tensor.of(new float[] {1, 2, 3, 4, 5, 6, 7, 8}, 2, 4)) {
       NativeNormException e = assertThrows(NativeNormException.class, () -> layer.forward(x, y));
       assertEquals(
-          "FUSED cannot run layer inference F32 CHANNELS_LAST 2x4; FUSED: not part of this build",
+          "FUSED cannot run layer inference F32 2x4; FUSED: not part of this build",
           e.getMessage());
       assertEquals(1, y.toArray()[0]);
       assertTrue(layer.explain(x).contains("no engine"), layer.explain(x));

@@ -11,6 +11,8 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicBoolean;
+import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.javacpp.PointerScope;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -72,7 +74,64 @@ class LifetimeTest {
     try (LayerNorm layer = LayerNorm.of(2)) {
       layer.weight().close();
       assertArrayEquals(new float[] {-1, 1}, layer.forward(new float[] {0, 1000}), 1e-4f);
+      assertArrayEquals(new float[] {1, 1}, layer.weight().toArray());
     }
+  }
+
+  @Test
+  void aClosedLayerRefusesEvenNothing() {
+    LayerNorm layer = LayerNorm.of(4);
+    layer.close();
+    try (Tensor empty = Tensor.zeros(0, 4)) {
+      assertThrows(IllegalStateException.class, () -> layer.forward(empty));
+    }
+  }
+
+  @Test
+  void closingStatisticsLeavesThemToBackward() {
+    try (BatchNorm layer = BatchNorm.of(2);
+        Tensor x = Tensor.of(new float[] {1, 2, 4, 8, 9, 3}, 3, 2);
+        Pass pass = layer.forwardTraining(x);
+        Gradients before = pass.backward(x)) {
+      pass.mean().close();
+      pass.variance().close();
+      pass.output().close();
+      Tensor inTheSamePlace = Tensor.of(new float[] {7, 7}, 2);
+      try (Gradients after = pass.backward(x)) {
+        assertArrayEquals(before.input().toArray(), after.input().toArray());
+      }
+      inTheSamePlace.close();
+    }
+  }
+
+  @Test
+  void backwardDoesNotReadAPointerThatWasFreed() {
+    FloatPointer memory = new FloatPointer(8);
+    memory.put(1, 2, 3, 4, 5, 6, 7, 8);
+    try (LayerNorm layer = LayerNorm.of(4);
+        Tensor x = Tensor.wrap(memory, DataType.F32, Layout.CHANNELS_FIRST, 2, 4);
+        Tensor dy = Tensor.zeros(2, 4);
+        Pass pass = layer.forwardTraining(x)) {
+      memory.close();
+      assertThrows(IllegalStateException.class, () -> pass.backward(dy));
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(names = {"ONEDNN", "JAVA"})
+  void aPointerScopeOfTheCallersTakesNothingAway(Backend backend) {
+    float[] x = TestData.normal(5, 3 * 777, 0, 1);
+    float[] first;
+    LayerNorm layer;
+    try (PointerScope scope = new PointerScope()) {
+      layer = LayerNorm.builder(777).backend(backend).build();
+      first = layer.forward(x);
+      assertTrue(scope.getClass() == PointerScope.class);
+    }
+    for (int i = 0; i < 100; i++) {
+      assertArrayEquals(first, layer.forward(x));
+    }
+    layer.close();
   }
 
   @ParameterizedTest

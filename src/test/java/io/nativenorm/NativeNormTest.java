@@ -35,11 +35,11 @@ class NativeNormTest {
 
   @Test
   void explainNamesTheKernelAndTheOthersReasons() {
-    try (LayerNorm layer = LayerNorm.builder(8).threads(2).build();
-        Tensor x = Tensor.zeros(2, 8)) {
+    try (LayerNorm layer = LayerNorm.builder(64).threads(2).build();
+        Tensor x = Tensor.zeros(128, 64)) {
       assertEquals(
           """
-          LayerNorm([8]) on F32 CHANNELS_FIRST [2, 8], backend AUTO, threads 2
+          LayerNorm([64]) on F32 CHANNELS_FIRST [128, 64], backend AUTO, threads 2
             inference: ONEDNN, kernel onednn jit:uni
               not FUSED: not part of this build
               not JAVA: accepts it, but comes after ONEDNN
@@ -61,6 +61,14 @@ class NativeNormTest {
       assertTrue(layer.explain(x).contains("backward: JAVA, kernel reference"), layer.explain(x));
       assertTrue(
           forced.explain(x).contains("backward: ONEDNN, kernel onednn ref:any"), forced.explain(x));
+    }
+  }
+
+  @Test
+  void autoKeepsSmallGradientsOnTheirCallersThread() {
+    try (LayerNorm layer = LayerNorm.of(8);
+        Tensor x = Tensor.zeros(2, 8)) {
+      assertTrue(layer.explain(x).contains("backward: JAVA, kernel reference"), layer.explain(x));
     }
   }
 

@@ -78,6 +78,17 @@ class StateTest {
   }
 
   @Test
+  void theCountIsLive() {
+    try (BatchNorm layer = BatchNorm.of(1);
+        Tensor x = Tensor.of(new float[] {1, 2}, 2, 1)) {
+      layer.state().get("num_batches_tracked").copyFrom(new float[] {41});
+      assertEquals(41, layer.numBatchesTracked());
+      layer.forwardTraining(x).close();
+      assertEquals(42, layer.numBatchesTracked());
+    }
+  }
+
+  @Test
   void theCountMayBeAbsentOrHaveADimension() {
     try (BatchNorm layer = BatchNorm.of(1);
         Tensor seven = Tensor.of(new float[] {7}, 1)) {

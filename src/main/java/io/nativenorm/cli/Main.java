@@ -1,6 +1,7 @@
 package io.nativenorm.cli;
 
 import io.nativenorm.NativeNorm;
+import io.nativenorm.NativeNormException;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.IVersionProvider;
@@ -55,7 +56,10 @@ public final class Main {
   private static int explainFailure(
       Exception e, CommandLine command, CommandLine.ParseResult arguments) {
     String name = command.getCommandSpec().qualifiedName();
-    boolean unusable = e instanceof UnusableInputException || e instanceof IllegalArgumentException;
+    boolean unusable =
+        e instanceof UnusableInputException
+            || e instanceof IllegalArgumentException
+            || e instanceof NativeNormException;
     command.getErr().println(name + ": " + (unusable ? e.getMessage() : e.toString()));
     return unusable ? UNUSABLE : CommandLine.ExitCode.SOFTWARE;
   }

@@ -12,7 +12,6 @@ import io.nativenorm.NormLayer;
 import io.nativenorm.Pass;
 import io.nativenorm.RmsNorm;
 import io.nativenorm.Tensor;
-import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -112,7 +111,7 @@ final class Normalize implements Callable<Integer> {
   private boolean training;
 
   @Override
-  public Integer call() throws IOException, UnusableInputException {
+  public Integer call() throws UnusableInputException {
     checkOptions();
     NpyFile array = NpyFile.read(input);
     Map<String, NpyFile> parameters = new HashMap<>();
@@ -120,7 +119,7 @@ final class Normalize implements Callable<Integer> {
     read(parameters, "bias", bias);
     read(parameters, "running_mean", mean);
     read(parameters, "running_var", variance);
-    try (NormLayer layer = layer(array, parameters);
+    try (NormLayer layer = layer(array);
         Tensor x = tensor(array)) {
       load(layer, parameters);
       long start = System.nanoTime();
@@ -146,9 +145,9 @@ final class Normalize implements Callable<Integer> {
     require(
         op != Op.BATCH || mean != null || training,
         "--op batch needs --mean and --variance, or --training for the batch's own");
+    require(!Files.isDirectory(output), "--output is a directory: " + output);
     Path folder = output.toAbsolutePath().getParent();
     require(Files.isDirectory(folder), "the folder of --output does not exist: " + folder);
-    require(!Files.isDirectory(output), "--output is a directory: " + output);
   }
 
   private static void require(boolean met, String otherwise) throws UnusableInputException {
@@ -158,14 +157,13 @@ final class Normalize implements Callable<Integer> {
   }
 
   private static void read(Map<String, NpyFile> parameters, String name, Path file)
-      throws IOException, UnusableInputException {
+      throws UnusableInputException {
     if (file != null) {
       parameters.put(name, NpyFile.read(file));
     }
   }
 
-  private NormLayer layer(NpyFile array, Map<String, NpyFile> parameters)
-      throws UnusableInputException {
+  private NormLayer layer(NpyFile array) throws UnusableInputException {
     long[] shape = logicalShape(array.shape());
     boolean rows = op == Op.LAYER || op == Op.RMS;
     int least = rows ? 1 : 2;

@@ -36,14 +36,16 @@ record NpyFile(float[] values, long[] shape) {
 
   private static final int CHUNK = 1 << 16;
 
-  /** The file's head: version, then a Python dictionary of a known form. */
-  private static final Pattern HEADER =
-      Pattern.compile(
-          "\\{\\s*'descr':\\s*'(?<type>[^']*)',\\s*'fortran_order':\\s*(?<fortran>True|False),"
-              + "\\s*'shape':\\s*\\((?<shape>[0-9, ]*)\\),?\\s*\\}\\s*");
+  /** A Python dictionary of three keys in any order. */
+  private static final Pattern HEADER = Pattern.compile("\\{.*\\}\\s*", Pattern.DOTALL);
+
+  private static final Pattern TYPE = Pattern.compile("'descr':\\s*'([^']*)'");
+  private static final Pattern FORTRAN = Pattern.compile("'fortran_order':\\s*(True|False)");
+  private static final Pattern SHAPE =
+      Pattern.compile("'shape':\\s*\\(\\s*((?:\\d{1,18}\\s*(?:,\\s*|(?=\\))))*)\\)");
 
   /** Reads a file; the message of what is thrown names it. */
-  static NpyFile read(Path path) throws UnusableInputException, IOException {
+  static NpyFile read(Path path) throws UnusableInputException {
     if (Files.isDirectory(path)) {
       throw new UnusableInputException(path + " is a directory, not an .npy file");
     }
@@ -54,6 +56,8 @@ record NpyFile(float[] values, long[] shape) {
       throw new UnusableInputException(path + " does not exist");
     } catch (EOFException e) {
       throw new UnusableInputException(path + " ends too early");
+    } catch (IOException e) {
+      throw new UnusableInputException(path + " cannot be read: " + e);
     }
   }
 
@@ -72,36 +76,45 @@ record NpyFile(float[] values, long[] shape) {
     if (length < 0 || length > 1 << 20) {
       throw new UnusableInputException(path + " has a header of " + length + " bytes");
     }
-    byte[] text = new byte[length];
-    in.readFully(text);
-    Matcher header = HEADER.matcher(new String(text, StandardCharsets.UTF_8));
-    if (!header.matches()) {
+    byte[] bytes = new byte[length];
+    in.readFully(bytes);
+    String header = new String(bytes, StandardCharsets.UTF_8);
+    if (!HEADER.matcher(header).matches()) {
       throw new UnusableInputException(path + " has a header that is not understood");
     }
-    ByteOrder order = requireFloats(path, header);
-    long[] shape = shape(header.group("shape"));
-    return new NpyFile(values(path, in, order, count(path, shape)), shape);
-  }
-
-  private static ByteOrder requireFloats(Path path, Matcher header) throws UnusableInputException {
-    String type = header.group("type");
-    if (!type.equals("<f4") && !type.equals(">f4")) {
-      throw new UnusableInputException(
-          path
-              + ": expected 32-bit floats ('<f4'), but got '"
-              + type
-              + "'; numpy.float32(array) converts");
-    }
-    if (header.group("fortran").equals("True")) {
+    ByteOrder order = byteOrder(path, value(path, header, TYPE));
+    if (value(path, header, FORTRAN).equals("True")) {
       throw new UnusableInputException(
           path + ": expected C order, but got Fortran order; numpy.ascontiguousarray converts");
     }
-    return type.startsWith("<") ? ByteOrder.LITTLE_ENDIAN : ByteOrder.BIG_ENDIAN;
+    long[] shape = shape(value(path, header, SHAPE));
+    return new NpyFile(values(path, in, order, count(path, shape)), shape);
+  }
+
+  private static String value(Path path, String header, Pattern entry)
+      throws UnusableInputException {
+    Matcher found = entry.matcher(header);
+    if (!found.find()) {
+      throw new UnusableInputException(path + " has a header that is not understood");
+    }
+    return found.group(1);
+  }
+
+  private static ByteOrder byteOrder(Path path, String type) throws UnusableInputException {
+    return switch (type) {
+      case "<f4" -> ByteOrder.LITTLE_ENDIAN;
+      case ">f4" -> ByteOrder.BIG_ENDIAN;
+      default ->
+          throw new UnusableInputException(
+              path
+                  + ": expected 32-bit floats ('<f4'), but got '"
+                  + type
+                  + "'; numpy.float32(array) converts");
+    };
   }
 
   private static long[] shape(String text) {
-    return Arrays.stream(text.split(","))
-        .map(String::strip)
+    return Arrays.stream(text.split("[,\\s]+"))
         .filter(extent -> !extent.isEmpty())
         .mapToLong(Long::parseLong)
         .toArray();
@@ -140,17 +153,19 @@ record NpyFile(float[] values, long[] shape) {
   }
 
   /** Writes a file: all of it under its name, or nothing. */
-  void write(Path path) throws IOException {
-    Path folder = path.toAbsolutePath().getParent();
-    Path partial = Files.createTempFile(folder, path.getFileName().toString(), ".partial");
+  void write(Path path) throws UnusableInputException {
+    String name = "." + path.getFileName() + "." + ProcessHandle.current().pid() + ".partial";
+    Path partial = path.resolveSibling(name);
     try {
-      try (FileChannel channel = FileChannel.open(partial, StandardOpenOption.WRITE)) {
+      try (FileChannel channel =
+          FileChannel.open(partial, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW)) {
         writeFully(channel, header());
         writeValues(channel);
       }
       Files.move(partial, path, StandardCopyOption.REPLACE_EXISTING);
-    } finally {
-      Files.deleteIfExists(partial);
+    } catch (IOException e) {
+      partial.toFile().delete();
+      throw new UnusableInputException(path + " cannot be written: " + e);
     }
   }
 

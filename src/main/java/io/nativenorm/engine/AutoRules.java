@@ -5,16 +5,42 @@ import java.util.Optional;
 
 /** Where AUTO passes over an engine that would accept, each rule with what was measured. */
 final class AutoRules {
+  /**
+   * Handing over to the team costs 10 us, or 100 where the processor has gone to sleep. LayerNorm's
+   * backward of 16x128 took 112 us on oneDNN and 34 in pure Java, of 64x128 118 and 117, of 64x256
+   * 119 and 229.
+   */
+  private static final long SMALL_BACKWARD = 8192;
+
+  /** oneDNN's float sums over a row of gradients of one sign: 3e-6 at 4096, 4e-5 at 65536. */
+  private static final long LONG_ROW = 16384;
+
   private AutoRules() {}
 
+  /** Why AUTO does not take an engine that accepts a problem, or nothing. */
   static Optional<String> passOver(Backend engine, Problem problem) {
-    boolean backward = problem.direction() == Direction.BACKWARD;
-    if (engine == Backend.ONEDNN && backward && problem.operation() == Operation.GROUP) {
-      // Measured with 2 threads against the reference with one: 4x64x784 in 32 groups 24 ms to 1.8,
-      // 2x320x4096 in 32 groups 158 ms to 23, 32x64x3136 in 64 groups 382 ms to 55, and no better
-      // for channels last.
-      return Optional.of(
-          "accepts it, but has only its ref:any loops for this, 6 to 13 times slower than JAVA");
+    if (engine != Backend.ONEDNN || problem.direction() != Direction.BACKWARD) {
+      return Optional.empty();
+    }
+    return switch (problem.operation()) {
+      case BATCH -> Optional.empty();
+      case GROUP ->
+          // Measured with 2 threads against the reference with one: 4x64x784 in 32 groups 24 ms to
+          // 1.8, 2x320x4096 in 32 groups 158 ms to 23, 32x64x3136 in 64 groups 382 ms to 55, and no
+          // better for channels last.
+          Optional.of(
+              "accepts it, but has only its ref:any loops for this, 6 to 13 times slower than JAVA");
+      case LAYER, RMS -> passOverRows(problem);
+    };
+  }
+
+  private static Optional<String> passOverRows(Problem problem) {
+    if (problem.elements() < SMALL_BACKWARD) {
+      // It would wait for its turn on the team (see OnednnKernel), perhaps behind a large one.
+      return Optional.of("accepts it, but JAVA is as fast for so little");
+    }
+    if (problem.operation() == Operation.RMS && problem.channels() > LONG_ROW) {
+      return Optional.of("accepts it, but its float sums over so long a row cost too many digits");
     }
     return Optional.empty();
   }

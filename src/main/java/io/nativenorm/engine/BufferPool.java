@@ -1,7 +1,9 @@
 package io.nativenorm.engine;
 
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
+import java.util.List;
 
 /**
  * Native memory for the length of one call, kept for the next: copies of heap arrays, inputs that
@@ -16,10 +18,13 @@ public final class BufferPool {
 
   private BufferPool() {}
 
-  /** Native floats that go back to the pool when closed. */
+  /** Native floats that go back to the pool when closed; closing again does nothing. */
   public static final class Buffer implements AutoCloseable {
     private final long capacity;
     private final NativeMemory memory;
+
+    /** Guarded by KEPT. */
+    private boolean kept;
 
     private Buffer(long capacity) {
       this.capacity = capacity;
@@ -37,14 +42,21 @@ public final class BufferPool {
 
     @Override
     public void close() {
+      List<Buffer> dropped = new ArrayList<>();
       synchronized (KEPT) {
-        if (keptFloats + capacity <= KEPT_FLOATS) {
-          KEPT.addFirst(this);
-          keptFloats += capacity;
+        if (kept) {
           return;
         }
+        kept = true;
+        KEPT.addFirst(this);
+        keptFloats += capacity;
+        while (keptFloats > KEPT_FLOATS) {
+          Buffer oldest = KEPT.removeLast();
+          keptFloats -= oldest.capacity;
+          dropped.add(oldest);
+        }
       }
-      memory.free();
+      dropped.forEach(buffer -> buffer.memory.free());
     }
   }
 
@@ -66,6 +78,7 @@ public final class BufferPool {
         if (kept.capacity == capacity) {
           all.remove();
           keptFloats -= capacity;
+          kept.kept = false;
           return kept;
         }
       }

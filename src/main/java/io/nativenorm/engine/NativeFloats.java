@@ -64,9 +64,9 @@ public final class NativeFloats extends FloatPointer {
    * @param length how many
    */
   public void read(long start, float[] into, int offset, int length) {
-    for (int done = 0; done < length; done += CHUNK) {
-      int count = Math.min(CHUNK, length - done);
-      slice(start + done, count).asBuffer().get(into, offset + done, count);
+    for (long done = 0; done < length; done += CHUNK) {
+      int count = (int) Math.min(CHUNK, length - done);
+      slice(start + done, count).asBuffer().get(into, (int) (offset + done), count);
     }
   }
 
@@ -79,9 +79,9 @@ public final class NativeFloats extends FloatPointer {
    * @param length how many
    */
   public void write(long start, float[] from, int offset, int length) {
-    for (int done = 0; done < length; done += CHUNK) {
-      int count = Math.min(CHUNK, length - done);
-      slice(start + done, count).asBuffer().put(from, offset + done, count);
+    for (long done = 0; done < length; done += CHUNK) {
+      int count = (int) Math.min(CHUNK, length - done);
+      slice(start + done, count).asBuffer().put(from, (int) (offset + done), count);
     }
   }
 }

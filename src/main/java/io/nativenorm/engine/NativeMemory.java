@@ -19,7 +19,12 @@ public final class NativeMemory {
    * @param floats how many floats it holds, 0 or more
    */
   public NativeMemory(long floats) {
-    block = new BytePointer(floats * Float.BYTES + ALIGNMENT);
+    // A PointerScope of the caller's would free the block while it is pooled; a second hold keeps
+    // it.
+    block = new BytePointer(floats * Float.BYTES + ALIGNMENT).retainReference();
+    if (block.isNull()) {
+      throw new OutOfMemoryError("no native memory for " + floats + " floats");
+    }
     long start = (block.address() + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     this.floats = new NativeFloats(start, floats, block);
   }

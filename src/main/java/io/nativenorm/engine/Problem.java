@@ -101,16 +101,18 @@ public record Problem(
   /** One line for messages: operation, direction, type, layout and extents. */
   @Override
   public String toString() {
-    String extents = batch + "x" + channels + (spatial == 1 ? "" : "x" + spatial);
-    String of = operation == Operation.GROUP ? ", " + groups + " groups" : "";
-    String given = statistics == Statistics.GIVEN ? ", given statistics" : "";
-    return (operation + " " + direction + " ").toLowerCase(Locale.ROOT)
-        + dataType
-        + " "
-        + layout
-        + " "
-        + extents
-        + of
-        + given;
+    StringBuilder text = new StringBuilder();
+    text.append(operation.name().toLowerCase(Locale.ROOT)).append(' ');
+    text.append(direction.name().toLowerCase(Locale.ROOT)).append(' ').append(dataType);
+    if (spatial == 1) {
+      text.append(' ').append(batch).append('x').append(channels);
+    } else {
+      text.append(' ').append(layout).append(' ');
+      text.append(batch).append('x').append(channels).append('x').append(spatial);
+    }
+    if (operation == Operation.GROUP) {
+      text.append(", ").append(groups).append(" groups");
+    }
+    return text.append(statistics == Statistics.GIVEN ? ", given statistics" : "").toString();
   }
 }

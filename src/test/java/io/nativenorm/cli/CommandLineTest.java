@@ -237,8 +237,12 @@ class CommandLineTest {
   void outputsThatCannotBeWritten() {
     y = folder.resolve("no/such/y.npy");
     assertTrue(normalize("--op", "layer").err.contains("the folder of --output does not exist"));
-    y = folder;
-    assertTrue(normalize("--op", "layer").err.contains("--output is a directory"));
+    for (Path directory : new Path[] {folder, Path.of("/")}) {
+      y = directory;
+      Outcome outcome = normalize("--op", "layer");
+      assertEquals(2, outcome.status);
+      assertTrue(outcome.err.contains("--output is a directory"), outcome.err);
+    }
   }
 
   @Test

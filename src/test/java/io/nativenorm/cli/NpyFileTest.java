@@ -81,6 +81,11 @@ class NpyFileTest {
     }
     String big = little.replace('<', '>');
     assertEquals(5, NpyFile.read(numpy(1, big, 6, ByteOrder.BIG_ENDIAN)).values()[5]);
+    String otherOrder = "{ 'shape': (2, 3), 'descr' : '<f4', 'fortran_order': False}";
+    assertArrayEquals(
+        new long[] {2, 3},
+        NpyFile.read(numpy(1, otherOrder.replace("' :", "':"), 6, ByteOrder.LITTLE_ENDIAN))
+            .shape());
     String scalar = little.replace("(2, 3)", "()");
     assertEquals(0, NpyFile.read(numpy(1, scalar, 1, ByteOrder.LITTLE_ENDIAN)).shape().length);
     String empty = little.replace("(2, 3)", "(0, 3)");
@@ -99,6 +104,11 @@ class NpyFileTest {
     refused(
         "has a header that is not understood",
         numpy(1, "{'shape': (2, 3)}", 6, ByteOrder.LITTLE_ENDIAN));
+    for (String shape : new String[] {"(2 3)", "(99999999999999999999,)", "(2, x)", "2"}) {
+      refused(
+          "has a header that is not understood",
+          numpy(1, header.replace("(2, 3)", shape), 6, ByteOrder.LITTLE_ENDIAN));
+    }
     refused(
         "has more elements than a Java array",
         numpy(1, header.replace("3", "9000000000"), 6, ByteOrder.LITTLE_ENDIAN));

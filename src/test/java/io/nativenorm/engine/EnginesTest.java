@@ -109,6 +109,28 @@ class EnginesTest {
   }
 
   @Test
+  void thePoolKeepsWhatWasUsedLast() {
+    List<BufferPool.Buffer> small = new ArrayList<>();
+    for (long floats = 1024; floats < BufferPool.KEPT_FLOATS / 4; floats *= 2) {
+      small.add(BufferPool.take(floats));
+      small.add(BufferPool.take(floats));
+    }
+    small.forEach(BufferPool.Buffer::close);
+    long address;
+    try (BufferPool.Buffer large = BufferPool.take(BufferPool.KEPT_FLOATS / 2)) {
+      address = large.floats().address();
+    }
+    BufferPool.Buffer again = BufferPool.take(BufferPool.KEPT_FLOATS / 2);
+    assertEquals(address, again.floats().address());
+    again.close();
+    again.close(); // is in the pool once
+    try (BufferPool.Buffer first = BufferPool.take(BufferPool.KEPT_FLOATS / 2);
+        BufferPool.Buffer second = BufferPool.take(BufferPool.KEPT_FLOATS / 2)) {
+      assertTrue(first.floats().address() != second.floats().address());
+    }
+  }
+
+  @Test
   void buffersComeBackFromThePool() {
     NativeFloats first;
     try (BufferPool.Buffer buffer = BufferPool.take(5000)) {

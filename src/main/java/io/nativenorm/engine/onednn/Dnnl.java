@@ -21,8 +21,6 @@ final class Dnnl {
     "invalid data type"
   };
 
-  static final int UNIMPLEMENTED = 3;
-
   /** The CPU. One engine serves all threads and lives as long as the process. */
   static final dnnl_engine CPU = createCpu();
 
@@ -50,7 +48,7 @@ final class Dnnl {
     }
   }
 
-  static String name(int status) {
+  private static String name(int status) {
     return status >= 0 && status < STATUSES.length ? STATUSES[status] : "unknown";
   }
 

@@ -12,7 +12,6 @@ import static org.bytedeco.dnnl.global.dnnl.dnnl_stream_destroy;
 
 import io.nativenorm.engine.NativeMemory;
 import io.nativenorm.engine.Operands;
-import java.util.List;
 import org.bytedeco.dnnl.dnnl_exec_arg_t;
 import org.bytedeco.dnnl.dnnl_memory;
 import org.bytedeco.dnnl.dnnl_memory_desc;
@@ -34,24 +33,30 @@ final class Execution implements AutoCloseable {
 
   Execution(Primitive primitive) {
     this.primitive = primitive;
-    List<Argument> needed = primitive.arguments();
-    arguments = needed.toArray(new Argument[0]);
+    arguments = primitive.arguments().toArray(new Argument[0]);
     memories = new dnnl_memory[arguments.length + 1];
-    list = new dnnl_exec_arg_t(memories.length);
-    Dnnl.check(
-        dnnl_stream_create(stream, Dnnl.CPU, dnnl_stream_default_flags),
-        "creating a stream for",
-        primitive.problem());
-    for (int i = 0; i < arguments.length; i++) {
-      put(i, arguments[i].number, primitive.memoryOf(arguments[i]), null);
-    }
+    // A PointerScope of the caller's would free the list while it is pooled; a second hold keeps
+    // it.
+    list = new dnnl_exec_arg_t(memories.length).retainReference();
     dnnl_memory_desc scratch = primitive.scratchpad();
     long bytes = dnnl_memory_desc_get_size(scratch);
     scratchpad = new NativeMemory((bytes + Float.BYTES - 1) / Float.BYTES);
-    // All ones are NaN: a sum over memory that no thread of the team wrote shows instead of being
-    // a little wrong.
+    try {
+      Dnnl.check(
+          dnnl_stream_create(stream, Dnnl.CPU, dnnl_stream_default_flags),
+          "creating a stream for",
+          primitive.problem());
+      for (int i = 0; i < arguments.length; i++) {
+        put(i, arguments[i].number, primitive.memoryOf(arguments[i]), null);
+      }
+      put(arguments.length, DNNL_ARG_SCRATCHPAD, scratch, scratchpad.floats());
+    } catch (RuntimeException | Error e) {
+      close();
+      throw e;
+    }
+    // All ones are NaN: in the first run, which is TeamCheck's, a sum over memory that no thread of
+    // the team wrote shows instead of being a little wrong.
     Pointer.memset(scratchpad.floats(), 0xFF, bytes);
-    put(arguments.length, DNNL_ARG_SCRATCHPAD, scratch, scratchpad.floats());
   }
 
   private void put(int index, int number, dnnl_memory_desc description, Pointer data) {
@@ -67,7 +72,10 @@ final class Execution implements AutoCloseable {
   /** Runs the primitive. On the CPU it has finished when this returns; there is nothing to wait. */
   void run(Operands operands) {
     for (int i = 0; i < arguments.length; i++) {
-      dnnl_memory_set_data_handle(memories[i], arguments[i].of(operands));
+      Dnnl.check(
+          dnnl_memory_set_data_handle(memories[i], arguments[i].of(operands)),
+          "placing the data of",
+          primitive.problem());
     }
     Dnnl.check(
         dnnl_primitive_execute(primitive.handle(), stream, memories.length, list),
@@ -78,9 +86,13 @@ final class Execution implements AutoCloseable {
   @Override
   public void close() {
     for (dnnl_memory memory : memories) {
-      dnnl_memory_destroy(memory);
+      if (memory != null) {
+        dnnl_memory_destroy(memory);
+      }
     }
-    dnnl_stream_destroy(stream);
+    if (!stream.isNull()) {
+      dnnl_stream_destroy(stream);
+    }
     list.deallocate();
     scratchpad.free();
   }

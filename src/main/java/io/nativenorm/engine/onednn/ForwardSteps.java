@@ -4,7 +4,6 @@ import io.nativenorm.Activation;
 import io.nativenorm.engine.BufferPool;
 import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.NativeFloats;
-import io.nativenorm.engine.NativeMemory;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
@@ -25,18 +24,18 @@ final class ForwardSteps implements Steps {
   /** Applies the guard's statistics; null without guard. */
   private final Primitive apply;
 
-  /** Mean and variance of an inference, which nobody asked for but the guard. */
-  private final Pool<NativeMemory> statistics;
-
   ForwardSteps(Problem problem) {
     this.problem = problem;
     normalize = new Primitive(PrimitiveDescription.forward(problem));
     boolean guarded =
         problem.statistics() == Statistics.COMPUTED && problem.operation() != Operation.RMS;
     guard = guarded ? new StatisticsGuard(problem) : null;
-    apply = guarded ? new Primitive(PrimitiveDescription.forward(withGiven(problem))) : null;
-    statistics =
-        new Pool<>(() -> new NativeMemory(2 * problem.statisticsCount()), NativeMemory::free);
+    try {
+      apply = guarded ? new Primitive(PrimitiveDescription.forward(withGiven(problem))) : null;
+    } catch (RuntimeException | Error e) {
+      normalize.close();
+      throw e;
+    }
   }
 
   private static Problem withGiven(Problem p) {
@@ -62,11 +61,9 @@ final class ForwardSteps implements Steps {
     if (problem.statistics() == Statistics.GIVEN || problem.direction() == Direction.TRAINING) {
       normalize(operands);
     } else {
-      NativeMemory own = statistics.take();
-      try {
-        normalize(withStatistics(operands, own));
-      } finally {
-        statistics.give(own);
+      // Mean and variance, which nobody asked for but the guard.
+      try (BufferPool.Buffer own = BufferPool.take(2 * problem.statisticsCount())) {
+        normalize(withStatistics(operands, own.floats()));
       }
     }
     if (problem.activation() == Activation.RELU) {
@@ -74,10 +71,10 @@ final class ForwardSteps implements Steps {
     }
   }
 
-  private Operands withStatistics(Operands o, NativeMemory own) {
+  private Operands withStatistics(Operands o, NativeFloats own) {
     long count = problem.statisticsCount();
-    NativeFloats mean = own.floats().slice(0, count);
-    NativeFloats variance = own.floats().slice(count, count);
+    NativeFloats mean = own.slice(0, count);
+    NativeFloats variance = own.slice(count, count);
     return Operands.forward(o.src(), o.dst(), o.weight(), o.bias(), mean, variance);
   }
 
@@ -118,6 +115,5 @@ final class ForwardSteps implements Steps {
     if (apply != null) {
       apply.close();
     }
-    statistics.close();
   }
 }

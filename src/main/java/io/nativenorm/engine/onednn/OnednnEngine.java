@@ -8,6 +8,7 @@ import io.nativenorm.DataType;
 import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.Engine;
 import io.nativenorm.engine.Kernel;
+import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
 import java.util.Map;
 import java.util.Optional;
@@ -57,12 +58,24 @@ public final class OnednnEngine implements Engine {
     }
     try {
       Loader.load(org.bytedeco.dnnl.global.dnnl.class);
-      Team started = new Team();
-      teamLimit = TeamCheck.largestTeam(started, Runtime.getRuntime().availableProcessors());
+      Team started = new Team(OpenMp.loaded());
+      teamLimit = largestTeam(started, Runtime.getRuntime().availableProcessors());
       team = started;
-    } catch (LinkageError | RuntimeException e) {
+    } catch (LinkageError | RuntimeException | OutOfMemoryError e) {
       missing = "oneDNN's library cannot be loaded: " + e;
     }
+  }
+
+  /**
+   * How many threads oneDNN's work may be split over: as wanted, or 1 if OpenMP gives fewer than it
+   * promises. Where its functions are not found every team has the default size, whatever that is:
+   * then 1, or 0 if not even its sums are whole.
+   */
+  static int largestTeam(Team team, int wanted) {
+    if (!team.isSizable()) {
+      return TeamCheck.isWhole(team, 1) ? 1 : 0;
+    }
+    return wanted > 1 && TeamCheck.isWhole(team, wanted) ? wanted : 1;
   }
 
   @Override
@@ -100,6 +113,12 @@ public final class OnednnEngine implements Engine {
     if (problem.dataType() != DataType.F32) {
       return Optional.of("computes F32 only, not " + problem.dataType());
     }
+    boolean sumsOverTheTeam =
+        problem.direction() == Direction.BACKWARD
+            && (problem.operation() == Operation.LAYER || problem.operation() == Operation.RMS);
+    if (teamLimit == 0 && sumsOverTheTeam) {
+      return Optional.of("OpenMP gives smaller teams than it promises: the sums would be wrong");
+    }
     AtomicReference<String> refusal = new AtomicReference<>();
     team.run(
         1,
@@ -118,7 +137,7 @@ public final class OnednnEngine implements Engine {
   @Override
   public Kernel prepare(Problem problem) {
     boolean small = problem.elements() < TEAM_ELEMENTS;
-    int threads = small ? 1 : Math.min(problem.threads(), teamLimit);
+    int threads = small ? 1 : Math.max(1, Math.min(problem.threads(), teamLimit));
     return OnednnKernel.prepare(team, problem, threads);
   }
 }

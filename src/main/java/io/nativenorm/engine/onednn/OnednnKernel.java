@@ -8,7 +8,9 @@ import java.util.concurrent.atomic.AtomicReference;
 
 /**
  * A problem on oneDNN. Small ones run on their caller's thread; large ones on the team, or, while
- * another caller has it, on their caller's thread alone.
+ * another caller has it, on their caller's thread alone. An implementation that asks OpenMP for the
+ * calling thread's default team (see {@link Primitive#keepsItsTeamSize}: the backward of LayerNorm
+ * and RMSNorm, and oneDNN's reference loops) always waits for its turn on the team.
  */
 final class OnednnKernel extends Kernel {
   private final Team team;
@@ -31,8 +33,13 @@ final class OnednnKernel extends Kernel {
   /** Prepares a problem for its caller alone and, with more than one thread, for the team. */
   static OnednnKernel prepare(Team team, Problem problem, int threads) {
     Steps alone = steps(team, problem, 1);
-    Steps together = threads > 1 ? steps(team, problem, threads) : null;
-    return new OnednnKernel(team, threads, alone, together);
+    try {
+      Steps together = threads > 1 ? steps(team, problem, threads) : null;
+      return new OnednnKernel(team, threads, alone, together);
+    } catch (RuntimeException | Error e) {
+      alone.close();
+      throw e;
+    }
   }
 
   private static Steps steps(Team team, Problem problem, int threads) {

@@ -14,8 +14,23 @@ import org.bytedeco.opencl.User_func_Pointer;
  * register as a pointer on every platform oneDNN's presets have (System V, AAPCS64, Win64).
  */
 final class OpenMp {
-  private final User_func_Pointer setNumThreads = function("omp_set_num_threads");
-  private final User_func_Pointer setDynamic = function("omp_set_dynamic");
+  private final User_func_Pointer setNumThreads;
+  private final User_func_Pointer setDynamic;
+
+  private OpenMp(User_func_Pointer setNumThreads, User_func_Pointer setDynamic) {
+    this.setNumThreads = setNumThreads;
+    this.setDynamic = setDynamic;
+  }
+
+  /** The runtime that is loaded, if its functions can be found. */
+  static OpenMp loaded() {
+    return new OpenMp(function("omp_set_num_threads"), function("omp_set_dynamic"));
+  }
+
+  /** A runtime whose functions cannot be found. */
+  static OpenMp notFound() {
+    return new OpenMp(null, null);
+  }
 
   /** Whether the runtime was found: without it a team has the size its environment gives it. */
   boolean isFound() {
@@ -37,7 +52,7 @@ final class OpenMp {
     }
     // What JavaCPP calls a function pointer is the address of a cell that holds the function's, and
     // of a second one for a Java callback, which there is none of.
-    LongPointer cells = new LongPointer(address.address(), 0);
+    LongPointer cells = new LongPointer(address.address(), 0).retainReference();
     return new User_func_Pointer(cells);
   }
 

@@ -6,20 +6,18 @@ import java.util.function.Supplier;
 
 /** Keeps things that one thread at a time may use, without locks and without growing. */
 final class Pool<T> {
-  /** More than this many threads inside one kernel at once make and drop what they need. */
-  private static final int KEPT = 32;
-
   private final Supplier<T> maker;
   private final Consumer<T> closer;
-  private final AtomicReferenceArray<T> kept = new AtomicReferenceArray<>(KEPT);
+  private final AtomicReferenceArray<T> kept;
 
-  Pool(Supplier<T> maker, Consumer<T> closer) {
+  Pool(int size, Supplier<T> maker, Consumer<T> closer) {
     this.maker = maker;
     this.closer = closer;
+    this.kept = new AtomicReferenceArray<>(size);
   }
 
   T take() {
-    for (int i = 0; i < KEPT; i++) {
+    for (int i = 0; i < kept.length(); i++) {
       T free = kept.get(i);
       if (free != null && kept.compareAndSet(i, free, null)) {
         return free;
@@ -29,7 +27,7 @@ final class Pool<T> {
   }
 
   void give(T used) {
-    for (int i = 0; i < KEPT; i++) {
+    for (int i = 0; i < kept.length(); i++) {
       if (kept.get(i) == null && kept.compareAndSet(i, null, used)) {
         return;
       }
@@ -39,7 +37,7 @@ final class Pool<T> {
 
   /** Closes what is kept; nothing may be taken any more. */
   void close() {
-    for (int i = 0; i < KEPT; i++) {
+    for (int i = 0; i < kept.length(); i++) {
       T last = kept.getAndSet(i, null);
       if (last != null) {
         closer.accept(last);

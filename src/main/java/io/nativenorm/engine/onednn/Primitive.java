@@ -21,24 +21,39 @@ import org.bytedeco.dnnl.dnnl_primitive;
  * kept.
  */
 final class Primitive implements AutoCloseable {
+  /** More threads than this inside one primitive at once make and drop what they need. */
+  private static final int MOST_KEPT = 32;
+
+  /** What a primitive's idle executions may hold together. */
+  private static final long KEPT_SCRATCHPAD_BYTES = 1 << 20;
+
   private final PrimitiveDescription description;
   private final dnnl_primitive handle = new dnnl_primitive();
   private final List<Argument> arguments = new ArrayList<>();
   private final String implementation;
-  private final Pool<Execution> executions =
-      new Pool<>(() -> new Execution(this), Execution::close);
+  private final Pool<Execution> executions;
 
   /** Takes over a description. To be called on the team that will run the primitive. */
   Primitive(PrimitiveDescription description) {
     this.description = description;
-    implementation = description.implementation();
-    Dnnl.check(
-        dnnl_primitive_create(handle, description.handle()), "creating a primitive for", problem());
+    try {
+      implementation = description.implementation();
+      Dnnl.check(
+          dnnl_primitive_create(handle, description.handle()),
+          "creating a primitive for",
+          problem());
+    } catch (RuntimeException | Error e) {
+      description.close();
+      throw e;
+    }
     for (Argument argument : Argument.values()) {
       if (memoryOf(argument) != null) {
         arguments.add(argument);
       }
     }
+    long bytes = Math.max(dnnl_memory_desc_get_size(scratchpad()), 1);
+    int kept = (int) Math.max(1, Math.min(MOST_KEPT, KEPT_SCRATCHPAD_BYTES / bytes));
+    executions = new Pool<>(kept, () -> new Execution(this), Execution::close);
   }
 
   Problem problem() {

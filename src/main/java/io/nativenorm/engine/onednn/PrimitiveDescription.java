@@ -19,6 +19,7 @@ import static org.bytedeco.dnnl.global.dnnl.dnnl_query_impl_info_str;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_rms_norm;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_scratchpad_mode_user;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_success;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_unimplemented;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_use_global_stats;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_use_scale;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_use_shift;
@@ -185,11 +186,13 @@ final class PrimitiveDescription implements AutoCloseable {
     return Dnnl.describe(new long[] {problem.batch()}, new long[] {1});
   }
 
-  /** Why oneDNN cannot do this, or null if it can. */
+  /** Why oneDNN cannot do this, or null if it can; throws for any other failure. */
   String refusal() {
-    return status == dnnl_success
-        ? null
-        : "oneDNN has no implementation: status " + status + " (" + Dnnl.name(status) + ")";
+    if (status == dnnl_unimplemented) {
+      return "oneDNN has no implementation (status 3, unimplemented)";
+    }
+    Dnnl.check(status, "describing", problem);
+    return null;
   }
 
   /** The primitive description; valid until this is closed. */

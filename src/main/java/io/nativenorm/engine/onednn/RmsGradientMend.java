@@ -13,6 +13,8 @@ import java.util.Arrays;
  * code has the term too, still in August 2026.
  */
 final class RmsGradientMend {
+  private static final int BLOCK = 64;
+
   private final Problem problem;
 
   RmsGradientMend(Problem problem) {
@@ -40,24 +42,30 @@ final class RmsGradientMend {
   }
 
   /**
-   * Four sums at once, in float: in double JDK 17 takes 9 ns an element for conversions, here 1.
+   * Four sums at once, in float over blocks and in double over all of them. In double alone JDK 17
+   * takes 9 ns an element, for the conversions; here it is 1.
    */
   private static double dot(float[] x, float[] y) {
-    float a = 0;
-    float b = 0;
-    float c = 0;
-    float d = 0;
-    int i = 0;
-    for (; i + 4 <= x.length; i += 4) {
-      a += x[i] * y[i];
-      b += x[i + 1] * y[i + 1];
-      c += x[i + 2] * y[i + 2];
-      d += x[i + 3] * y[i + 3];
+    double sum = 0;
+    for (int start = 0; start < x.length; start += BLOCK) {
+      int end = Math.min(start + BLOCK, x.length);
+      float a = 0;
+      float b = 0;
+      float c = 0;
+      float d = 0;
+      int i = start;
+      for (; i + 4 <= end; i += 4) {
+        a += x[i] * y[i];
+        b += x[i + 1] * y[i + 1];
+        c += x[i + 2] * y[i + 2];
+        d += x[i + 3] * y[i + 3];
+      }
+      for (; i < end; i++) {
+        a += x[i] * y[i];
+      }
+      sum += (double) a + b + c + d;
     }
-    for (; i < x.length; i++) {
-      a += x[i] * y[i];
-    }
-    return (double) a + b + c + d;
+    return sum;
   }
 
   /** Adds it to the row's gradients. */

@@ -41,7 +41,9 @@ final class StatisticsGuard {
     boolean replaced = false;
     for (long k = 0; k < groups.count(); k++) {
       double m = means.get(k);
-      if (groups.size() > TRUSTED_VALUES || m * m > ratio * variances.get(k)) {
+      // A float sum that overflowed is not trusted either.
+      boolean trusted = Double.isFinite(m) && m * m <= ratio * variances.get(k);
+      if (!trusted || groups.size() > TRUSTED_VALUES) {
         FloatView x = new FloatView(src);
         double exact = Moments.mean(x, groups, k);
         means.put(k, (float) exact);

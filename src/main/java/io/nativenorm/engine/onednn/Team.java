@@ -18,7 +18,7 @@ final class Team {
     void run(Operands operands);
   }
 
-  private final OpenMp openMp = new OpenMp();
+  private final OpenMp openMp;
   private final ReentrantLock turn = new ReentrantLock();
   private final Thread thread = new Thread(this::serve, "nativenorm-onednn");
 
@@ -29,7 +29,8 @@ final class Team {
   private Throwable failure;
   private volatile Work work;
 
-  Team() {
+  Team(OpenMp openMp) {
+    this.openMp = openMp;
     thread.setDaemon(true);
     thread.start();
   }

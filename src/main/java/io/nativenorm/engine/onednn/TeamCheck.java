@@ -22,14 +22,11 @@ final class TeamCheck {
 
   private TeamCheck() {}
 
-  /** The wanted team size if the team is really that large, else 1. */
-  static int largestTeam(Team team, int wanted) {
-    if (wanted == 1 || !team.isSizable()) {
-      return 1;
-    }
+  /** Whether sums over all of a team of a size, or of the default size, are whole. */
+  static boolean isWhole(Team team, int threads) {
     boolean[] whole = new boolean[1];
-    team.run(wanted, nothing -> whole[0] = biasGradientIsWhole(wanted), null);
-    return whole[0] ? wanted : 1;
+    team.run(threads, nothing -> whole[0] = biasGradientIsWhole(threads), null);
+    return whole[0];
   }
 
   private static boolean biasGradientIsWhole(int threads) {

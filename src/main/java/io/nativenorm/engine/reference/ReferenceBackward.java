@@ -4,6 +4,7 @@ import io.nativenorm.Activation;
 import io.nativenorm.engine.FloatView;
 import io.nativenorm.engine.Groups;
 import io.nativenorm.engine.Kernel;
+import io.nativenorm.engine.Moments;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
@@ -18,8 +19,9 @@ import io.nativenorm.engine.Statistics;
  *   dx = r * (g - sum(g) / n - xhat * sum(g * xhat) / n)
  * </pre>
  *
- * RMS has no mean, so the term with sum(g) falls away; given statistics are constants, so both sums
- * do. After a ReLU, dy counts only where the output is positive (or NaN).
+ * The mean is computed again: rounded to float, as it was handed out, it would cost dweight digits
+ * at large means. RMS has no mean, so the term with sum(g) falls away; given statistics are
+ * constants, so both sums do. After a ReLU, dy counts only where the output is positive (or NaN).
  */
 final class ReferenceBackward extends Kernel {
   private final Problem problem;
@@ -72,11 +74,12 @@ final class ReferenceBackward extends Kernel {
 
     void run() {
       boolean rms = problem.operation() == Operation.RMS;
+      boolean given = problem.statistics() == Statistics.GIVEN;
       for (long k = 0; k < groups.count(); k++) {
-        mean = rms ? 0 : means.get(k);
+        mean = rms ? 0 : given ? means.get(k) : Moments.mean(src, groups, k);
         inverseStd = 1 / Math.sqrt(variances.get(k) + problem.eps());
         sum(k);
-        if (problem.statistics() == Statistics.GIVEN) {
+        if (given) {
           sumG = 0;
           sumGXhat = 0;
         } else if (rms) {

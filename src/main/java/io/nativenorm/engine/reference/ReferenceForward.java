@@ -37,7 +37,7 @@ final class ReferenceForward extends Kernel {
     boolean rms = problem.operation() == Operation.RMS;
     for (long k = 0; k < groups.count(); k++) {
       double mean = given ? means.get(k) : rms ? 0 : Moments.mean(src, groups, k);
-      double variance = given ? variances.get(k) : Moments.meanSquare(src, groups, k, mean);
+      double variance = given ? variances.get(k) : representable(src, k, mean);
       if (problem.direction() == Direction.TRAINING) {
         if (!rms) {
           means.put(k, (float) mean);
@@ -46,6 +46,12 @@ final class ReferenceForward extends Kernel {
       }
       normalize(k, mean, 1 / Math.sqrt(variance + problem.eps()), src, dst, weight, bias);
     }
+  }
+
+  /** A variance beyond the largest float is infinite, here as on every engine and in PyTorch. */
+  private double representable(FloatView src, long group, double mean) {
+    double variance = Moments.meanSquare(src, groups, group, mean);
+    return variance > Float.MAX_VALUE ? Double.POSITIVE_INFINITY : variance;
   }
 
   private void normalize(

@@ -1,0 +1,28 @@
+package io.nativenorm;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/** Closes the tensors made so far unless they are kept: for methods that make more than one. */
+final class Closer implements AutoCloseable {
+  private final List<Tensor> made = new ArrayList<>();
+
+  /** Takes a tensor or null, and returns it. */
+  Tensor add(Tensor tensor) {
+    if (tensor != null) {
+      made.add(tensor);
+    }
+    return tensor;
+  }
+
+  /** Leaves tensors (or nulls) to the caller. */
+  void keep(Tensor... tensors) {
+    made.removeAll(Arrays.asList(tensors));
+  }
+
+  @Override
+  public void close() {
+    made.forEach(Tensor::close);
+  }
+}

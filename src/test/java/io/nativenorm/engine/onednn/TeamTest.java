@@ -1,0 +1,117 @@
+package io.nativenorm.engine.onednn;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.nativenorm.Activation;
+import io.nativenorm.DataType;
+import io.nativenorm.Layout;
+import io.nativenorm.NativeNorm;
+import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.NativeFloats;
+import io.nativenorm.engine.NativeMemory;
+import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Operation;
+import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Statistics;
+import java.util.concurrent.CountDownLatch;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+
+class TeamTest {
+  @BeforeAll
+  static void loadsOnednn() {
+    assertTrue(NativeNorm.engines().get(0).available());
+  }
+
+  @Test
+  void givesTheSizeThatIsWanted() {
+    Team team = new Team(OpenMp.loaded());
+    assertTrue(team.isSizable());
+    for (int size : new int[] {1, 2, 3, 5}) {
+      assertTrue(TeamCheck.isWhole(team, size), "team of " + size);
+    }
+    assertEquals(3, OnednnEngine.largestTeam(team, 3));
+    assertEquals(1, OnednnEngine.largestTeam(team, 1));
+  }
+
+  @Test
+  void worksWithoutOpenMpsFunctions() {
+    Team team = new Team(OpenMp.notFound());
+    assertFalse(team.isSizable());
+    assertEquals(1, OnednnEngine.largestTeam(team, 4));
+    Problem problem =
+        new Problem(
+            Operation.LAYER,
+            Direction.INFERENCE,
+            Statistics.COMPUTED,
+            DataType.F32,
+            Layout.CHANNELS_LAST,
+            1,
+            4,
+            1,
+            1,
+            0,
+            false,
+            false,
+            Activation.NONE,
+            1);
+    OnednnKernel kernel = OnednnKernel.prepare(team, problem, 1);
+    NativeMemory memory = new NativeMemory(8);
+    NativeFloats x = memory.floats().slice(0, 4);
+    NativeFloats y = memory.floats().slice(4, 4);
+    x.put(new float[] {-1, -1, 1, 1});
+    kernel.execute(Operands.forward(x, y, null, null, null, null));
+    assertEquals(1, y.get(3));
+    kernel.free();
+    memory.free();
+  }
+
+  @Test
+  void throwsInTheCallerWhatTheWorkThrows() {
+    Team team = new Team(OpenMp.notFound());
+    RuntimeException failure = new IllegalStateException("as it should");
+    RuntimeException thrown =
+        assertThrows(
+            IllegalStateException.class,
+            () ->
+                team.run(
+                    1,
+                    nothing -> {
+                      throw failure;
+                    },
+                    null));
+    assertSame(failure, thrown);
+    team.run(1, nothing -> {}, null); // and goes on
+  }
+
+  @Test
+  void isTriedWithoutWaiting() throws Exception {
+    Team team = new Team(OpenMp.notFound());
+    CountDownLatch begun = new CountDownLatch(1);
+    CountDownLatch finish = new CountDownLatch(1);
+    Thread other =
+        new Thread(
+            () ->
+                team.run(
+                    1,
+                    nothing -> {
+                      begun.countDown();
+                      try {
+                        finish.await();
+                      } catch (InterruptedException e) {
+                        throw new IllegalStateException(e);
+                      }
+                    },
+                    null));
+    other.start();
+    begun.await();
+    assertFalse(team.tryRun(1, nothing -> {}, null));
+    finish.countDown();
+    other.join();
+    assertTrue(team.tryRun(1, nothing -> {}, null));
+  }
+}
