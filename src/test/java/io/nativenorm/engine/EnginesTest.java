@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
 class EnginesTest {
@@ -33,6 +34,43 @@ class EnginesTest {
         bias,
         Activation.NONE,
         1);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "BATCH, CHANNELS_LAST, 64, 16000000, JAVA", // oneDNN crashes on it
+    "BATCH, CHANNELS_LAST, 64, 8300000, ONEDNN",
+    "BATCH, CHANNELS_FIRST, 64, 16000000, ONEDNN",
+    "GROUP, CHANNELS_LAST, 64, 16000000, ONEDNN",
+    "LAYER, CHANNELS_LAST, 600000000, 1, JAVA", // oneDNN cannot make a kernel
+    "RMS, CHANNELS_LAST, 600000000, 1, JAVA",
+    "LAYER, CHANNELS_LAST, 500000000, 1, ONEDNN"
+  })
+  void samplesBeyondTwoGigabytes(
+      Operation operation, Layout layout, long channels, long spatial, Backend winner) {
+    Problem problem =
+        new Problem(
+            operation,
+            Direction.INFERENCE,
+            Statistics.COMPUTED,
+            DataType.F32,
+            layout,
+            1,
+            channels,
+            spatial,
+            1,
+            1e-5,
+            false,
+            false,
+            Activation.NONE,
+            1);
+    Backend chosen =
+        Engines.verdicts(problem, Backend.AUTO).stream()
+            .filter(verdict -> verdict.engine().isPresent())
+            .findFirst()
+            .orElseThrow()
+            .backend();
+    assertEquals(winner, chosen);
   }
 
   @Test

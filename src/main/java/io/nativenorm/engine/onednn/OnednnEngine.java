@@ -5,6 +5,7 @@ import static org.bytedeco.dnnl.global.dnnl.dnnl_version;
 
 import io.nativenorm.Backend;
 import io.nativenorm.DataType;
+import io.nativenorm.Layout;
 import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.Engine;
 import io.nativenorm.engine.Kernel;
@@ -112,6 +113,13 @@ public final class OnednnEngine implements Engine {
   public Optional<String> rejects(Problem problem) {
     if (problem.dataType() != DataType.F32) {
       return Optional.of("computes F32 only, not " + problem.dataType());
+    }
+    long sampleBytes = problem.channels() * problem.spatial() * Float.BYTES;
+    boolean addressedAsOne =
+        problem.layout() == Layout.CHANNELS_LAST && problem.operation() != Operation.GROUP;
+    if (addressedAsOne && sampleBytes > Integer.MAX_VALUE) {
+      // 16 million positions of 64 channels end the process; LayerNorm's kernel cannot be made.
+      return Optional.of("its kernels address a sample or row with 32 bits");
     }
     boolean sumsOverTheTeam =
         problem.direction() == Direction.BACKWARD
