@@ -9,7 +9,6 @@ import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
 import java.util.Arrays;
-import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.concurrent.locks.StampedLock;
 
@@ -29,9 +28,7 @@ public abstract sealed class NormLayer implements AutoCloseable
   private final Backend backend;
   private final int ownThreads;
   private final Activation activation;
-  private final Parameter weight;
-  private final Parameter bias;
-  private final RunningStatistics running;
+  private final LayerParameters parameters;
 
   /** Read by computations; written by updates of the running statistics, load and close. */
   private final StampedLock lock = new StampedLock();
@@ -46,9 +43,7 @@ public abstract sealed class NormLayer implements AutoCloseable
     backend = options.backend();
     ownThreads = options.threads();
     activation = options.activation();
-    weight = options.hasWeight() ? new Parameter(1, parameterShape) : null;
-    bias = options.hasBias() ? new Parameter(0, parameterShape) : null;
-    this.running = running;
+    parameters = LayerParameters.of(options, running, parameterShape);
   }
 
   /** Checks that an input of a shape fits, and reads it as this layer does. */
@@ -106,7 +101,7 @@ public abstract sealed class NormLayer implements AutoCloseable
         y.acquire();
         try {
           Extents extents = extents(x.extents());
-          if (running == null) {
+          if (running() == null) {
             checkComputable(extents, x.extents());
           }
           requireFit(x, y);
@@ -142,11 +137,12 @@ public abstract sealed class NormLayer implements AutoCloseable
   }
 
   private Operands forwardOperands(Tensor x, Tensor y) {
+    RunningStatistics running = running();
     return Operands.forward(
         x.floats(),
         y.floats(),
-        Parameter.floats(weight),
-        Parameter.floats(bias),
+        Parameter.floats(parameters.weight()),
+        Parameter.floats(parameters.bias()),
         running == null ? null : Parameter.floats(running.mean()),
         running == null ? null : Parameter.floats(running.variance()));
   }
@@ -222,7 +218,7 @@ public abstract sealed class NormLayer implements AutoCloseable
       Problem problem = problem(extents, x, Direction.TRAINING, Statistics.COMPUTED);
       Pass pass = pass(problem, x);
       try {
-        if (running != null && x.size() > 0) {
+        if (running() != null && x.size() > 0) {
           update(pass, extents.valuesPerStatistic());
         }
         return pass;
@@ -238,7 +234,7 @@ public abstract sealed class NormLayer implements AutoCloseable
   private void update(Pass pass, long values) {
     long stamp = writeLock();
     try {
-      running.update(pass.mean(), pass.variance(), values);
+      running().update(pass.mean(), pass.variance(), values);
     } finally {
       lock.unlockWrite(stamp);
     }
@@ -246,7 +242,7 @@ public abstract sealed class NormLayer implements AutoCloseable
 
   /** A pass with frozen statistics: those that inference uses, as constants to the gradient. */
   Pass frozenPass(Tensor x) {
-    if (running == null) {
+    if (running() == null) {
       throw new IllegalStateException(name + " has no running statistics to freeze");
     }
     x.acquire();
@@ -275,7 +271,7 @@ public abstract sealed class NormLayer implements AutoCloseable
       long stamp = readLock();
       try {
         if (frozen) {
-          pass.setStatistics(running);
+          pass.setStatistics(running());
         }
         pass.normalize();
       } finally {
@@ -300,7 +296,10 @@ public abstract sealed class NormLayer implements AutoCloseable
 
   private Problem inference(Extents extents, Tensor x) {
     return problem(
-        extents, x, Direction.INFERENCE, running == null ? Statistics.COMPUTED : Statistics.GIVEN);
+        extents,
+        x,
+        Direction.INFERENCE,
+        running() == null ? Statistics.COMPUTED : Statistics.GIVEN);
   }
 
   private Problem problem(Extents e, Tensor x, Direction direction, Statistics statistics) {
@@ -316,8 +315,8 @@ public abstract sealed class NormLayer implements AutoCloseable
         e.spatial(),
         given ? 1 : e.groups(),
         eps,
-        weight != null,
-        bias != null,
+        parameters.weight() != null,
+        parameters.bias() != null,
         activation,
         threads());
   }
@@ -386,7 +385,7 @@ public abstract sealed class NormLayer implements AutoCloseable
    * @return an F32 tensor, or null if the layer has none
    */
   public Tensor weight() {
-    return Parameter.handle(weight);
+    return Parameter.handle(parameters.weight());
   }
 
   /**
@@ -395,28 +394,24 @@ public abstract sealed class NormLayer implements AutoCloseable
    * @return an F32 tensor, or null if the layer has none
    */
   public Tensor bias() {
-    return Parameter.handle(bias);
+    return Parameter.handle(parameters.bias());
+  }
+
+  LayerParameters parameters() {
+    return parameters;
   }
 
   RunningStatistics running() {
-    return running;
+    return parameters.running();
   }
 
   long trackedBatches() {
     long stamp = readLock();
     try {
-      return running == null ? 0 : running.batches();
+      return running() == null ? 0 : running().batches();
     } finally {
       lock.unlockRead(stamp);
     }
-  }
-
-  Parameter weightParameter() {
-    return weight;
-  }
-
-  Parameter biasParameter() {
-    return bias;
   }
 
   /**
@@ -427,9 +422,7 @@ public abstract sealed class NormLayer implements AutoCloseable
    * @return live tensors, which stay the layer's
    */
   public Map<String, Tensor> state() {
-    Map<String, Tensor> state = new LinkedHashMap<>();
-    parameters().forEach((key, parameter) -> state.put(key, Parameter.handle(parameter)));
-    return state;
+    return parameters.handles();
   }
 
   /**
@@ -441,30 +434,13 @@ public abstract sealed class NormLayer implements AutoCloseable
    *     message lists all of them
    */
   public void load(Map<String, Tensor> state) {
-    Map<String, Parameter> parameters = parameters();
-    StateCheck.requireFit(name, parameters, state);
+    parameters.requireFit(name, state);
     long stamp = writeLock();
     try {
-      Map<Parameter, float[]> copies = new LinkedHashMap<>();
-      state.forEach((key, values) -> copies.put(parameters.get(key), values.inOrder()));
-      copies.forEach(Parameter::set);
+      parameters.load(state);
     } finally {
       lock.unlockWrite(stamp);
     }
-  }
-
-  private Map<String, Parameter> parameters() {
-    Map<String, Parameter> parameters = new LinkedHashMap<>();
-    if (weight != null) {
-      parameters.put("weight", weight);
-    }
-    if (bias != null) {
-      parameters.put("bias", bias);
-    }
-    if (running != null) {
-      running.putInto(parameters);
-    }
-    return parameters;
   }
 
   /**
@@ -493,7 +469,7 @@ public abstract sealed class NormLayer implements AutoCloseable
     try {
       if (!closed) {
         closed = true;
-        parameters().values().forEach(Parameter::close);
+        parameters.close();
       }
     } finally {
       lock.unlockWrite(stamp);

@@ -71,8 +71,8 @@ public final class Pass implements AutoCloseable {
         Operands.forward(
             input.floats(),
             result.floats(),
-            Parameter.floats(layer.weightParameter()),
-            Parameter.floats(layer.biasParameter()),
+            Parameter.floats(layer.parameters().weight()),
+            Parameter.floats(layer.parameters().bias()),
             floats(mean),
             floats(variance)));
     if (layout != input.layout()) {
@@ -169,8 +169,8 @@ public final class Pass implements AutoCloseable {
     try (Closer closer = new Closer()) {
       Tensor dx =
           closer.add(Tensor.uninitialized(input.dataType(), input.layout(), input.extents()));
-      Tensor dWeight = closer.add(zerosLike(layer.weightParameter()));
-      Tensor dBias = closer.add(zerosLike(layer.biasParameter()));
+      Tensor dWeight = closer.add(zerosLike(layer.parameters().weight()));
+      Tensor dBias = closer.add(zerosLike(layer.parameters().bias()));
       if (input.size() > 0) {
         layer.execute(problem.withDirection(Direction.BACKWARD), operands(dy, dx, dWeight, dBias));
       }
@@ -184,8 +184,8 @@ public final class Pass implements AutoCloseable {
     return new Operands(
         input.floats(),
         result.floats(),
-        Parameter.floats(layer.weightParameter()),
-        Parameter.floats(layer.biasParameter()),
+        Parameter.floats(layer.parameters().weight()),
+        Parameter.floats(layer.parameters().bias()),
         floats(mean),
         floats(variance),
         dy.floats(),
