@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.stream.Stream;
 import org.bytedeco.javacpp.FloatPointer;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
@@ -190,6 +191,26 @@ class LayerContractTest {
     return layer instanceof BatchNorm batch
         ? batch.forwardFrozen(x)
         : ((InstanceNorm) layer).forwardFrozen(x);
+  }
+
+  @ParameterizedTest
+  @EnumSource(LayerCase.Kind.class)
+  void oneLayerTakesInputsThatChange(LayerCase.Kind kind) {
+    // What the layer remembers of one input must not serve another.
+    List<LayerCase> inputs = new ArrayList<>();
+    for (Layout layout : Layout.values()) {
+      inputs.add(new LayerCase(kind, layout, Backend.AUTO, 2, 12, 3, 5));
+      inputs.add(new LayerCase(kind, layout, Backend.AUTO, 3, 12, 3, 5));
+    }
+    try (NormLayer layer = inputs.get(0).layer()) {
+      for (LayerCase c : inputs) {
+        double[] expected = c.inferenceOracle().forward(TestData.widen(c.x()));
+        try (Tensor x = c.tensor(c.x());
+            Tensor y = layer.forward(x)) {
+          assertForward(expected, c.logical(y), c.toString());
+        }
+      }
+    }
   }
 
   private static void assertForward(double[] expected, float[] actual, String what) {
