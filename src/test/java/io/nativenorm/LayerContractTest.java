@@ -198,9 +198,9 @@ class LayerContractTest {
   void oneLayerTakesInputsThatChange(LayerCase.Kind kind) {
     // What the layer remembers of one input must not serve another.
     List<LayerCase> inputs = new ArrayList<>();
-    for (Layout layout : Layout.values()) {
-      inputs.add(new LayerCase(kind, layout, Backend.AUTO, 2, 12, 3, 5));
-      inputs.add(new LayerCase(kind, layout, Backend.AUTO, 3, 12, 3, 5));
+    for (long n : new long[] {2, 3}) {
+      inputs.add(new LayerCase(kind, Layout.CHANNELS_FIRST, Backend.AUTO, n, 12, 3, 5));
+      inputs.add(new LayerCase(kind, Layout.CHANNELS_LAST, Backend.AUTO, n, 12, 3, 5));
     }
     try (NormLayer layer = inputs.get(0).layer()) {
       for (LayerCase c : inputs) {
