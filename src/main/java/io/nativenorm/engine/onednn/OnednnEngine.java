@@ -20,8 +20,8 @@ import org.bytedeco.javacpp.Loader;
 /** oneDNN through JavaCPP's binding of its C API. Loaded when first asked for. */
 public final class OnednnEngine implements Engine {
   /**
-   * Problems below this run on their caller's thread. Waking the team and the caller again costs
-   * about 20 us; one thread normalizes this many elements in about 100 us.
+   * Problems below this run on their caller's thread. LayerNorm of 256x768 takes 37 us with one
+   * thread and as long with two, of 384x768 69 us with one and 51 with two.
    */
   static final long TEAM_ELEMENTS = 1 << 18;
 

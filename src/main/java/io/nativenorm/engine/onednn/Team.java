@@ -3,6 +3,7 @@ package io.nativenorm.engine.onednn;
 import io.nativenorm.engine.Operands;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.BooleanSupplier;
 
 /**
  * The one thread that OpenMP teams belong to. OpenMP keeps a pool of workers for every thread that
@@ -17,6 +18,14 @@ final class Team {
   interface Work {
     void run(Operands operands);
   }
+
+  /**
+   * How long either side looks before it sleeps. Waking a thread costs 50 us where its processor
+   * has gone to sleep too.
+   */
+  private static final long SPIN_NANOSECONDS = 50_000;
+
+  private static final int PROCESSORS = Runtime.getRuntime().availableProcessors();
 
   private final OpenMp openMp;
   private final ReentrantLock turn = new ReentrantLock();
@@ -70,6 +79,9 @@ final class Team {
     this.failure = null;
     this.work = work;
     LockSupport.unpark(thread);
+    if (threads < PROCESSORS) { // else this would take a processor from the team
+      spin(() -> this.work == null);
+    }
     boolean interrupted = false;
     while (this.work != null) {
       LockSupport.park(this);
@@ -87,12 +99,26 @@ final class Team {
     }
   }
 
+  /** Waits a little for something, and returns whether it happened. */
+  private static boolean spin(BooleanSupplier happened) {
+    long end = System.nanoTime() + SPIN_NANOSECONDS;
+    while (!happened.getAsBoolean()) {
+      if (System.nanoTime() > end) {
+        return false;
+      }
+      Thread.onSpinWait();
+    }
+    return true;
+  }
+
   private void serve() {
     int current = 0;
     while (true) {
       Work next = work;
       if (next == null) {
-        LockSupport.park(this);
+        if (!spin(() -> work != null)) {
+          LockSupport.park(this);
+        }
         continue;
       }
       try {
