@@ -459,7 +459,7 @@ public abstract sealed class NormLayer implements AutoCloseable
         backend,
         inference(extents, x),
         training,
-        training.withDirection(Direction.BACKWARD));
+        training.with(Direction.BACKWARD));
   }
 
   /** Waits for running calls to end, then frees the parameters. Closing again does nothing. */

@@ -172,7 +172,7 @@ public final class Pass implements AutoCloseable {
       Tensor dWeight = closer.add(zerosLike(layer.parameters().weight()));
       Tensor dBias = closer.add(zerosLike(layer.parameters().bias()));
       if (input.size() > 0) {
-        layer.execute(problem.withDirection(Direction.BACKWARD), operands(dy, dx, dWeight, dBias));
+        layer.execute(problem.with(Direction.BACKWARD), operands(dy, dx, dWeight, dBias));
       }
       Gradients gradients = new Gradients(dx.in(layout), dWeight, dBias);
       closer.keep(dWeight, dBias);

@@ -80,11 +80,22 @@ public record Problem(
    * @param other the direction
    * @return a problem that differs in nothing else
    */
-  public Problem withDirection(Direction other) {
+  public Problem with(Direction other) {
+    return with(other, statistics);
+  }
+
+  /**
+   * The same problem in another direction, with statistics from elsewhere.
+   *
+   * @param other the direction
+   * @param source where mean and variance come from
+   * @return a problem that differs in nothing else
+   */
+  public Problem with(Direction other, Statistics source) {
     return new Problem(
         operation,
         other,
-        statistics,
+        source,
         dataType,
         layout,
         batch,

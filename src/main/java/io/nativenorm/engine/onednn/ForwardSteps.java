@@ -31,29 +31,12 @@ final class ForwardSteps implements Steps {
         problem.statistics() == Statistics.COMPUTED && problem.operation() != Operation.RMS;
     guard = guarded ? new StatisticsGuard(problem) : null;
     try {
-      apply = guarded ? new Primitive(PrimitiveDescription.forward(withGiven(problem))) : null;
+      Problem given = problem.with(Direction.INFERENCE, Statistics.GIVEN);
+      apply = guarded ? new Primitive(PrimitiveDescription.forward(given)) : null;
     } catch (RuntimeException | Error e) {
       normalize.close();
       throw e;
     }
-  }
-
-  private static Problem withGiven(Problem p) {
-    return new Problem(
-        p.operation(),
-        Direction.INFERENCE,
-        Statistics.GIVEN,
-        p.dataType(),
-        p.layout(),
-        p.batch(),
-        p.channels(),
-        p.spatial(),
-        p.groups(),
-        p.eps(),
-        p.weight(),
-        p.bias(),
-        p.activation(),
-        p.threads());
   }
 
   @Override

@@ -11,6 +11,7 @@ import io.nativenorm.engine.Engine;
 import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReference;
@@ -25,28 +26,19 @@ public final class OnednnEngine implements Engine {
    */
   static final long TEAM_ELEMENTS = 1 << 18;
 
+  /** By oneDNN's {@code dnnl_cpu_isa_t}. */
   private static final Map<Integer, String> INSTRUCTION_SETS =
-      Map.of(
-          0x1,
-          "SSE4.1",
-          0x3,
-          "AVX",
-          0x7,
-          "AVX2",
-          0xf,
-          "AVX2 VNNI",
-          0x27,
-          "AVX-512",
-          0x67,
-          "AVX-512 VNNI",
-          0xe7,
-          "AVX-512 BF16",
-          0x1ef,
-          "AVX-512 FP16",
-          0xfef,
-          "AVX-512 AMX",
-          0x1fef,
-          "AVX-512 AMX FP16");
+      Map.ofEntries(
+          Map.entry(0x1, "SSE4.1"),
+          Map.entry(0x3, "AVX"),
+          Map.entry(0x7, "AVX2"),
+          Map.entry(0xf, "AVX2 VNNI"),
+          Map.entry(0x27, "AVX-512"),
+          Map.entry(0x67, "AVX-512 VNNI"),
+          Map.entry(0xe7, "AVX-512 BF16"),
+          Map.entry(0x1ef, "AVX-512 FP16"),
+          Map.entry(0xfef, "AVX-512 AMX"),
+          Map.entry(0x1fef, "AVX-512 AMX FP16"));
 
   private String missing;
   private Team team;
@@ -89,18 +81,17 @@ public final class OnednnEngine implements Engine {
     if (unavailable().isPresent()) {
       return "";
     }
-    dnnl_version_t version = dnnl_version();
+    dnnl_version_t v = dnnl_version();
     int isa = dnnl_get_effective_cpu_isa();
-    return "oneDNN "
-        + version.major()
-        + "."
-        + version.minor()
-        + "."
-        + version.patch()
-        + ", "
-        + INSTRUCTION_SETS.getOrDefault(isa, "instruction set 0x" + Integer.toHexString(isa))
-        + ", OpenMP team of "
-        + teamLimit;
+    String other = "instruction set 0x" + Integer.toHexString(isa);
+    return String.format(
+        Locale.ROOT,
+        "oneDNN %d.%d.%d, %s, OpenMP team of %d",
+        v.major(),
+        v.minor(),
+        v.patch(),
+        INSTRUCTION_SETS.getOrDefault(isa, other),
+        teamLimit);
   }
 
   @Override
