@@ -4,18 +4,19 @@ import io.nativenorm.engine.Engine;
 import io.nativenorm.engine.Engines;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /**
  * What holds for the whole process: engines, threads, version.
  *
- * <p>System properties, read when the first layer is made: {@code nativenorm.backend} (auto, fused,
- * onednn, java) is the backend of layers that name none; {@code nativenorm.threads} the number of
- * threads; {@code nativenorm.require} a list of engines, such as {@code fused,onednn}, without
- * which nothing starts.
+ * <p>System properties, read when a layer is built: {@code nativenorm.backend} (auto, fused,
+ * onednn, java) is the backend of layers that name none; {@code nativenorm.threads} is the number
+ * of threads and {@code nativenorm.require} a list of engines, such as {@code fused,onednn},
+ * without which no layer is built, both as the first layer finds them.
  */
 public final class NativeNorm {
   /** 0 until it is set or first asked for. */
-  private static volatile int threads;
+  private static final AtomicInteger THREADS = new AtomicInteger();
 
   /**
    * One engine of this build.
@@ -54,10 +55,10 @@ public final class NativeNorm {
    * @return by default {@link Runtime#availableProcessors}, which respects a container's limit
    */
   public static int threads() {
-    if (threads == 0) {
-      threads = initialThreads();
+    if (THREADS.get() == 0) {
+      THREADS.compareAndSet(0, initialThreads()); // unless another thread has set it by now
     }
-    return threads;
+    return THREADS.get();
   }
 
   /**
@@ -67,7 +68,7 @@ public final class NativeNorm {
    * @throws IllegalArgumentException if it is less than 1
    */
   public static void threads(int n) {
-    threads = requireThreads(n);
+    THREADS.set(requireThreads(n));
   }
 
   /**

@@ -37,7 +37,8 @@ public abstract sealed class NormLayer implements AutoCloseable
   private volatile KernelMemo memo;
 
   NormLayer(LayerBuilder<?> options, RunningStatistics running, long... parameterShape) {
-    Engines.all(); // fails here where a required engine is missing
+    Engines.all(); // fails here where a required engine is missing,
+    NativeNorm.threads(); // and here where the number of threads is none
     name = options.name();
     eps = options.eps();
     backend = options.backend();

@@ -16,6 +16,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
+import java.util.UUID;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -41,8 +42,7 @@ record NpyFile(float[] values, long[] shape) {
 
   private static final Pattern TYPE = Pattern.compile("'descr':\\s*'([^']*)'");
   private static final Pattern FORTRAN = Pattern.compile("'fortran_order':\\s*(True|False)");
-  private static final Pattern SHAPE =
-      Pattern.compile("'shape':\\s*\\(\\s*((?:\\d{1,18}\\s*(?:,\\s*|(?=\\))))*)\\)");
+  private static final Pattern SHAPE = Pattern.compile("'shape':\\s*\\(([\\d,\\s]*)\\)");
 
   /** Reads a file; the message of what is thrown names it. */
   static NpyFile read(Path path) throws UnusableInputException {
@@ -87,7 +87,7 @@ record NpyFile(float[] values, long[] shape) {
       throw new UnusableInputException(
           path + ": expected C order, but got Fortran order; numpy.ascontiguousarray converts");
     }
-    long[] shape = shape(value(path, header, SHAPE));
+    long[] shape = shape(path, value(path, header, SHAPE));
     return new NpyFile(values(path, in, order, count(path, shape)), shape);
   }
 
@@ -113,11 +113,18 @@ record NpyFile(float[] values, long[] shape) {
     };
   }
 
-  private static long[] shape(String text) {
-    return Arrays.stream(text.split("[,\\s]+"))
-        .filter(extent -> !extent.isEmpty())
-        .mapToLong(Long::parseLong)
-        .toArray();
+  private static long[] shape(Path path, String text) throws UnusableInputException {
+    String extents = text.strip();
+    if (extents.isEmpty()) {
+      return new long[0];
+    }
+    // A tuple of one has a comma at its end.
+    String[] each = extents.replaceFirst(",$", "").split(",", -1);
+    try {
+      return Arrays.stream(each).map(String::strip).mapToLong(Long::parseLong).toArray();
+    } catch (NumberFormatException e) {
+      throw new UnusableInputException(path + " has a header that is not understood");
+    }
   }
 
   private static int count(Path path, long[] shape) throws UnusableInputException {
@@ -154,8 +161,7 @@ record NpyFile(float[] values, long[] shape) {
 
   /** Writes a file: all of it under its name, or nothing. */
   void write(Path path) throws UnusableInputException {
-    String name = "." + path.getFileName() + "." + ProcessHandle.current().pid() + ".partial";
-    Path partial = path.resolveSibling(name);
+    Path partial = path.resolveSibling("." + path.getFileName() + "." + UUID.randomUUID());
     try {
       try (FileChannel channel =
           FileChannel.open(partial, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW)) {
@@ -164,8 +170,9 @@ record NpyFile(float[] values, long[] shape) {
       }
       Files.move(partial, path, StandardCopyOption.REPLACE_EXISTING);
     } catch (IOException e) {
-      partial.toFile().delete();
       throw new UnusableInputException(path + " cannot be written: " + e);
+    } finally {
+      partial.toFile().delete(); // there only if something failed
     }
   }
 

@@ -18,7 +18,7 @@ public final class BufferPool {
 
   private BufferPool() {}
 
-  /** Native floats that go back to the pool when closed; closing again does nothing. */
+  /** Native floats that go back to the pool when closed, not to be used after. */
   public static final class Buffer implements AutoCloseable {
     private final long capacity;
     private final NativeMemory memory;
@@ -48,8 +48,12 @@ public final class BufferPool {
           return;
         }
         kept = true;
-        KEPT.addFirst(this);
-        keptFloats += capacity;
+        if (capacity > KEPT_FLOATS) {
+          dropped.add(this);
+        } else {
+          KEPT.addFirst(this);
+          keptFloats += capacity;
+        }
         while (keptFloats > KEPT_FLOATS) {
           Buffer oldest = KEPT.removeLast();
           keptFloats -= oldest.capacity;

@@ -104,11 +104,13 @@ class NpyFileTest {
     refused(
         "has a header that is not understood",
         numpy(1, "{'shape': (2, 3)}", 6, ByteOrder.LITTLE_ENDIAN));
-    for (String shape : new String[] {"(2 3)", "(99999999999999999999,)", "(2, x)", "2"}) {
+    for (String shape : new String[] {"(2 3)", "(99999999999999999999,)", "(2, x)", "2", "(,)"}) {
       refused(
           "has a header that is not understood",
           numpy(1, header.replace("(2, 3)", shape), 6, ByteOrder.LITTLE_ENDIAN));
     }
+    String many = "(" + "1, ".repeat(20_000) + ")"; // more than a recursive pattern can take
+    NpyFile.read(numpy(2, header.replace("(2, 3)", many), 1, ByteOrder.LITTLE_ENDIAN));
     refused(
         "has more elements than a Java array",
         numpy(1, header.replace("3", "9000000000"), 6, ByteOrder.LITTLE_ENDIAN));

@@ -15,8 +15,8 @@ final class BackwardSteps implements Steps {
 
   BackwardSteps(Problem problem) {
     this.problem = problem;
-    backward = new Primitive(PrimitiveDescription.backward(problem));
     mend = problem.operation() == Operation.RMS ? new RmsGradientMend(problem) : null;
+    backward = new Primitive(PrimitiveDescription.backward(problem));
   }
 
   @Override

@@ -112,6 +112,9 @@ public final class OnednnEngine implements Engine {
       // 16 million positions of 64 channels end the process; LayerNorm's kernel cannot be made.
       return Optional.of("its kernels address a sample or row with 32 bits");
     }
+    if (problem.operation() == Operation.RMS && problem.batch() >= Integer.MAX_VALUE) {
+      return Optional.of("its gradient is mended through an array of all rows");
+    }
     boolean sumsOverTheTeam =
         problem.direction() == Direction.BACKWARD
             && (problem.operation() == Operation.LAYER || problem.operation() == Operation.RMS);

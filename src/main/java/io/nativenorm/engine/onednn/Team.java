@@ -38,6 +38,10 @@ final class Team {
   private Throwable failure;
   private volatile Work work;
 
+  // Made once, so that waiting allocates nothing.
+  private final BooleanSupplier begun = () -> work != null;
+  private final BooleanSupplier done = () -> work == null;
+
   Team(OpenMp openMp) {
     this.openMp = openMp;
     thread.setDaemon(true);
@@ -80,7 +84,7 @@ final class Team {
     this.work = work;
     LockSupport.unpark(thread);
     if (threads < PROCESSORS) { // else this would take a processor from the team
-      spin(() -> this.work == null);
+      spin(done);
     }
     boolean interrupted = false;
     while (this.work != null) {
@@ -116,8 +120,9 @@ final class Team {
     while (true) {
       Work next = work;
       if (next == null) {
-        if (!spin(() -> work != null)) {
+        if (!spin(begun)) {
           LockSupport.park(this);
+          Thread.interrupted(); // a host that interrupts its thread group must not make this spin
         }
         continue;
       }
