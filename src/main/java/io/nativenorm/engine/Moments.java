@@ -33,35 +33,18 @@ public final class Moments {
     return sum(x, groups, group, center, true) / groups.size();
   }
 
-  /**
-   * The sum of the distances from a center, or of their squares. One accumulator would wait for
-   * each addition to end (1.3 ns an element); four in flight take 0.5.
-   */
+  /** The sum of the distances from a center, or of their squares. */
   private static double sum(
       FloatView x, Groups groups, long group, double center, boolean squared) {
-    double a = 0;
-    double b = 0;
-    double c = 0;
-    double d = 0;
+    double sum = 0;
     long start = groups.offset(group);
-    long step = groups.innerStride();
     for (long i = 0; i < groups.outer(); i++) {
       long at = start + i * groups.outerStride();
-      long j = 0;
-      for (; j + 4 <= groups.inner(); j += 4, at += 4 * step) {
-        a += distance(x.get(at) - center, squared);
-        b += distance(x.get(at + step) - center, squared);
-        c += distance(x.get(at + 2 * step) - center, squared);
-        d += distance(x.get(at + 3 * step) - center, squared);
-      }
-      for (; j < groups.inner(); j++, at += step) {
-        a += distance(x.get(at) - center, squared);
+      for (long j = 0; j < groups.inner(); j++, at += groups.innerStride()) {
+        double distance = x.get(at) - center;
+        sum += squared ? distance * distance : distance;
       }
     }
-    return (a + b) + (c + d);
-  }
-
-  private static double distance(double signed, boolean squared) {
-    return squared ? signed * signed : signed;
+    return sum;
   }
 }
