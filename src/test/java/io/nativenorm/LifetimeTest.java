@@ -1,6 +1,7 @@
 package io.nativenorm;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -126,7 +127,7 @@ class LifetimeTest {
     try (PointerScope scope = new PointerScope()) {
       layer = LayerNorm.builder(777).backend(backend).build();
       first = layer.forward(x);
-      assertTrue(scope.getClass() == PointerScope.class);
+      assertSame(scope, PointerScope.getInnerScope());
     }
     for (int i = 0; i < 100; i++) {
       assertArrayEquals(first, layer.forward(x));

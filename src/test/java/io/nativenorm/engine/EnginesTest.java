@@ -169,6 +169,18 @@ class EnginesTest {
   }
 
   @Test
+  void aBufferTooLargeToKeepLeavesTheOthers() {
+    NativeFloats used;
+    try (BufferPool.Buffer small = BufferPool.take(3000)) {
+      used = small.floats();
+    }
+    BufferPool.take(BufferPool.KEPT_FLOATS + 1).close();
+    try (BufferPool.Buffer again = BufferPool.take(3000)) {
+      assertSame(used, again.floats());
+    }
+  }
+
+  @Test
   void buffersComeBackFromThePool() {
     NativeFloats first;
     try (BufferPool.Buffer buffer = BufferPool.take(5000)) {

@@ -66,8 +66,9 @@ final class Primitive implements AutoCloseable {
 
   /**
    * Whether every parallel section of the implementation uses the team size noted in the primitive,
-   * as read in oneDNN 3.11's sources. The others ask OpenMP for the calling thread's default at run
-   * time, so a primitive made for one thread would start a team all the same.
+   * as read in oneDNN's sources of August 2026 and, for 3.11's binaries, counted in ThreadsTest.
+   * The others ask OpenMP for the calling thread's default at run time, so a primitive made for one
+   * thread would start a team all the same.
    */
   boolean keepsItsTeamSize() {
     boolean forward = problem().direction() != Direction.BACKWARD;
