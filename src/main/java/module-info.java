@@ -5,6 +5,8 @@ module io.nativenorm {
   requires org.bytedeco.dnnl;
   // dnnl's classes inherit from opencl's, which its own module forgets to require.
   requires org.bytedeco.opencl;
+  // Which collector runs: see HeapArrays.
+  requires java.management;
   requires static info.picocli;
 
   exports io.nativenorm;

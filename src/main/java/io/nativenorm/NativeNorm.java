@@ -72,7 +72,7 @@ public final class NativeNorm {
   }
 
   /**
-   * The engines in the order AUTO asks them, then those that this build does not have.
+   * The engines in the order AUTO asks them.
    *
    * @return all of them, available or not
    */
@@ -83,9 +83,6 @@ public final class NativeNorm {
       infos.add(
           new EngineInfo(
               engine.backend(), missing == null, missing == null ? engine.description() : missing));
-    }
-    for (Backend absent : Engines.absent()) {
-      infos.add(new EngineInfo(absent, false, Engines.NOT_BUILT));
     }
     return infos;
   }

@@ -1,6 +1,5 @@
 package io.nativenorm;
 
-import io.nativenorm.engine.BufferPool;
 import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.Kernel;
@@ -8,7 +7,6 @@ import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
-import java.util.Arrays;
 import java.util.Map;
 import java.util.concurrent.locks.StampedLock;
 
@@ -23,18 +21,20 @@ import java.util.concurrent.locks.StampedLock;
  */
 public abstract sealed class NormLayer implements AutoCloseable
     permits BatchNorm, LayerNorm, RmsNorm, GroupNorm, InstanceNorm {
+  private static final long[] NO_SHAPE = {};
+
   private final String name;
   private final double eps;
   private final Backend backend;
   private final int ownThreads;
   private final Activation activation;
   private final LayerParameters parameters;
+  private final Inference inference;
 
   /** Read by computations; written by updates of the running statistics, load and close. */
   private final StampedLock lock = new StampedLock();
 
   private boolean closed;
-  private volatile KernelMemo memo;
 
   NormLayer(LayerBuilder<?> options, RunningStatistics running, long... parameterShape) {
     Engines.all(); // fails here where a required engine is missing,
@@ -45,6 +45,7 @@ public abstract sealed class NormLayer implements AutoCloseable
     ownThreads = options.threads();
     activation = options.activation();
     parameters = LayerParameters.of(options, running, parameterShape);
+    inference = new Inference(this, backend, parameters);
   }
 
   /** Checks that an input of a shape fits, and reads it as this layer does. */
@@ -52,6 +53,14 @@ public abstract sealed class NormLayer implements AutoCloseable
 
   /** Checks that an input's own statistics mean something; nothing to check for most layers. */
   void checkComputable(Extents extents, long[] shape) {}
+
+  /** Checks that inference on an input of a shape can be. */
+  final void requireInferable(long[] shape) {
+    Extents extents = extents(shape);
+    if (running() == null) {
+      checkComputable(extents, shape);
+    }
+  }
 
   /** PyTorch's further condition for what it computes as batch normalization. */
   final void requirePositiveEps() {
@@ -101,14 +110,7 @@ public abstract sealed class NormLayer implements AutoCloseable
       try {
         y.acquire();
         try {
-          Extents extents = extents(x.extents());
-          if (running() == null) {
-            checkComputable(extents, x.extents());
-          }
-          requireFit(x, y);
-          if (x.size() > 0) {
-            infer(extents, x, y);
-          }
+          inference.run(x, y);
         } finally {
           y.release();
         }
@@ -118,45 +120,6 @@ public abstract sealed class NormLayer implements AutoCloseable
     } finally {
       lock.unlockRead(stamp);
     }
-  }
-
-  private void infer(Extents extents, Tensor x, Tensor y) {
-    if (needsReordering(x)) {
-      try (Tensor rows = x.to(Layout.CHANNELS_FIRST);
-          Tensor result = Tensor.uninitialized(x.dataType(), rows.layout(), x.extents())) {
-        infer(extents, rows, result);
-        result.copyElementsTo(y);
-      }
-      return;
-    }
-    Kernel kernel = inferenceKernel(extents, x);
-    try {
-      kernel.execute(forwardOperands(x, y));
-    } finally {
-      Engines.release(kernel);
-    }
-  }
-
-  private Operands forwardOperands(Tensor x, Tensor y) {
-    RunningStatistics running = running();
-    return Operands.forward(
-        x.floats(),
-        y.floats(),
-        Parameter.floats(parameters.weight()),
-        Parameter.floats(parameters.bias()),
-        running == null ? null : Parameter.floats(running.mean()),
-        running == null ? null : Parameter.floats(running.variance()));
-  }
-
-  private Kernel inferenceKernel(Extents extents, Tensor x) {
-    int threads = threads();
-    Kernel known = KernelMemo.acquire(memo, x, threads);
-    if (known != null) {
-      return known;
-    }
-    Kernel kernel = Engines.acquire(inference(extents, x), backend);
-    memo = new KernelMemo(x.shape(), x.layout(), threads, kernel);
-    return kernel;
   }
 
   /**
@@ -182,27 +145,23 @@ public abstract sealed class NormLayer implements AutoCloseable
    *     the length tells
    */
   public void forward(float[] x, float[] y, long... shape) {
-    long[] full = shape.length == 0 ? impliedShape(x.length) : shape;
-    if (Shapes.size(full) != x.length || y.length != x.length) {
-      throw new IllegalArgumentException(
-          name
-              + ": expected arrays of "
-              + Shapes.size(full)
-              + " elements for shape "
-              + Shapes.text(full)
-              + ", but got x of "
-              + x.length
-              + " and y of "
-              + y.length);
+    long stamp = readLock();
+    try {
+      inference.run(x, y, shape);
+    } finally {
+      lock.unlockRead(stamp);
     }
-    try (BufferPool.Buffer in = BufferPool.take(x.length);
-        BufferPool.Buffer out = BufferPool.take(x.length);
-        Tensor source = Tensor.wrap(in.floats(), DataType.F32, Layout.CHANNELS_FIRST, full);
-        Tensor result = Tensor.wrap(out.floats(), DataType.F32, Layout.CHANNELS_FIRST, full)) {
-      source.copyFrom(x);
-      forward(source, result);
-      result.copyTo(y);
-    }
+  }
+
+  /**
+   * Inference of rows in heap arrays: {@link #forward(float[], float[], long...)} without a shape,
+   * and without the empty array that stands for none.
+   *
+   * @param x input
+   * @param y output, as long as the input; it may be the input. Untouched if this throws
+   */
+  public void forward(float[] x, float[] y) {
+    forward(x, y, NO_SHAPE);
   }
 
   /**
@@ -262,7 +221,9 @@ public abstract sealed class NormLayer implements AutoCloseable
         frozen ? new long[] {problem.channels()} : statisticsShape(x.extents());
     Pass pass;
     try (Closer made = new Closer()) {
-      Tensor input = made.add(x.in(needsReordering(x) ? Layout.CHANNELS_FIRST : x.layout()));
+      Tensor input =
+          made.add(
+              x.in(needsReordering(x.extents(), x.layout()) ? Layout.CHANNELS_FIRST : x.layout()));
       Tensor mean = made.add(rms ? null : Tensor.zeros(statisticsShape));
       Tensor variance = made.add(Tensor.zeros(statisticsShape));
       pass = new Pass(this, problem, x.layout(), input, mean, variance);
@@ -295,22 +256,35 @@ public abstract sealed class NormLayer implements AutoCloseable
     }
   }
 
-  private Problem inference(Extents extents, Tensor x) {
+  /** The problem of inference on a shape that this takes. */
+  Problem inferenceProblem(long[] shape, Layout layout, int threads) {
     return problem(
-        extents,
-        x,
+        extents(shape),
+        DataType.F32,
+        layout,
+        threads,
         Direction.INFERENCE,
         running() == null ? Statistics.COMPUTED : Statistics.GIVEN);
   }
 
   private Problem problem(Extents e, Tensor x, Direction direction, Statistics statistics) {
+    return problem(e, x.dataType(), x.layout(), threads(), direction, statistics);
+  }
+
+  private Problem problem(
+      Extents e,
+      DataType type,
+      Layout layout,
+      int threads,
+      Direction direction,
+      Statistics statistics) {
     boolean given = statistics == Statistics.GIVEN;
     return new Problem(
         given ? Operation.BATCH : e.operation(), // running statistics are of channels
         direction,
         statistics,
-        x.dataType(),
-        x.layout(),
+        type,
+        layout,
         e.batch(),
         e.channels(),
         e.spatial(),
@@ -319,39 +293,20 @@ public abstract sealed class NormLayer implements AutoCloseable
         parameters.weight() != null,
         parameters.bias() != null,
         activation,
-        threads());
+        threads);
   }
 
-  private int threads() {
+  int threads() {
     return ownThreads > 0 ? ownThreads : NativeNorm.threads();
   }
 
   /** Whether a row's elements lie apart: LayerNorm and RmsNorm of a channels-last image. */
-  private boolean needsReordering(Tensor x) {
-    return x.layout() == Layout.CHANNELS_LAST && x.rank() > 2 && normalizesRows();
+  final boolean needsReordering(long[] shape, Layout layout) {
+    return layout == Layout.CHANNELS_LAST && shape.length > 2 && normalizesRows();
   }
 
   boolean normalizesRows() {
     return false;
-  }
-
-  private void requireFit(Tensor x, Tensor y) {
-    boolean alike =
-        x.dataType() == y.dataType()
-            && x.layout() == y.layout()
-            && Arrays.equals(x.extents(), y.extents());
-    if (!alike) {
-      throw new IllegalArgumentException(
-          name + ": expected an output like the input, " + x + ", but got " + y);
-    }
-    if (y.isReadOnly()) {
-      throw new IllegalArgumentException(name + ": the output is on a read-only buffer");
-    }
-    long distance = Math.abs(x.floats().address() - y.floats().address());
-    if (distance != 0 && distance < x.size() * x.dataType().bytes()) {
-      throw new IllegalArgumentException(
-          name + ": the output must be the input or apart from it, but overlaps it in part");
-    }
   }
 
   long readLock() {
@@ -458,7 +413,7 @@ public abstract sealed class NormLayer implements AutoCloseable
         name + " on " + x + ", backend " + backend + ", threads " + threads(),
         x.size() == 0,
         backend,
-        inference(extents, x),
+        inferenceProblem(x.extents(), x.layout(), threads()),
         training,
         training.with(Direction.BACKWARD));
   }

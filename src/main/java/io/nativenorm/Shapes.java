@@ -8,21 +8,26 @@ final class Shapes {
 
   /** The number of elements; throws if an extent is negative or the number is beyond a long. */
   static long size(long... shape) {
-    long size = 1;
-    for (long extent : shape) {
-      if (extent < 0) {
+    return sizeFrom(shape, 0);
+  }
+
+  /** The product of the extents from a position on. */
+  static long sizeFrom(long[] shape, int position) {
+    boolean empty = false;
+    for (int i = position; i < shape.length; i++) {
+      if (shape[i] < 0) {
         throw new IllegalArgumentException(
             "a shape's extents must not be negative, but got " + Arrays.toString(shape));
       }
+      empty |= shape[i] == 0;
     }
-    for (long extent : shape) {
-      if (extent == 0) {
-        return 0;
-      }
+    if (empty) {
+      return 0;
     }
+    long size = 1;
     try {
-      for (long extent : shape) {
-        size = Math.multiplyExact(size, extent);
+      for (int i = position; i < shape.length; i++) {
+        size = Math.multiplyExact(size, shape[i]);
       }
       Math.addExact(Math.multiplyExact(size, Float.BYTES), 4096); // with room for alignment
     } catch (ArithmeticException e) {
@@ -30,11 +35,6 @@ final class Shapes {
           "shape " + Arrays.toString(shape) + " has too many elements");
     }
     return size;
-  }
-
-  /** The product of the extents from a position on. */
-  static long sizeFrom(long[] shape, int position) {
-    return size(Arrays.copyOfRange(shape, Math.min(position, shape.length), shape.length));
   }
 
   static String text(long... shape) {

@@ -375,16 +375,10 @@ public final class Tensor implements AutoCloseable {
   void copyElementsTo(Tensor target) {
     if (target.layout == layout || rank() < 3) {
       Pointer.memcpy(target.floats, floats, size * dataType.bytes());
+    } else if (target.layout == Layout.CHANNELS_LAST) {
+      Transposition.toChannelsLast(shape, floats, target.floats);
     } else {
-      long channels = shape[1];
-      long spatial = Shapes.sizeFrom(shape, 2);
-      boolean toLast = target.layout == Layout.CHANNELS_LAST;
-      Transposition.copy(
-          floats,
-          target.floats,
-          shape[0],
-          toLast ? channels : spatial,
-          toLast ? spatial : channels);
+      Transposition.toChannelsFirst(shape, floats, target.floats);
     }
   }
 

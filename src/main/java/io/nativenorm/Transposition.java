@@ -10,10 +10,21 @@ final class Transposition {
 
   private Transposition() {}
 
+  /** From channels-first memory of a shape to channels-last. */
+  static void toChannelsLast(long[] shape, NativeFloats from, NativeFloats to) {
+    copy(from, to, shape[0], shape[1], Shapes.sizeFrom(shape, 2));
+  }
+
+  /** From channels-last memory of a shape to channels-first. */
+  static void toChannelsFirst(long[] shape, NativeFloats from, NativeFloats to) {
+    copy(from, to, shape[0], Shapes.sizeFrom(shape, 2), shape[1]);
+  }
+
   /** to[n][column][row] = from[n][row][column]. */
-  static void copy(NativeFloats from, NativeFloats to, long samples, long rows, long columns) {
-    FloatView source = new FloatView(from);
-    FloatView target = new FloatView(to);
+  private static void copy(
+      NativeFloats from, NativeFloats to, long samples, long rows, long columns) {
+    FloatView source = from.view();
+    FloatView target = to.view();
     for (long n = 0; n < samples; n++) {
       long start = n * rows * columns;
       for (long row = 0; row < rows; row += BLOCK) {

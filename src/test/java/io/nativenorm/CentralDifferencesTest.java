@@ -17,7 +17,7 @@ class CentralDifferencesTest {
 
   static List<LayerCase> cases() {
     List<LayerCase> cases = new ArrayList<>();
-    for (Backend backend : List.of(Backend.ONEDNN, Backend.JAVA)) {
+    for (Backend backend : TestEngines.named().toList()) {
       for (Kind kind : Kind.values()) {
         for (Layout layout : Layout.values()) {
           LayerCase c = new LayerCase(kind, layout, backend, 3, 8, 5).withMean(0.7);

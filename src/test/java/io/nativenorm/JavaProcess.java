@@ -8,9 +8,11 @@ import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
 /** A JVM of its own, for what is read once at start: the environment and system properties. */
-record JavaProcess(int status, String output) {
+public record JavaProcess(int status, String output) {
 
-  static JavaProcess run(Class<?> main, Map<String, String> environment, String... jvmOptions)
+  /** Runs a main method to its end. */
+  public static JavaProcess run(
+      Class<?> main, Map<String, String> environment, String... jvmOptions)
       throws IOException, InterruptedException {
     List<String> command = new ArrayList<>();
     command.add(System.getProperty("java.home") + "/bin/java");

@@ -58,6 +58,10 @@ record LayerCase(
     return new LayerCase(kind, shape, layout, backend, affine, other, mean, seed);
   }
 
+  LayerCase with(Backend other) {
+    return new LayerCase(kind, shape, layout, other, affine, activation, mean, seed);
+  }
+
   LayerCase withMean(double other) {
     return new LayerCase(kind, shape, layout, backend, affine, activation, other, seed);
   }

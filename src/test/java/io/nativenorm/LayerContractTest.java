@@ -59,7 +59,7 @@ class LayerContractTest {
 
   static List<LayerCase> cases() {
     List<LayerCase> cases = new ArrayList<>();
-    for (Backend backend : List.of(Backend.AUTO, Backend.ONEDNN, Backend.JAVA)) {
+    for (Backend backend : TestEngines.all()) {
       for (LayerCase.Kind kind : LayerCase.Kind.values()) {
         for (Layout layout : Layout.values()) {
           for (long[] shape : SHAPES) {
@@ -130,6 +130,27 @@ class LayerContractTest {
       float[] inPlace = c.x();
       layer.forward(inPlace, inPlace, c.shape());
       assertForward(expected, inPlace, c + " in place");
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("io.nativenorm.TestEngines#all")
+  void inferenceOnHeapArraysOfEveryLength(Backend backend) {
+    // Below and above what is held without a copy on every JDK, on one thread and on more.
+    for (long height : new long[] {16, 64, 160}) {
+      for (LayerCase.Kind kind : LayerCase.Kind.values()) {
+        LayerCase c = new LayerCase(kind, Layout.CHANNELS_FIRST, backend, 2, 12, height, 64);
+        double[] expected = c.inferenceOracle().forward(TestData.widen(c.x()));
+        float[] x = c.x();
+        float[] y = new float[x.length];
+        try (NormLayer layer = c.layer()) {
+          layer.forward(x, y, c.shape());
+          assertForward(expected, y, c.toString());
+          assertTrue(Arrays.equals(c.x(), x), "the input was written to");
+          layer.forward(x, x, c.shape());
+          assertForward(expected, x, c + " in place");
+        }
+      }
     }
   }
 

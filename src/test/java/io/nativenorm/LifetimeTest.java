@@ -16,7 +16,7 @@ import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.PointerScope;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** Closing, using after closing, and the collector. */
 class LifetimeTest {
@@ -119,7 +119,7 @@ class LifetimeTest {
   }
 
   @ParameterizedTest
-  @EnumSource(names = {"ONEDNN", "JAVA"})
+  @MethodSource("io.nativenorm.TestEngines#named")
   void aPointerScopeOfTheCallersTakesNothingAway(Backend backend) {
     float[] x = TestData.normal(5, 3 * 777, 0, 1);
     float[] first;
@@ -136,7 +136,7 @@ class LifetimeTest {
   }
 
   @ParameterizedTest
-  @EnumSource(names = {"ONEDNN", "JAVA"})
+  @MethodSource("io.nativenorm.TestEngines#named")
   void closingDuringACallFreesAfterIt(Backend backend) throws Exception {
     ExecutorService pool = Executors.newFixedThreadPool(2);
     for (int round = 0; round < 200; round++) {
@@ -167,7 +167,7 @@ class LifetimeTest {
   }
 
   @ParameterizedTest
-  @EnumSource(names = {"ONEDNN", "JAVA"})
+  @MethodSource("io.nativenorm.TestEngines#named")
   void sixteenThreadsUnderCollectorPressure(Backend backend) throws Exception {
     LayerCase c = new LayerCase(LayerCase.Kind.LAYER, Layout.CHANNELS_FIRST, backend, 32, 96);
     double[] expected = c.inferenceOracle().forward(TestData.widen(c.x()));

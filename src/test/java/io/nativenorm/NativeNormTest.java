@@ -25,30 +25,59 @@ class NativeNormTest {
   void enginesSayWhatTheyAre() {
     List<NativeNorm.EngineInfo> engines = NativeNorm.engines();
     assertEquals(
-        List.of(Backend.ONEDNN, Backend.JAVA, Backend.FUSED),
+        List.of(Backend.FUSED, Backend.ONEDNN, Backend.JAVA),
         engines.stream().map(NativeNorm.EngineInfo::backend).toList());
-    assertTrue(engines.get(0).available());
-    assertTrue(engines.get(0).detail().startsWith("oneDNN 3.11."), engines.get(0).detail());
-    assertEquals("not part of this build", engines.get(2).detail());
-    assertTrue(NativeNorm.describe().contains("FUSED is missing"), NativeNorm.describe());
+    assertTrue(engines.get(1).available());
+    assertTrue(engines.get(1).detail().startsWith("oneDNN 3.11."), engines.get(1).detail());
+    String fused = engines.get(0).detail();
+    assertTrue(
+        fused.startsWith(
+            TestEngines.hasFused() ? "kernels for " : "this build has no library for "),
+        fused);
+    for (NativeNorm.EngineInfo engine : engines) {
+      String line =
+          engine.backend() + (engine.available() ? ": " : " is missing: ") + engine.detail();
+      assertTrue(NativeNorm.describe().contains("\n  " + line), NativeNorm.describe());
+    }
   }
 
   @Test
   void explainNamesTheKernelAndTheOthersReasons() {
+    TestEngines.assumeFused();
     try (LayerNorm layer = LayerNorm.builder(64).threads(2).build();
+        Tensor x = Tensor.zeros(16, 64)) {
+      String reasons =
+          """
+
+              not ONEDNN: accepts it, but comes after FUSED
+              not JAVA: accepts it, but comes after FUSED
+          """
+              .stripTrailing();
+      String pattern = "LayerNorm([64]) on F32 CHANNELS_FIRST [16, 64], backend AUTO, threads 2";
+      for (String direction : List.of("inference", "training", "backward")) {
+        pattern += "\n  " + direction + ": FUSED, kernel fused KERNEL" + reasons;
+      }
+      String text = layer.explain(x).replaceAll("kernel fused .*", "kernel fused KERNEL");
+      assertEquals(pattern, text);
+    }
+  }
+
+  @Test
+  void aNamedBackendSaysThatTheOthersWereNotAsked() {
+    try (LayerNorm layer = LayerNorm.builder(64).threads(2).backend(Backend.ONEDNN).build();
         Tensor x = Tensor.zeros(16, 64)) {
       assertEquals(
           """
-          LayerNorm([64]) on F32 CHANNELS_FIRST [16, 64], backend AUTO, threads 2
+          LayerNorm([64]) on F32 CHANNELS_FIRST [16, 64], backend ONEDNN, threads 2
             inference: ONEDNN, kernel onednn jit:uni
-              not FUSED: not part of this build
-              not JAVA: accepts it, but comes after ONEDNN
+              not FUSED: not asked: the backend is ONEDNN
+              not JAVA: not asked: the backend is ONEDNN
             training: ONEDNN, kernel onednn jit:uni
-              not FUSED: not part of this build
-              not JAVA: accepts it, but comes after ONEDNN
+              not FUSED: not asked: the backend is ONEDNN
+              not JAVA: not asked: the backend is ONEDNN
             backward: ONEDNN, kernel onednn jit:uni
-              not FUSED: not part of this build
-              not JAVA: accepts it, but comes after ONEDNN""",
+              not FUSED: not asked: the backend is ONEDNN
+              not JAVA: not asked: the backend is ONEDNN""",
           layer.explain(x));
     }
   }
@@ -58,7 +87,9 @@ class NativeNormTest {
     try (GroupNorm layer = GroupNorm.of(2, 4);
         GroupNorm forced = GroupNorm.builder(2, 4).backend(Backend.ONEDNN).build();
         Tensor x = Tensor.zeros(2, 4, 3)) {
-      assertTrue(layer.explain(x).contains("backward: JAVA, kernel reference"), layer.explain(x));
+      assertTrue(
+          layer.explain(x).contains("not ONEDNN: accepts it, but has only its ref:any loops"),
+          layer.explain(x));
       assertTrue(
           forced.explain(x).contains("backward: ONEDNN, kernel onednn ref:any"), forced.explain(x));
     }
@@ -68,7 +99,9 @@ class NativeNormTest {
   void autoKeepsSmallGradientsOnTheirCallersThread() {
     try (LayerNorm layer = LayerNorm.of(8);
         Tensor x = Tensor.zeros(2, 8)) {
-      assertTrue(layer.explain(x).contains("backward: JAVA, kernel reference"), layer.explain(x));
+      assertTrue(
+          layer.explain(x).contains("not ONEDNN: accepts it, but JAVA is as fast for so little"),
+          layer.explain(x));
     }
   }
 
@@ -89,14 +122,26 @@ class NativeNormTest {
     "-Dnativenorm.threads=3, 0, threads 3",
     "-Dnativenorm.threads=many, 1, 'nativenorm.threads expects a whole number, but got many'",
     "'-Dnativenorm.require=onednn,java', 0, ONEDNN",
-    "'-Dnativenorm.require=fused,onednn', 1, 'nativenorm.require names fused, which is missing: not"
-        + " part of this build'",
+    "-Dnativenorm.backend=onednn, 0, 'not FUSED: not asked'",
     "-Dnativenorm.require=cuda, 1, 'nativenorm.require names cuda, which is missing: not part of"
         + " this build'"
   })
   void systemProperties(String property, int status, String says) throws Exception {
     JavaProcess process = JavaProcess.run(Explain.class, Map.of(), property);
     assertEquals(status, process.status(), process.output());
+    assertTrue(process.output().contains(says), process.output());
+  }
+
+  @Test
+  void aRequiredEngineIsThereOrNothingStarts() throws Exception {
+    JavaProcess process =
+        JavaProcess.run(Explain.class, Map.of(), "-Dnativenorm.require=fused,onednn");
+    boolean there = TestEngines.hasFused();
+    assertEquals(there ? 0 : 1, process.status(), process.output());
+    String says =
+        there
+            ? "inference: FUSED"
+            : "nativenorm.require names fused, which is missing: this build has no library for ";
     assertTrue(process.output().contains(says), process.output());
   }
 }

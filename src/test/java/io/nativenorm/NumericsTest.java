@@ -21,7 +21,7 @@ class NumericsTest {
   /** All layers that compute statistics, on all engines, in both layouts. */
   static List<LayerCase> cases() {
     List<LayerCase> cases = new ArrayList<>();
-    for (Backend backend : List.of(Backend.AUTO, Backend.ONEDNN, Backend.JAVA)) {
+    for (Backend backend : TestEngines.all()) {
       for (Layout layout : Layout.values()) {
         for (Kind kind : WITH_OWN_STATISTICS) {
           cases.add(new LayerCase(kind, layout, backend, 4, 64, 14, 28));
@@ -111,12 +111,21 @@ class NumericsTest {
     "GROUP, CHANNELS_LAST, 0", "INSTANCE, CHANNELS_FIRST, 1", "INSTANCE, CHANNELS_LAST, 1"
   })
   void aQuarterMillionValuesInOneStatistic(Kind kind, Layout layout, double mean) {
-    assertMixedError(new LayerCase(kind, layout, Backend.AUTO, 1, 8, 512, 512).withMean(mean));
+    for (Backend backend : TestEngines.all()) {
+      assertMixedError(new LayerCase(kind, layout, backend, 1, 8, 512, 512).withMean(mean));
+    }
   }
 
   @ParameterizedTest
-  @CsvSource({"ONEDNN, 4096", "AUTO, 4096", "AUTO, 65536", "JAVA, 65536"})
-  void rmsGradientsOfOneSign(Backend backend, int width) {
+  @MethodSource("io.nativenorm.TestEngines#all")
+  void rmsGradientsOfOneSign(Backend backend) {
+    rmsGradientsOfOneSign(backend, 4096);
+    if (backend != Backend.ONEDNN) { // whose float sums cost too many digits: see AutoRules
+      rmsGradientsOfOneSign(backend, 65536);
+    }
+  }
+
+  private static void rmsGradientsOfOneSign(Backend backend, int width) {
     float[] x = TestData.normal(1, 2 * width, 0, 1);
     float[] dy = new float[2 * width];
     Arrays.fill(dy, 1.1f);
@@ -148,7 +157,7 @@ class NumericsTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"ONEDNN", "JAVA"})
+  @MethodSource("io.nativenorm.TestEngines#named")
   void aVarianceBeyondFloatGivesTheBiasAsInPytorch(Backend backend) {
     try (LayerNorm layer = LayerNorm.builder(4).backend(backend).build()) {
       float[] y = layer.forward(new float[] {1e20f, 2e20f, -1e20f, -2e20f});
@@ -157,7 +166,7 @@ class NumericsTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"ONEDNN", "JAVA"})
+  @MethodSource("io.nativenorm.TestEngines#named")
   void rowsThatOnePassVariancesFailOn(Backend backend) {
     try (LayerNorm layer = LayerNorm.builder(4).backend(backend).build()) {
       float[] y = layer.forward(new float[] {40000, 40001, 40002, 40003});
@@ -166,7 +175,7 @@ class NumericsTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"ONEDNN", "JAVA"})
+  @MethodSource("io.nativenorm.TestEngines#named")
   void aGroupOfOneElementGivesTheBias(Backend backend) {
     for (long n : new long[] {1, 2}) {
       try (GroupNorm layer = GroupNorm.builder(6, 6).backend(backend).build()) {
@@ -219,8 +228,14 @@ class NumericsTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"ONEDNN, CHANNELS_FIRST", "ONEDNN, CHANNELS_LAST", "JAVA, CHANNELS_FIRST"})
-  void reluKeepsNan(Backend backend, Layout layout) {
+  @MethodSource("io.nativenorm.TestEngines#named")
+  void reluKeepsNan(Backend backend) {
+    for (Layout layout : Layout.values()) {
+      assertReluKeepsNan(backend, layout);
+    }
+  }
+
+  private static void assertReluKeepsNan(Backend backend, Layout layout) {
     try (BatchNorm layer =
             BatchNorm.builder(16).backend(backend).activation(Activation.RELU).build();
         Tensor x = Tensor.allocate(DataType.F32, layout, 2, 16, 3)) {

@@ -68,7 +68,7 @@ class OnnxConformanceTest {
         if (left.remove(c.name)) {
           continue;
         }
-        for (Backend backend : List.of(Backend.AUTO, Backend.ONEDNN, Backend.JAVA)) {
+        for (Backend backend : TestEngines.all()) {
           tests.add(DynamicTest.dynamicTest(c.name + " " + backend, () -> check(c, backend)));
         }
       }

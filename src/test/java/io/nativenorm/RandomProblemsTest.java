@@ -9,11 +9,11 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * Seeded random problems on all engines. A failure names its seed; {@code
+ * Seeded random problems, each on all engines. A failure names its seed; {@code
  * -Dnativenorm.seed=<number>} runs that one alone.
  */
 class RandomProblemsTest {
-  private static final int COUNT = 300;
+  private static final int COUNT = 100;
 
   @Test
   void randomProblems() {
@@ -41,13 +41,14 @@ class RandomProblemsTest {
     for (int i = 2; i < shape.length; i++) {
       shape[i] = 1 + random.nextInt(shape.length == 3 ? 300 : 12);
     }
-    Backend[] backends = {Backend.AUTO, Backend.ONEDNN, Backend.JAVA};
+    Layout layout = Layout.values()[random.nextInt(2)];
+    random.nextInt(3); // what seeds that failed once are, depends on it
     LayerCase.Affine[] affine = LayerCase.Affine.values();
     return new LayerCase(
         kind,
         shape,
-        Layout.values()[random.nextInt(2)],
-        backends[random.nextInt(backends.length)],
+        layout,
+        Backend.AUTO,
         affine[random.nextInt(affine.length)],
         Activation.values()[random.nextInt(2)],
         random.nextGaussian() * 3,
@@ -55,7 +56,10 @@ class RandomProblemsTest {
   }
 
   private static void check(long seed) {
-    LayerCase c = problem(seed);
+    TestEngines.all().forEach(backend -> check(seed, problem(seed).with(backend)));
+  }
+
+  private static void check(long seed, LayerCase c) {
     Oracle training = c.trainingOracle();
     // Fewer values are ill-conditioned (see LayerContractTest), one is an error for some layers.
     if (training.valuesPerStatistic() < 8) {

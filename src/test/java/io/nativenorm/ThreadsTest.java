@@ -2,9 +2,11 @@ package io.nativenorm;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -13,7 +15,6 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -77,19 +78,19 @@ class ThreadsTest {
         }
       }
       useAll(cases.get(0)); // starts the team
-      long before = threads();
+      int before = tasks().size();
       ExecutorService pool = Executors.newFixedThreadPool(CALLERS);
       AtomicInteger next = new AtomicInteger();
       List<Future<?>> all = new ArrayList<>();
       for (int i = 0; i < CALLERS * 4; i++) {
         all.add(pool.submit(() -> useAll(cases.get(next.getAndIncrement() % cases.size()))));
       }
-      long most = before;
+      int most = before;
       for (Future<?> done : all) {
-        most = Math.max(most, threads());
+        most = Math.max(most, tasks().size());
         done.get();
       }
-      most = Math.max(most, threads());
+      most = Math.max(most, tasks().size());
       pool.shutdown();
       System.out.println("more=" + (most - before));
     }
@@ -105,25 +106,166 @@ class ThreadsTest {
         y.size();
       }
     }
-
-    private static long threads() throws IOException {
-      try (Stream<Path> tasks = Files.list(Path.of("/proc/self/task"))) {
-        return tasks.count();
-      }
-    }
   }
 
   @Test
   void manyCallersMakeNoThreads() throws Exception {
-    if (!Files.isDirectory(Path.of("/proc/self/task"))) {
-      return; // threads are counted the Linux way
-    }
+    assumeTrue(Files.isDirectory(Path.of("/proc/self/task")), "threads are counted the Linux way");
     JavaProcess process =
         JavaProcess.run(ManyCallers.class, Map.of(), "-XX:ActiveProcessorCount=8");
     assertEquals(0, process.status(), process.output());
     int more = Integer.parseInt(process.output().replaceAll("(?s).*more=(\\d+).*", "$1"));
     // The callers themselves, and what the JVM starts for its compiler and collector.
     assertTrue(more <= 64 + 16, process.output());
+  }
+
+  /**
+   * The tasks of this process, without those that are ending and the kernel has yet to forget: a
+   * thread that was waited for may still be listed.
+   */
+  private static List<String> tasks() throws IOException {
+    List<String> tasks = new ArrayList<>();
+    for (String task : Path.of("/proc/self/task").toFile().list()) {
+      String[] stat = stat(task);
+      if (stat.length > 0 && (Long.parseLong(stat[6]) & 4) == 0) { // flags, PF_EXITING
+        tasks.add(task);
+      }
+    }
+    return tasks;
+  }
+
+  /** What follows the name in proc's stat, from the state on; nothing if the task has ended. */
+  private static String[] stat(String task) throws IOException {
+    try {
+      String line = Files.readString(Path.of("/proc/self/task", task, "stat"));
+      return line.substring(line.lastIndexOf(')') + 2).split(" ");
+    } catch (NoSuchFileException e) {
+      return new String[0];
+    } catch (IOException e) {
+      if (String.valueOf(e.getMessage()).contains("No such process")) {
+        return new String[0];
+      }
+      throw e;
+    }
+  }
+
+  /** All the threads the JVM ever starts on its own are there from the beginning. */
+  private static final String[] NO_NEW_JVM_THREADS = {
+    "-XX:+UseSerialGC", "-XX:-UseDynamicNumberOfCompilerThreads"
+  };
+
+  private static JavaProcess runCounted(Class<?> main, int processors) throws Exception {
+    List<String> options = new ArrayList<>(List.of(NO_NEW_JVM_THREADS));
+    options.add("-XX:ActiveProcessorCount=" + processors);
+    JavaProcess process = JavaProcess.run(main, Map.of(), options.toArray(new String[0]));
+    assertEquals(0, process.status(), process.output());
+    return process;
+  }
+
+  /** 64 callers with 8 threads allowed, on both native engines in turns. */
+  static final class MixedCallers {
+    private static final int CALLERS = 64;
+    private static final int PROCESSORS = 8;
+    private static final int ROUNDS = 6;
+
+    public static void main(String[] args) throws Exception {
+      List<LayerCase> cases = new ArrayList<>();
+      for (LayerCase.Kind kind : LayerCase.Kind.values()) {
+        for (Backend backend : List.of(Backend.FUSED, Backend.ONEDNN)) {
+          cases.add(new LayerCase(kind, Layout.CHANNELS_LAST, backend, 2, 16, 96, 96));
+          cases.add(new LayerCase(kind, Layout.CHANNELS_FIRST, backend, 2, 16, 4, 4));
+        }
+      }
+      use(cases.get(0).with(Backend.JAVA)); // JavaCPP has a thread too
+      int allowed = tasks().size() + CALLERS + PROCESSORS;
+      int most = 0;
+      ExecutorService pool = Executors.newFixedThreadPool(CALLERS);
+      for (int round = 0; round < ROUNDS; round++) {
+        // After a while without calls the threads may change hands: now one engine, now the other.
+        Backend first = round % 2 == 0 ? Backend.FUSED : Backend.ONEDNN;
+        Thread.sleep(60);
+        use(cases.get(0).with(first));
+        List<Future<?>> all = new ArrayList<>();
+        for (int i = 0; i < CALLERS; i++) {
+          LayerCase c = cases.get((i + round) % cases.size());
+          all.add(pool.submit(() -> use(c)));
+        }
+        for (Future<?> done : all) {
+          while (!done.isDone()) {
+            most = Math.max(most, tasks().size());
+          }
+          done.get();
+        }
+      }
+      pool.shutdown();
+      System.out.println("most " + most + " of " + allowed + (most <= allowed ? " ok" : " WRONG"));
+    }
+
+    private static void use(LayerCase c) {
+      try (NormLayer layer = c.layer();
+          Tensor x = c.tensor(c.x());
+          Tensor dy = c.tensor(c.dy());
+          Tensor y = layer.forward(x);
+          Pass pass = layer.forwardTraining(x);
+          Gradients gradients = pass.backward(dy)) {
+        gradients.input();
+        y.size();
+      }
+    }
+  }
+
+  @Test
+  void twoEnginesTogetherMakeNoMoreThreadsThanOne() throws Exception {
+    assumeTrue(Files.isDirectory(Path.of("/proc/self/task")), "threads are counted the Linux way");
+    TestEngines.assumeFused();
+    JavaProcess process = runCounted(MixedCallers.class, MixedCallers.PROCESSORS);
+    assertTrue(process.output().contains(" ok"), process.output());
+  }
+
+  /** One caller, large problems, first on one engine, then on the other, and back. */
+  static final class OneCaller {
+    /** A hundredth of a second each. */
+    private static final int BUSY_TICKS = 3;
+
+    public static void main(String[] args) throws Exception {
+      LayerCase c = new LayerCase(LayerCase.Kind.BATCH, Layout.CHANNELS_LAST, Backend.JAVA, 2, 4);
+      c.layer().forward(c.tensor(c.x())).close();
+      List<String> before = tasks();
+      for (Backend backend : List.of(Backend.FUSED, Backend.ONEDNN, Backend.FUSED)) {
+        Thread.sleep(60);
+        useForLong(backend, before);
+      }
+    }
+
+    private static void useForLong(Backend backend, List<String> before) throws IOException {
+      try (BatchNorm layer = BatchNorm.builder(64).threads(2).backend(backend).build();
+          Tensor x = Tensor.allocate(DataType.F32, Layout.CHANNELS_LAST, 32, 64, 56, 56);
+          Tensor y = x.to(x.layout())) {
+        long end = System.nanoTime() + 1_000_000_000L;
+        while (System.nanoTime() < end) {
+          layer.forward(x, y);
+        }
+      }
+      int busy = 0;
+      List<String> helpers = new ArrayList<>(tasks());
+      helpers.removeAll(before);
+      for (String task : helpers) {
+        busy += Long.parseLong(stat(task)[11]) >= BUSY_TICKS ? 1 : 0; // utime
+      }
+      System.out.println(backend + ": " + helpers.size() + " helpers, busy " + busy);
+    }
+  }
+
+  @Test
+  void aLargeProblemIsHelpedByTheOneEnginesThreads() throws Exception {
+    assumeTrue(Files.isDirectory(Path.of("/proc/self/task")), "threads are counted the Linux way");
+    TestEngines.assumeFused();
+    List<String> lines = runCounted(OneCaller.class, 2).output().lines().toList();
+    assertEquals("FUSED: 1 helpers, busy 1", lines.get(0));
+    // oneDNN's team: the thread that it belongs to and one worker.
+    assertEquals("ONEDNN: 2 helpers, busy 2", lines.get(1));
+    // That thread stays, and is busy no more than it was.
+    assertEquals("FUSED: 2 helpers, busy 2", lines.get(2));
   }
 
   @Test

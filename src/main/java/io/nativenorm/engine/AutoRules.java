@@ -1,9 +1,11 @@
 package io.nativenorm.engine;
 
 import io.nativenorm.Backend;
+import java.util.List;
 import java.util.Optional;
+import java.util.function.Predicate;
 
-/** Where AUTO passes over an engine that would accept, each rule with what was measured. */
+/** The choice among engines that accept a problem, each rule with what was measured. */
 final class AutoRules {
   /**
    * On the team, if nobody else has it, LayerNorm's backward of 1x64 takes 11 us (13 in pure Java),
@@ -14,7 +16,26 @@ final class AutoRules {
   /** oneDNN's float sums over a row of gradients of one sign: 3e-6 at 4096, 4e-5 at 65536. */
   private static final long LONG_ROW = 16384;
 
+  /**
+   * Where oneDNN, if it takes a problem, is asked before FUSED.
+   *
+   * @param problems which they are
+   * @param measured what was measured, to be read after "oneDNN is faster: "
+   */
+  record OnednnFirst(Predicate<Problem> problems, String measured) {}
+
+  /** The first one that fits a problem counts. */
+  private static final List<OnednnFirst> ONEDNN_FIRST = List.of();
+
   private AutoRules() {}
+
+  /** What speaks for asking oneDNN before FUSED, or nothing. */
+  static Optional<String> onednnFirst(Problem problem) {
+    return ONEDNN_FIRST.stream()
+        .filter(rule -> rule.problems.test(problem))
+        .map(OnednnFirst::measured)
+        .findFirst();
+  }
 
   /** Why AUTO does not take an engine that accepts a problem, or nothing. */
   static Optional<String> passOver(Backend engine, Problem problem) {

@@ -1,19 +1,20 @@
 package io.nativenorm.engine;
 
-import java.util.ArrayDeque;
-import java.util.ArrayList;
-import java.util.Deque;
-import java.util.List;
-
 /**
  * Native memory for the length of one call, kept for the next: copies of heap arrays, inputs that
- * are overwritten in place, masked gradients. What is kept is bounded, for the whole process.
+ * are overwritten in place, masked gradients. What is kept is bounded, for the whole process, and
+ * taking and giving back what is kept allocates nothing.
  */
 public final class BufferPool {
   /** 64 MB: two tensors of the larger shapes in use (32x64x56x56 floats are 26 MB). */
   static final long KEPT_FLOATS = 16L << 20;
 
-  private static final Deque<Buffer> KEPT = new ArrayDeque<>();
+  /**
+   * The ring of kept buffers, guarded by itself: the next older one is the newest, the next newer
+   * one the oldest.
+   */
+  private static final Buffer RING = new Buffer();
+
   private static long keptFloats;
 
   private BufferPool() {}
@@ -23,8 +24,17 @@ public final class BufferPool {
     private final long capacity;
     private final NativeMemory memory;
 
-    /** Guarded by KEPT. */
-    private boolean kept;
+    // Guarded by RING. In the pool if they are not null.
+    private Buffer newer;
+    private Buffer older;
+
+    /** An empty ring. */
+    private Buffer() {
+      capacity = 0;
+      memory = null;
+      newer = this;
+      older = this;
+    }
 
     private Buffer(long capacity) {
       this.capacity = capacity;
@@ -42,25 +52,47 @@ public final class BufferPool {
 
     @Override
     public void close() {
-      List<Buffer> dropped = new ArrayList<>();
-      synchronized (KEPT) {
-        if (kept) {
+      if (capacity > KEPT_FLOATS) {
+        memory.free();
+        return;
+      }
+      synchronized (RING) {
+        if (newer != null) {
+          return; // closed before
+        }
+        linkAsNewest();
+      }
+      freeOldest();
+    }
+
+    private void linkAsNewest() {
+      newer = RING;
+      older = RING.older;
+      older.newer = this;
+      RING.older = this;
+      keptFloats += capacity;
+    }
+
+    private void unlink() {
+      newer.older = older;
+      older.newer = newer;
+      newer = null;
+      older = null;
+      keptFloats -= capacity;
+    }
+  }
+
+  private static void freeOldest() {
+    while (true) {
+      Buffer oldest;
+      synchronized (RING) {
+        if (keptFloats <= KEPT_FLOATS) {
           return;
         }
-        kept = true;
-        if (capacity > KEPT_FLOATS) {
-          dropped.add(this);
-        } else {
-          KEPT.addFirst(this);
-          keptFloats += capacity;
-        }
-        while (keptFloats > KEPT_FLOATS) {
-          Buffer oldest = KEPT.removeLast();
-          keptFloats -= oldest.capacity;
-          dropped.add(oldest);
-        }
+        oldest = RING.newer;
+        oldest.unlink();
       }
-      dropped.forEach(buffer -> buffer.memory.free());
+      oldest.memory.free(); // outside: JavaCPP takes a lock of its own
     }
   }
 
@@ -76,13 +108,10 @@ public final class BufferPool {
     }
     // Powers of two, so that a few sizes serve every call.
     long capacity = Long.highestOneBit(Math.max(floats, 1024) - 1) << 1;
-    synchronized (KEPT) {
-      for (var all = KEPT.iterator(); all.hasNext(); ) {
-        Buffer kept = all.next();
+    synchronized (RING) {
+      for (Buffer kept = RING.older; kept != RING; kept = kept.older) {
         if (kept.capacity == capacity) {
-          all.remove();
-          keptFloats -= capacity;
-          kept.kept = false;
+          kept.unlink();
           return kept;
         }
       }

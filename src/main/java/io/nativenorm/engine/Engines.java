@@ -2,9 +2,11 @@ package io.nativenorm.engine;
 
 import io.nativenorm.Backend;
 import io.nativenorm.NativeNormException;
+import io.nativenorm.engine.fused.FusedEngine;
 import io.nativenorm.engine.onednn.OnednnEngine;
 import io.nativenorm.engine.reference.ReferenceEngine;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -16,10 +18,8 @@ public final class Engines {
   /** A kernel takes some kilobytes; a program that meets more problems than this prepares anew. */
   static final int CACHED_KERNELS = 256;
 
-  /** Why an engine is missing that was never there. */
-  public static final String NOT_BUILT = "not part of this build";
-
-  private static final List<Engine> ENGINES = List.of(new OnednnEngine(), new ReferenceEngine());
+  private static final List<Engine> ENGINES =
+      List.of(new FusedEngine(), new OnednnEngine(), new ReferenceEngine());
   private static final String UNMET_REQUIREMENT =
       unmetRequirement(System.getProperty("nativenorm.require", ""));
 
@@ -52,18 +52,6 @@ public final class Engines {
   }
 
   /**
-   * The backends that this build has no engine for.
-   *
-   * @return their names
-   */
-  public static List<Backend> absent() {
-    List<Backend> absent = new ArrayList<>(List.of(Backend.values()));
-    absent.remove(Backend.AUTO);
-    all().forEach(engine -> absent.remove(engine.backend()));
-    return absent;
-  }
-
-  /**
    * Asks every engine.
    *
    * @param problem the problem
@@ -71,22 +59,34 @@ public final class Engines {
    * @return one verdict for each backend but AUTO; at most one names an engine
    */
   public static List<Verdict> verdicts(Problem problem, Backend backend) {
+    Optional<Engine> winner = winner(problem, backend);
     List<Verdict> verdicts = new ArrayList<>();
-    for (Backend absent : absent()) {
-      verdicts.add(new Verdict(absent, Optional.empty(), NOT_BUILT));
-    }
-    Backend winner = null;
     for (Engine engine : all()) {
-      Optional<String> refusal = refusal(engine, problem, backend);
-      if (refusal.isEmpty() && winner == null) {
-        winner = engine.backend();
-        verdicts.add(new Verdict(winner, Optional.of(engine), "runs it"));
-      } else {
-        String reason = refusal.orElse("accepts it, but comes after " + winner);
-        verdicts.add(new Verdict(engine.backend(), Optional.empty(), reason));
-      }
+      boolean wins = winner.isPresent() && winner.get() == engine;
+      String reason =
+          wins
+              ? "runs it"
+              : refusal(engine, problem, backend).orElseGet(() -> notFirst(problem, winner.get()));
+      verdicts.add(new Verdict(engine.backend(), wins ? winner : Optional.empty(), reason));
     }
     return verdicts;
+  }
+
+  /** The first engine that takes a problem: those that come after it are not even loaded. */
+  private static Optional<Engine> winner(Problem problem, Backend backend) {
+    List<Engine> order = new ArrayList<>(all());
+    if (AutoRules.onednnFirst(problem).isPresent()) {
+      order.sort(Comparator.comparing(engine -> engine.backend() != Backend.ONEDNN));
+    }
+    return order.stream().filter(e -> refusal(e, problem, backend).isEmpty()).findFirst();
+  }
+
+  private static String notFirst(Problem problem, Engine winner) {
+    String measured =
+        winner.backend() == Backend.ONEDNN
+            ? AutoRules.onednnFirst(problem).map(text -> ", which is faster: " + text).orElse("")
+            : "";
+    return "accepts it, but comes after " + winner.backend() + measured;
   }
 
   private static Optional<String> refusal(Engine engine, Problem problem, Backend backend) {
@@ -158,14 +158,12 @@ public final class Engines {
   }
 
   private static Engine choose(Problem problem, Backend backend) {
-    List<Verdict> verdicts = verdicts(problem, backend);
-    for (Verdict verdict : verdicts) {
-      if (verdict.engine().isPresent()) {
-        return verdict.engine().get();
-      }
+    Optional<Engine> winner = winner(problem, backend);
+    if (winner.isPresent()) {
+      return winner.get();
     }
     StringBuilder message = new StringBuilder(backend + " cannot run " + problem);
-    for (Verdict verdict : verdicts) {
+    for (Verdict verdict : verdicts(problem, backend)) {
       if (backend == Backend.AUTO || backend == verdict.backend()) {
         message.append("; ").append(verdict.backend()).append(": ").append(verdict.reason());
       }
@@ -182,7 +180,7 @@ public final class Engines {
       Optional<Engine> engine =
           ENGINES.stream().filter(e -> e.backend().name().equals(wanted)).findFirst();
       Optional<String> missing =
-          engine.isEmpty() ? Optional.of(NOT_BUILT) : engine.get().unavailable();
+          engine.isEmpty() ? Optional.of("not part of this build") : engine.get().unavailable();
       if (missing.isPresent()) {
         return "nativenorm.require names " + name.strip() + ", which is missing: " + missing.get();
       }

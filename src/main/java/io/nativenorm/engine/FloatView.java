@@ -12,14 +12,13 @@ public final class FloatView {
 
   private static final int PART = 1 << PART_BITS;
 
+  /** What is copied in one step: 1 MB, since a copy holds off the collector until it is done. */
+  private static final int CHUNK = 1 << 18;
+
   private final FloatBuffer[] parts;
 
-  /**
-   * A view of all floats of a pointer.
-   *
-   * @param floats the memory, which must stay valid while the view is used
-   */
-  public FloatView(NativeFloats floats) {
+  /** A view of all floats of a pointer, which must stay reachable while the view is used. */
+  FloatView(NativeFloats floats) {
     long count = floats.capacity();
     parts = new FloatBuffer[(int) ((count + PART - 1) >>> PART_BITS)];
     for (int i = 0; i < parts.length; i++) {
@@ -35,7 +34,7 @@ public final class FloatView {
    * @return a view or null
    */
   public static FloatView of(NativeFloats floats) {
-    return floats == null ? null : new FloatView(floats);
+    return floats == null ? null : floats.view();
   }
 
   /**
@@ -56,5 +55,29 @@ public final class FloatView {
    */
   public void put(long index, float value) {
     parts[(int) (index >>> PART_BITS)].put((int) index & PART - 1, value);
+  }
+
+  void read(long start, float[] into, int offset, int length) {
+    for (int done = 0; done < length; ) {
+      long at = start + done;
+      int count = stepFrom(at, length - done);
+      parts[(int) (at >>> PART_BITS)].get((int) at & PART - 1, into, offset + done, count);
+      done += count;
+    }
+  }
+
+  void write(long start, float[] from, int offset, int length) {
+    for (int done = 0; done < length; ) {
+      long at = start + done;
+      int count = stepFrom(at, length - done);
+      parts[(int) (at >>> PART_BITS)].put((int) at & PART - 1, from, offset + done, count);
+      done += count;
+    }
+  }
+
+  /** How many floats the next step copies: never over the end of a part. */
+  private static int stepFrom(long at, int left) {
+    int inPart = PART - ((int) at & PART - 1);
+    return Math.min(Math.min(left, CHUNK), inPart);
   }
 }

@@ -24,6 +24,37 @@ public abstract class Kernel {
    */
   public abstract void execute(Operands operands);
 
+  /**
+   * Runs a problem of inference. An engine that can do it allocates nothing.
+   *
+   * @param src input
+   * @param dst output, which may be the input
+   * @param constants all other memory the problem asks for
+   */
+  public void infer(NativeFloats src, NativeFloats dst, Operands constants) {
+    execute(
+        Operands.forward(
+            src,
+            dst,
+            constants.weight(),
+            constants.bias(),
+            constants.mean(),
+            constants.variance()));
+  }
+
+  /**
+   * Runs a problem of inference on heap arrays as they are, if the engine can and it does not hold
+   * off the collector for long.
+   *
+   * @param src input, with as many elements as the problem has
+   * @param dst output, which may be the input
+   * @param constants all other memory the problem asks for
+   * @return false if nothing was done: the arrays must be copied
+   */
+  public boolean infer(float[] src, float[] dst, Operands constants) {
+    return false;
+  }
+
   /** Frees what the kernel holds; called once, when it is neither cached nor in use. */
   protected void free() {}
 

@@ -10,12 +10,12 @@ import org.bytedeco.javacpp.Pointer;
  * a FloatBuffer at position 7 reads 7 bytes, not 7 floats, from its start (1.5.13).
  */
 public final class NativeFloats extends FloatPointer {
-  /** A buffer addresses 2^31 - 1 bytes at most, an array up to 2^33. */
-  private static final int CHUNK = 1 << 28;
-
   /** Keeps the memory from being collected while this is reachable. */
   @SuppressWarnings("unused") // reachability is its use
   private final Object owner;
+
+  /** Made when first asked for; two threads may make two, which are as good. */
+  private FloatView view;
 
   /**
    * Creates a pointer.
@@ -56,6 +56,20 @@ public final class NativeFloats extends FloatPointer {
   }
 
   /**
+   * Element by element access, for as long as this is reachable.
+   *
+   * @return the same view for every caller: asking again allocates nothing
+   */
+  public FloatView view() {
+    FloatView made = view;
+    if (made == null) {
+      made = new FloatView(this);
+      view = made;
+    }
+    return made;
+  }
+
+  /**
    * Copies floats out.
    *
    * @param start the first of them
@@ -64,10 +78,7 @@ public final class NativeFloats extends FloatPointer {
    * @param length how many
    */
   public void read(long start, float[] into, int offset, int length) {
-    for (long done = 0; done < length; done += CHUNK) {
-      int count = (int) Math.min(CHUNK, length - done);
-      slice(start + done, count).asBuffer().get(into, (int) (offset + done), count);
-    }
+    view().read(start, into, offset, length);
   }
 
   /**
@@ -79,9 +90,6 @@ public final class NativeFloats extends FloatPointer {
    * @param length how many
    */
   public void write(long start, float[] from, int offset, int length) {
-    for (long done = 0; done < length; done += CHUNK) {
-      int count = (int) Math.min(CHUNK, length - done);
-      slice(start + done, count).asBuffer().put(from, (int) (offset + done), count);
-    }
+    view().write(start, from, offset, length);
   }
 }

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.nativenorm.TestEngines;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
@@ -78,7 +79,8 @@ class CommandLineTest {
     Outcome outcome = normalize("--op", "layer");
     assertOutput(new float[] {-1, 1, -1, 1, 0, 0, 1, -1}, outcome);
     assertTrue(outcome.out.contains("LayerNorm([2]) on F32 CHANNELS_FIRST [2, 2, 2]"), outcome.out);
-    assertTrue(outcome.out.contains("inference: ONEDNN, kernel onednn jit:uni"), outcome.out);
+    String winner = TestEngines.hasFused() ? "FUSED, kernel fused " : "ONEDNN, kernel onednn ";
+    assertTrue(outcome.out.contains("inference: " + winner), outcome.out);
   }
 
   @Test
@@ -260,9 +262,13 @@ class CommandLineTest {
   void doctorFindsEveryLayerRight() {
     Outcome outcome = run();
     assertEquals(0, outcome.status, outcome.out);
+    List<String> engines =
+        TestEngines.hasFused()
+            ? List.of("fused", "onednn", "reference")
+            : List.of("onednn", "reference");
     for (String layer : List.of("BatchNorm", "LayerNorm", "RmsNorm", "GroupNorm", "InstanceNorm")) {
       for (String direction : List.of("inference", "training", "backward")) {
-        for (String engine : List.of("onednn", "reference")) {
+        for (String engine : engines) {
           assertTrue(
               outcome
                   .out

@@ -8,14 +8,18 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.nativenorm.Activation;
 import io.nativenorm.Backend;
 import io.nativenorm.DataType;
+import io.nativenorm.JavaProcess;
 import io.nativenorm.Layout;
+import io.nativenorm.NativeNorm;
+import io.nativenorm.NativeNormException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 class EnginesTest {
   private static Problem rows(long rows, boolean weight, boolean bias, Direction direction) {
@@ -38,16 +42,16 @@ class EnginesTest {
 
   @ParameterizedTest
   @CsvSource({
-    "BATCH, CHANNELS_LAST, 64, 16000000, JAVA", // oneDNN crashes on it
-    "BATCH, CHANNELS_LAST, 64, 8300000, ONEDNN",
-    "BATCH, CHANNELS_FIRST, 64, 16000000, ONEDNN",
-    "GROUP, CHANNELS_LAST, 64, 16000000, ONEDNN",
-    "LAYER, CHANNELS_LAST, 600000000, 1, JAVA", // oneDNN cannot make a kernel
-    "RMS, CHANNELS_LAST, 600000000, 1, JAVA",
-    "LAYER, CHANNELS_LAST, 500000000, 1, ONEDNN"
+    "BATCH, CHANNELS_LAST, 64, 16000000, true", // oneDNN crashes on it
+    "BATCH, CHANNELS_LAST, 64, 8300000, false",
+    "BATCH, CHANNELS_FIRST, 64, 16000000, false",
+    "GROUP, CHANNELS_LAST, 64, 16000000, false",
+    "LAYER, CHANNELS_LAST, 600000000, 1, true", // oneDNN cannot make a kernel
+    "RMS, CHANNELS_LAST, 600000000, 1, true",
+    "LAYER, CHANNELS_LAST, 500000000, 1, false"
   })
   void samplesBeyondTwoGigabytes(
-      Operation operation, Layout layout, long channels, long spatial, Backend winner) {
+      Operation operation, Layout layout, long channels, long spatial, boolean beyond) {
     Problem problem =
         new Problem(
             operation,
@@ -64,13 +68,46 @@ class EnginesTest {
             false,
             Activation.NONE,
             1);
-    Backend chosen =
+    Engines.Verdict onednn =
         Engines.verdicts(problem, Backend.AUTO).stream()
-            .filter(verdict -> verdict.engine().isPresent())
+            .filter(verdict -> verdict.backend() == Backend.ONEDNN)
             .findFirst()
-            .orElseThrow()
-            .backend();
-    assertEquals(winner, chosen);
+            .orElseThrow();
+    assertEquals(beyond, onednn.reason().contains("32 bits"), onednn.reason());
+  }
+
+  /** Asks for an engine that is not there. */
+  static final class WithoutFused {
+    public static void main(String[] args) {
+      try {
+        Engines.acquire(rows(2, true, true, Direction.INFERENCE), Backend.FUSED);
+      } catch (NativeNormException e) {
+        System.out.println(e.getMessage());
+      }
+      System.out.println(NativeNorm.describe());
+      Kernel kernel = Engines.acquire(rows(2, true, true, Direction.INFERENCE), Backend.AUTO);
+      System.out.println("instead " + kernel.name());
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "none, 'this build has no library for none: no '",
+    "broken, 'cannot be loaded: java.lang.UnsatisfiedLinkError: /'"
+  })
+  void aNamedBackendThatIsMissingSaysWhyInOneLine(String platform, String reason) throws Exception {
+    JavaProcess process =
+        JavaProcess.run(
+            WithoutFused.class, Map.of(), "-Dorg.bytedeco.javacpp.platform=" + platform);
+    String output = process.output();
+    assertEquals(0, process.status(), output);
+    List<String> lines =
+        output.lines().filter(l -> l.contains("FUSED") && l.contains(reason)).toList();
+    assertEquals(2, lines.size(), output);
+    assertTrue(
+        lines.get(0).startsWith("FUSED cannot run layer inference F32 2x4; FUSED: "), output);
+    assertTrue(lines.get(1).startsWith("  FUSED is missing: "), output);
+    assertTrue(output.contains("instead reference"), output);
   }
 
   @Test
@@ -83,7 +120,7 @@ class EnginesTest {
   }
 
   @ParameterizedTest
-  @EnumSource(names = {"ONEDNN", "JAVA"})
+  @MethodSource("io.nativenorm.TestEngines#named")
   void theCacheIsBoundedAndWhatLeavesItWorksUntilReleased(Backend backend) {
     Kernel kernel = Engines.acquire(rows(1, false, false, Direction.INFERENCE), backend);
     for (long i = 0; i <= Engines.CACHED_KERNELS; i++) {
@@ -100,7 +137,7 @@ class EnginesTest {
   }
 
   @ParameterizedTest
-  @EnumSource(names = {"ONEDNN", "JAVA"})
+  @MethodSource("io.nativenorm.TestEngines#named")
   void aBiasNeedsNoWeight(Backend backend) {
     NativeMemory memory = new NativeMemory(40);
     memory.zero();

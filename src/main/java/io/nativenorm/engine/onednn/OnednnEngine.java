@@ -8,6 +8,7 @@ import io.nativenorm.DataType;
 import io.nativenorm.Layout;
 import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.Engine;
+import io.nativenorm.engine.Helpers;
 import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
@@ -44,18 +45,31 @@ public final class OnednnEngine implements Engine {
   private Team team;
   private int teamLimit;
 
-  /** Loads oneDNN once; afterwards either {@code missing} or {@code team} is set. */
+  /** The workers of OpenMP, which come with a team that has some; the team's thread stays. */
+  private final Helpers helpers = new Helpers(() -> {}, () -> team.endWorkers());
+
+  /** Loads oneDNN once; afterwards there is a team, unless {@code missing} says why not. */
   private synchronized void load() {
     if (missing != null || team != null) {
       return;
     }
     try {
       Loader.load(org.bytedeco.dnnl.global.dnnl.class);
-      Team started = new Team(OpenMp.loaded());
-      teamLimit = largestTeam(started, Runtime.getRuntime().availableProcessors());
-      team = started;
+      team = new Team(OpenMp.loaded());
+      teamLimit = sizeCheckedInTurn();
     } catch (LinkageError | RuntimeException | OutOfMemoryError e) {
       missing = "oneDNN's library cannot be loaded: " + e;
+    }
+  }
+
+  private int sizeCheckedInTurn() {
+    if (!helpers.enterInTurn()) {
+      return 1;
+    }
+    try {
+      return largestTeam(team, Runtime.getRuntime().availableProcessors());
+    } finally {
+      helpers.leaveForLong();
     }
   }
 
@@ -140,6 +154,6 @@ public final class OnednnEngine implements Engine {
   public Kernel prepare(Problem problem) {
     boolean small = problem.elements() < TEAM_ELEMENTS;
     int threads = small ? 1 : Math.max(1, Math.min(problem.threads(), teamLimit));
-    return OnednnKernel.prepare(team, problem, threads);
+    return OnednnKernel.prepare(team, helpers, problem, threads);
   }
 }

@@ -1,6 +1,7 @@
 package io.nativenorm.engine.onednn;
 
 import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.Helpers;
 import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Problem;
@@ -8,34 +9,40 @@ import java.util.concurrent.atomic.AtomicReference;
 
 /**
  * A problem on oneDNN. Small ones run on their caller's thread; large ones on the team, or, while
- * another caller has it, on their caller's thread alone. An implementation that asks OpenMP for the
- * calling thread's default team (see {@link Primitive#keepsItsTeamSize}: the backward of LayerNorm
- * and RMSNorm, and oneDNN's reference loops) always waits for its turn on the team.
+ * another caller has it or another engine the helpers, on their caller's thread alone. An
+ * implementation that asks OpenMP for the calling thread's default team (see {@link
+ * Primitive#keepsItsTeamSize}: the backward of LayerNorm and RMSNorm, and oneDNN's reference loops)
+ * always waits for its turn on the team, which without helpers is its one thread. Only where
+ * OpenMP's functions were not found it has what it takes.
  */
 final class OnednnKernel extends Kernel {
   private final Team team;
+  private final Helpers helpers;
   private final int threads;
   private final Steps alone;
   private final boolean aloneOnCaller;
+  private final boolean wantsHelpers;
 
   /** Null where one thread is enough. */
   private final Steps together;
 
-  private OnednnKernel(Team team, int threads, Steps alone, Steps together) {
+  private OnednnKernel(Team team, Helpers helpers, int threads, Steps alone, Steps together) {
     super("onednn " + alone.implementation());
     this.team = team;
+    this.helpers = helpers;
     this.threads = threads;
     this.alone = alone;
     this.together = together;
     this.aloneOnCaller = team.isSizable() && alone.keepsItsTeamSize();
+    this.wantsHelpers = together != null || !team.isSizable();
   }
 
   /** Prepares a problem for its caller alone and, with more than one thread, for the team. */
-  static OnednnKernel prepare(Team team, Problem problem, int threads) {
+  static OnednnKernel prepare(Team team, Helpers helpers, Problem problem, int threads) {
     Steps alone = steps(team, problem, 1);
     try {
       Steps together = threads > 1 ? steps(team, problem, threads) : null;
-      return new OnednnKernel(team, threads, alone, together);
+      return new OnednnKernel(team, helpers, threads, alone, together);
     } catch (RuntimeException | Error e) {
       alone.close();
       throw e;
@@ -54,12 +61,28 @@ final class OnednnKernel extends Kernel {
 
   @Override
   public void execute(Operands operands) {
-    if (aloneOnCaller) {
-      if (together == null || !team.tryRun(threads, together, operands)) {
+    if (!wantsHelpers || !helpers.enter()) {
+      executeAlone(operands);
+      return;
+    }
+    try {
+      if (together == null) {
+        executeAlone(operands);
+      } else if (!aloneOnCaller) {
+        team.run(threads, together, operands);
+      } else if (!team.tryRun(threads, together, operands)) {
         alone.run(operands);
       }
+    } finally {
+      helpers.leave();
+    }
+  }
+
+  private void executeAlone(Operands operands) {
+    if (aloneOnCaller) {
+      alone.run(operands);
     } else {
-      team.run(threads, together == null ? alone : together, operands);
+      team.run(1, alone, operands);
     }
   }
 

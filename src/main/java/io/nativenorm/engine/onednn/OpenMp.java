@@ -6,7 +6,8 @@ import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.opencl.User_func_Pointer;
 
 /**
- * The two settings of the OpenMP runtime inside oneDNN that the calling thread's teams depend on.
+ * What oneDNN's OpenMP runtime must be told: the size of the calling thread's teams, and to end the
+ * workers that it keeps for the next.
  *
  * <p>oneDNN has no call for the number of threads under OpenMP, and no Java binding of OpenMP comes
  * with its presets. So the runtime's own functions are called by address, through the one class in
@@ -14,22 +15,33 @@ import org.bytedeco.opencl.User_func_Pointer;
  * register as a pointer on every platform oneDNN's presets have (System V, AAPCS64, Win64).
  */
 final class OpenMp {
+  /** {@code omp_pause_soft}: end the workers, keep what threads have stored. */
+  private static final int PAUSE_SOFT = 1;
+
   private final User_func_Pointer setNumThreads;
   private final User_func_Pointer setDynamic;
+  private final User_func_Pointer pauseResourceAll;
 
-  private OpenMp(User_func_Pointer setNumThreads, User_func_Pointer setDynamic) {
+  private OpenMp(
+      User_func_Pointer setNumThreads,
+      User_func_Pointer setDynamic,
+      User_func_Pointer pauseResourceAll) {
     this.setNumThreads = setNumThreads;
     this.setDynamic = setDynamic;
+    this.pauseResourceAll = pauseResourceAll;
   }
 
   /** The runtime that is loaded, if its functions can be found. */
   static OpenMp loaded() {
-    return new OpenMp(function("omp_set_num_threads"), function("omp_set_dynamic"));
+    return new OpenMp(
+        function("omp_set_num_threads"),
+        function("omp_set_dynamic"),
+        function("omp_pause_resource_all"));
   }
 
   /** A runtime whose functions cannot be found. */
   static OpenMp notFound() {
-    return new OpenMp(null, null);
+    return new OpenMp(null, null, null);
   }
 
   /** Whether the runtime was found: without it a team has the size its environment gives it. */
@@ -43,6 +55,18 @@ final class OpenMp {
       setDynamic.call(new IntArgument(0));
       setNumThreads.call(new IntArgument(threads));
     }
+  }
+
+  /**
+   * Ends the calling thread's workers and waits for them; its next team starts new ones, and must
+   * be sized anew. Returns false where OpenMP is older than 5.0 and cannot.
+   */
+  boolean endWorkers() {
+    if (pauseResourceAll == null) {
+      return false;
+    }
+    pauseResourceAll.call(new IntArgument(PAUSE_SOFT));
+    return true;
   }
 
   private static User_func_Pointer function(String symbol) {

@@ -35,8 +35,8 @@ final class StatisticsGuard {
 
   /** Checks the statistics of a forward pass, corrects them, and returns whether it had to. */
   boolean replace(NativeFloats src, NativeFloats mean, NativeFloats variance) {
-    FloatView means = new FloatView(mean);
-    FloatView variances = new FloatView(variance);
+    FloatView means = mean.view();
+    FloatView variances = variance.view();
     double ratio = Math.min(TRUSTED_RATIO, TRUSTED_SUM / groups.size());
     boolean replaced = false;
     for (long k = 0; k < groups.count(); k++) {
@@ -44,7 +44,7 @@ final class StatisticsGuard {
       // A float sum that overflowed is not trusted either.
       boolean trusted = Double.isFinite(m) && m * m <= ratio * variances.get(k);
       if (!trusted || groups.size() > TRUSTED_VALUES) {
-        FloatView x = new FloatView(src);
+        FloatView x = src.view();
         double exact = Moments.mean(x, groups, k);
         means.put(k, (float) exact);
         variances.put(k, (float) Moments.meanSquare(x, groups, k, exact));

@@ -38,6 +38,11 @@ final class Team {
   private Throwable failure;
   private volatile Work work;
 
+  /** What OpenMP was told last, 0 if nothing. Of this team's thread. */
+  private int told;
+
+  private boolean ended;
+
   // Made once, so that waiting allocates nothing.
   private final BooleanSupplier begun = () -> work != null;
   private final BooleanSupplier done = () -> work == null;
@@ -61,6 +66,24 @@ final class Team {
     } finally {
       turn.unlock();
     }
+  }
+
+  /**
+   * Ends all workers but this team's thread; false if OpenMP cannot. The next team has new ones.
+   */
+  boolean endWorkers() {
+    turn.lock();
+    try {
+      handOver(1, this::endWorkersHere, null);
+      return ended;
+    } finally {
+      turn.unlock();
+    }
+  }
+
+  private void endWorkersHere(Operands nothing) {
+    ended = openMp.endWorkers();
+    told = 0;
   }
 
   /** Runs work on a team unless another caller has it: then returns false at once. */
@@ -116,7 +139,6 @@ final class Team {
   }
 
   private void serve() {
-    int current = 0;
     while (true) {
       Work next = work;
       if (next == null) {
@@ -127,9 +149,9 @@ final class Team {
         continue;
       }
       try {
-        if (size != current) {
+        if (size != told) {
           openMp.setTeam(size);
-          current = size;
+          told = size;
         }
         next.run(operands);
       } catch (RuntimeException | Error e) {

@@ -5,26 +5,34 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.nativenorm.Activation;
 import io.nativenorm.DataType;
 import io.nativenorm.Layout;
 import io.nativenorm.NativeNorm;
 import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.Helpers;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.NativeMemory;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
 import java.util.concurrent.CountDownLatch;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
 class TeamTest {
+  private static final Path TASKS = Path.of("/proc/self/task");
+
   @BeforeAll
   static void loadsOnednn() {
-    assertTrue(NativeNorm.engines().get(0).available());
+    assertTrue(NativeNorm.engines().get(1).available());
   }
 
   @Test
@@ -59,7 +67,8 @@ class TeamTest {
             false,
             Activation.NONE,
             1);
-    OnednnKernel kernel = OnednnKernel.prepare(team, problem, 1);
+    Helpers helpers = new Helpers(() -> {}, () -> true);
+    OnednnKernel kernel = OnednnKernel.prepare(team, helpers, problem, 1);
     NativeMemory memory = new NativeMemory(8);
     NativeFloats x = memory.floats().slice(0, 4);
     NativeFloats y = memory.floats().slice(4, 4);
@@ -113,5 +122,48 @@ class TeamTest {
     finish.countDown();
     other.join();
     assertTrue(team.tryRun(1, nothing -> {}, null));
+  }
+
+  @Test
+  void endsItsWorkersAndStartsNewOnes() throws Exception {
+    assumeTrue(Files.isDirectory(TASKS), "threads are counted the Linux way");
+    Team team = new Team(OpenMp.loaded());
+    team.run(1, nothing -> {}, null);
+    long teams = threadsOfTeams();
+    for (int round = 0; round < 3; round++) {
+      assertTrue(TeamCheck.isWhole(team, 9));
+      assertEquals(teams + 8, threadsOfTeams());
+      assertTrue(team.endWorkers());
+      assertThreadsOfTeams(teams);
+      assertTrue(TeamCheck.isWhole(team, 1)); // and is told its size anew
+      assertThreadsOfTeams(teams);
+    }
+  }
+
+  @Test
+  void withoutOpenMpsFunctionsItsWorkersStay() {
+    assertFalse(new Team(OpenMp.notFound()).endWorkers());
+  }
+
+  /** The kernel takes some time to forget a thread that was waited for. */
+  private static void assertThreadsOfTeams(long expected) throws Exception {
+    for (int i = 0; i < 1000 && threadsOfTeams() != expected; i++) {
+      Thread.sleep(1);
+    }
+    assertEquals(expected, threadsOfTeams());
+  }
+
+  /** Threads of all teams: OpenMP's workers have the name of the thread that started them. */
+  private static long threadsOfTeams() throws IOException {
+    long count = 0;
+    for (String task : TASKS.toFile().list()) {
+      try {
+        String name = Files.readString(TASKS.resolve(task).resolve("comm"));
+        count += name.startsWith("nativenorm-oned") ? 1 : 0; // 15 characters is all they have
+      } catch (NoSuchFileException e) {
+        continue; // it has just ended
+      }
+    }
+    return count;
   }
 }

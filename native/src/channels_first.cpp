@@ -1,0 +1,455 @@
+// Batch, group and instance normalization of channels-first tensors. The tensor is N*C rows of S elements; row i is of
+// channel i % C. A unit (what shares a mean) has some of the rows.
+#include "pool.h"
+#include "problem.h"
+#include "scratch.h"
+
+namespace nn {
+namespace {
+
+struct Units {
+  size_t count;
+  size_t rows;       // of each
+  size_t unit_step;  // rows from one unit's first to the next's
+  size_t row_step;   // rows from one to the next in a unit
+  size_t length;
+
+  explicit Units(const Problem& p) : length(p.spatial) {
+    if (p.operation == NN_BATCH) {
+      count = p.channels;
+      rows = p.batch;
+      unit_step = 1;
+      row_step = p.channels;
+    } else {
+      rows = p.channels / p.groups;
+      count = p.batch * p.groups;
+      unit_step = rows;
+      row_step = 1;
+    }
+  }
+
+  size_t Row(size_t unit, size_t k) const { return unit * unit_step + k * row_step; }
+
+  double Values() const { return static_cast<double>(rows) * static_cast<double>(length); }
+
+  // A kernel's rows: a group's lie one after the other and are one.
+  size_t RunRows() const { return row_step == 1 ? 1 : rows; }
+  size_t RunLength() const { return row_step == 1 ? rows * length : length; }
+  size_t RunStride() const { return row_step * length; }
+};
+
+constexpr size_t kPartsPerThread = 8;
+
+size_t Parts(const Problem& p, size_t things) {
+  const size_t parts = p.threads == 1 ? 1 : kPartsPerThread * static_cast<size_t>(p.threads);
+  return parts < things ? parts : things;
+}
+
+// Whether there are units enough to give each thread some. Then a unit stays in its thread's cache between the pass
+// that measures it and the one that writes, and memory is read once.
+bool UnitByUnit(const Problem& p, const Units& units) {
+  return p.threads == 1 || units.count >= 2 * static_cast<size_t>(p.threads);
+}
+
+// Elements of a part begin at multiples of this, apart in memory.
+constexpr size_t kGrain = 1024;
+
+// Goes from row to row without the divisions that tell a row's channel and unit.
+class RowCursor {
+ public:
+  RowCursor(const Problem& p, size_t row)
+      : channels_(p.channels),
+        members_(p.operation == NN_BATCH ? 1 : p.channels / p.groups),
+        wraps_(p.operation == NN_BATCH),
+        channel_(row % p.channels),
+        member_(wraps_ ? 0 : row % members_),
+        unit_(wraps_ ? channel_ : row / members_) {}
+
+  size_t Channel() const { return channel_; }
+  size_t Unit() const { return unit_; }
+
+  void Advance() {
+    if (++channel_ == channels_) channel_ = 0;
+    if (++member_ == members_) {
+      member_ = 0;
+      unit_ = wraps_ ? channel_ : unit_ + 1;
+    }
+  }
+
+ private:
+  size_t channels_, members_;
+  bool wraps_;
+  size_t channel_, member_, unit_;
+};
+
+// Whole rows that go to a kernel at once, with parameters for each on the stack.
+constexpr size_t kBatchRows = 64;
+
+// make(unit, channel) gives the parameters of a row; body(offset, runs, length, parameters) gets neighbouring rows, over
+// `elements` from element `at` on.
+template <class P, class Make, class Body>
+void ForRows(const Problem& p, size_t at, size_t elements, const Make& make, const Body& body) {
+  RowCursor cursor(p, at / p.spatial);
+  P parameters[kBatchRows];
+  size_t start = at % p.spatial;
+  while (elements > 0) {
+    size_t runs = 0, length = p.spatial - start;
+    if (start > 0 || elements < p.spatial) {  // a part of a row
+      if (length > elements) length = elements;
+      parameters[runs++] = make(cursor.Unit(), cursor.Channel());
+      cursor.Advance();
+      start = 0;
+    }
+    for (; runs < kBatchRows && length == p.spatial && (runs + 1) * length <= elements; ++runs) {
+      parameters[runs] = make(cursor.Unit(), cursor.Channel());
+      cursor.Advance();
+    }
+    body(at, runs, length, parameters);
+    at += runs * length;
+    elements -= runs * length;
+  }
+}
+
+// The same over all elements, in parts.
+template <class P, class Make, class Body>
+void ForAllRows(const Problem& p, const Make& make, const Body& body) {
+  const size_t grains = (p.Elements() + kGrain - 1) / kGrain, parts = Parts(p, grains);
+  Parallel(p.threads, parts, [&](size_t i) {
+    const Range range = PartOf(grains, parts, i);
+    const size_t begin = range.begin * kGrain;
+    const size_t end = range.end * kGrain < p.Elements() ? range.end * kGrain : p.Elements();
+    ForRows<P>(p, begin, end - begin, make, body);
+  });
+}
+
+// Rows cut in pieces, where there are few and long ones.
+struct Pieces {
+  size_t per_row;
+  size_t count;
+
+  explicit Pieces(const Problem& p) : per_row(1) {
+    const size_t rows = p.batch * p.channels, parts = Parts(p, SIZE_MAX);
+    if (rows < parts) {
+      const size_t wanted = (parts + rows - 1) / rows, most = (p.spatial + kGrain - 1) / kGrain;
+      per_row = wanted < most ? wanted : most;
+    }
+    count = rows * per_row;
+  }
+
+  // body(piece, offset of its first element, elements) over all pieces.
+  template <class Body>
+  void ForAll(const Problem& p, const Body& body) const {
+    const size_t parts = Parts(p, count);
+    Parallel(p.threads, parts, [&](size_t i) {
+      const Range range = PartOf(count, parts, i);
+      for (size_t piece = range.begin; piece < range.end; ++piece) {
+        const Range elements = PartOf(p.spatial, per_row, piece % per_row);
+        body(piece, piece / per_row * p.spatial + elements.begin, elements.end - elements.begin);
+      }
+    });
+  }
+};
+
+template <class T>
+const T* At(const T* pointer, size_t offset) {
+  return pointer == nullptr ? nullptr : pointer + offset;
+}
+
+size_t UnitOf(const Problem& p, size_t row) {
+  return p.operation == NN_BATCH ? row % p.channels : row / (p.channels / p.groups);
+}
+
+template <class T>
+void Measured(const Forward<T>& data, size_t unit, double mean, double variance) {
+  if (data.mean != nullptr) data.mean[unit] = static_cast<float>(mean);
+  if (data.variance != nullptr) data.variance[unit] = static_cast<float>(variance);
+}
+
+// Sums over the rows of a unit, the entries for which are in `sums`, weighted.
+GradientSums Weighted(const Problem& p, const float* weight, const GradientSums* sums, size_t first, size_t rows,
+                      size_t step) {
+  GradientSums total = {0, 0, 0};
+  for (size_t k = 0; k < rows; ++k) {
+    const size_t row = first + k * step;
+    const double w = weight == nullptr ? 1 : weight[row % p.channels];
+    total.dy += w * sums[row].dy;
+    total.product += w * sums[row].product;
+    total.residual += sums[row].residual;
+  }
+  return total;
+}
+
+// A channel's gradients are the sums over its rows, whose products are already parts of the weight's gradient.
+template <class T>
+void StoreParameterGradients(const Problem& p, const Backward<T>& data, const GradientSums* sums, size_t samples) {
+  for (size_t c = 0; c < p.channels; ++c) {
+    double weight = 0, bias = 0;
+    for (size_t n = 0; n < samples; ++n) {
+      weight += sums[n * p.channels + c].product;
+      bias += sums[n * p.channels + c].dy;
+    }
+    if (data.diff_weight != nullptr) data.diff_weight[c] = static_cast<float>(weight);
+    if (data.diff_bias != nullptr) data.diff_bias[c] = static_cast<float>(bias);
+  }
+}
+
+}  // namespace
+
+template <class T>
+int ChannelsFirstMoments(const Problem& p, const T* src, double* mean, double* m2) {
+  const Units units(p);
+  const KernelTable<T>& kernels = Table<T>(*p.target);
+  if (UnitByUnit(p, units)) {
+    const size_t parts = Parts(p, units.count);
+    Parallel(p.threads, parts, [&](size_t i) {
+      const Range range = PartOf(units.count, parts, i);
+      for (size_t unit = range.begin; unit < range.end; ++unit) {
+        const Moments found = kernels.moments(src + units.Row(unit, 0) * units.length, units.RunRows(),
+                                              units.RunLength(), units.RunStride());
+        mean[unit] = found.mean;
+        m2[unit] = found.m2;
+      }
+    });
+    return NN_OK;
+  }
+  const Pieces pieces(p);
+  Scratch scratch(Scratch::Bytes<Moments>(pieces.count));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  Moments* parts = scratch.Take<Moments>(pieces.count);
+  pieces.ForAll(p, [&](size_t piece, size_t offset, size_t length) {
+    parts[piece] = kernels.moments(src + offset, 1, length, 0);
+  });
+  for (size_t unit = 0; unit < units.count; ++unit) {
+    Moments total = {0, 0};
+    double count = 0;
+    for (size_t k = 0; k < units.rows * pieces.per_row; ++k) {
+      const size_t piece = units.Row(unit, k / pieces.per_row) * pieces.per_row + k % pieces.per_row;
+      const Range elements = PartOf(p.spatial, pieces.per_row, k % pieces.per_row);
+      const double n = static_cast<double>(elements.end - elements.begin);
+      total = k == 0 ? parts[piece] : Merge(total, count, parts[piece], n);
+      count += n;
+    }
+    mean[unit] = total.mean;
+    m2[unit] = total.m2;
+  }
+  return NN_OK;
+}
+
+template <class T>
+int ChannelsFirstNormalize(const Problem& p, const Forward<T>& data, const double* mean, const double* variance) {
+  const size_t units = p.Units();
+  Scratch scratch(Scratch::Bytes<Normal>(units));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  Normal* normals = scratch.Take<Normal>(units);
+  for (size_t unit = 0; unit < units; ++unit) normals[unit] = Normal(mean[unit], variance[unit], p.eps);
+  const bool stream = p.Streams(2, sizeof(T), data.src == data.dst);
+  ForAllRows<Affine>(
+      p, [&](size_t unit, size_t channel) { return normals[unit].With(data.weight, data.bias, channel); },
+      [&](size_t at, size_t runs, size_t length, const Affine* affines) {
+        Table<T>(*p.target).normalize(data.src + at, data.dst + at, runs, length, length, affines, 1, p.relu, stream);
+      });
+  return NN_OK;
+}
+
+template <class T>
+int ChannelsFirstForward(const Problem& p, const Forward<T>& data) {
+  const Units units(p);
+  const KernelTable<T>& kernels = Table<T>(*p.target);
+  if (!p.given && UnitByUnit(p, units)) {
+    const bool stream = p.Streams(2, sizeof(T), data.src == data.dst);
+    const size_t parts = Parts(p, units.count);
+    Parallel(p.threads, parts, [&](size_t i) {
+      const Range range = PartOf(units.count, parts, i);
+      for (size_t unit = range.begin; unit < range.end; ++unit) {
+        const Moments found = kernels.moments(data.src + units.Row(unit, 0) * units.length, units.RunRows(),
+                                              units.RunLength(), units.RunStride());
+        const double variance = found.m2 / units.Values();
+        Measured(data, unit, found.mean, variance);
+        const Normal normal(found.mean, variance, p.eps);
+        const size_t first = units.Row(unit, 0) * units.length;
+        if (units.row_step == 1) {
+          ForRows<Affine>(
+              p, first, units.rows * units.length,
+              [&](size_t, size_t channel) { return normal.With(data.weight, data.bias, channel); },
+              [&](size_t at, size_t runs, size_t length, const Affine* affines) {
+                kernels.normalize(data.src + at, data.dst + at, runs, length, length, affines, 1, p.relu, stream);
+              });
+        } else {
+          const Affine affine = normal.With(data.weight, data.bias, unit);
+          kernels.normalize(data.src + first, data.dst + first, units.rows, units.length, units.RunStride(), &affine, 0,
+                            p.relu, stream);
+        }
+      }
+    });
+    return NN_OK;
+  }
+  Scratch scratch(2 * Scratch::Bytes<double>(units.count));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  double* mean = scratch.Take<double>(units.count);
+  double* variance = scratch.Take<double>(units.count);
+  if (!p.given) {
+    const int status = ChannelsFirstMoments(p, data.src, mean, variance);
+    if (status != NN_OK) return status;
+  }
+  for (size_t unit = 0; unit < units.count; ++unit) {
+    if (p.given) {
+      mean[unit] = data.mean[unit];
+      variance[unit] = data.variance[unit];
+    } else {
+      variance[unit] /= units.Values();
+      Measured(data, unit, mean[unit], variance[unit]);
+    }
+  }
+  return ChannelsFirstNormalize(p, data, mean, variance);
+}
+
+namespace {
+
+// The sums of each row.
+template <class T>
+int SumRows(const Problem& p, const Backward<T>& data, const Normal* normals, GradientSums* rows) {
+  const KernelTable<T>& kernels = Table<T>(*p.target);
+  const Pieces pieces(p);
+  Scratch scratch(Scratch::Bytes<GradientSums>(pieces.count));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  GradientSums* parts = pieces.per_row == 1 ? rows : scratch.Take<GradientSums>(pieces.count);
+  pieces.ForAll(p, [&](size_t piece, size_t offset, size_t length) {
+    const float center = normals[UnitOf(p, piece / pieces.per_row)].center;
+    kernels.gradient_sums(data.src + offset, data.diff_dst + offset, At(data.dst, offset), 1, length, 0, center,
+                          parts + piece, 0);
+  });
+  for (size_t row = 0; pieces.per_row > 1 && row < p.batch * p.channels; ++row) {
+    GradientSums total = {0, 0, 0};
+    for (size_t k = row * pieces.per_row; k < (row + 1) * pieces.per_row; ++k) {
+      total.dy += parts[k].dy;
+      total.product += parts[k].product;
+      total.residual += parts[k].residual;
+    }
+    rows[row] = total;
+  }
+  return NN_OK;
+}
+
+template <class T>
+void ApplyGradients(const Problem& p, const Backward<T>& data, const UnitGradient* units) {
+  const bool stream = p.Streams(3, sizeof(T), data.diff_dst == data.diff_src);
+  ForAllRows<Gradient>(
+      p, [&](size_t unit, size_t channel) { return units[unit].With(data.weight, channel); },
+      [&](size_t at, size_t runs, size_t length, const Gradient* gradients) {
+        Table<T>(*p.target).gradient(data.src + at, data.diff_dst + at, At(data.dst, at), data.diff_src + at, runs,
+                                     length, length, gradients, 1, stream);
+      });
+}
+
+}  // namespace
+
+template <class T>
+int ChannelsFirstBackward(const Problem& p, const Backward<T>& data) {
+  const Units units(p);
+  const KernelTable<T>& kernels = Table<T>(*p.target);
+  const bool together = UnitByUnit(p, units);
+  // The sums of a channel, where it is taken at once, or of a row.
+  const bool by_channel = together && p.operation == NN_BATCH;
+  const size_t entries = by_channel ? p.channels : p.batch * p.channels;
+  Scratch scratch(Scratch::Bytes<GradientSums>(entries) + Scratch::Bytes<Normal>(units.count) +
+                  Scratch::Bytes<UnitGradient>(units.count));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  GradientSums* sums = scratch.Take<GradientSums>(entries);
+  const size_t unit_entries = by_channel ? 1 : units.rows;
+
+  const auto finish = [&](size_t unit, const Normal& normal) {
+    const size_t first = units.Row(unit, 0);
+    const UnitGradient gradient(normal,
+                                Weighted(p, data.weight, sums, first, unit_entries, units.row_step),
+                                units.Values(), p.given);
+    for (size_t k = 0; k < unit_entries; ++k) {
+      GradientSums& entry = sums[first + k * units.row_step];
+      entry.product = gradient.WeightPart(entry);
+    }
+    return gradient;
+  };
+
+  if (together) {
+    const bool stream = p.Streams(3, sizeof(T), data.diff_dst == data.diff_src);
+    const size_t parts = Parts(p, units.count);
+    Parallel(p.threads, parts, [&](size_t i) {
+      const Range range = PartOf(units.count, parts, i);
+      for (size_t unit = range.begin; unit < range.end; ++unit) {
+        const Normal normal(data.mean[unit], data.variance[unit], p.eps);
+        const size_t row = units.Row(unit, 0), first = row * units.length;
+        kernels.gradient_sums(data.src + first, data.diff_dst + first, At(data.dst, first), units.rows, units.length,
+                              units.RunStride(), normal.center, sums + row, by_channel ? 0 : 1);
+        const UnitGradient found = finish(unit, normal);
+        if (by_channel) {
+          const Gradient gradient = found.With(data.weight, unit);
+          kernels.gradient(data.src + first, data.diff_dst + first, At(data.dst, first), data.diff_src + first,
+                           units.rows, units.length, units.RunStride(), &gradient, 0, stream);
+        } else {
+          ForRows<Gradient>(
+              p, first, units.rows * units.length,
+              [&](size_t, size_t channel) { return found.With(data.weight, channel); },
+              [&](size_t at, size_t runs, size_t length, const Gradient* gradients) {
+                kernels.gradient(data.src + at, data.diff_dst + at, At(data.dst, at), data.diff_src + at, runs, length,
+                                 length, gradients, 1, stream);
+              });
+        }
+      }
+    });
+  } else {
+    Normal* normals = scratch.Take<Normal>(units.count);
+    UnitGradient* gradients = scratch.Take<UnitGradient>(units.count);
+    for (size_t unit = 0; unit < units.count; ++unit) {
+      normals[unit] = Normal(data.mean[unit], data.variance[unit], p.eps);
+    }
+    const int status = SumRows(p, data, normals, sums);
+    if (status != NN_OK) return status;
+    for (size_t unit = 0; unit < units.count; ++unit) gradients[unit] = finish(unit, normals[unit]);
+    ApplyGradients(p, data, gradients);
+  }
+  StoreParameterGradients(p, data, sums, by_channel ? 1 : p.batch);
+  return NN_OK;
+}
+
+template <class T>
+int ChannelsFirstGradientSums(const Problem& p, const Backward<T>& data, const double* mean, double* dy,
+                              double* product) {
+  const size_t rows = p.batch * p.channels;
+  Scratch scratch(Scratch::Bytes<Normal>(p.channels) + Scratch::Bytes<GradientSums>(rows));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  Normal* normals = scratch.Take<Normal>(p.channels);
+  GradientSums* sums = scratch.Take<GradientSums>(rows);
+  for (size_t c = 0; c < p.channels; ++c) normals[c] = Normal(mean[c], 0, 1);
+  const int status = SumRows(p, data, normals, sums);
+  for (size_t c = 0; status == NN_OK && c < p.channels; ++c) {
+    const GradientSums total = Weighted(p, nullptr, sums, c, p.batch, p.channels);
+    dy[c] = total.dy;
+    product[c] = total.product - normals[c].rounded_away * total.dy;
+  }
+  return status;
+}
+
+template <class T>
+int ChannelsFirstGradient(const Problem& p, const Backward<T>& data, const double* mean, const double* variance,
+                          const double* dy, const double* product, double n) {
+  Scratch scratch(Scratch::Bytes<UnitGradient>(p.channels));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  UnitGradient* gradients = scratch.Take<UnitGradient>(p.channels);
+  for (size_t c = 0; c < p.channels; ++c) {
+    const Normal normal(mean[c], variance[c], p.eps);
+    const double w = data.weight == nullptr ? 1 : data.weight[c];
+    const double away = normal.rounded_away;  // the sums are to be around the rounded mean
+    gradients[c] = UnitGradient(normal, {w * dy[c], w * (product[c] + away * dy[c]), away * n}, n, false);
+  }
+  ApplyGradients(p, data, gradients);
+  return NN_OK;
+}
+
+template int ChannelsFirstForward(const Problem&, const Forward<float>&);
+template int ChannelsFirstBackward(const Problem&, const Backward<float>&);
+template int ChannelsFirstMoments(const Problem&, const float*, double*, double*);
+template int ChannelsFirstNormalize(const Problem&, const Forward<float>&, const double*, const double*);
+template int ChannelsFirstGradientSums(const Problem&, const Backward<float>&, const double*, double*, double*);
+template int ChannelsFirstGradient(const Problem&, const Backward<float>&, const double*, const double*, const double*,
+                                   const double*, double);
+
+}  // namespace nn

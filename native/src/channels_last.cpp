@@ -1,0 +1,556 @@
+// Batch, group and instance normalization of channels-last tensors: samples that are matrices of rows (positions) and
+// columns (channels). For batch normalization the whole tensor is one sample. Kernels work column by column; the
+// columns of a group are merged here.
+#include "pool.h"
+#include "problem.h"
+#include "scratch.h"
+
+namespace nn {
+namespace {
+
+struct Samples {
+  size_t count;
+  size_t rows;
+  size_t columns;
+  size_t members;  // columns of a unit
+  size_t units;    // of a sample
+
+  explicit Samples(const Problem& p)
+      : count(p.operation == NN_BATCH ? 1 : p.batch),
+        rows(p.operation == NN_BATCH ? p.batch * p.spatial : p.spatial),
+        columns(p.channels),
+        members(p.operation == NN_BATCH ? 1 : p.channels / p.groups),
+        units(p.channels / members) {}
+
+  size_t Elements() const { return rows * columns; }
+  double Values() const { return static_cast<double>(rows) * static_cast<double>(members); }
+};
+
+// A sample's columns cut at bounds of units and of cache lines, in parts that one thread measures and writes.
+struct Blocks {
+  size_t strips;   // of a sample
+  size_t columns;  // of each but the last
+  size_t count;
+
+  explicit Blocks(const Samples& s) : strips(1), columns(s.columns), count(s.count) {}
+
+  void Cut(const Samples& s, size_t wanted) {
+    size_t step = s.members;
+    while (step % kColumnPadding != 0) step += s.members;
+    const size_t steps = (s.columns + step - 1) / step;
+    const size_t parts = wanted < steps ? wanted : steps;
+    columns = (steps + parts - 1) / parts * step;
+    strips = (s.columns + columns - 1) / columns;
+    count = s.count * strips;
+  }
+
+  Range Columns(const Samples& s, size_t block) const {
+    const size_t begin = block % strips * columns;
+    return {begin, begin + columns < s.columns ? begin + columns : s.columns};
+  }
+};
+
+// Strips leave gaps in memory, which costs more than a second pass where a tensor is not in the caches anyway.
+constexpr size_t kStripBytes = size_t{4} << 20;
+
+// Whether there are blocks enough to give each thread some; else a sample's rows are divided, and read twice.
+bool BlockByBlock(const Problem& p, const Samples& s, size_t bytes, Blocks* blocks) {
+  const size_t threads = static_cast<size_t>(p.threads);
+  if (threads == 1 || s.count >= 2 * threads) return true;
+  if (bytes > kStripBytes) return false;
+  blocks->Cut(s, (threads + s.count - 1) / s.count);
+  return blocks->count >= threads && s.count * s.columns >= threads * 2 * kColumnPadding;
+}
+
+constexpr size_t kPartsPerThread = 4;
+
+size_t Parts(const Problem& p, size_t things) {
+  const size_t parts = p.threads == 1 ? 1 : kPartsPerThread * static_cast<size_t>(p.threads);
+  return parts < things ? parts : things;
+}
+
+// Where a sample's rows are divided, each thread has one part of them in both passes. The second pass goes through it
+// from its end, which is still in the cache.
+constexpr size_t kBlockElements = size_t{1} << 14;
+
+struct RowParts {
+  size_t per_sample;
+  size_t count;
+
+  RowParts(const Problem& p, const Samples& s) {
+    const size_t threads = static_cast<size_t>(p.threads);
+    per_sample = (threads + s.count - 1) / s.count;
+    if (per_sample > s.rows) per_sample = s.rows;
+    count = per_sample * s.count;
+  }
+
+  Range Rows(const Samples& s, size_t part) const { return PartOf(s.rows, per_sample, part % per_sample); }
+
+  // body(sample, offset of the first row, rows) over blocks of all rows, the last of each part first.
+  template <class Body>
+  void ForBlocksFromTheEnd(const Problem& p, const Samples& s, const Body& body) const {
+    const size_t most = s.columns < kBlockElements ? kBlockElements / s.columns : 1;
+    Parallel(p.threads, count, [&](size_t part) {
+      const Range rows = Rows(s, part);
+      const size_t sample = part / per_sample;
+      for (size_t end = rows.end; end > rows.begin;) {
+        const size_t begin = end - rows.begin > most ? end - most : rows.begin;
+        body(sample, sample * s.Elements() + begin * s.columns, end - begin);
+        end = begin;
+      }
+    });
+  }
+};
+
+template <class T>
+const T* At(const T* pointer, size_t offset) {
+  return pointer == nullptr ? nullptr : pointer + offset;
+}
+
+// Arrays over columns for the parameters of a pass.
+struct Parameters {
+  float* center;
+  float* first;
+  float* second;
+  float* third;
+
+  static size_t Bytes(size_t columns) { return 4 * Scratch::Bytes<float>(PaddedColumns(columns)); }
+
+  Parameters(Scratch& scratch, size_t columns) {
+    const size_t padded = PaddedColumns(columns);
+    float** arrays[] = {&center, &first, &second, &third};
+    for (float** array : arrays) {
+      *array = scratch.Take<float>(padded);
+      for (size_t j = columns; j < padded; ++j) (*array)[j] = 0;
+    }
+  }
+
+  void Set(size_t j, Affine affine) {
+    center[j] = affine.center;
+    first[j] = affine.scale;
+    second[j] = affine.shift;
+  }
+  void Set(size_t j, Gradient gradient) {
+    center[j] = gradient.center;
+    first[j] = gradient.dy_factor;
+    second[j] = gradient.x_factor;
+    third[j] = gradient.constant;
+  }
+
+  ColumnAffine AsAffine() const { return {center, first, second}; }
+  ColumnGradient AsGradient() const { return {center, first, second, third}; }
+};
+
+// Some of them, one for each sample or each part.
+class ParameterSets {
+ public:
+  static size_t Bytes(size_t count, size_t columns) { return count * Parameters::Bytes(columns); }
+
+  ParameterSets(Scratch& scratch, size_t count, size_t columns)
+      : first_(scratch, columns), step_(Parameters::Bytes(columns) / sizeof(float)) {
+    for (size_t i = 1; i < count; ++i) Parameters(scratch, columns);
+  }
+
+  Parameters operator[](size_t i) const {
+    Parameters set = first_;
+    set.center += i * step_;
+    set.first += i * step_;
+    set.second += i * step_;
+    set.third += i * step_;
+    return set;
+  }
+
+ private:
+  Parameters first_;
+  size_t step_;
+};
+
+// Sums over columns, a row of them for each sample or each part of one.
+struct SumArrays {
+  double* dy;
+  double* product;
+  double* residual;
+  size_t padded;
+
+  static size_t Bytes(size_t count, size_t columns) { return 3 * Scratch::Bytes<double>(count * PaddedColumns(columns)); }
+
+  SumArrays(Scratch& scratch, size_t count, size_t columns) : padded(PaddedColumns(columns)) {
+    double** arrays[] = {&dy, &product, &residual};
+    for (double** array : arrays) *array = scratch.Take<double>(count * padded);
+  }
+
+  ColumnGradientSums At(size_t row, size_t column) const {
+    const size_t at = row * padded + column;
+    return {dy + at, product + at, residual + at};
+  }
+};
+
+const float* From(const float* parameters, size_t column) {
+  return parameters == nullptr ? nullptr : parameters + column;
+}
+
+// Merges the moments of a unit's columns, of which each has `rows` values.
+Moments MergeColumns(const double* mean, const double* m2, size_t columns, double rows) {
+  double sum = 0, total = 0;
+  for (size_t j = 0; j < columns; ++j) sum += mean[j] - mean[0];
+  const double merged = mean[0] + sum / static_cast<double>(columns);
+  for (size_t j = 0; j < columns; ++j) total += m2[j] + rows * (mean[j] - merged) * (mean[j] - merged);
+  return {merged, total};
+}
+
+// Merges the moments of columns into those of units, in their place.
+void MergeIntoUnits(const Samples& s, size_t columns, double* mean, double* m2) {
+  for (size_t u = 0; s.members > 1 && u < columns / s.members; ++u) {
+    const size_t j = u * s.members;
+    const Moments merged = MergeColumns(mean + j, m2 + j, s.members, static_cast<double>(s.rows));
+    mean[u] = merged.mean;
+    m2[u] = merged.m2;
+  }
+}
+
+// Columns from `channel` on, of units whose statistics begin at `mean` and `variance`.
+template <class T>
+void SetAffines(const Problem& p, const Samples& s, const Forward<T>& data, size_t channel, size_t columns,
+                const double* mean, const double* variance, Parameters set) {
+  if (s.members == 1) {
+    Table<T>(*p.target).column_affines(mean, variance, columns, p.eps, From(data.weight, channel),
+                                       From(data.bias, channel), set.center, set.first, set.second);
+    return;
+  }
+  for (size_t j = 0; j < columns; j += s.members) {
+    const Normal normal(mean[j / s.members], variance[j / s.members], p.eps);
+    for (size_t k = j; k < j + s.members; ++k) set.Set(k, normal.With(data.weight, data.bias, channel + k));
+  }
+}
+
+void SetCenters(const Problem& p, const Samples& s, size_t columns, const double* mean, const double* variance,
+                Parameters set) {
+  for (size_t j = 0; j < columns; j += s.members) {
+    const size_t unit = j / s.members;
+    // The center of Normal without its root.
+    const float center = static_cast<float>(variance[unit]) + p.eps <= kLargestFloat ? static_cast<float>(mean[unit]) : 0;
+    for (size_t k = j; k < j + s.members; ++k) set.center[k] = center;
+  }
+}
+
+// Turns the sums of columns into their gradients' parameters, and the products into parts of the weight's gradient.
+template <class T>
+void SetGradients(const Problem& p, const Samples& s, const float* weight, double n, size_t channel, size_t columns,
+                  const double* mean, const double* variance, ColumnGradientSums sums, Parameters set) {
+  if (s.members == 1) {
+    Table<T>(*p.target).column_gradients(sums, mean, variance, columns, p.eps, From(weight, channel), n, p.given,
+                                         set.center, set.first, set.second, set.third);
+    return;
+  }
+  for (size_t j = 0; j < columns; j += s.members) {
+    const Normal normal(mean[j / s.members], variance[j / s.members], p.eps);
+    GradientSums total = {0, 0, 0};
+    for (size_t k = j; k < j + s.members; ++k) {
+      const double w = weight == nullptr ? 1 : weight[channel + k];
+      total.dy += w * sums.dy[k];
+      total.product += w * sums.product[k];
+      total.residual += sums.residual[k];
+    }
+    const UnitGradient gradient(normal, total, n, p.given);
+    for (size_t k = j; k < j + s.members; ++k) {
+      set.Set(k, gradient.With(weight, channel + k));
+      sums.product[k] = gradient.WeightPart({sums.dy[k], sums.product[k], sums.residual[k]});
+    }
+  }
+}
+
+void Widen(const float* from, size_t count, double* to) {
+  for (size_t i = 0; i < count; ++i) to[i] = from[i];
+}
+
+void Narrow(const double* from, size_t count, float* to) {
+  for (size_t i = 0; to != nullptr && i < count; ++i) to[i] = static_cast<float>(from[i]);
+}
+
+void DivideBy(double n, size_t count, double* values) {
+  const double share = 1 / n;
+  for (size_t i = 0; i < count; ++i) values[i] *= share;
+}
+
+// A part of a sample in both passes of one thread.
+struct Block {
+  size_t sample;
+  size_t channel;  // its first column
+  size_t columns;
+  size_t at;    // its first element
+  size_t unit;  // its first
+
+  Block(const Samples& s, const Blocks& blocks, size_t i) : sample(i / blocks.strips) {
+    const Range range = blocks.Columns(s, i);
+    channel = range.begin;
+    columns = range.end - range.begin;
+    at = sample * s.Elements() + channel;
+    unit = sample * s.units + channel / s.members;
+  }
+};
+
+template <class T>
+int ForwardByBlocks(const Problem& p, const Samples& s, const Blocks& blocks, const Forward<T>& data) {
+  const KernelTable<T>& kernels = Table<T>(*p.target);
+  const size_t parts = Parts(p, blocks.count), padded = PaddedColumns(blocks.columns);
+  Scratch scratch(ParameterSets::Bytes(parts, blocks.columns) + 2 * Scratch::Bytes<double>(parts * padded));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  const ParameterSets sets(scratch, parts, blocks.columns);
+  double* means = scratch.Take<double>(parts * padded);
+  double* variances = scratch.Take<double>(parts * padded);
+  const bool stream = p.Streams(2, sizeof(T), data.src == data.dst);
+  Parallel(p.threads, parts, [&](size_t part) {
+    const Parameters set = sets[part];
+    double* mean = means + part * padded;
+    double* variance = variances + part * padded;
+    const Range range = PartOf(blocks.count, parts, part);
+    for (size_t i = range.begin; i < range.end; ++i) {
+      const Block block(s, blocks, i);
+      const size_t units = block.columns / s.members;
+      kernels.column_moments(data.src + block.at, s.rows, block.columns, s.columns, set.third, mean, variance);
+      MergeIntoUnits(s, block.columns, mean, variance);
+      DivideBy(s.Values(), units, variance);
+      if (data.mean != nullptr) Narrow(mean, units, data.mean + block.unit);
+      if (data.variance != nullptr) Narrow(variance, units, data.variance + block.unit);
+      SetAffines(p, s, data, block.channel, block.columns, mean, variance, set);
+      kernels.column_normalize(data.src + block.at, data.dst + block.at, s.rows, block.columns, s.columns,
+                               set.AsAffine(), p.relu, stream);
+    }
+  });
+  return NN_OK;
+}
+
+template <class T>
+void BackwardByBlocks(const Problem& p, const Samples& s, const Blocks& blocks, const Backward<T>& data,
+                      const double* mean, const double* variance, const SumArrays& sums, const ParameterSets& sets) {
+  const KernelTable<T>& kernels = Table<T>(*p.target);
+  const size_t parts = Parts(p, blocks.count);
+  const bool stream = p.Streams(3, sizeof(T), data.diff_dst == data.diff_src);
+  Parallel(p.threads, parts, [&](size_t part) {
+    const Parameters set = sets[part];
+    const Range range = PartOf(blocks.count, parts, part);
+    for (size_t i = range.begin; i < range.end; ++i) {
+      const Block block(s, blocks, i);
+      const size_t at = block.at;
+      const ColumnGradientSums found = sums.At(block.sample, block.channel);
+      SetCenters(p, s, block.columns, mean + block.unit, variance + block.unit, set);
+      kernels.column_gradient_sums(data.src + at, data.diff_dst + at, At(data.dst, at), s.rows, block.columns,
+                                   s.columns, set.center, found);
+      SetGradients<T>(p, s, data.weight, s.Values(), block.channel, block.columns, mean + block.unit,
+                      variance + block.unit, found, set);
+      kernels.column_gradient(data.src + at, data.diff_dst + at, At(data.dst, at), data.diff_src + at, s.rows,
+                              block.columns, s.columns, set.AsGradient(), stream);
+    }
+  });
+}
+
+// The sums of each sample's columns, by parts of its rows; those of sample i are at i * parts.per_sample.
+template <class T>
+void SumByRows(const Problem& p, const Samples& s, const RowParts& parts, const Backward<T>& data,
+               const ParameterSets& sets, const SumArrays& sums) {
+  Parallel(p.threads, parts.count, [&](size_t part) {
+    const Range rows = parts.Rows(s, part);
+    const size_t sample = part / parts.per_sample, at = sample * s.Elements() + rows.begin * s.columns;
+    Table<T>(*p.target).column_gradient_sums(data.src + at, data.diff_dst + at, At(data.dst, at), rows.end - rows.begin,
+                                             s.columns, s.columns, sets[sample].center, sums.At(part, 0));
+  });
+  for (size_t sample = 0; sample < s.count; ++sample) {
+    const ColumnGradientSums total = sums.At(sample * parts.per_sample, 0);
+    for (size_t k = 1; k < parts.per_sample; ++k) {
+      const ColumnGradientSums more = sums.At(sample * parts.per_sample + k, 0);
+      for (size_t j = 0; j < s.columns; ++j) {
+        total.dy[j] += more.dy[j];
+        total.product[j] += more.product[j];
+        total.residual[j] += more.residual[j];
+      }
+    }
+  }
+}
+
+template <class T>
+void ApplyByRows(const Problem& p, const Samples& s, const RowParts& parts, const Backward<T>& data,
+                 const ParameterSets& sets) {
+  const bool stream = p.Streams(3, sizeof(T), data.diff_dst == data.diff_src);
+  parts.ForBlocksFromTheEnd(p, s, [&](size_t sample, size_t at, size_t rows) {
+    Table<T>(*p.target).column_gradient(data.src + at, data.diff_dst + at, At(data.dst, at), data.diff_src + at, rows,
+                                        s.columns, s.columns, sets[sample].AsGradient(), stream);
+  });
+}
+
+// Sums the samples' parts of a parameter's gradient up, which begin `step` apart.
+void StoreParameterGradient(const double* parts, size_t step, const Samples& s, float* gradient) {
+  for (size_t c = 0; gradient != nullptr && c < s.columns; ++c) {
+    double sum = 0;
+    for (size_t n = 0; n < s.count; ++n) sum += parts[n * step + c];
+    gradient[c] = static_cast<float>(sum);
+  }
+}
+
+}  // namespace
+
+template <class T>
+int ChannelsLastMoments(const Problem& p, const T* src, double* mean, double* m2) {
+  const Samples s(p);
+  const RowParts parts(p, s);
+  const size_t padded = PaddedColumns(s.columns);
+  Scratch scratch(Scratch::Bytes<float>(parts.count * padded) + 2 * Scratch::Bytes<double>(parts.count * padded));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  double* means = scratch.Take<double>(parts.count * padded);
+  double* m2s = scratch.Take<double>(parts.count * padded);
+  float* pivots = scratch.Take<float>(parts.count * padded);
+  Parallel(p.threads, parts.count, [&](size_t part) {
+    const Range rows = parts.Rows(s, part);
+    const T* from = src + part / parts.per_sample * s.Elements() + rows.begin * s.columns;
+    const size_t to = part * padded;
+    Table<T>(*p.target).column_moments(from, rows.end - rows.begin, s.columns, s.columns, pivots + to, means + to,
+                                       m2s + to);
+  });
+  for (size_t sample = 0; sample < s.count; ++sample) {
+    double* total_mean = means + sample * parts.per_sample * padded;
+    double* total_m2 = m2s + sample * parts.per_sample * padded;
+    double count = static_cast<double>(parts.Rows(s, 0).end);
+    for (size_t k = 1; k < parts.per_sample; ++k) {
+      const Range rows = parts.Rows(s, k);
+      const double more = static_cast<double>(rows.end - rows.begin);
+      const double share = more / (count + more), weight = count * share;
+      for (size_t j = 0; j < s.columns; ++j) {  // Merge, without a division for each column
+        const double distance = total_mean[k * padded + j] - total_mean[j];
+        total_mean[j] += distance * share;
+        total_m2[j] += total_m2[k * padded + j] + distance * distance * weight;
+      }
+      count += more;
+    }
+    MergeIntoUnits(s, s.columns, total_mean, total_m2);
+    for (size_t u = 0; u < s.units; ++u) {
+      mean[sample * s.units + u] = total_mean[u];
+      m2[sample * s.units + u] = total_m2[u];
+    }
+  }
+  return NN_OK;
+}
+
+template <class T>
+int ChannelsLastNormalize(const Problem& p, const Forward<T>& data, const double* mean, const double* variance) {
+  const Samples s(p);
+  Scratch scratch(ParameterSets::Bytes(s.count, s.columns));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  const ParameterSets sets(scratch, s.count, s.columns);
+  for (size_t sample = 0; sample < s.count; ++sample) {
+    const size_t unit = sample * s.units;
+    SetAffines(p, s, data, 0, s.columns, mean + unit, variance + unit, sets[sample]);
+  }
+  const bool stream = p.Streams(2, sizeof(T), data.src == data.dst);
+  RowParts(p, s).ForBlocksFromTheEnd(p, s, [&](size_t sample, size_t at, size_t rows) {
+    Table<T>(*p.target).column_normalize(data.src + at, data.dst + at, rows, s.columns, s.columns,
+                                         sets[sample].AsAffine(), p.relu, stream);
+  });
+  return NN_OK;
+}
+
+template <class T>
+int ChannelsLastForward(const Problem& p, const Forward<T>& data) {
+  const Samples s(p);
+  Blocks blocks(s);
+  if (!p.given && BlockByBlock(p, s, p.Elements() * sizeof(T), &blocks)) return ForwardByBlocks(p, s, blocks, data);
+  const size_t units = p.Units();
+  Scratch scratch(2 * Scratch::Bytes<double>(units));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  double* mean = scratch.Take<double>(units);
+  double* variance = scratch.Take<double>(units);
+  if (p.given) {
+    Widen(data.mean, units, mean);
+    Widen(data.variance, units, variance);
+  } else {
+    const int status = ChannelsLastMoments(p, data.src, mean, variance);
+    if (status != NN_OK) return status;
+    DivideBy(s.Values(), units, variance);
+    Narrow(mean, units, data.mean);
+    Narrow(variance, units, data.variance);
+  }
+  return ChannelsLastNormalize(p, data, mean, variance);
+}
+
+template <class T>
+int ChannelsLastBackward(const Problem& p, const Backward<T>& data) {
+  const Samples s(p);
+  const size_t units = p.Units();
+  Blocks blocks(s);
+  const bool by_blocks = BlockByBlock(p, s, 2 * p.Elements() * sizeof(T), &blocks);
+  const RowParts parts(p, s);
+  const size_t set_count = by_blocks ? Parts(p, blocks.count) : s.count;
+  const size_t set_columns = by_blocks ? blocks.columns : s.columns;
+  const size_t per_sample = by_blocks ? 1 : parts.per_sample;
+  Scratch scratch(2 * Scratch::Bytes<double>(units) + SumArrays::Bytes(s.count * per_sample, s.columns) +
+                  ParameterSets::Bytes(set_count, set_columns));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  double* mean = scratch.Take<double>(units);
+  double* variance = scratch.Take<double>(units);
+  const SumArrays sums(scratch, s.count * per_sample, s.columns);
+  const ParameterSets sets(scratch, set_count, set_columns);
+  Widen(data.mean, units, mean);
+  Widen(data.variance, units, variance);
+  if (by_blocks) {
+    BackwardByBlocks(p, s, blocks, data, mean, variance, sums, sets);
+  } else {
+    for (size_t sample = 0; sample < s.count; ++sample) {
+      SetCenters(p, s, s.columns, mean + sample * s.units, variance + sample * s.units, sets[sample]);
+    }
+    SumByRows(p, s, parts, data, sets, sums);
+    for (size_t sample = 0; sample < s.count; ++sample) {
+      const size_t unit = sample * s.units;
+      SetGradients<T>(p, s, data.weight, s.Values(), 0, s.columns, mean + unit, variance + unit,
+                      sums.At(sample * per_sample, 0), sets[sample]);
+    }
+    ApplyByRows(p, s, parts, data, sets);
+  }
+  StoreParameterGradient(sums.product, per_sample * sums.padded, s, data.diff_weight);
+  StoreParameterGradient(sums.dy, per_sample * sums.padded, s, data.diff_bias);
+  return NN_OK;
+}
+
+template <class T>
+int ChannelsLastGradientSums(const Problem& p, const Backward<T>& data, const double* mean, double* dy,
+                             double* product) {
+  const Samples s(p);
+  const RowParts parts(p, s);
+  Scratch scratch(SumArrays::Bytes(parts.count, s.columns) + ParameterSets::Bytes(1, s.columns));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  const SumArrays sums(scratch, parts.count, s.columns);
+  const ParameterSets sets(scratch, 1, s.columns);
+  for (size_t j = 0; j < s.columns; ++j) sets[0].center[j] = static_cast<float>(mean[j]);
+  SumByRows(p, s, parts, data, sets, sums);
+  for (size_t j = 0; j < s.columns; ++j) {
+    dy[j] = sums.dy[j];
+    product[j] = sums.product[j] - (mean[j] - sets[0].center[j]) * sums.dy[j];
+  }
+  return NN_OK;
+}
+
+template <class T>
+int ChannelsLastGradient(const Problem& p, const Backward<T>& data, const double* mean, const double* variance,
+                         const double* dy, const double* product, double n) {
+  const Samples s(p);
+  Scratch scratch(SumArrays::Bytes(1, s.columns) + ParameterSets::Bytes(1, s.columns));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  const SumArrays sums(scratch, 1, s.columns);
+  const ParameterSets sets(scratch, 1, s.columns);
+  for (size_t j = 0; j < s.columns; ++j) {
+    const double away = mean[j] - static_cast<float>(mean[j]);  // the sums are to be around the rounded mean
+    sums.dy[j] = dy[j];
+    sums.product[j] = product[j] + away * dy[j];
+    sums.residual[j] = away * n;
+  }
+  SetGradients<T>(p, s, data.weight, n, 0, s.columns, mean, variance, sums.At(0, 0), sets[0]);
+  ApplyByRows(p, s, RowParts(p, s), data, sets);
+  return NN_OK;
+}
+
+template int ChannelsLastForward(const Problem&, const Forward<float>&);
+template int ChannelsLastBackward(const Problem&, const Backward<float>&);
+template int ChannelsLastMoments(const Problem&, const float*, double*, double*);
+template int ChannelsLastNormalize(const Problem&, const Forward<float>&, const double*, const double*);
+template int ChannelsLastGradientSums(const Problem&, const Backward<float>&, const double*, double*, double*);
+template int ChannelsLastGradient(const Problem&, const Backward<float>&, const double*, const double*, const double*,
+                                  const double*, double);
+
+}  // namespace nn

@@ -1,0 +1,22 @@
+// The kernels of one instruction set: compiled once for each, with NN_TARGET its name and the compiler's flags for it.
+// Nothing but kernels may be compiled here: the linker could keep a copy of a shared inline function that other CPUs
+// cannot run.
+#include "kernels.h"
+
+#include "columns-inl.h"
+#include "rows-inl.h"
+#include "spans-inl.h"
+
+#define NN_STRING_OF(name) #name
+#define NN_STRING(name) NN_STRING_OF(name)
+
+namespace nn {
+namespace NN_TARGET {
+
+#define NN_ENTRY(result, name, parameters) &name<float>,
+extern const Target kTarget;
+const Target kTarget = {NN_STRING(NN_TARGET), {NN_KERNELS(NN_ENTRY)}};
+#undef NN_ENTRY
+
+}  // namespace NN_TARGET
+}  // namespace nn

@@ -1,0 +1,159 @@
+// The kernels: what is done to runs of elements of one storage type on one instruction set. They know nothing of
+// threads, layouts or layers; the drivers (channels_first, channels_last, rows) do.
+#ifndef NATIVENORM_KERNELS_H_
+#define NATIVENORM_KERNELS_H_
+
+#include <stddef.h>
+
+namespace nn {
+
+// The mean of n values and the sum of their squared distances from it.
+struct Moments {
+  double mean;
+  double m2;
+};
+
+// y = (x - center) * scale + shift. The center is the mean rounded to float; what the rounding took away is in the
+// shift. So a large mean costs no digits: x - center is exact where x is near it.
+struct Affine {
+  float center;
+  float scale;
+  float shift;
+};
+
+// sum(dy), sum(dy * (x - center)), and sum(x - center), which tells how far the center is from the mean.
+struct GradientSums {
+  double dy;
+  double product;
+  double residual;
+};
+
+// dx = dy_factor * dy + x_factor * (x - center) + constant.
+struct Gradient {
+  float center;
+  float dy_factor;
+  float x_factor;
+  float constant;
+};
+
+// Each column's parameters, in arrays with room for PaddedColumns.
+struct ColumnAffine {
+  const float* center;
+  const float* scale;
+  const float* shift;
+};
+
+struct ColumnGradient {
+  const float* center;
+  const float* dy_factor;
+  const float* x_factor;
+  const float* constant;
+};
+
+struct ColumnGradientSums {
+  double* dy;
+  double* product;
+  double* residual;
+};
+
+// Rows that are normalized each by itself, with a weight and a bias for each element. Row r takes them from
+// (r % period) * length on. Weight, bias, mean and variance may be null.
+struct RowsForward {
+  bool centered;  // false for RMS
+  size_t length;
+  size_t period;
+  size_t first_row;
+  size_t rows;
+  double eps;
+  const float* weight;
+  const float* bias;
+  float* mean;
+  float* variance;
+  bool relu;
+  bool stream;
+};
+
+// Their gradients. weight_gradient and bias_gradient (both or neither null) are added to.
+struct RowsBackward {
+  bool centered;
+  size_t length;
+  size_t period;
+  size_t first_row;
+  size_t rows;
+  double eps;
+  const float* weight;
+  const float* mean;
+  const float* variance;
+  float* weight_gradient;
+  float* bias_gradient;
+  bool stream;
+};
+
+// Arrays over columns are padded, so that kernels read and write whole vectors of them.
+constexpr size_t kColumnPadding = 16;
+constexpr size_t PaddedColumns(size_t columns) {
+  return (columns + kColumnPadding - 1) / kColumnPadding * kColumnPadding;
+}
+
+// All kernels, as (result, name, parameters). Runs of `length` elements begin `stride` apart; of what has a `step`, run r
+// takes number r * step: 0 where all share one. y is null in gradients without an activation; dx may be dy and y may
+// be x. `stream` writes past the caches.
+#define NN_KERNELS(KERNEL)                                                                                            \
+  KERNEL(Moments, moments, (const T* x, size_t runs, size_t length, size_t stride))                                   \
+  KERNEL(void, normalize,                                                                                             \
+         (const T* x, T* y, size_t runs, size_t length, size_t stride, const Affine* affines, size_t step, bool relu, \
+          bool stream))                                                                                               \
+  KERNEL(void, gradient_sums,                                                                                         \
+         (const T* x, const T* dy, const T* y, size_t runs, size_t length, size_t stride, float center,               \
+          GradientSums* sums, size_t step))                                                                           \
+  KERNEL(void, gradient,                                                                                              \
+         (const T* x, const T* dy, const T* y, T* dx, size_t runs, size_t length, size_t stride,                      \
+          const Gradient* gradients, size_t step, bool stream))                                                       \
+  /* The same for each column of a matrix with `stride` elements from row to row. `pivot` is scratch. */              \
+  KERNEL(void, column_moments,                                                                                        \
+         (const T* x, size_t rows, size_t columns, size_t stride, float* pivot, double* mean, double* m2))            \
+  KERNEL(void, column_normalize,                                                                                      \
+         (const T* x, T* y, size_t rows, size_t columns, size_t stride, ColumnAffine affine, bool relu, bool stream)) \
+  KERNEL(void, column_gradient_sums,                                                                                  \
+         (const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride, const float* center,       \
+          ColumnGradientSums sums))                                                                                   \
+  KERNEL(void, column_gradient,                                                                                       \
+         (const T* x, const T* dy, const T* y, T* dx, size_t rows, size_t columns, size_t stride,                     \
+          ColumnGradient gradient, bool stream))                                                                      \
+  /* The parameters of columns that are units of their own; `sums.product` becomes the weight's gradient. */            \
+  KERNEL(void, column_affines,                                                                                        \
+         (const double* mean, const double* variance, size_t columns, double eps, const float* weight,                \
+          const float* bias, float* center, float* scale, float* shift))                                              \
+  KERNEL(void, column_gradients,                                                                                      \
+         (ColumnGradientSums sums, const double* mean, const double* variance, size_t columns, double eps,            \
+          const float* weight, double n, bool given, float* center, float* dy_factor, float* x_factor,                \
+          float* constant))                                                                                           \
+  KERNEL(void, rows_forward, (const T* x, T* y, const RowsForward& rows))                                             \
+  KERNEL(void, rows_backward, (const T* x, const T* dy, const T* y, T* dx, const RowsBackward& rows))                 \
+  /* y = a * x + b */                                                                                                 \
+  KERNEL(void, plain_pass, (const T* x, T* y, size_t length, float a, float b))
+
+// The table of one storage type on one instruction set.
+template <class T>
+struct KernelTable {
+#define NN_FIELD(result, name, parameters) result(*name) parameters;
+  NN_KERNELS(NN_FIELD)
+#undef NN_FIELD
+};
+
+// What one instruction set has.
+struct Target {
+  const char* name;
+  KernelTable<float> f32;
+};
+
+template <class T>
+const KernelTable<T>& Table(const Target& target);
+template <>
+inline const KernelTable<float>& Table<float>(const Target& target) {
+  return target.f32;
+}
+
+}  // namespace nn
+
+#endif  // NATIVENORM_KERNELS_H_

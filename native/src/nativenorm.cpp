@@ -1,0 +1,171 @@
+// The C functions: which driver runs a problem.
+#include "nativenorm.h"
+
+#include <atomic>
+#include <cstdio>
+#include <new>
+
+#include "pool.h"
+#include "problem.h"
+#include "targets.h"
+
+namespace {
+
+using nn::Problem;
+
+// Below this a call costs less than a second thread: 20 us.
+constexpr size_t kElementsPerThread = 1 << 15;
+constexpr int kMostThreads = 256;
+
+std::atomic<int> target_in_use{-1};
+
+template <class T>
+const T* Output(const Problem& p, const void* dst) {
+  return p.relu ? static_cast<const T*>(dst) : nullptr;
+}
+
+template <class T>
+int RunForward(const Problem& p, const nn::Forward<T>& data) {
+  if (p.IsRows()) return nn::RowsForwardPass(p, data);
+  return p.channels_first ? nn::ChannelsFirstForward(p, data) : nn::ChannelsLastForward(p, data);
+}
+
+template <class T>
+int RunBackward(const Problem& p, const nn::Backward<T>& data) {
+  if (p.IsRows()) return nn::RowsBackwardPass(p, data);
+  return p.channels_first ? nn::ChannelsFirstBackward(p, data) : nn::ChannelsLastBackward(p, data);
+}
+
+const char* DriverName(const Problem& p) {
+  static const char* const kOperations[] = {"batch", "layer", "rms", "group"};
+  return kOperations[p.operation];
+}
+
+}  // namespace
+
+bool nn_kernel::Streams(size_t tensors, size_t element_bytes, bool in_place) const {
+  return !in_place && tensors * Elements() * element_bytes > nn::LastLevelCacheBytes();
+}
+
+nn_kernel* nn_prepare(int32_t operation, int32_t direction, int32_t statistics, int32_t data_type, int32_t layout,
+                      int64_t batch, int64_t channels, int64_t spatial, int64_t groups, double eps,
+                      int32_t activation, int32_t threads) {
+  const int targets = nn::TargetCount();
+  const bool known = operation >= NN_BATCH && operation <= NN_GROUP && direction >= NN_INFERENCE &&
+                     direction <= NN_BACKWARD && data_type == NN_F32 && threads >= 1;
+  if (!known || targets == 0 || batch < 1 || channels < 1 || spatial < 1 || groups < 1 || channels % groups != 0 ||
+      (statistics == NN_GIVEN && operation != NN_BATCH)) {
+    return nullptr;
+  }
+  nn_kernel* kernel = new (std::nothrow) nn_kernel;
+  if (kernel == nullptr) return nullptr;
+  kernel->operation = operation;
+  kernel->direction = direction;
+  kernel->given = statistics == NN_GIVEN;
+  kernel->channels_first = layout == NN_CHANNELS_FIRST && spatial > 1;
+  kernel->relu = activation == NN_RELU;
+  kernel->batch = static_cast<size_t>(batch);
+  kernel->channels = static_cast<size_t>(channels);
+  kernel->spatial = static_cast<size_t>(spatial);
+  kernel->groups = static_cast<size_t>(groups);
+  kernel->eps = eps;
+  const int wanted = target_in_use.load(std::memory_order_relaxed);
+  kernel->target = &nn::TargetAt(wanted < 0 ? targets - 1 : wanted);
+  const size_t most = kernel->Elements() / kElementsPerThread;
+  kernel->threads = threads > kMostThreads ? kMostThreads : threads;
+  if (static_cast<size_t>(kernel->threads) > most) kernel->threads = most < 1 ? 1 : static_cast<int>(most);
+  std::snprintf(kernel->name, sizeof kernel->name, "%s %s_%s_f32", kernel->target->name, DriverName(*kernel),
+                kernel->IsRows() ? "rows" : kernel->channels_first ? "channels_first" : "channels_last");
+  return kernel;
+}
+
+void nn_release(nn_kernel* kernel) { delete kernel; }
+
+const char* nn_name(const nn_kernel* kernel) { return kernel->name; }
+
+int32_t nn_threads(const nn_kernel* kernel) { return kernel->threads; }
+
+int32_t nn_forward(const nn_kernel* kernel, const void* src, void* dst, const float* weight, const float* bias,
+                   float* mean, float* variance) {
+  using T = float;
+  return RunForward<T>(*kernel, {static_cast<const T*>(src), static_cast<T*>(dst), weight, bias,
+                                 kernel->operation == NN_RMS ? nullptr : mean, variance});
+}
+
+int32_t nn_backward(const nn_kernel* kernel, const void* src, const void* dst, const float* weight, const float* mean,
+                    const float* variance, const void* diff_dst, void* diff_src, float* diff_weight,
+                    float* diff_bias) {
+  using T = float;
+  return RunBackward<T>(*kernel,
+                        {static_cast<const T*>(src), Output<T>(*kernel, dst), weight, mean, variance,
+                         static_cast<const T*>(diff_dst), static_cast<T*>(diff_src), diff_weight, diff_bias});
+}
+
+int32_t nn_moments(const nn_kernel* kernel, const void* src, double* mean, double* m2) {
+  using T = float;
+  const T* x = static_cast<const T*>(src);
+  return kernel->channels_first ? nn::ChannelsFirstMoments(*kernel, x, mean, m2)
+                                : nn::ChannelsLastMoments(*kernel, x, mean, m2);
+}
+
+int32_t nn_normalize(const nn_kernel* kernel, const void* src, void* dst, const float* weight, const float* bias,
+                     const double* mean, const double* variance) {
+  using T = float;
+  const nn::Forward<T> data = {static_cast<const T*>(src), static_cast<T*>(dst), weight, bias, nullptr, nullptr};
+  return kernel->channels_first ? nn::ChannelsFirstNormalize(*kernel, data, mean, variance)
+                                : nn::ChannelsLastNormalize(*kernel, data, mean, variance);
+}
+
+int32_t nn_grad_moments(const nn_kernel* kernel, const void* src, const void* dst, const void* diff_dst,
+                        const double* mean, double* sum_dy, double* sum_dy_centered) {
+  using T = float;
+  const nn::Backward<T> data = {static_cast<const T*>(src),
+                                Output<T>(*kernel, dst),
+                                nullptr,
+                                nullptr,
+                                nullptr,
+                                static_cast<const T*>(diff_dst),
+                                nullptr,
+                                nullptr,
+                                nullptr};
+  return kernel->channels_first ? nn::ChannelsFirstGradientSums(*kernel, data, mean, sum_dy, sum_dy_centered)
+                                : nn::ChannelsLastGradientSums(*kernel, data, mean, sum_dy, sum_dy_centered);
+}
+
+int32_t nn_grad_input(const nn_kernel* kernel, const void* src, const void* dst, const float* weight,
+                      const double* mean, const double* variance, const void* diff_dst, const double* sum_dy,
+                      const double* sum_dy_centered, double count, void* diff_src) {
+  using T = float;
+  const nn::Backward<T> data = {static_cast<const T*>(src),
+                                Output<T>(*kernel, dst),
+                                weight,
+                                nullptr,
+                                nullptr,
+                                static_cast<const T*>(diff_dst),
+                                static_cast<T*>(diff_src),
+                                nullptr,
+                                nullptr};
+  return kernel->channels_first
+             ? nn::ChannelsFirstGradient(*kernel, data, mean, variance, sum_dy, sum_dy_centered, count)
+             : nn::ChannelsLastGradient(*kernel, data, mean, variance, sum_dy, sum_dy_centered, count);
+}
+
+int32_t nn_targets(void) { return nn::TargetCount(); }
+
+const char* nn_target_name(int32_t index) { return nn::TargetAt(index).name; }
+
+void nn_use_target(int32_t index) { target_in_use.store(index, std::memory_order_relaxed); }
+
+void nn_set_workers(int32_t count) { nn::SetWorkers(count); }
+
+void nn_stream(const float* x, float* y, int64_t n, float a, float b, int32_t threads) {
+  const nn::Target& target = nn::TargetAt(nn::TargetCount() - 1);
+  const size_t parts = threads > 1 ? 4 * static_cast<size_t>(threads) : 1;
+  const size_t lines = (static_cast<size_t>(n) + 15) / 16;
+  nn::Parallel(threads, parts, [&](size_t i) {
+    const nn::Range range = nn::PartOf(lines, parts, i);
+    const size_t begin = range.begin * 16;
+    const size_t end = range.end * 16 < static_cast<size_t>(n) ? range.end * 16 : static_cast<size_t>(n);
+    if (end > begin) target.f32.plain_pass(x + begin, y + begin, end - begin, a, b);
+  });
+}

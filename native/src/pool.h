@@ -1,0 +1,36 @@
+// Threads for large problems: one pool for the process, in which the caller takes part.
+#ifndef NATIVENORM_POOL_H_
+#define NATIVENORM_POOL_H_
+
+#include <stddef.h>
+
+namespace nn {
+
+// Runs task(context, i) for every i below `tasks`, each once, and returns when all are done. Up to `threads` threads
+// work on them, the caller among them: as many as are idle. While other callers keep the processors busy the caller
+// works alone. Which thread does a task is not known beforehand, so results must not depend on it.
+void RunTasks(int threads, size_t tasks, void (*task)(const void* context, size_t i), const void* context);
+
+// The pool may have this many threads of its own. Waits for those that are too many.
+void SetWorkers(int count);
+
+template <class Body>
+void Parallel(int threads, size_t tasks, const Body& body) {
+  RunTasks(
+      threads, tasks, [](const void* context, size_t i) { (*static_cast<const Body*>(context))(i); }, &body);
+}
+
+// Part i of n things in `parts` parts of the same size, to one.
+struct Range {
+  size_t begin;
+  size_t end;
+};
+inline Range PartOf(size_t n, size_t parts, size_t i) {
+  const size_t size = n / parts, rest = n % parts;
+  const size_t begin = i * size + (i < rest ? i : rest);
+  return {begin, begin + size + (i < rest ? 1 : 0)};
+}
+
+}  // namespace nn
+
+#endif  // NATIVENORM_POOL_H_

@@ -1,0 +1,170 @@
+// A prepared problem, and what its drivers are given. A driver divides a problem among threads and caches and calls
+// kernels; there is one for each way elements that share a mean lie in memory.
+#ifndef NATIVENORM_PROBLEM_H_
+#define NATIVENORM_PROBLEM_H_
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels.h"
+#include "nativenorm.h"
+
+struct nn_kernel {
+  int operation;
+  int direction;
+  bool given;
+  bool channels_first;
+  bool relu;
+  int threads;
+  size_t batch;
+  size_t channels;
+  size_t spatial;
+  size_t groups;  // the number of channels for batch normalization's purposes is one group each
+  double eps;
+  const nn::Target* target;
+  char name[64];
+
+  size_t Elements() const { return batch * channels * spatial; }
+
+  // Rows with parameters for each element; without spatial extent a group is one.
+  bool IsRows() const { return operation == NN_LAYER || operation == NN_RMS || (operation == NN_GROUP && spatial == 1); }
+
+  // How many means there are.
+  size_t Units() const {
+    return operation == NN_BATCH ? channels : operation == NN_GROUP ? batch * groups : batch;
+  }
+
+  size_t ValuesPerUnit() const { return Elements() / Units(); }
+
+  // Whether what `tensors` of them take is more than the last-level cache: then results are written past it.
+  bool Streams(size_t tensors, size_t element_bytes, bool in_place) const;
+};
+
+namespace nn {
+
+constexpr double kLargestFloat = 3.4028234663852886e38;
+
+using Problem = nn_kernel;
+
+template <class T>
+struct Forward {
+  const T* src;
+  T* dst;
+  const float* weight;
+  const float* bias;
+  float* mean;
+  float* variance;
+};
+
+template <class T>
+struct Backward {
+  const T* src;
+  const T* dst;  // null without an activation
+  const float* weight;
+  const float* mean;
+  const float* variance;
+  const T* diff_dst;
+  T* diff_src;
+  float* diff_weight;
+  float* diff_bias;
+};
+
+// What a mean and a variance make of x: (x - mean) * inverse. The mean is center + rounded_away.
+struct Normal {
+  double inverse;
+  double rounded_away;
+  float center;
+
+  Normal() = default;
+  // The variance is rounded to float, as it is handed out, so that training and inference agree.
+  Normal(double mean, double variance, double eps)
+      : inverse(1 / sqrt(static_cast<float>(variance) + eps)),
+        rounded_away(inverse == 0 ? 0 : mean - static_cast<float>(mean)),
+        // A variance beyond the largest float: all is 0, also where x - center would overflow.
+        center(inverse == 0 ? 0 : static_cast<float>(mean)) {}
+
+  Affine With(const float* weight, const float* bias, size_t channel) const {
+    const double scale = weight == nullptr ? inverse : inverse * weight[channel];
+    const double shift = bias == nullptr ? 0 : bias[channel];
+    return {center, static_cast<float>(scale), static_cast<float>(shift - rounded_away * scale)};
+  }
+};
+
+// What the sums over a unit make of its gradient: dx = inverse * weight * dy + x_factor * (x - center) + constant, and
+// the part a channel's sums have in the weight's gradient.
+struct UnitGradient {
+  double inverse;
+  double offset;  // from the center to the mean
+  double x_factor;
+  double constant;
+  float center;
+
+  // `sums` are weighted; given statistics are constants.
+  UnitGradient(const Normal& normal, GradientSums sums, double n, bool given)
+      : inverse(normal.inverse),
+        offset(given || inverse == 0 ? 0 : sums.residual / n),
+        // Without a finite variance the product may have overflowed.
+        x_factor(given || inverse == 0 ? 0 : -inverse * inverse * inverse * (sums.product - offset * sums.dy) / n),
+        constant(given ? 0 : -inverse * sums.dy / n - x_factor * offset),
+        center(normal.center) {}
+
+  Gradient With(const float* weight, size_t channel) const {
+    const double scale = weight == nullptr ? inverse : inverse * weight[channel];
+    return {center, static_cast<float>(scale), static_cast<float>(x_factor), static_cast<float>(constant)};
+  }
+
+  double WeightPart(GradientSums sums) const {
+    return inverse == 0 ? 0 : inverse * (sums.product - offset * sums.dy);
+  }
+};
+
+// Merges the moments of two sets of values (Chan, Golub and LeVeque, 1979).
+inline Moments Merge(Moments a, double a_count, Moments b, double b_count) {
+  const double distance = b.mean - a.mean, n = a_count + b_count;
+  return {a.mean + distance * b_count / n, a.m2 + b.m2 + distance * distance * a_count * b_count / n};
+}
+
+// The drivers. Each returns NN_OK or NN_OUT_OF_MEMORY.
+template <class T>
+int RowsForwardPass(const Problem& problem, const Forward<T>& data);
+template <class T>
+int RowsBackwardPass(const Problem& problem, const Backward<T>& data);
+
+template <class T>
+int ChannelsFirstForward(const Problem& problem, const Forward<T>& data);
+template <class T>
+int ChannelsFirstBackward(const Problem& problem, const Backward<T>& data);
+
+template <class T>
+int ChannelsLastForward(const Problem& problem, const Forward<T>& data);
+template <class T>
+int ChannelsLastBackward(const Problem& problem, const Backward<T>& data);
+
+// The phases. A unit is what shares a mean; statistics are arrays over units. Those of gradients are for batch
+// normalization only, where units are channels: sum(dy), sum(dy * (x - mean)), of n values each.
+template <class T>
+int ChannelsFirstMoments(const Problem& problem, const T* src, double* mean, double* m2);
+template <class T>
+int ChannelsFirstNormalize(const Problem& problem, const Forward<T>& data, const double* mean, const double* variance);
+template <class T>
+int ChannelsFirstGradientSums(const Problem& problem, const Backward<T>& data, const double* mean, double* dy,
+                              double* product);
+template <class T>
+int ChannelsFirstGradient(const Problem& problem, const Backward<T>& data, const double* mean, const double* variance,
+                          const double* dy, const double* product, double n);
+
+template <class T>
+int ChannelsLastMoments(const Problem& problem, const T* src, double* mean, double* m2);
+template <class T>
+int ChannelsLastNormalize(const Problem& problem, const Forward<T>& data, const double* mean, const double* variance);
+template <class T>
+int ChannelsLastGradientSums(const Problem& problem, const Backward<T>& data, const double* mean, double* dy,
+                             double* product);
+template <class T>
+int ChannelsLastGradient(const Problem& problem, const Backward<T>& data, const double* mean, const double* variance,
+                         const double* dy, const double* product, double n);
+
+}  // namespace nn
+
+#endif  // NATIVENORM_PROBLEM_H_

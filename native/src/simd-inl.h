@@ -1,0 +1,205 @@
+// Loops over elements as vectors of floats, for kernels of any storage type. Included only by kernels.cpp, which is
+// compiled once for each instruction set.
+#ifndef NATIVENORM_SIMD_INL_H_
+#define NATIVENORM_SIMD_INL_H_
+
+#include <stdint.h>
+
+#include <utility>
+
+#include "hwy/cache_control.h"
+#include "hwy/highway.h"
+
+namespace nn {
+namespace NN_TARGET {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using FloatTag = hn::ScalableTag<float>;
+using DoubleTag = hn::Repartition<double, FloatTag>;
+using Floats = hn::Vec<FloatTag>;
+using Doubles = hn::Vec<DoubleTag>;
+
+constexpr FloatTag kFloats;
+constexpr DoubleTag kDoubles;
+constexpr size_t kLanes = HWY_LANES(float);
+
+// Which lanes of a vector there is memory for. Beyond them nothing is read or written, and what is loaded is 0.
+struct Whole {};
+struct Part {
+  size_t count;
+};
+
+// x86 has loads and stores that leave lanes out. Elsewhere (SSE4, NEON) Highway's touch the whole vector, which may
+// end on a page that is not there: so a part goes through the stack.
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2
+constexpr bool kHasMaskedMemory = true;
+#else
+constexpr bool kHasMaskedMemory = false;
+#endif
+
+HWY_INLINE float ToFloat(float value) { return value; }
+
+HWY_INLINE Floats Load(Whole, const float* from) { return hn::LoadU(kFloats, from); }
+
+HWY_INLINE Floats Load(Part part, const float* from) {
+  if constexpr (kHasMaskedMemory) {
+    return hn::MaskedLoad(hn::FirstN(kFloats, part.count), kFloats, from);
+  }
+  HWY_ALIGN float lanes[kLanes] = {};
+  for (size_t i = 0; i < part.count; ++i) lanes[i] = from[i];
+  return hn::Load(kFloats, lanes);
+}
+
+HWY_INLINE void Store(Whole, Floats values, float* to) { hn::StoreU(values, kFloats, to); }
+
+HWY_INLINE void Store(Part part, Floats values, float* to) {
+  if constexpr (kHasMaskedMemory) {
+    hn::BlendedStore(values, hn::FirstN(kFloats, part.count), kFloats, to);
+    return;
+  }
+  HWY_ALIGN float lanes[kLanes];
+  hn::Store(values, kFloats, lanes);
+  for (size_t i = 0; i < part.count; ++i) to[i] = lanes[i];
+}
+
+// Past the caches; `to` is aligned to a vector.
+HWY_INLINE void Stream(Whole, Floats values, float* to) { hn::Stream(values, kFloats, to); }
+HWY_INLINE void Stream(Part part, Floats values, float* to) { Store(part, values, to); }
+
+// The lanes of a part, and 0 beyond.
+HWY_INLINE Floats Keep(Whole, Floats values) { return values; }
+HWY_INLINE Floats Keep(Part part, Floats values) {
+  return hn::IfThenElseZero(hn::FirstN(kFloats, part.count), values);
+}
+
+// max(v, 0) that keeps NaN.
+HWY_INLINE Floats Relu(Floats v) { return hn::IfThenZeroElse(hn::Lt(v, hn::Zero(kFloats)), v); }
+
+// A number the compiler knows: which of several accumulators a body is to use.
+template <size_t kValue>
+struct Index {
+  static constexpr size_t value = kValue;
+};
+
+template <class Body, size_t... kIndices>
+HWY_INLINE void RepeatOver(const Body& body, std::index_sequence<kIndices...>) {
+  (body(Index<kIndices>()), ...);
+}
+
+// body(Index<0>) ... body(Index<kCount - 1>), unrolled.
+template <size_t kCount, class Body>
+HWY_INLINE void Repeat(const Body& body) {
+  RepeatOver(body, std::make_index_sequence<kCount>());
+}
+
+// Vectors in flight: an addition takes 3 to 4 cycles and two start in each, so one accumulator would be 2 to 3 times
+// slower.
+constexpr size_t kUnroll = 4;
+
+// body(part, offset, index of the accumulator) over n elements.
+template <class Body>
+HWY_INLINE void Sweep(size_t n, const Body& body) {
+  size_t i = 0;
+  for (; i + kUnroll * kLanes <= n; i += kUnroll * kLanes) {
+    Repeat<kUnroll>([&](auto k) { body(Whole(), i + k.value * kLanes, k); });
+  }
+  for (; i + kLanes <= n; i += kLanes) body(Whole(), i, Index<0>());
+  if (i < n) body(Part{n - i}, i, Index<1>());
+}
+
+// The same, with all whole vectors at places where `to` is aligned.
+template <class T, class Body>
+HWY_INLINE void AlignedSweep(const T* to, size_t n, const Body& body) {
+  const size_t misaligned = reinterpret_cast<uintptr_t>(to) / sizeof(T) % kLanes;
+  const size_t head = misaligned == 0 ? 0 : HWY_MIN(n, kLanes - misaligned);
+  if (head > 0) body(Part{head}, 0, Index<0>());
+  Sweep(n - head, [&](auto part, size_t i, auto k) { body(part, head + i, k); });
+}
+
+// to[i] = value(part, i) for n elements, past the caches or not.
+template <bool kStream, class T, class Value>
+HWY_INLINE void Write(T* to, size_t n, const Value& value) {
+  if constexpr (kStream) {
+    AlignedSweep(to, n, [&](auto part, size_t i, auto) { Stream(part, value(part, i), to + i); });
+  } else {
+    Sweep(n, [&](auto part, size_t i, auto) { Store(part, value(part, i), to + i); });
+  }
+}
+
+// Calls body with true or false as a type, so that a choice is made outside of the loops.
+template <class Body>
+HWY_INLINE void Choose(bool choice, const Body& body) {
+  if (choice) {
+    body(Index<true>());
+  } else {
+    body(Index<false>());
+  }
+}
+
+HWY_INLINE Doubles LowerDoubles(Floats v) {
+  return hn::PromoteTo(kDoubles, hn::LowerHalf(hn::Half<FloatTag>(), v));
+}
+HWY_INLINE Doubles UpperDoubles(Floats v) {
+  return hn::PromoteTo(kDoubles, hn::UpperHalf(hn::Half<FloatTag>(), v));
+}
+
+// A sum of many floats: in floats for at most kBlock of them, then in doubles. A float sum of 16 to 32 terms a lane
+// loses 2e-7 of its value; of a million terms it would lose 1e-3.
+class Sum {
+ public:
+  HWY_INLINE Sum() : total_(hn::Zero(kDoubles)) { Clear(); }
+
+  template <size_t kIndex>
+  HWY_INLINE void Add(Index<kIndex>, Floats v) {
+    partial_[kIndex] = hn::Add(partial_[kIndex], v);
+  }
+  template <size_t kIndex>
+  HWY_INLINE void AddProduct(Index<kIndex>, Floats a, Floats b) {
+    partial_[kIndex] = hn::MulAdd(a, b, partial_[kIndex]);
+  }
+
+  HWY_INLINE void Flush() {
+    const Floats v = hn::Add(hn::Add(partial_[0], partial_[1]), hn::Add(partial_[2], partial_[3]));
+    total_ = hn::Add(total_, hn::Add(LowerDoubles(v), UpperDoubles(v)));
+    Clear();
+  }
+
+  HWY_INLINE double Total() {
+    Flush();
+    return hn::GetLane(hn::SumOfLanes(kDoubles, total_));
+  }
+
+ private:
+  HWY_INLINE void Clear() {
+    Repeat<kUnroll>([&](auto k) { partial_[k.value] = hn::Zero(kFloats); });
+  }
+
+  Floats partial_[kUnroll];
+  Doubles total_;
+};
+
+constexpr size_t kBlock = 16 * kUnroll * kLanes;
+
+// body(part, offset, accumulator) over runs of length elements that begin stride apart, and flush() at least once every
+// 2 * kBlock of them.
+template <class Body, class Flush>
+HWY_INLINE void SweepBlocks(size_t runs, size_t length, size_t stride, const Body& body, const Flush& flush) {
+  size_t pending = 0;
+  for (size_t run = 0; run < runs; ++run) {
+    for (size_t start = 0; start < length; start += kBlock) {
+      const size_t n = HWY_MIN(kBlock, length - start);
+      const size_t base = run * stride + start;
+      Sweep(n, [&](auto part, size_t i, auto k) { body(part, base + i, k); });
+      pending += n;
+      if (pending >= kBlock) {
+        flush();
+        pending = 0;
+      }
+    }
+  }
+}
+
+}  // namespace NN_TARGET
+}  // namespace nn
+
+#endif  // NATIVENORM_SIMD_INL_H_

@@ -1,0 +1,18 @@
+// The instruction sets there are kernels for.
+#ifndef NATIVENORM_TARGETS_H_
+#define NATIVENORM_TARGETS_H_
+
+#include "kernels.h"
+
+namespace nn {
+
+// Those that this CPU runs, worst first.
+int TargetCount();
+const Target& TargetAt(int index);
+
+// Where the last-level cache's size cannot be told, 32 MB.
+size_t LastLevelCacheBytes();
+
+}  // namespace nn
+
+#endif  // NATIVENORM_TARGETS_H_

@@ -1,0 +1,81 @@
+// Checks that count, and what else all tests need.
+#ifndef NATIVENORM_CHECK_H_
+#define NATIVENORM_CHECK_H_
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <vector>
+
+namespace nntest {
+
+// Counts a check and prints a line if it fails. To be called by the main thread only.
+__attribute__((format(printf, 2, 3))) bool Check(bool good, const char* format, ...);
+
+// Notes an error of a kind; `nativenorm_test --errors` prints the largest of each.
+__attribute__((format(printf, 2, 3))) void Note(double error, const char* format, ...);
+
+// The largest distance between what came out and what should have.
+class Distance {
+ public:
+  // In units of `scale`. NaN and infinities must be where they are expected.
+  void Add(double actual, double expected, double scale) {
+    if (actual == expected || (isnan(actual) && isnan(expected))) return;
+    const double distance = fabs(actual - expected) / scale;
+    if (!(distance <= largest_)) {
+      largest_ = isnan(distance) ? INFINITY : distance;
+      at_ = count_;
+    }
+  }
+  void Next() { ++count_; }
+
+  double Largest() const { return largest_; }
+  size_t At() const { return at_; }
+
+ private:
+  double largest_ = 0;
+  size_t at_ = 0;
+  size_t count_ = 0;
+};
+
+// Numbers that are the same in every run: splitmix64.
+class Random {
+ public:
+  explicit Random(uint64_t seed) : state_(seed) {}
+
+  uint64_t Bits() {
+    uint64_t z = state_ += 0x9e3779b97f4a7c15;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+  }
+
+  // Above 0, up to 1.
+  double Uniform() { return static_cast<double>((Bits() >> 11) + 1) * 0x1p-53; }
+
+  double Normal() { return sqrt(-2 * log(Uniform())) * cos(6.283185307179586 * Uniform()); }
+
+  void Fill(float* to, size_t n, double mean, double deviation) {
+    for (size_t i = 0; i < n; ++i) to[i] = static_cast<float>(mean + deviation * Normal());
+  }
+  std::vector<float> Normals(size_t n, double mean, double deviation) {
+    std::vector<float> result(n);
+    Fill(result.data(), n, mean, deviation);
+    return result;
+  }
+
+ private:
+  uint64_t state_;
+};
+
+// The tests, by file.
+void TestKernels();
+void TestProblems();
+void TestDeterminism();
+void TestPhases();
+void TestPool();
+
+}  // namespace nntest
+
+#endif  // NATIVENORM_CHECK_H_

@@ -1,0 +1,78 @@
+// Runs all tests. The exit status is 1 if a check failed. `--errors` also prints the largest error of each kind, and
+// how long each file's tests took.
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <string>
+
+#include "check.h"
+#include "nativenorm.h"
+
+namespace nntest {
+namespace {
+
+// A kernel that is wrong is wrong in many places; more lines than this help nobody.
+constexpr int kMostLines = 200;
+
+int passed = 0;
+int failed = 0;
+std::map<std::string, double> largest;
+
+}  // namespace
+
+bool Check(bool good, const char* format, ...) {
+  if (good) {
+    ++passed;
+    return true;
+  }
+  if (++failed <= kMostLines) {
+    va_list arguments;
+    va_start(arguments, format);
+    printf("failed: ");
+    vprintf(format, arguments);
+    printf("\n");
+    va_end(arguments);
+    fflush(stdout);
+  }
+  return false;
+}
+
+void Note(double error, const char* format, ...) {
+  char kind[200];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(kind, sizeof kind, format, arguments);
+  va_end(arguments);
+  double& most = largest[kind];
+  most = std::max(most, error);
+}
+
+}  // namespace nntest
+
+int main(int count, char** arguments) {
+  const bool errors = count > 1 && strcmp(arguments[1], "--errors") == 0;
+  const struct {
+    const char* name;
+    void (*run)();
+  } kTests[] = {{"kernels", nntest::TestKernels},
+                {"problems", nntest::TestProblems},
+                {"determinism", nntest::TestDeterminism},
+                {"phases", nntest::TestPhases},
+                {"pool", nntest::TestPool}};
+  nntest::Check(nn_targets() > 0, "no kernels for this CPU");
+  for (const auto& test : kTests) {
+    const auto begin = std::chrono::steady_clock::now();
+    test.run();
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+    if (errors) printf("%s: %.2f s\n", test.name, seconds.count());
+  }
+  if (errors) {
+    for (const auto& [kind, error] : nntest::largest) printf("%8.2g %s\n", error, kind.c_str());
+  }
+  printf("%d passed, %d failed\n", nntest::passed, nntest::failed);
+  return nntest::failed == 0 ? 0 : 1;
+}

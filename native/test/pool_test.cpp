@@ -1,0 +1,154 @@
+// The pool's threads: never more than are allowed, gone when they are to go, and every task done once meanwhile.
+#include "pool.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#if defined(__linux__)
+#include <dirent.h>
+#endif
+
+#include "check.h"
+#include "run.h"
+
+namespace nntest {
+namespace {
+
+constexpr int kCallers = 4;
+constexpr int kMostWorkers = 3;
+
+// The threads of this process; 0 where that cannot be told.
+int ThreadCount() {
+  int count = 0;
+#if defined(__linux__)
+  if (DIR* tasks = opendir("/proc/self/task")) {
+    while (const dirent* task = readdir(tasks)) count += task->d_name[0] != '.';
+    closedir(tasks);
+  }
+#endif
+  return count;
+}
+
+// Before any worker: those of a sanitizer are among them.
+const int kAtFirst = ThreadCount();
+
+// A thread that was joined may still be listed for a moment.
+bool SoonAtMost(int most) {
+  for (int looks = 0; looks < 1000; ++looks) {
+    if (ThreadCount() <= most) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
+}
+
+void TestEachTaskOnce() {
+  nn::SetWorkers(kMostWorkers);
+  for (int threads : {1, 2, 4, 100}) {
+    for (size_t tasks : {0, 1, 2, 3, 7, 64, 1000}) {
+      constexpr int kTimes = 50;
+      const auto done = std::make_unique<std::atomic<int>[]>(tasks + 1);
+      for (int k = 0; k < kTimes; ++k) nn::Parallel(threads, tasks, [&](size_t i) { done[i].fetch_add(1); });
+      size_t wrong = 0;
+      for (size_t i = 0; i < tasks; ++i) wrong += done[i] != kTimes;
+      Check(wrong == 0 && done[tasks] == 0, "%zu tasks, %d threads: %zu not done once", tasks, threads, wrong);
+    }
+  }
+  nn::SetWorkers(0);
+}
+
+// Workers do take part, also when they have gone to sleep: two tasks that wait for each other end.
+void TestTogether() {
+  nn::SetWorkers(1);
+  for (int pause : {0, 0, 50, 50}) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(pause));
+    std::atomic<int> there{0};
+    std::atomic<bool> met{true};
+    nn::Parallel(2, 2, [&](size_t) {
+      there.fetch_add(1);
+      const auto begin = std::chrono::steady_clock::now();
+      while (there.load() < 2 && met.load()) {
+        if (std::chrono::steady_clock::now() - begin > std::chrono::seconds(10)) met = false;
+        std::this_thread::yield();
+      }
+    });
+    Check(met, "a worker did not come to help after a pause of %d ms", pause);
+  }
+  nn::SetWorkers(0);
+}
+
+void TestCallersAndLimits() {
+  const Shape shape = {NN_BATCH, NN_CHANNELS_FIRST, 2, 8, 10000, 1, 1e-5, false};
+  const Problem problem(shape, 314);
+  const Prepared kernel = Prepare(shape, NN_INFERENCE, false, 4);
+  std::vector<float> expected(shape.Elements());
+  nn_forward(kernel.get(), problem.x.data(), expected.data(), nullptr, nullptr, nullptr, nullptr);
+
+  std::atomic<bool> stop{false};
+  std::atomic<int> calls{0}, wrong{0};
+  std::vector<std::thread> callers;
+  for (int k = 0; k < kCallers; ++k) {
+    callers.emplace_back([&] {
+      std::vector<float> y(shape.Elements());
+      while (!stop.load()) {
+        nn_forward(kernel.get(), problem.x.data(), y.data(), nullptr, nullptr, nullptr, nullptr);
+        wrong.fetch_add(y != expected);
+        calls.fetch_add(1);
+      }
+    });
+  }
+  int most = 0;
+  for (int turn = 0; turn < 300; ++turn) {
+    const int limit = turn % (kMostWorkers + 1);
+    nn_set_workers(limit);
+    for (int k = 0; k < 20; ++k) most = std::max(most, ThreadCount());
+    if (turn % 50 == 0) {
+      Check(SoonAtMost(kAtFirst + kCallers + limit), "%d threads with %d callers and %d workers",
+            ThreadCount() - kAtFirst, kCallers, limit);
+    }
+  }
+  // One that was joined may still be listed next to one that has begun.
+  Check(most <= kAtFirst + kCallers + 2 * kMostWorkers, "%d threads with %d callers and at most %d workers",
+        most - kAtFirst, kCallers, kMostWorkers);
+  nn_set_workers(kMostWorkers);
+  stop = true;
+  for (std::thread& caller : callers) caller.join();
+  Check(wrong == 0, "%d of %d calls came to other results while workers came and went", wrong.load(), calls.load());
+  nn_set_workers(0);
+  Check(SoonAtMost(kAtFirst), "%d threads are left", ThreadCount() - kAtFirst);
+}
+
+// Fewer callers than the pool has room for get help, and more never bring more threads than workers.
+void TestStaysWithin() {
+  nn_set_workers(kMostWorkers);
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> callers;
+  for (int k = 0; k < kCallers; ++k) {
+    callers.emplace_back([&] {
+      while (!stop.load()) nn::Parallel(8, 16, [](size_t) { std::this_thread::yield(); });
+    });
+  }
+  int most = 0;
+  for (int k = 0; k < 2000; ++k) most = std::max(most, ThreadCount());
+  stop = true;
+  for (std::thread& caller : callers) caller.join();
+  Check(most <= kAtFirst + kCallers + kMostWorkers, "%d threads with %d callers and %d workers", most - kAtFirst,
+        kCallers, kMostWorkers);
+  nn_set_workers(0);
+  Check(SoonAtMost(kAtFirst), "%d threads are left", ThreadCount() - kAtFirst);
+}
+
+}  // namespace
+
+void TestPool() {
+  nn_set_workers(0);
+  TestEachTaskOnce();
+  TestTogether();
+  TestStaysWithin();
+  TestCallersAndLimits();
+}
+
+}  // namespace nntest

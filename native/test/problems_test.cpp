@@ -1,0 +1,301 @@
+// Whole problems through the C functions: all operations, directions and layouts, and values that are hard to sum up.
+#include <math.h>
+#include <stdio.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "check.h"
+#include "guarded_memory.h"
+#include "run.h"
+
+namespace nntest {
+namespace {
+
+constexpr uint64_t kSeed = 77001;
+
+constexpr double kEps = 1e-5;
+
+const char* const kOperations[] = {"batch", "layer", "rms", "group"};
+const char* const kLayouts[] = {"channels-first", "channels-last"};
+
+bool IsRows(int operation) { return operation == NN_LAYER || operation == NN_RMS; }
+
+std::string Kind(const Shape& shape, const std::string& what) {
+  return std::string(kOperations[shape.operation]) + " " + kLayouts[shape.layout] + " " + what;
+}
+
+// body(operation, layout); rows have no layout.
+template <class Body>
+void ForOperations(const Body& body) {
+  for (int operation : {NN_BATCH, NN_LAYER, NN_RMS, NN_GROUP}) {
+    for (int layout : {NN_CHANNELS_FIRST, NN_CHANNELS_LAST}) {
+      if (!IsRows(operation) || layout == NN_CHANNELS_FIRST) body(operation, layout);
+    }
+  }
+}
+
+void TestSmall() {
+  const struct {
+    size_t batch, channels, spatial, groups;
+  } kShapes[] = {{1, 1, 1, 1},   {1, 1, 2, 1},    {2, 1, 1, 1},   {1, 5, 1, 5},   {3, 7, 1, 1},   {3, 7, 1, 7},
+                 {5, 1, 13, 1},  {1, 11, 17, 11}, {2, 6, 7, 3},   {2, 6, 1, 3},   {3, 17, 31, 1}, {1, 16, 16, 4},
+                 {4, 32, 33, 2}, {2, 48, 9, 16},  {2, 19, 67, 1}, {2, 70, 5, 10}, {33, 3, 65, 3}, {1, 257, 1, 1},
+                 {7, 64, 1, 8},  {3, 130, 1, 2},  {70, 37, 1, 1}, {1, 2, 1027, 1}, {130, 20, 1, 4}};
+  uint64_t seed = kSeed;
+  for (const auto& s : kShapes) {
+    ForOperations([&](int operation, int layout) {
+      if (IsRows(operation) && s.spatial != 1) return;
+      for (int flags = 0; flags < 8; ++flags) {
+        const Shape shape = {operation, layout, s.batch, s.channels, s.spatial, s.groups, kEps, (flags & 1) != 0};
+        Problem problem(shape, ++seed, 0.5);
+        problem.weighted = flags & 2;
+        problem.biased = flags & 4;
+        CheckProblem(problem, {1, 3}, Tolerances(), Kind(shape, "small"));
+        if (operation != NN_BATCH) continue;
+        problem.given = true;
+        CheckProblem(problem, {1, 3}, Tolerances(), Kind(shape, "small given"));
+      }
+    });
+  }
+}
+
+// Large enough for threads (32,768 elements each), with units for each of them, few, or one.
+void TestThreads() {
+  const struct {
+    size_t batch, channels, spatial, groups;
+  } kShapes[] = {{1, 1, 140000, 1}, {1, 3, 50000, 1},   {1, 3, 50000, 3},  {2, 6, 20000, 2}, {5, 3, 10000, 3},
+                 {2, 64, 1100, 32}, {8, 16, 1030, 4},   {1, 20, 7001, 10}, {2, 96, 700, 32}, {3, 2, 25000, 2},
+                 {64, 2080, 1, 1},  {64, 2080, 1, 16},  {3, 50001, 1, 3},  {1, 140000, 1, 1}, {70000, 2, 1, 2},
+                 {1, 128, 1031, 128}, {2, 64, 5500, 64}, {1, 48, 23000, 16}};
+  uint64_t seed = kSeed + 10000;
+  size_t turn = 0;
+  for (const auto& s : kShapes) {
+    ForOperations([&](int operation, int layout) {
+      if (IsRows(operation) && s.spatial != 1) return;
+      if (s.channels > 10000 && !IsRows(operation) && turn++ % 2 == 0) return;
+      const Shape shape = {operation, layout, s.batch, s.channels, s.spatial, s.groups, kEps, ++turn % 2 == 0};
+      Problem problem(shape, ++seed, 0.5);
+      problem.weighted = turn % 3 != 0;
+      problem.biased = turn % 5 != 0;
+      const bool large = shape.Elements() > 500000;
+      CheckProblem(problem, large ? std::vector<int>{3} : std::vector<int>{2, 3, 4}, Tolerances(),
+                   Kind(shape, "large"));
+      if (operation != NN_BATCH || large) return;
+      problem.given = true;
+      CheckProblem(problem, {1, 3}, Tolerances(), Kind(shape, "large given"));
+    });
+  }
+}
+
+// The shapes for values that are hard: small, with blocks and a rest, and one for threads.
+std::vector<Shape> ShapesOf(int operation, int layout) {
+  if (IsRows(operation)) {
+    return {{operation, layout, 7, 37, 1, 1, kEps, false},
+            {operation, layout, 3, 3001, 1, 1, kEps, false},
+            {operation, layout, 40, 2600, 1, 1, kEps, false}};
+  }
+  const size_t groups = operation == NN_GROUP ? 3 : 1;
+  return {{operation, layout, 3, 6, 11, groups, kEps, false},
+          {operation, layout, 2, 9, 700, groups, kEps, false},
+          {operation, layout, 1, 3, 35000, groups, kEps, false},
+          {operation, layout, 2, 48, 1, groups, kEps, false}};
+}
+
+void TestMeans() {
+  uint64_t seed = kSeed + 20000;
+  ForOperations([&](int operation, int layout) {
+    for (const Shape& shape : ShapesOf(operation, layout)) {
+      for (double mean : {0.0, 10.0, 1e2, 1e3, 1e4, 1e6}) {
+        char what[40];
+        snprintf(what, sizeof what, "mean %g", mean);
+        CheckProblem(Problem(shape, ++seed, mean, 1), {1, 3}, Tolerances(), Kind(shape, what));
+      }
+    }
+  });
+}
+
+// Rows (whatever shares a mean) of one value become the bias, exactly.
+void TestConstant() {
+  uint64_t seed = kSeed + 30000;
+  ForOperations([&](int operation, int layout) {
+    if (operation == NN_RMS) return;
+    for (const Shape& shape : ShapesOf(operation, layout)) {
+      for (float value : {0.0f, 0.1f, -1e-30f, 12345.678f, 1e6f, -3e38f}) {
+        Problem problem(shape, ++seed);
+        std::fill(problem.x.begin(), problem.x.end(), value);
+        for (int target = 0; target < nn_targets(); ++target) {
+          for (int threads : {1, 3}) {
+            nn_use_target(target);
+            const Prepared kernel = Prepare(shape, NN_TRAINING, false, threads);
+            std::vector<float> y(shape.Elements()), mean(shape.Units()), variance(shape.Units());
+            nn_forward(kernel.get(), problem.x.data(), y.data(), problem.Weight(), problem.Bias(), mean.data(),
+                       variance.data());
+            size_t wrong = 0;
+            for (size_t n = 0; n < shape.batch; ++n) {
+              for (size_t c = 0; c < shape.channels; ++c) {
+                for (size_t s = 0; s < shape.spatial; ++s) wrong += y[shape.Offset(n, c, s)] != problem.bias[c];
+                const size_t unit = shape.Unit(n, c);
+                wrong += mean[unit] != value || variance[unit] != 0;
+              }
+            }
+            Check(wrong == 0, "%s %s threads %d constant %g: %zu values are not the bias", nn_target_name(target),
+                  problem.Text().c_str(), threads, value, wrong);
+          }
+        }
+      }
+    }
+  });
+}
+
+void TestOutliers() {
+  uint64_t seed = kSeed + 40000;
+  ForOperations([&](int operation, int layout) {
+    for (const Shape& shape : ShapesOf(operation, layout)) {
+      for (float outlier : {30.0f, 1e6f, -1e15f, 1e30f}) {
+        Problem problem(shape, ++seed);
+        problem.values = "first " + std::to_string(outlier);
+        std::vector<bool> seen(shape.Units());
+        for (size_t n = 0; n < shape.batch; ++n) {
+          for (size_t c = 0; c < shape.channels; ++c) {
+            if (!seen[shape.Unit(n, c)]) problem.x[shape.Offset(n, c, 0)] = outlier;
+            seen[shape.Unit(n, c)] = true;
+          }
+        }
+        CheckProblem(problem, {1, 3}, Tolerances(), Kind(shape, "outlier first"));
+      }
+    }
+  });
+}
+
+// What is not finite makes its unit NaN (or what the definition says) and leaves the others alone.
+void TestNotFinite() {
+  uint64_t seed = kSeed + 50000;
+  ForOperations([&](int operation, int layout) {
+    for (Shape shape : ShapesOf(operation, layout)) {
+      for (float value : {NAN, INFINITY, -INFINITY}) {
+        for (size_t where : {size_t{0}, shape.Elements() / 2}) {
+          shape.relu = ++seed % 2 == 0;
+          Problem problem(shape, seed);
+          problem.values = "one " + std::to_string(value);
+          problem.x[where] = value;
+          CheckProblem(problem, {1, 3}, Tolerances(), Kind(shape, "not finite"));
+          if (operation != NN_BATCH || !isnan(value)) continue;
+          // Given statistics: the value alone.
+          const Truth truth(Problem(shape, seed));
+          for (int target = 0; target < nn_targets(); ++target) {
+            nn_use_target(target);
+            const Prepared kernel = Prepare(shape, NN_INFERENCE, true, 1);
+            std::vector<float> y(shape.Elements()), mean = truth.mean, variance = truth.variance;
+            nn_forward(kernel.get(), problem.x.data(), y.data(), nullptr, nullptr, mean.data(), variance.data());
+            const auto nans = std::count_if(y.begin(), y.end(), [](float v) { return isnan(v); });
+            Check(nans == 1 && isnan(y[where]), "%s %s given: %zd values are NaN", nn_target_name(target),
+                  problem.Text().c_str(), static_cast<ptrdiff_t>(nans));
+          }
+        }
+      }
+    }
+  });
+}
+
+// From values whose squares are 0 as floats to values whose squares are infinite, and whose variances are.
+void TestScales() {
+  uint64_t seed = kSeed + 60000;
+  ForOperations([&](int operation, int layout) {
+    for (Shape shape : ShapesOf(operation, layout)) {
+      for (double scale : {1e-30, 1e-20, 1e-12, 1e8, 1e15, 4e18, 1e19, 1e25, 1e37, 6e37}) {
+        for (double eps : {1e-5, 1e-12}) {
+          shape.eps = eps;
+          Problem problem(shape, ++seed, 0, scale);
+          if (scale > 5e37) {  // up to 3.4e38, both signs, and all of them finite
+            for (float& x : problem.x) x = std::clamp(x * 3, -3.4e38f, 3.4e38f);
+          }
+          char what[40];
+          snprintf(what, sizeof what, "scale %g", scale);
+          CheckProblem(problem, {1, 3}, Tolerances(), Kind(shape, what));
+        }
+      }
+    }
+  });
+}
+
+void TestPrepare() {
+  struct Arguments {
+    int operation, direction, statistics, type, layout;
+    int64_t batch, channels, spatial, groups;
+    int threads;
+  };
+  const Arguments good = {NN_BATCH, NN_TRAINING, NN_COMPUTED, NN_F32, NN_CHANNELS_FIRST, 2, 6, 5, 1, 1};
+  const auto prepare = [](const Arguments& a) {
+    return Prepared(nn_prepare(a.operation, a.direction, a.statistics, a.type, a.layout, a.batch, a.channels, a.spatial,
+                               a.groups, kEps, NN_NONE, a.threads));
+  };
+  Check(prepare(good) != nullptr, "a good problem is refused");
+  const auto refuses = [&](const char* what, auto change) {
+    Arguments bad = good;
+    change(bad);
+    Check(prepare(bad) == nullptr, "prepared although %s", what);
+  };
+  refuses("the operation is unknown", [](Arguments& a) { a.operation = NN_GROUP + 1; });
+  refuses("the operation is negative", [](Arguments& a) { a.operation = -1; });
+  refuses("the direction is unknown", [](Arguments& a) { a.direction = NN_BACKWARD + 1; });
+  refuses("the type is unknown", [](Arguments& a) { a.type = NN_F32 + 1; });
+  refuses("the batch is empty", [](Arguments& a) { a.batch = 0; });
+  refuses("there are no channels", [](Arguments& a) { a.channels = 0; });
+  refuses("there is nothing spatial", [](Arguments& a) { a.spatial = 0; });
+  refuses("the extent is negative", [](Arguments& a) { a.spatial = -5; });
+  refuses("there are no groups", [](Arguments& a) { a.groups = 0; });
+  refuses("groups do not divide channels", [](Arguments& a) { a.groups = 4; });
+  refuses("there are no threads", [](Arguments& a) { a.threads = 0; });
+  refuses("group statistics are given", [](Arguments& a) {
+    a.operation = NN_GROUP;
+    a.statistics = NN_GIVEN;
+  });
+  Arguments large = good;
+  large.spatial = 100000;
+  large.threads = 3;
+  Check(nn_threads(prepare(large).get()) == 3, "a large problem has %d threads", nn_threads(prepare(large).get()));
+  large.spatial = 10;
+  Check(nn_threads(prepare(large).get()) == 1, "a small problem has %d threads", nn_threads(prepare(large).get()));
+  for (int target = 0; target < nn_targets(); ++target) {
+    nn_use_target(target);
+    const std::string name = std::string(nn_target_name(target)) + " batch_channels_first_f32";
+    Check(nn_name(prepare(good).get()) == name, "%s is called %s", name.c_str(), nn_name(prepare(good).get()));
+  }
+}
+
+void TestStream() {
+  GuardedMemory x_memory(size_t{1} << 20), y_memory(size_t{1} << 20);
+  Random random(kSeed);
+  for (size_t n : {1, 15, 16, 17, 100, 1000, 200000}) {
+    for (int threads : {1, 3}) {
+      float* x = x_memory.Place<float>(n, Side::kEnd, 0);
+      float* y = y_memory.Place<float>(n, Side::kEnd, 0);
+      random.Fill(x, n, 0, 1);
+      nn_stream(x, y, static_cast<int64_t>(n), 2, 0.5f, threads);
+      Distance distance;
+      for (size_t i = 0; i < n; ++i, distance.Next()) distance.Add(y[i], 2.0 * x[i] + 0.5, 1 + fabs(x[i]));
+      Check(distance.Largest() <= 1e-6 && y_memory.IsIntact(), "nn_stream %zu threads %d: error %g at %zu", n, threads,
+            distance.Largest(), distance.At());
+    }
+  }
+}
+
+}  // namespace
+
+void TestProblems() {
+  nn_set_workers(3);  // more than there may be processors: threads are to meet
+  TestPrepare();
+  TestStream();
+  TestSmall();
+  TestThreads();
+  TestMeans();
+  TestConstant();
+  TestOutliers();
+  TestNotFinite();
+  TestScales();
+  nn_set_workers(0);
+}
+
+}  // namespace nntest

@@ -1,0 +1,150 @@
+package io.nativenorm;
+
+import io.nativenorm.engine.BufferPool;
+import io.nativenorm.engine.Engines;
+import io.nativenorm.engine.Kernel;
+import io.nativenorm.engine.NativeFloats;
+import io.nativenorm.engine.Operands;
+import java.util.Arrays;
+
+/**
+ * The inference of a layer, on tensors and heap arrays. While the input's shape stays the same it
+ * allocates nothing, if the engine does not either. The layer is locked and open while this runs.
+ */
+final class Inference {
+  private final NormLayer layer;
+  private final Backend backend;
+
+  /** Parameters and running statistics, whose memory is the layer's for life. */
+  private final Operands constants;
+
+  private volatile KernelMemo memo;
+
+  Inference(NormLayer layer, Backend backend, LayerParameters parameters) {
+    this.layer = layer;
+    this.backend = backend;
+    RunningStatistics running = parameters.running();
+    constants =
+        Operands.forward(
+            null,
+            null,
+            Parameter.floats(parameters.weight()),
+            Parameter.floats(parameters.bias()),
+            running == null ? null : Parameter.floats(running.mean()),
+            running == null ? null : Parameter.floats(running.variance()));
+  }
+
+  /** Inference on tensors in use. */
+  void run(Tensor x, Tensor y) {
+    int threads = layer.threads();
+    KernelMemo known = KernelMemo.matching(memo, x.extents(), x.layout(), threads);
+    if (known == null) {
+      layer.requireInferable(x.extents());
+    }
+    requireFit(x, y);
+    if (x.size() == 0) {
+      return;
+    }
+    KernelMemo used = acquire(known, x.extents(), x.layout(), threads);
+    try {
+      if (used.reordered()) {
+        runReordered(used.kernel(), x, y);
+      } else {
+        used.kernel().infer(x.floats(), y.floats(), constants);
+      }
+    } finally {
+      Engines.release(used.kernel());
+    }
+  }
+
+  private void runReordered(Kernel kernel, Tensor x, Tensor y) {
+    try (BufferPool.Buffer buffer = BufferPool.take(x.size())) {
+      NativeFloats rows = buffer.floats();
+      Transposition.toChannelsFirst(x.extents(), x.floats(), rows);
+      kernel.infer(rows, rows, constants);
+      Transposition.toChannelsLast(x.extents(), rows, y.floats());
+    }
+  }
+
+  /** Inference on heap arrays; without a shape it is the one that their length implies. */
+  void run(float[] x, float[] y, long[] shape) {
+    int threads = layer.threads();
+    boolean implied = shape.length == 0;
+    KernelMemo known =
+        !implied
+            ? KernelMemo.matching(memo, shape, Layout.CHANNELS_FIRST, threads)
+            : layer.normalizesRows() ? KernelMemo.matching(memo, x.length, threads) : null;
+    long[] full = known != null ? known.shape() : implied ? layer.impliedShape(x.length) : shape;
+    requireLengths(x, y, full, known != null ? known.size() : Shapes.size(full));
+    if (known == null) {
+      layer.requireInferable(full);
+    }
+    if (x.length == 0) {
+      return;
+    }
+    KernelMemo used = acquire(known, full, Layout.CHANNELS_FIRST, threads);
+    try {
+      if (!used.kernel().infer(x, y, constants)) {
+        runCopied(used.kernel(), x, y);
+      }
+    } finally {
+      Engines.release(used.kernel());
+    }
+  }
+
+  private void runCopied(Kernel kernel, float[] x, float[] y) {
+    try (BufferPool.Buffer buffer = BufferPool.take(x.length)) {
+      NativeFloats floats = buffer.floats();
+      floats.write(0, x, 0, x.length);
+      kernel.infer(floats, floats, constants);
+      floats.read(0, y, 0, y.length);
+    }
+  }
+
+  /** The kernel for an input that was checked, in use: the known one if it is still there. */
+  private KernelMemo acquire(KernelMemo known, long[] shape, Layout layout, int threads) {
+    if (known != null && Engines.reacquire(known.kernel())) {
+      return known;
+    }
+    Kernel kernel = Engines.acquire(layer.inferenceProblem(shape, layout, threads), backend);
+    boolean reordered = layer.needsReordering(shape, layout);
+    KernelMemo made =
+        new KernelMemo(shape.clone(), Shapes.size(shape), layout, reordered, threads, kernel);
+    memo = made;
+    return made;
+  }
+
+  private void requireFit(Tensor x, Tensor y) {
+    boolean alike =
+        x.dataType() == y.dataType()
+            && x.layout() == y.layout()
+            && Arrays.equals(x.extents(), y.extents());
+    if (!alike) {
+      throw new IllegalArgumentException(
+          layer + ": expected an output like the input, " + x + ", but got " + y);
+    }
+    if (y.isReadOnly()) {
+      throw new IllegalArgumentException(layer + ": the output is on a read-only buffer");
+    }
+    long distance = Math.abs(x.floats().address() - y.floats().address());
+    if (distance != 0 && distance < x.size() * x.dataType().bytes()) {
+      throw new IllegalArgumentException(
+          layer + ": the output must be the input or apart from it, but overlaps it in part");
+    }
+  }
+
+  private void requireLengths(float[] x, float[] y, long[] shape, long size) {
+    if (x.length != size || y.length != size) {
+      throw new IllegalArgumentException(
+          layer
+              + ": expected arrays of "
+              + size
+              + " elements for shape "
+              + Shapes.text(shape)
+              + ", but got x of "
+              + x.length
+              + " and y of "
+              + y.length);
+    }
+  }
+}

@@ -1,0 +1,98 @@
+package io.nativenorm.engine.fused;
+
+import io.nativenorm.Backend;
+import io.nativenorm.DataType;
+import io.nativenorm.engine.Engine;
+import io.nativenorm.engine.Helpers;
+import io.nativenorm.engine.Kernel;
+import io.nativenorm.engine.Problem;
+import java.util.Optional;
+import org.bytedeco.javacpp.Loader;
+
+/** NativeNorm's own kernels in {@code native/}. Loaded when first asked for. */
+public final class FusedEngine implements Engine {
+  private static final int PROCESSORS = Runtime.getRuntime().availableProcessors();
+
+  /** The caller takes part, so its processor needs no thread. */
+  private final Helpers helpers =
+      new Helpers(() -> NativeKernels.setWorkers(PROCESSORS - 1), FusedEngine::endWorkers);
+
+  private boolean loaded;
+  private String missing;
+
+  private static boolean endWorkers() {
+    NativeKernels.setWorkers(0);
+    return true;
+  }
+
+  private synchronized void load() {
+    if (loaded) {
+      return;
+    }
+    loaded = true;
+    String file = System.mapLibraryName("jninativenorm");
+    if (NativeKernels.class.getResource(Loader.getPlatform() + "/" + file) == null) {
+      missing = "this build has no library for " + Loader.getPlatform() + ": no " + file;
+      return;
+    }
+    try {
+      NativeKernels.load();
+      // The first call, which may be what is denied: loading alone does not tell.
+      if (NativeKernels.targets() == 0) {
+        missing = file + " has no kernels for this processor";
+      }
+    } catch (LinkageError | RuntimeException e) {
+      missing = file + " cannot be loaded: " + rootCause(e);
+    }
+  }
+
+  /** JavaCPP's own message is that it has looked everywhere; what was wrong comes with it. */
+  private static String rootCause(Throwable e) {
+    Throwable cause = e;
+    while (cause.getCause() != null) {
+      cause = cause.getCause();
+    }
+    return cause.toString().lines().findFirst().orElse("");
+  }
+
+  @Override
+  public Backend backend() {
+    return Backend.FUSED;
+  }
+
+  @Override
+  public String description() {
+    if (unavailable().isPresent()) {
+      return "";
+    }
+    String target = NativeKernels.targetName(NativeKernels.targets() - 1);
+    String instructionSet =
+        switch (target) {
+          case "sse4" -> "SSE4";
+          case "avx2" -> "AVX2";
+          case "avx512" -> "AVX-512";
+          case "neon" -> "NEON";
+          default -> target;
+        };
+    String threads = PROCESSORS == 1 ? " thread" : " threads";
+    return "kernels for " + instructionSet + ", " + PROCESSORS + threads;
+  }
+
+  @Override
+  public Optional<String> unavailable() {
+    load();
+    return Optional.ofNullable(missing);
+  }
+
+  @Override
+  public Optional<String> rejects(Problem problem) {
+    return problem.dataType() == DataType.F32
+        ? Optional.empty()
+        : Optional.of("computes F32 only, not " + problem.dataType());
+  }
+
+  @Override
+  public Kernel prepare(Problem problem) {
+    return FusedKernel.prepare(problem, Math.min(problem.threads(), PROCESSORS), helpers);
+  }
+}

@@ -1,0 +1,157 @@
+package io.nativenorm.engine.fused;
+
+import io.nativenorm.NativeNormException;
+import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.Helpers;
+import io.nativenorm.engine.Kernel;
+import io.nativenorm.engine.NativeFloats;
+import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Problem;
+import java.lang.ref.Reference;
+
+/** A problem on the native kernels: every execution is one native call. */
+final class FusedKernel extends Kernel {
+  private final long address;
+  private final Problem problem;
+
+  /** Null where one thread is enough. */
+  private final Helpers helpers;
+
+  private final boolean onHeapArrays;
+
+  private FusedKernel(String name, long address, Problem problem, Helpers helpers) {
+    super("fused " + name);
+    this.address = address;
+    this.problem = problem;
+    this.helpers = helpers;
+    this.onHeapArrays = HeapArrays.mayBeHeld(problem.elements(), helpers == null);
+  }
+
+  /** Prepares a problem. The header's enums have the order of the Java ones: a test sees to it. */
+  static FusedKernel prepare(Problem problem, int threads, Helpers helpers) {
+    long address =
+        NativeKernels.prepare(
+            problem.operation().ordinal(),
+            problem.direction().ordinal(),
+            problem.statistics().ordinal(),
+            problem.dataType().ordinal(),
+            problem.layout().ordinal(),
+            problem.batch(),
+            problem.channels(),
+            problem.spatial(),
+            problem.groups(),
+            problem.eps(),
+            problem.activation().ordinal(),
+            threads);
+    if (address == 0) {
+      throw new NativeNormException("fused: preparing " + problem + " failed");
+    }
+    boolean alone = NativeKernels.threads(address) == 1;
+    return new FusedKernel(NativeKernels.name(address), address, problem, alone ? null : helpers);
+  }
+
+  @Override
+  public void execute(Operands operands) {
+    if (problem.direction() == Direction.BACKWARD) {
+      backward(operands);
+    } else {
+      infer(operands.src(), operands.dst(), operands);
+    }
+  }
+
+  @Override
+  public void infer(NativeFloats src, NativeFloats dst, Operands constants) {
+    boolean helped = beginHelp();
+    int status;
+    try {
+      status =
+          NativeKernels.forward(
+              address,
+              src.address(),
+              dst.address(),
+              addressOf(constants.weight()),
+              addressOf(constants.bias()),
+              addressOf(constants.mean()),
+              addressOf(constants.variance()));
+    } finally {
+      endHelp(helped);
+      Reference.reachabilityFence(src);
+      Reference.reachabilityFence(dst);
+      Reference.reachabilityFence(constants);
+    }
+    check(status);
+  }
+
+  @Override
+  public boolean infer(float[] src, float[] dst, Operands constants) {
+    if (!onHeapArrays) {
+      return false;
+    }
+    boolean helped = beginHelp();
+    int status;
+    try {
+      status =
+          NativeKernels.forward(
+              address,
+              src,
+              dst,
+              addressOf(constants.weight()),
+              addressOf(constants.bias()),
+              addressOf(constants.mean()),
+              addressOf(constants.variance()));
+    } finally {
+      endHelp(helped);
+      Reference.reachabilityFence(constants);
+    }
+    check(status);
+    return true;
+  }
+
+  private void backward(Operands operands) {
+    boolean helped = beginHelp();
+    int status;
+    try {
+      status =
+          NativeKernels.backward(
+              address,
+              addressOf(operands.src()),
+              addressOf(operands.dst()),
+              addressOf(operands.weight()),
+              addressOf(operands.mean()),
+              addressOf(operands.variance()),
+              addressOf(operands.diffDst()),
+              addressOf(operands.diffSrc()),
+              addressOf(operands.diffWeight()),
+              addressOf(operands.diffBias()));
+    } finally {
+      endHelp(helped);
+      Reference.reachabilityFence(operands);
+    }
+    check(status);
+  }
+
+  private boolean beginHelp() {
+    return helpers != null && helpers.enter();
+  }
+
+  private void endHelp(boolean helped) {
+    if (helped) {
+      helpers.leave();
+    }
+  }
+
+  private static long addressOf(NativeFloats floats) {
+    return floats == null ? 0 : floats.address();
+  }
+
+  private void check(int status) {
+    if (status != 0) {
+      throw new NativeNormException("fused: no memory for " + problem + " (status " + status + ")");
+    }
+  }
+
+  @Override
+  protected void free() {
+    NativeKernels.release(address);
+  }
+}

@@ -1,0 +1,128 @@
+package io.nativenorm.engine.fused;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.nativenorm.Activation;
+import io.nativenorm.DataType;
+import io.nativenorm.Layout;
+import io.nativenorm.NativeNormException;
+import io.nativenorm.TestEngines;
+import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.Kernel;
+import io.nativenorm.engine.NativeFloats;
+import io.nativenorm.engine.NativeMemory;
+import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Operation;
+import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Statistics;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+class FusedEngineTest {
+  private final FusedEngine engine = new FusedEngine();
+
+  @BeforeEach
+  void isThere() {
+    TestEngines.assumeFused();
+  }
+
+  private static Problem rows(DataType type, long rows, int threads) {
+    return new Problem(
+        Operation.LAYER,
+        Direction.INFERENCE,
+        Statistics.COMPUTED,
+        type,
+        Layout.CHANNELS_LAST,
+        rows,
+        4,
+        1,
+        1,
+        0,
+        false,
+        false,
+        Activation.NONE,
+        threads);
+  }
+
+  /** The constants of one of the header's enums, without their prefix. */
+  private static List<String> enumWith(String first) throws Exception {
+    String header = Files.readString(Path.of("native/include/nativenorm.h"));
+    Matcher found = Pattern.compile("enum \\{ (NN_" + first + "[^}]*) \\};").matcher(header);
+    assertTrue(found.find(), first);
+    return Arrays.stream(found.group(1).split(", ")).map(name -> name.substring(3)).toList();
+  }
+
+  private static List<String> names(Enum<?>[] values) {
+    return Arrays.stream(values).map(Enum::name).toList();
+  }
+
+  @Test
+  void theHeadersEnumsHaveTheOrderOfTheJavaOnes() throws Exception {
+    assertEquals(enumWith("BATCH"), names(Operation.values()));
+    assertEquals(enumWith("INFERENCE"), names(Direction.values()));
+    assertEquals(enumWith("COMPUTED"), names(Statistics.values()));
+    assertEquals(enumWith("CHANNELS"), names(Layout.values()));
+    assertEquals(enumWith("NONE"), names(Activation.values()));
+    List<String> types = enumWith("F32");
+    assertEquals(types, names(DataType.values()).subList(0, types.size()));
+  }
+
+  @Test
+  void refusesTypesThatItHasNoKernelsFor() {
+    assertEquals("computes F32 only, not S8", engine.rejects(rows(DataType.S8, 1, 1)).get());
+    assertTrue(engine.rejects(rows(DataType.F32, 1, 1)).isEmpty());
+  }
+
+  @Test
+  void aProblemThatIsNoneIsAnException() {
+    NativeNormException e =
+        assertThrows(NativeNormException.class, () -> engine.prepare(rows(DataType.F32, 0, 1)));
+    assertEquals("fused: preparing layer inference F32 0x4 failed", e.getMessage());
+  }
+
+  @Test
+  void aKernelRunsOnNativeMemoryAndOnHeapArrays() {
+    FusedKernel kernel = (FusedKernel) engine.prepare(rows(DataType.F32, 1, 1));
+    Operands none = Operands.forward(null, null, null, null, null, null);
+    NativeMemory memory = new NativeMemory(8);
+    NativeFloats x = memory.floats().slice(0, 4);
+    NativeFloats y = memory.floats().slice(4, 4);
+    float[] values = {-1, -1, 1, 1};
+    x.put(values);
+    kernel.infer(x, y, none);
+    assertEquals(1, y.get(3));
+    float[] result = new float[4];
+    assertTrue(kernel.infer(values, result, none));
+    assertArrayEquals(values, result);
+    assertTrue(kernel.infer(values, values, none));
+    assertArrayEquals(result, values);
+    kernel.free();
+    memory.free();
+  }
+
+  @Test
+  void longCallsDoNotHoldArraysUnlessTheCollectorLikesIt() {
+    boolean pinned = HeapArrays.mayBeHeld(1L << 30, false);
+    assertTrue(HeapArrays.mayBeHeld(HeapArrays.SHORT_ELEMENTS, true));
+    assertEquals(pinned, HeapArrays.mayBeHeld(HeapArrays.SHORT_ELEMENTS + 1, true));
+    assertEquals(pinned, HeapArrays.mayBeHeld(1, false));
+    if (Runtime.version().feature() < 22) {
+      assertFalse(pinned);
+    }
+    Kernel kernel = engine.prepare(rows(DataType.F32, HeapArrays.SHORT_ELEMENTS, 1));
+    float[] x = new float[(int) HeapArrays.SHORT_ELEMENTS * 4];
+    Arrays.fill(x, 3);
+    assertEquals(pinned, kernel.infer(x, x, Operands.forward(null, null, null, null, null, null)));
+    assertEquals(pinned, Float.isNaN(x[0])); // 0 / sqrt(0): there is no eps
+  }
+}
