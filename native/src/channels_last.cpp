@@ -26,40 +26,11 @@ struct Samples {
   double Values() const { return static_cast<double>(rows) * static_cast<double>(members); }
 };
 
-// A sample's columns cut at bounds of units and of cache lines, in parts that one thread measures and writes.
-struct Blocks {
-  size_t strips;   // of a sample
-  size_t columns;  // of each but the last
-  size_t count;
-
-  explicit Blocks(const Samples& s) : strips(1), columns(s.columns), count(s.count) {}
-
-  void Cut(const Samples& s, size_t wanted) {
-    size_t step = s.members;
-    while (step % kColumnPadding != 0) step += s.members;
-    const size_t steps = (s.columns + step - 1) / step;
-    const size_t parts = wanted < steps ? wanted : steps;
-    columns = (steps + parts - 1) / parts * step;
-    strips = (s.columns + columns - 1) / columns;
-    count = s.count * strips;
-  }
-
-  Range Columns(const Samples& s, size_t block) const {
-    const size_t begin = block % strips * columns;
-    return {begin, begin + columns < s.columns ? begin + columns : s.columns};
-  }
-};
-
-// Strips leave gaps in memory, which costs more than a second pass where a tensor is not in the caches anyway.
-constexpr size_t kStripBytes = size_t{4} << 20;
-
-// Whether there are blocks enough to give each thread some; else a sample's rows are divided, and read twice.
-bool BlockByBlock(const Problem& p, const Samples& s, size_t bytes, Blocks* blocks) {
-  const size_t threads = static_cast<size_t>(p.threads);
-  if (threads == 1 || s.count >= 2 * threads) return true;
-  if (bytes > kStripBytes) return false;
-  blocks->Cut(s, (threads + s.count - 1) / s.count);
-  return blocks->count >= threads && s.count * s.columns >= threads * 2 * kColumnPadding;
+// Whether there are samples enough to give each thread some, and so one pass after the other; else their rows are
+// divided among the threads. (Dividing columns would save the merging, but strips of columns leave gaps in memory: 64
+// channels of 3136 positions took twice as long.)
+bool SampleBySample(const Problem& p, const Samples& s) {
+  return p.threads == 1 || s.count >= 2 * static_cast<size_t>(p.threads);
 }
 
 constexpr size_t kPartsPerThread = 4;
@@ -179,15 +150,11 @@ struct SumArrays {
     for (double** array : arrays) *array = scratch.Take<double>(count * padded);
   }
 
-  ColumnGradientSums At(size_t row, size_t column) const {
-    const size_t at = row * padded + column;
+  ColumnGradientSums At(size_t row) const {
+    const size_t at = row * padded;
     return {dy + at, product + at, residual + at};
   }
 };
-
-const float* From(const float* parameters, size_t column) {
-  return parameters == nullptr ? nullptr : parameters + column;
-}
 
 // Merges the moments of a unit's columns, of which each has `rows` values.
 Moments MergeColumns(const double* mean, const double* m2, size_t columns, double rows) {
@@ -199,8 +166,8 @@ Moments MergeColumns(const double* mean, const double* m2, size_t columns, doubl
 }
 
 // Merges the moments of columns into those of units, in their place.
-void MergeIntoUnits(const Samples& s, size_t columns, double* mean, double* m2) {
-  for (size_t u = 0; s.members > 1 && u < columns / s.members; ++u) {
+void MergeIntoUnits(const Samples& s, double* mean, double* m2) {
+  for (size_t u = 0; s.members > 1 && u < s.units; ++u) {
     const size_t j = u * s.members;
     const Moments merged = MergeColumns(mean + j, m2 + j, s.members, static_cast<double>(s.rows));
     mean[u] = merged.mean;
@@ -208,24 +175,23 @@ void MergeIntoUnits(const Samples& s, size_t columns, double* mean, double* m2) 
   }
 }
 
-// Columns from `channel` on, of units whose statistics begin at `mean` and `variance`.
+// The parameters of a sample's columns, whose units' statistics begin at `mean` and `variance`.
 template <class T>
-void SetAffines(const Problem& p, const Samples& s, const Forward<T>& data, size_t channel, size_t columns,
-                const double* mean, const double* variance, Parameters set) {
+void SetAffines(const Problem& p, const Samples& s, const Forward<T>& data, const double* mean,
+                const double* variance, Parameters set) {
   if (s.members == 1) {
-    Table<T>(*p.target).column_affines(mean, variance, columns, p.eps, From(data.weight, channel),
-                                       From(data.bias, channel), set.center, set.first, set.second);
+    Table<T>(*p.target).column_affines(mean, variance, s.columns, p.eps, data.weight, data.bias, set.center, set.first,
+                                       set.second);
     return;
   }
-  for (size_t j = 0; j < columns; j += s.members) {
+  for (size_t j = 0; j < s.columns; j += s.members) {
     const Normal normal(mean[j / s.members], variance[j / s.members], p.eps);
-    for (size_t k = j; k < j + s.members; ++k) set.Set(k, normal.With(data.weight, data.bias, channel + k));
+    for (size_t k = j; k < j + s.members; ++k) set.Set(k, normal.With(data.weight, data.bias, k));
   }
 }
 
-void SetCenters(const Problem& p, const Samples& s, size_t columns, const double* mean, const double* variance,
-                Parameters set) {
-  for (size_t j = 0; j < columns; j += s.members) {
+void SetCenters(const Problem& p, const Samples& s, const double* mean, const double* variance, Parameters set) {
+  for (size_t j = 0; j < s.columns; j += s.members) {
     const size_t unit = j / s.members;
     // The center of Normal without its root.
     const float center = static_cast<float>(variance[unit]) + p.eps <= kLargestFloat ? static_cast<float>(mean[unit]) : 0;
@@ -235,25 +201,25 @@ void SetCenters(const Problem& p, const Samples& s, size_t columns, const double
 
 // Turns the sums of columns into their gradients' parameters, and the products into parts of the weight's gradient.
 template <class T>
-void SetGradients(const Problem& p, const Samples& s, const float* weight, double n, size_t channel, size_t columns,
-                  const double* mean, const double* variance, ColumnGradientSums sums, Parameters set) {
+void SetGradients(const Problem& p, const Samples& s, const float* weight, double n, const double* mean,
+                  const double* variance, ColumnGradientSums sums, Parameters set) {
   if (s.members == 1) {
-    Table<T>(*p.target).column_gradients(sums, mean, variance, columns, p.eps, From(weight, channel), n, p.given,
-                                         set.center, set.first, set.second, set.third);
+    Table<T>(*p.target).column_gradients(sums, mean, variance, s.columns, p.eps, weight, n, p.given, set.center,
+                                         set.first, set.second, set.third);
     return;
   }
-  for (size_t j = 0; j < columns; j += s.members) {
+  for (size_t j = 0; j < s.columns; j += s.members) {
     const Normal normal(mean[j / s.members], variance[j / s.members], p.eps);
     GradientSums total = {0, 0, 0};
     for (size_t k = j; k < j + s.members; ++k) {
-      const double w = weight == nullptr ? 1 : weight[channel + k];
+      const double w = weight == nullptr ? 1 : weight[k];
       total.dy += w * sums.dy[k];
       total.product += w * sums.product[k];
       total.residual += sums.residual[k];
     }
     const UnitGradient gradient(normal, total, n, p.given);
     for (size_t k = j; k < j + s.members; ++k) {
-      set.Set(k, gradient.With(weight, channel + k));
+      set.Set(k, gradient.With(weight, k));
       sums.product[k] = gradient.WeightPart({sums.dy[k], sums.product[k], sums.residual[k]});
     }
   }
@@ -272,30 +238,13 @@ void DivideBy(double n, size_t count, double* values) {
   for (size_t i = 0; i < count; ++i) values[i] *= share;
 }
 
-// A part of a sample in both passes of one thread.
-struct Block {
-  size_t sample;
-  size_t channel;  // its first column
-  size_t columns;
-  size_t at;    // its first element
-  size_t unit;  // its first
-
-  Block(const Samples& s, const Blocks& blocks, size_t i) : sample(i / blocks.strips) {
-    const Range range = blocks.Columns(s, i);
-    channel = range.begin;
-    columns = range.end - range.begin;
-    at = sample * s.Elements() + channel;
-    unit = sample * s.units + channel / s.members;
-  }
-};
-
 template <class T>
-int ForwardByBlocks(const Problem& p, const Samples& s, const Blocks& blocks, const Forward<T>& data) {
+int ForwardBySamples(const Problem& p, const Samples& s, const Forward<T>& data) {
   const KernelTable<T>& kernels = Table<T>(*p.target);
-  const size_t parts = Parts(p, blocks.count), padded = PaddedColumns(blocks.columns);
-  Scratch scratch(ParameterSets::Bytes(parts, blocks.columns) + 2 * Scratch::Bytes<double>(parts * padded));
+  const size_t parts = Parts(p, s.count), padded = PaddedColumns(s.columns);
+  Scratch scratch(ParameterSets::Bytes(parts, s.columns) + 2 * Scratch::Bytes<double>(parts * padded));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
-  const ParameterSets sets(scratch, parts, blocks.columns);
+  const ParameterSets sets(scratch, parts, s.columns);
   double* means = scratch.Take<double>(parts * padded);
   double* variances = scratch.Take<double>(parts * padded);
   const bool stream = p.Streams(2, sizeof(T), data.src == data.dst);
@@ -303,43 +252,40 @@ int ForwardByBlocks(const Problem& p, const Samples& s, const Blocks& blocks, co
     const Parameters set = sets[part];
     double* mean = means + part * padded;
     double* variance = variances + part * padded;
-    const Range range = PartOf(blocks.count, parts, part);
-    for (size_t i = range.begin; i < range.end; ++i) {
-      const Block block(s, blocks, i);
-      const size_t units = block.columns / s.members;
-      kernels.column_moments(data.src + block.at, s.rows, block.columns, s.columns, set.third, mean, variance);
-      MergeIntoUnits(s, block.columns, mean, variance);
-      DivideBy(s.Values(), units, variance);
-      if (data.mean != nullptr) Narrow(mean, units, data.mean + block.unit);
-      if (data.variance != nullptr) Narrow(variance, units, data.variance + block.unit);
-      SetAffines(p, s, data, block.channel, block.columns, mean, variance, set);
-      kernels.column_normalize(data.src + block.at, data.dst + block.at, s.rows, block.columns, s.columns,
-                               set.AsAffine(), p.relu, stream);
+    const Range range = PartOf(s.count, parts, part);
+    for (size_t sample = range.begin; sample < range.end; ++sample) {
+      const size_t at = sample * s.Elements(), unit = sample * s.units;
+      kernels.column_moments(data.src + at, s.rows, s.columns, s.columns, set.third, mean, variance);
+      MergeIntoUnits(s, mean, variance);
+      DivideBy(s.Values(), s.units, variance);
+      if (data.mean != nullptr) Narrow(mean, s.units, data.mean + unit);
+      if (data.variance != nullptr) Narrow(variance, s.units, data.variance + unit);
+      SetAffines(p, s, data, mean, variance, set);
+      kernels.column_normalize(data.src + at, data.dst + at, s.rows, s.columns, s.columns, set.AsAffine(), p.relu,
+                               stream);
     }
   });
   return NN_OK;
 }
 
 template <class T>
-void BackwardByBlocks(const Problem& p, const Samples& s, const Blocks& blocks, const Backward<T>& data,
-                      const double* mean, const double* variance, const SumArrays& sums, const ParameterSets& sets) {
+void BackwardBySamples(const Problem& p, const Samples& s, const Backward<T>& data, const double* mean,
+                       const double* variance, const SumArrays& sums, const ParameterSets& sets) {
   const KernelTable<T>& kernels = Table<T>(*p.target);
-  const size_t parts = Parts(p, blocks.count);
+  const size_t parts = Parts(p, s.count);
   const bool stream = p.Streams(3, sizeof(T), data.diff_dst == data.diff_src);
   Parallel(p.threads, parts, [&](size_t part) {
     const Parameters set = sets[part];
-    const Range range = PartOf(blocks.count, parts, part);
-    for (size_t i = range.begin; i < range.end; ++i) {
-      const Block block(s, blocks, i);
-      const size_t at = block.at;
-      const ColumnGradientSums found = sums.At(block.sample, block.channel);
-      SetCenters(p, s, block.columns, mean + block.unit, variance + block.unit, set);
-      kernels.column_gradient_sums(data.src + at, data.diff_dst + at, At(data.dst, at), s.rows, block.columns,
-                                   s.columns, set.center, found);
-      SetGradients<T>(p, s, data.weight, s.Values(), block.channel, block.columns, mean + block.unit,
-                      variance + block.unit, found, set);
+    const Range range = PartOf(s.count, parts, part);
+    for (size_t sample = range.begin; sample < range.end; ++sample) {
+      const size_t at = sample * s.Elements(), unit = sample * s.units;
+      const ColumnGradientSums found = sums.At(sample);
+      SetCenters(p, s, mean + unit, variance + unit, set);
+      kernels.column_gradient_sums(data.src + at, data.diff_dst + at, At(data.dst, at), s.rows, s.columns, s.columns,
+                                   set.center, found);
+      SetGradients<T>(p, s, data.weight, s.Values(), mean + unit, variance + unit, found, set);
       kernels.column_gradient(data.src + at, data.diff_dst + at, At(data.dst, at), data.diff_src + at, s.rows,
-                              block.columns, s.columns, set.AsGradient(), stream);
+                              s.columns, s.columns, set.AsGradient(), stream);
     }
   });
 }
@@ -352,12 +298,12 @@ void SumByRows(const Problem& p, const Samples& s, const RowParts& parts, const 
     const Range rows = parts.Rows(s, part);
     const size_t sample = part / parts.per_sample, at = sample * s.Elements() + rows.begin * s.columns;
     Table<T>(*p.target).column_gradient_sums(data.src + at, data.diff_dst + at, At(data.dst, at), rows.end - rows.begin,
-                                             s.columns, s.columns, sets[sample].center, sums.At(part, 0));
+                                             s.columns, s.columns, sets[sample].center, sums.At(part));
   });
   for (size_t sample = 0; sample < s.count; ++sample) {
-    const ColumnGradientSums total = sums.At(sample * parts.per_sample, 0);
+    const ColumnGradientSums total = sums.At(sample * parts.per_sample);
     for (size_t k = 1; k < parts.per_sample; ++k) {
-      const ColumnGradientSums more = sums.At(sample * parts.per_sample + k, 0);
+      const ColumnGradientSums more = sums.At(sample * parts.per_sample + k);
       for (size_t j = 0; j < s.columns; ++j) {
         total.dy[j] += more.dy[j];
         total.product[j] += more.product[j];
@@ -420,7 +366,7 @@ int ChannelsLastMoments(const Problem& p, const T* src, double* mean, double* m2
       }
       count += more;
     }
-    MergeIntoUnits(s, s.columns, total_mean, total_m2);
+    MergeIntoUnits(s, total_mean, total_m2);
     for (size_t u = 0; u < s.units; ++u) {
       mean[sample * s.units + u] = total_mean[u];
       m2[sample * s.units + u] = total_m2[u];
@@ -437,7 +383,7 @@ int ChannelsLastNormalize(const Problem& p, const Forward<T>& data, const double
   const ParameterSets sets(scratch, s.count, s.columns);
   for (size_t sample = 0; sample < s.count; ++sample) {
     const size_t unit = sample * s.units;
-    SetAffines(p, s, data, 0, s.columns, mean + unit, variance + unit, sets[sample]);
+    SetAffines(p, s, data, mean + unit, variance + unit, sets[sample]);
   }
   const bool stream = p.Streams(2, sizeof(T), data.src == data.dst);
   RowParts(p, s).ForBlocksFromTheEnd(p, s, [&](size_t sample, size_t at, size_t rows) {
@@ -450,8 +396,7 @@ int ChannelsLastNormalize(const Problem& p, const Forward<T>& data, const double
 template <class T>
 int ChannelsLastForward(const Problem& p, const Forward<T>& data) {
   const Samples s(p);
-  Blocks blocks(s);
-  if (!p.given && BlockByBlock(p, s, p.Elements() * sizeof(T), &blocks)) return ForwardByBlocks(p, s, blocks, data);
+  if (!p.given && SampleBySample(p, s)) return ForwardBySamples(p, s, data);
   const size_t units = p.Units();
   Scratch scratch(2 * Scratch::Bytes<double>(units));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
@@ -474,32 +419,30 @@ template <class T>
 int ChannelsLastBackward(const Problem& p, const Backward<T>& data) {
   const Samples s(p);
   const size_t units = p.Units();
-  Blocks blocks(s);
-  const bool by_blocks = BlockByBlock(p, s, 2 * p.Elements() * sizeof(T), &blocks);
+  const bool by_samples = SampleBySample(p, s);
   const RowParts parts(p, s);
-  const size_t set_count = by_blocks ? Parts(p, blocks.count) : s.count;
-  const size_t set_columns = by_blocks ? blocks.columns : s.columns;
-  const size_t per_sample = by_blocks ? 1 : parts.per_sample;
+  const size_t set_count = by_samples ? Parts(p, s.count) : s.count;
+  const size_t per_sample = by_samples ? 1 : parts.per_sample;
   Scratch scratch(2 * Scratch::Bytes<double>(units) + SumArrays::Bytes(s.count * per_sample, s.columns) +
-                  ParameterSets::Bytes(set_count, set_columns));
+                  ParameterSets::Bytes(set_count, s.columns));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
   double* mean = scratch.Take<double>(units);
   double* variance = scratch.Take<double>(units);
   const SumArrays sums(scratch, s.count * per_sample, s.columns);
-  const ParameterSets sets(scratch, set_count, set_columns);
+  const ParameterSets sets(scratch, set_count, s.columns);
   Widen(data.mean, units, mean);
   Widen(data.variance, units, variance);
-  if (by_blocks) {
-    BackwardByBlocks(p, s, blocks, data, mean, variance, sums, sets);
+  if (by_samples) {
+    BackwardBySamples(p, s, data, mean, variance, sums, sets);
   } else {
     for (size_t sample = 0; sample < s.count; ++sample) {
-      SetCenters(p, s, s.columns, mean + sample * s.units, variance + sample * s.units, sets[sample]);
+      SetCenters(p, s, mean + sample * s.units, variance + sample * s.units, sets[sample]);
     }
     SumByRows(p, s, parts, data, sets, sums);
     for (size_t sample = 0; sample < s.count; ++sample) {
       const size_t unit = sample * s.units;
-      SetGradients<T>(p, s, data.weight, s.Values(), 0, s.columns, mean + unit, variance + unit,
-                      sums.At(sample * per_sample, 0), sets[sample]);
+      SetGradients<T>(p, s, data.weight, s.Values(), mean + unit, variance + unit, sums.At(sample * per_sample),
+                      sets[sample]);
     }
     ApplyByRows(p, s, parts, data, sets);
   }
@@ -540,7 +483,7 @@ int ChannelsLastGradient(const Problem& p, const Backward<T>& data, const double
     sums.product[j] = product[j] + away * dy[j];
     sums.residual[j] = away * n;
   }
-  SetGradients<T>(p, s, data.weight, n, 0, s.columns, mean, variance, sums.At(0, 0), sets[0]);
+  SetGradients<T>(p, s, data.weight, n, mean, variance, sums.At(0), sets[0]);
   ApplyByRows(p, s, RowParts(p, s), data, sets);
   return NN_OK;
 }

@@ -19,6 +19,12 @@ constexpr int kMostThreads = 256;
 
 std::atomic<int> target_in_use{-1};
 
+int WorthwhileThreads(size_t elements, int threads) {
+  const size_t most = elements / kElementsPerThread;
+  const int allowed = threads > kMostThreads ? kMostThreads : threads;
+  return static_cast<size_t>(allowed) <= most ? allowed : most < 1 ? 1 : static_cast<int>(most);
+}
+
 template <class T>
 const T* Output(const Problem& p, const void* dst) {
   return p.relu ? static_cast<const T*>(dst) : nullptr;
@@ -71,9 +77,7 @@ nn_kernel* nn_prepare(int32_t operation, int32_t direction, int32_t statistics, 
   kernel->eps = eps;
   const int wanted = target_in_use.load(std::memory_order_relaxed);
   kernel->target = &nn::TargetAt(wanted < 0 ? targets - 1 : wanted);
-  const size_t most = kernel->Elements() / kElementsPerThread;
-  kernel->threads = threads > kMostThreads ? kMostThreads : threads;
-  if (static_cast<size_t>(kernel->threads) > most) kernel->threads = most < 1 ? 1 : static_cast<int>(most);
+  kernel->threads = WorthwhileThreads(kernel->Elements(), threads);
   std::snprintf(kernel->name, sizeof kernel->name, "%s %s_%s_f32", kernel->target->name, DriverName(*kernel),
                 kernel->IsRows() ? "rows" : kernel->channels_first ? "channels_first" : "channels_last");
   return kernel;
@@ -160,9 +164,10 @@ void nn_set_workers(int32_t count) { nn::SetWorkers(count); }
 
 void nn_stream(const float* x, float* y, int64_t n, float a, float b, int32_t threads) {
   const nn::Target& target = nn::TargetAt(nn::TargetCount() - 1);
-  const size_t parts = threads > 1 ? 4 * static_cast<size_t>(threads) : 1;
+  const int together = WorthwhileThreads(static_cast<size_t>(n), threads);
+  const size_t parts = together > 1 ? 4 * static_cast<size_t>(together) : 1;
   const size_t lines = (static_cast<size_t>(n) + 15) / 16;
-  nn::Parallel(threads, parts, [&](size_t i) {
+  nn::Parallel(together, parts, [&](size_t i) {
     const nn::Range range = nn::PartOf(lines, parts, i);
     const size_t begin = range.begin * 16;
     const size_t end = range.end * 16 < static_cast<size_t>(n) ? range.end * 16 : static_cast<size_t>(n);

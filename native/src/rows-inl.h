@@ -58,63 +58,28 @@ HWY_INLINE RowAffine Measure(const T* x, const RowsForward& rows, size_t row) {
   return {center, static_cast<float>(inverse), static_cast<float>(-rounded_away * inverse)};
 }
 
-// Goes once over kRows rows together, so that weight and bias are loaded once for them, and asks for the rows after
-// them: while these are written, memory would have nothing to read.
-template <size_t kRows, bool kCentered, bool kWeight, bool kBias, bool kRelu, class T>
-HWY_INLINE void NormalizeRows(const T* x, T* y, size_t length, const RowAffine* rows, const float* weight,
-                              const float* bias, bool stream) {
-  const auto body = [&](auto part, size_t i, auto streaming) {
-    Floats w = hn::Zero(kFloats), b = hn::Zero(kFloats);
-    if constexpr (kWeight) w = Load(part, weight + i);
-    if constexpr (kBias) b = Load(part, bias + i);
-    Repeat<kRows>([&](auto r) {
-      const RowAffine& row = rows[r.value];
-      const size_t at = r.value * length + i;
-      const Floats v = Load(part, x + at);
-      hwy::Prefetch(x + kRows * length + at);
-      const Floats scale = hn::Set(kFloats, row.scale);
-      Floats result = hn::Mul(v, scale);
-      if constexpr (kCentered) {
-        result = hn::MulAdd(hn::Sub(v, hn::Set(kFloats, row.center)), scale, hn::Set(kFloats, row.shift));
-      }
-      if constexpr (kWeight && kBias) {
-        result = hn::MulAdd(result, w, b);
-      } else if constexpr (kWeight) {
-        result = hn::Mul(result, w);
-      } else if constexpr (kBias) {
-        result = hn::Add(result, b);
-      }
-      if constexpr (kRelu) result = Relu(result);
-      if constexpr (streaming.value) {
-        Stream(part, result, y + at);
-      } else {
-        Store(part, result, y + at);
-      }
-    });
+template <bool kCentered, bool kWeight, bool kBias, bool kRelu, class T>
+HWY_INLINE void NormalizeRow(const T* x, T* y, size_t length, RowAffine row, const float* weight, const float* bias,
+                             bool stream) {
+  const Floats center = hn::Set(kFloats, row.center);
+  const Floats scale = hn::Set(kFloats, row.scale);
+  const Floats shift = hn::Set(kFloats, row.shift);
+  const auto value = [&](auto part, size_t i) {
+    const Floats v = Load(part, x + i);
+    Floats result = hn::Mul(v, scale);
+    if constexpr (kCentered) result = hn::MulAdd(hn::Sub(v, center), scale, shift);
+    if constexpr (kWeight && kBias) {
+      result = hn::MulAdd(result, Load(part, weight + i), Load(part, bias + i));
+    } else if constexpr (kWeight) {
+      result = hn::Mul(result, Load(part, weight + i));
+    } else if constexpr (kBias) {
+      result = hn::Add(result, Load(part, bias + i));
+    }
+    if constexpr (kRelu) result = Relu(result);
+    return result;
   };
-  if (stream && (kRows == 1 || length % kLanes == 0)) {
-    AlignedSweep(y, length, [&](auto part, size_t i, auto) { body(part, i, Index<true>()); });
-  } else {
-    Sweep(length, [&](auto part, size_t i, auto) { body(part, i, Index<false>()); });
-  }
+  Choose(stream, [&](auto streaming) { Write<streaming.value>(y, length, value); });
 }
-
-template <bool kCentered, bool kWeight, bool kBias, bool kRelu, size_t kRows, class T>
-HWY_INLINE void ForwardRows(const T* x, T* y, size_t r, const RowsForward& rows) {
-  const size_t at = r * rows.length;
-  const size_t parameters = rows.period == 1 ? 0 : (rows.first_row + r) % rows.period * rows.length;
-  RowAffine found[kRows];
-  for (size_t k = 0; k < kRows; ++k) {
-    found[k] = Measure<kCentered>(x + at + k * rows.length, rows, rows.first_row + r + k);
-  }
-  NormalizeRows<kRows, kCentered, kWeight, kBias, kRelu>(x + at, y + at, rows.length, found,
-                                                         kWeight ? rows.weight + parameters : nullptr,
-                                                         kBias ? rows.bias + parameters : nullptr, rows.stream);
-}
-
-constexpr size_t kRowsTogether = 4;
-// The longest rows that are still in the first-level cache, four of them, when they are written.
-constexpr size_t kTogetherLength = 2048;
 
 // y = (x - mean) / sqrt(variance + eps) * weight + bias
 template <class T>
@@ -123,31 +88,36 @@ void rows_forward(const T* x, T* y, const RowsForward& rows) {
     Choose(rows.weight != nullptr, [&](auto with_weight) {
       Choose(rows.bias != nullptr, [&](auto with_bias) {
         Choose(rows.relu, [&](auto with_relu) {
-          constexpr bool kCentered = centered.value, kWeight = with_weight.value;
-          constexpr bool kBias = with_bias.value, kRelu = with_relu.value;
-          const bool together = rows.period == 1 && rows.length <= kTogetherLength;
-          size_t r = 0;
-          for (; together && r + kRowsTogether <= rows.rows; r += kRowsTogether) {
-            ForwardRows<kCentered, kWeight, kBias, kRelu, kRowsTogether>(x, y, r, rows);
+          for (size_t r = 0; r < rows.rows; ++r) {
+            const size_t at = r * rows.length;
+            const size_t parameters = rows.period == 1 ? 0 : (rows.first_row + r) % rows.period * rows.length;
+            const RowAffine row = Measure<centered.value>(x + at, rows, rows.first_row + r);
+            NormalizeRow<centered.value, with_weight.value, with_bias.value, with_relu.value>(
+                x + at, y + at, rows.length, row, with_weight.value ? rows.weight + parameters : nullptr,
+                with_bias.value ? rows.bias + parameters : nullptr, rows.stream);
           }
-          for (; r < rows.rows; ++r) ForwardRows<kCentered, kWeight, kBias, kRelu, 1>(x, y, r, rows);
         });
       });
     });
   });
 }
 
-// What a row's gradient is made of: xhat = (x - center) * scale + shift, and
-// dx = scale * g + x_factor * (x - center) + constant with g = dy * weight.
+// What a row's gradient is made of: with d = x - center - offset and s = dy * scale,
+// dx = s * weight + x_factor * d + constant, and d * s is its part in the weight's gradient. For RMS d is x and the
+// constant 0.
 struct RowGradient {
   float center;
+  float offset;
   float scale;
-  float shift;
   float x_factor;
   float constant;
 };
 
-template <bool kCentered, bool kWeight, bool kRelu, class T>
+// The mean is center + offset: what rounding it to float took away comes out of one sum more. Where it is not far from
+// 0, in standard deviations, that is too little to count: 4 * 2^-25 = 1e-7.
+constexpr double kFarMean = 4;
+
+template <bool kCentered, bool kResidual, bool kWeight, bool kRelu, class T>
 HWY_INLINE RowGradient MeasureGradient(const T* x, const T* dy, const T* y, const RowsBackward& rows, size_t row,
                                        const float* weight) {
   const double n = static_cast<double>(rows.length);
@@ -164,28 +134,26 @@ HWY_INLINE RowGradient MeasureGradient(const T* x, const T* dy, const T* y, cons
           const Floats distance = Keep(part, hn::Sub(Load(part, x + i), c));
           sum.Add(k, g);
           product.AddProduct(k, g, distance);
-          residual.Add(k, distance);
+          if constexpr (kResidual) residual.Add(k, distance);
         } else {
           product.AddProduct(k, g, Load(part, x + i));
         }
       },
       [&] {
-        if constexpr (kCentered) {
-          sum.Flush();
-          residual.Flush();
-        }
+        if constexpr (kCentered) sum.Flush();
+        if constexpr (kResidual) residual.Flush();
         product.Flush();
       });
   const double dy_sum = kCentered ? sum.Total() : 0;
-  const double offset = kCentered && inverse != 0 ? residual.Total() / n : 0;  // the mean is center + offset
+  const double offset = kResidual ? residual.Total() / n : 0;
   const double products = inverse == 0 ? 0 : product.Total();  // else it may have overflowed
   const double x_factor = -inverse * inverse * inverse * (products - offset * dy_sum) / n;
-  return {center, static_cast<float>(inverse), static_cast<float>(-offset * inverse), static_cast<float>(x_factor),
-          static_cast<float>(-inverse * dy_sum / n - x_factor * offset)};
+  return {center, static_cast<float>(offset), static_cast<float>(inverse), static_cast<float>(x_factor),
+          static_cast<float>(-inverse * dy_sum / n)};
 }
 
 // Goes once over kRows rows together, so that the weight's and bias's gradients are loaded and stored once for them.
-template <size_t kRows, bool kWeight, bool kSums, bool kRelu, class T>
+template <size_t kRows, bool kCentered, bool kWeight, bool kSums, bool kRelu, class T>
 HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_t length, const RowGradient* rows,
                                const float* weight, float* weight_gradient, float* bias_gradient, bool stream) {
   const auto body = [&](auto part, size_t i, auto streaming) {
@@ -199,16 +167,19 @@ HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_
       const RowGradient& row = rows[r.value];
       const size_t at = r.value * length + i;
       const Floats gradient = Cut<kRelu>(part, dy, y, at);
-      const Floats distance = hn::Sub(Load(part, x + at), hn::Set(kFloats, row.center));
-      const Floats scale = hn::Set(kFloats, row.scale);
+      Floats distance = Load(part, x + at);
+      if constexpr (kCentered) {
+        distance = hn::Sub(hn::Sub(distance, hn::Set(kFloats, row.center)), hn::Set(kFloats, row.offset));
+      }
+      const Floats scaled = hn::Mul(gradient, hn::Set(kFloats, row.scale));
       if constexpr (kSums) {
-        const Floats xhat = hn::MulAdd(distance, scale, hn::Set(kFloats, row.shift));
-        dw = hn::MulAdd(gradient, xhat, dw);
+        dw = hn::MulAdd(scaled, distance, dw);
         db = hn::Add(db, gradient);
       }
-      const Floats g = kWeight ? hn::Mul(gradient, w) : gradient;
-      const Floats rest = hn::MulAdd(hn::Set(kFloats, row.x_factor), distance, hn::Set(kFloats, row.constant));
-      const Floats value = hn::MulAdd(scale, g, rest);
+      const Floats x_factor = hn::Set(kFloats, row.x_factor);
+      Floats value = hn::Mul(x_factor, distance);
+      if constexpr (kCentered) value = hn::MulAdd(x_factor, distance, hn::Set(kFloats, row.constant));
+      value = kWeight ? hn::MulAdd(scaled, w, value) : hn::Add(scaled, value);
       if constexpr (streaming.value) {
         Stream(part, value, dx + at);
       } else {
@@ -222,6 +193,7 @@ HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_
   };
   if (stream && (kRows == 1 || length % kLanes == 0)) {
     AlignedSweep(dx, length, [&](auto part, size_t i, auto) { body(part, i, Index<true>()); });
+    hwy::FlushStream();
   } else {
     Sweep(length, [&](auto part, size_t i, auto) { body(part, i, Index<false>()); });
   }
@@ -235,13 +207,23 @@ HWY_INLINE void BackwardRows(const T* x, const T* dy, const T* y, T* dx, size_t 
   RowGradient found[kRows];
   for (size_t k = 0; k < kRows; ++k) {
     const size_t begin = at + k * rows.length;
-    found[k] = MeasureGradient<kCentered, kWeight, kRelu>(x + begin, dy + begin, kRelu ? y + begin : nullptr, rows,
-                                                         rows.first_row + r + k, weight);
+    const size_t row = rows.first_row + r + k;
+    bool far = false;
+    if constexpr (kCentered) {
+      const double mean = rows.mean[row];
+      far = mean * mean > kFarMean * kFarMean * (rows.variance[row] + rows.eps);
+    }
+    Choose(far, [&](auto is_far) {
+      found[k] = MeasureGradient<kCentered, kCentered && is_far.value, kWeight, kRelu>(
+          x + begin, dy + begin, kRelu ? y + begin : nullptr, rows, row, weight);
+    });
   }
-  ApplyGradients<kRows, kWeight, kSums, kRelu>(x + at, dy + at, kRelu ? y + at : nullptr, dx + at, rows.length, found,
+  ApplyGradients<kRows, kCentered, kWeight, kSums, kRelu>(x + at, dy + at, kRelu ? y + at : nullptr, dx + at, rows.length, found,
                                                weight, kSums ? rows.weight_gradient + parameters : nullptr,
                                                kSums ? rows.bias_gradient + parameters : nullptr, rows.stream);
 }
+
+constexpr size_t kRowsTogether = 4;
 
 // dx, and what is added to the gradients of weight and bias.
 template <class T>

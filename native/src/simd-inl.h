@@ -62,7 +62,7 @@ HWY_INLINE void Store(Part part, Floats values, float* to) {
   for (size_t i = 0; i < part.count; ++i) to[i] = lanes[i];
 }
 
-// Past the caches; `to` is aligned to a vector.
+// Past the caches; `to` is aligned to a vector. What was written so is seen by other threads after hwy::FlushStream.
 HWY_INLINE void Stream(Whole, Floats values, float* to) { hn::Stream(values, kFloats, to); }
 HWY_INLINE void Stream(Part part, Floats values, float* to) { Store(part, values, to); }
 
@@ -121,6 +121,7 @@ template <bool kStream, class T, class Value>
 HWY_INLINE void Write(T* to, size_t n, const Value& value) {
   if constexpr (kStream) {
     AlignedSweep(to, n, [&](auto part, size_t i, auto) { Stream(part, value(part, i), to + i); });
+    hwy::FlushStream();
   } else {
     Sweep(n, [&](auto part, size_t i, auto) { Store(part, value(part, i), to + i); });
   }
@@ -180,8 +181,8 @@ class Sum {
 
 constexpr size_t kBlock = 16 * kUnroll * kLanes;
 
-// body(part, offset, accumulator) over runs of length elements that begin stride apart, and flush() at least once every
-// 2 * kBlock of them.
+// body(part, offset, accumulator) over runs of length elements that begin stride apart, and flush() before a lane has
+// added up 32 of them.
 template <class Body, class Flush>
 HWY_INLINE void SweepBlocks(size_t runs, size_t length, size_t stride, const Body& body, const Flush& flush) {
   size_t pending = 0;
@@ -190,7 +191,8 @@ HWY_INLINE void SweepBlocks(size_t runs, size_t length, size_t stride, const Bod
       const size_t n = HWY_MIN(kBlock, length - start);
       const size_t base = run * stride + start;
       Sweep(n, [&](auto part, size_t i, auto k) { body(part, base + i, k); });
-      pending += n;
+      // Short runs leave lanes unused: what counts is how many terms a lane has.
+      pending += HWY_MAX(n, kUnroll * kLanes);
       if (pending >= kBlock) {
         flush();
         pending = 0;

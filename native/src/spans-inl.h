@@ -12,8 +12,7 @@ namespace NN_TARGET {
 // pivot's squared distance from the mean is larger than the variance; beyond this ratio (4 standard deviations: one
 // in 16,000 of normal values) the mean that came out is the next pivot.
 constexpr double kTrustedRatio = 16;
-// Squares of floats below 1e-19 lose digits, above 1.8e19 they overflow: such values are summed up in doubles.
-constexpr double kTrustedSquare = 1e-30;
+// Squares of floats above 1.8e19 overflow: such values are summed up in doubles.
 constexpr double kLargestSum = 1.7976931348623157e308;
 
 struct PivotSums {
@@ -30,9 +29,7 @@ HWY_INLINE Trust Judge(PivotSums sums, double n, float pivot, bool last_try, Mom
   const double m2 = sums.squares - excess;
   moments->mean = pivot + offset;
   moments->m2 = m2 > 0 ? m2 : 0;
-  if (!(sums.squares <= kLargestSum) || (sums.squares > 0 && sums.squares < n * kTrustedSquare)) {
-    return Trust::kDoubles;  // infinite, not a number, or tiny
-  }
+  if (!(sums.squares <= kLargestSum)) return Trust::kDoubles;  // infinite or not a number
   return excess <= kTrustedRatio * m2 || last_try ? Trust::kGood : Trust::kOtherPivot;
 }
 

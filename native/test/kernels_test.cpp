@@ -155,6 +155,7 @@ bool Report(const char* kernel, const char* target, const Distance& distance, do
 // Tolerances. A value comes from at most four roundings; sums are relative to their absolute values.
 constexpr double kValue = 1e-6;
 constexpr double kSum = 1e-6;
+constexpr double kLongSum = 4e-7;
 
 // body(runs, step of their parameters, place, turn): every length at every place, and a few runs of it.
 template <class Body>
@@ -265,6 +266,9 @@ void gradient(const Table& table, const char* target) {
   });
 }
 
+// Long sums of numbers whose roundings all go the same way: they show whether partial sums go into doubles in time.
+constexpr size_t kLong = 60001;
+
 // What moments must cope with. Each is checked against two passes in doubles.
 struct Distribution {
   const char* name;
@@ -330,6 +334,12 @@ void moments(const Table& table, const char* target) {
       }
     }
   }
+  const Matrix m = {1, kLong, 0};
+  float* x = memory.x.Place<float>(kLong, Side::kEnd, 0);
+  for (size_t i = 0; i < kLong; ++i) x[i] = i % 3 == 0 ? 0.1f : 0.3f;
+  Distance distance;
+  AddMoments(table.moments(x, 1, kLong, 0), MomentsOf(m, x, false, 0), kLong, &distance);
+  Report("moments", target, distance, kLongSum, memory.IsIntact(), "long");
 }
 
 struct Sums {
@@ -381,6 +391,19 @@ void gradient_sums(const Table& table, const char* target) {
              Text(m) + " step " + std::to_string(step) + (relu ? " relu " : " ") + Text(place));
     }
   });
+  float* x = memory.x.Place<float>(kLong, Side::kEnd, 0);
+  float* dy = memory.dy.Place<float>(kLong, Side::kEnd, 0);
+  Sums expected;
+  for (size_t i = 0; i < kLong; ++i) {
+    x[i] = 0.7f;
+    dy[i] = 0.1f;
+    expected.Add(dy[i], x[i] - double{0.1f});
+  }
+  nn::GradientSums found;
+  table.gradient_sums(x, dy, nullptr, 1, kLong, 0, 0.1f, &found, 0);
+  Distance distance;
+  expected.Compare(found, &distance);
+  Report("gradient_sums", target, distance, kLongSum, memory.IsIntact(), "long");
 }
 
 // body(matrix, place) for matrices around each strip and block of rows, also with rows that can be streamed to.
@@ -491,6 +514,22 @@ void column_gradient_sums(const Table& table, const char* target) {
              Text(m) + (relu ? " relu " : " ") + Text(place));
     }
   });
+  const size_t rows = kLong / 3, padded = nn::PaddedColumns(3);
+  const Matrix m = {rows, 3, 3};
+  float* x = memory.x.Place<float>(m.Elements(), Side::kEnd, 0);
+  float* dy = memory.dy.Place<float>(m.Elements(), Side::kEnd, 0);
+  const float center[16] = {0.1f, 0.1f, 0.1f};
+  std::vector<double> sum(padded), product(padded), residual(padded);
+  Sums expected;
+  m.ForAll([&](size_t, size_t j, size_t i) {
+    x[i] = 0.7f;
+    dy[i] = 0.1f;
+    if (j == 0) expected.Add(dy[i], x[i] - double{center[j]});
+  });
+  table.column_gradient_sums(x, dy, nullptr, rows, 3, 3, center, {sum.data(), product.data(), residual.data()});
+  Distance distance;
+  for (size_t j = 0; j < 3; ++j) expected.Compare({sum[j], product[j], residual[j]}, &distance);
+  Report("column_gradient_sums", target, distance, kLongSum, memory.IsIntact(), "long");
 }
 
 void column_gradient(const Table& table, const char* target) {

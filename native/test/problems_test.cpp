@@ -89,6 +89,19 @@ void TestThreads() {
   }
 }
 
+// Sums over many rows of numbers whose roundings all go the same way.
+void TestLongSums() {
+  uint64_t seed = kSeed + 15000;
+  ForOperations([&](int operation, int layout) {
+    const size_t channels = IsRows(operation) ? 3 : 6, spatial = IsRows(operation) ? 1 : 2;
+    const Shape shape = {operation, layout, 40000 / spatial, channels, spatial, 1, kEps, false};
+    Problem problem(shape, ++seed);
+    problem.values += ", dy 0.1 and 0.3";
+    for (float& dy : problem.dy) dy = dy > 0 ? 0.1f : 0.3f;
+    CheckProblem(problem, {1, 3}, Tolerances(), Kind(shape, "long"));
+  });
+}
+
 // The shapes for values that are hard: small, with blocks and a rest, and one for threads.
 std::vector<Shape> ShapesOf(int operation, int layout) {
   if (IsRows(operation)) {
@@ -290,6 +303,7 @@ void TestProblems() {
   TestStream();
   TestSmall();
   TestThreads();
+  TestLongSums();
   TestMeans();
   TestConstant();
   TestOutliers();

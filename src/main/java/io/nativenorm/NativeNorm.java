@@ -88,6 +88,35 @@ public final class NativeNorm {
   }
 
   /**
+   * A plain pass over memory, {@code y = a * x + b} for each element in memory order, by as many
+   * {@link #threads}: the limit that a layer's speed is measured against.
+   *
+   * @param x input
+   * @param y output of as many elements; it may be the input
+   * @param a factor
+   * @param b summand
+   * @throws IllegalArgumentException if the tensors differ in size, or y is read-only
+   * @throws NativeNormException if the engine FUSED is missing, whose code this is
+   */
+  public static void plainPass(Tensor x, Tensor y, float a, float b) {
+    if (x.size() != y.size() || y.isReadOnly()) {
+      throw new IllegalArgumentException(
+          "plainPass expects an output like the input, " + x + ", to write to, but got " + y);
+    }
+    x.acquire();
+    try {
+      y.acquire();
+      try {
+        Engines.plainPass(x.floats(), y.floats(), a, b, threads());
+      } finally {
+        y.release();
+      }
+    } finally {
+      x.release();
+    }
+  }
+
+  /**
    * Version, platform, threads and engines in a few lines, for logs and bug reports.
    *
    * @return lines of text

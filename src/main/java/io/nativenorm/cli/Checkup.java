@@ -9,6 +9,7 @@ import io.nativenorm.InstanceNorm;
 import io.nativenorm.LayerBuilder;
 import io.nativenorm.LayerNorm;
 import io.nativenorm.Layout;
+import io.nativenorm.NativeNorm;
 import io.nativenorm.NormLayer;
 import io.nativenorm.Pass;
 import io.nativenorm.RmsNorm;
@@ -19,6 +20,7 @@ import java.util.List;
 import java.util.Objects;
 import java.util.Random;
 import java.util.function.Supplier;
+import java.util.stream.Stream;
 
 /** Runs every layer on every engine: same input, same parameters, held against pure Java. */
 final class Checkup {
@@ -34,8 +36,11 @@ final class Checkup {
   /**
    * What was found of one layer in one direction on one engine.
    *
+   * @param chosen whether AUTO takes this engine
    * @param error largest |error| / (1 + |y|) forward, relative L2 error backward; pure Java is what
    *     the others are held against, so it has none
+   * @param share bytes that must move over the time, as a share of what a plain pass over the same
+   *     memory reaches; NaN where there is none
    */
   record Row(
       String layer,
@@ -44,9 +49,11 @@ final class Checkup {
       String direction,
       Backend backend,
       String kernel,
+      boolean chosen,
       double error,
       double microseconds,
-      double speedUp) {
+      double speedUp,
+      double share) {
     boolean agrees() {
       return error <= ALLOWED;
     }
@@ -55,9 +62,15 @@ final class Checkup {
   /** A layer to check, on inputs of a shape. */
   private record Subject(Supplier<LayerBuilder<?>> builder, boolean bothLayouts, long... shape) {}
 
-  /** What one engine computed, and how fast. */
+  /** What one engine computed, and how fast. Backward moves three tensors, forward two. */
   private record Outcome(
-      String direction, String kernel, List<float[]> values, double microseconds) {}
+      String direction, String kernel, List<float[]> values, double microseconds) {
+    int tensors() {
+      return direction.equals(BACKWARD) ? 3 : 2;
+    }
+  }
+
+  private static final String BACKWARD = "backward";
 
   private static final List<Subject> SUBJECTS =
       List.of(
@@ -88,6 +101,8 @@ final class Checkup {
     for (Backend engine : engines) {
       others.add(engine == Backend.JAVA ? reference : outcomes(subject, layout, engine));
     }
+    List<String> chosen = chosenKernels(subject, layout);
+    double plainPass = timeOfPlainPass(subject, layout);
     String shape = Arrays.toString(subject.shape).replace(", ", "x").replaceAll("[\\[\\]]", "");
     for (int direction = 0; direction < reference.size(); direction++) {
       Outcome wanted = reference.get(direction);
@@ -101,10 +116,37 @@ final class Checkup {
                 got.direction,
                 engines.get(engine),
                 got.kernel,
+                got.kernel.equals(chosen.get(direction)),
                 error(wanted, got),
                 got.microseconds,
-                wanted.microseconds / got.microseconds));
+                wanted.microseconds / got.microseconds,
+                plainPass * got.tensors() / 2 / got.microseconds));
       }
+    }
+  }
+
+  /** The kernels AUTO takes, in the order of the outcomes. */
+  private static List<String> chosenKernels(Subject subject, Layout layout) {
+    try (NormLayer layer = subject.builder.get().backend(Backend.AUTO).build();
+        Tensor x = normal(1, layout, subject.shape)) {
+      String explanation = layer.explain(x);
+      return Stream.of("inference", "training", BACKWARD)
+          .map(direction -> kernel(explanation, direction))
+          .toList();
+    }
+  }
+
+  /** Microseconds of a plain pass over an input and an output, NaN where there is none. */
+  private static double timeOfPlainPass(Subject subject, Layout layout) {
+    boolean missing =
+        NativeNorm.engines().stream()
+            .noneMatch(engine -> engine.backend() == Backend.FUSED && engine.available());
+    if (missing) {
+      return Double.NaN;
+    }
+    try (Tensor x = normal(1, layout, subject.shape);
+        Tensor y = x.to(layout)) {
+      return time(() -> NativeNorm.plainPass(x, y, 1.1f, 0.1f));
     }
   }
 
@@ -124,7 +166,7 @@ final class Checkup {
             outcome("inference", explanation, inference, y),
             outcome("training", explanation, training, pass.output()),
             outcome(
-                "backward",
+                BACKWARD,
                 explanation,
                 backward,
                 gradients.input(),
@@ -136,17 +178,19 @@ final class Checkup {
 
   private static Outcome outcome(
       String direction, String explanation, double microseconds, Tensor... tensors) {
-    String kernel =
-        explanation
-            .lines()
-            .map(String::strip)
-            .filter(line -> line.startsWith(direction + ": "))
-            .map(line -> line.substring(line.lastIndexOf("kernel ") + "kernel ".length()))
-            .findFirst()
-            .orElseThrow();
     List<float[]> values =
         Arrays.stream(tensors).filter(Objects::nonNull).map(Tensor::toArray).toList();
-    return new Outcome(direction, kernel, values, microseconds);
+    return new Outcome(direction, kernel(explanation, direction), values, microseconds);
+  }
+
+  private static String kernel(String explanation, String direction) {
+    return explanation
+        .lines()
+        .map(String::strip)
+        .filter(line -> line.startsWith(direction + ": "))
+        .map(line -> line.substring(line.lastIndexOf("kernel ") + "kernel ".length()))
+        .findFirst()
+        .orElseThrow();
   }
 
   private static void setParameters(NormLayer layer) {
@@ -196,7 +240,7 @@ final class Checkup {
       float[] expected = wanted.values.get(i);
       float[] actual = got.values.get(i);
       double error =
-          wanted.direction.equals("backward")
+          wanted.direction.equals(BACKWARD)
               ? relativeL2(expected, actual)
               : largestMixed(expected, actual);
       largest = Double.isNaN(error) ? Double.POSITIVE_INFINITY : Math.max(largest, error);

@@ -20,8 +20,9 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "doctor",
     description =
-        "Shows platform and engines, then checks every layer on every engine against pure Java."
-            + " Exit status 1 if anything differs.",
+        "Shows platform and engines, then checks every layer on every engine against pure Java,"
+            + " and shows which engine AUTO takes and how near it comes to a plain pass over the"
+            + " same memory. Exit status 1 if anything differs.",
     mixinStandardHelpOptions = true)
 final class Doctor implements Callable<Integer> {
   private static final Path CPU_INFO = Path.of("/proc/cpuinfo");
@@ -81,9 +82,11 @@ final class Doctor implements Callable<Integer> {
           "layout",
           "direction",
           "engine and kernel",
+          "AUTO",
           "error",
           "time us",
           "speed-up",
+          "of limit",
           ""
         });
     for (Checkup.Row row : rows) {
@@ -95,16 +98,18 @@ final class Doctor implements Callable<Integer> {
             row.layout().name().toLowerCase(Locale.ROOT).replace('_', ' '),
             row.direction(),
             row.kernel(),
+            row.chosen() ? "takes it" : "",
             reference ? "reference" : String.format(Locale.ROOT, "%.1e", row.error()),
             String.format(Locale.ROOT, "%.0f", row.microseconds()),
             String.format(Locale.ROOT, "%.1fx", row.speedUp()),
+            Double.isNaN(row.share()) ? "" : String.format(Locale.ROOT, "%.2f", row.share()),
             row.agrees() ? "ok" : "WRONG"
           });
     }
     return align(cells);
   }
 
-  /** Columns as wide as their widest cell; the figures, from the sixth on, to the right. */
+  /** Columns as wide as their widest cell; the figures, from the seventh on, to the right. */
   private static List<String> align(List<String[]> cells) {
     int columns = cells.get(0).length;
     List<String> lines = new ArrayList<>();
@@ -114,7 +119,7 @@ final class Doctor implements Callable<Integer> {
         int column = c;
         int width =
             cells.stream().map(r -> r[column].length()).max(Comparator.naturalOrder()).orElse(0);
-        boolean figure = c >= 5 && c < columns - 1;
+        boolean figure = c >= 6 && c < columns - 1;
         line.append(String.format("%" + (figure ? "" : "-") + Math.max(width, 1) + "s", row[c]));
         line.append("  ");
       }
@@ -132,7 +137,9 @@ final class Doctor implements Callable<Integer> {
     return String.format(
         Locale.ROOT,
         "All %d checks agree with pure Java. The largest error is %.1e of the allowed 1e-5:%n"
-            + "|error| / (1 + |y|) forward, relative in the L2 norm backward.",
+            + "|error| / (1 + |y|) forward, relative in the L2 norm backward.%n"
+            + "The limit is a plain pass, y = a * x + b, over the same memory with as many threads;"
+            + " training and backward%nallocate their results here, which a plain pass does not.",
         rows.size(),
         largest);
   }

@@ -18,8 +18,9 @@ public final class Engines {
   /** A kernel takes some kilobytes; a program that meets more problems than this prepares anew. */
   static final int CACHED_KERNELS = 256;
 
+  private static final FusedEngine FUSED = new FusedEngine();
   private static final List<Engine> ENGINES =
-      List.of(new FusedEngine(), new OnednnEngine(), new ReferenceEngine());
+      List.of(FUSED, new OnednnEngine(), new ReferenceEngine());
   private static final String UNMET_REQUIREMENT =
       unmetRequirement(System.getProperty("nativenorm.require", ""));
 
@@ -49,6 +50,26 @@ public final class Engines {
       throw new NativeNormException(UNMET_REQUIREMENT);
     }
     return ENGINES;
+  }
+
+  /**
+   * A plain pass over memory, y = a * x + b (see {@link FusedEngine#plainPass}).
+   *
+   * @param x as many floats as y
+   * @param y where the results go
+   * @param a factor
+   * @param b summand
+   * @param threads how many threads may work on it
+   * @throws NativeNormException if the engine that has it is not available
+   */
+  public static void plainPass(NativeFloats x, NativeFloats y, float a, float b, int threads) {
+    FUSED
+        .unavailable()
+        .ifPresent(
+            missing -> {
+              throw new NativeNormException("there is no plain pass without FUSED: " + missing);
+            });
+    FUSED.plainPass(x, y, a, b, threads);
   }
 
   /**

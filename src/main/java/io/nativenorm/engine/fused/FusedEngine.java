@@ -5,7 +5,9 @@ import io.nativenorm.DataType;
 import io.nativenorm.engine.Engine;
 import io.nativenorm.engine.Helpers;
 import io.nativenorm.engine.Kernel;
+import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Problem;
+import java.lang.ref.Reference;
 import java.util.Optional;
 import org.bytedeco.javacpp.Loader;
 
@@ -82,6 +84,29 @@ public final class FusedEngine implements Engine {
   public Optional<String> unavailable() {
     load();
     return Optional.ofNullable(missing);
+  }
+
+  /**
+   * A plain pass over memory, y = a * x + b: what a kernel that moves as many bytes is measured
+   * against.
+   *
+   * @param x as many floats as y
+   * @param y where the results go
+   * @param a factor
+   * @param b summand
+   * @param threads how many threads may work on it
+   */
+  public void plainPass(NativeFloats x, NativeFloats y, float a, float b, int threads) {
+    boolean helped = threads > 1 && helpers.enter();
+    try {
+      NativeKernels.stream(x.address(), y.address(), x.capacity(), a, b, helped ? threads : 1);
+    } finally {
+      if (helped) {
+        helpers.leave();
+      }
+      Reference.reachabilityFence(x);
+      Reference.reachabilityFence(y);
+    }
   }
 
   @Override
