@@ -68,15 +68,15 @@ NN_API int32_t nn_backward(const nn_kernel* kernel, const void* src, const void*
 
 /* Each channel's mean and sum of squared distances from it. */
 NN_API int32_t nn_moments(const nn_kernel* kernel, const void* src, double* mean, double* m2);
-NN_API int32_t nn_normalize(const nn_kernel* kernel, const void* src, void* dst, const float* weight,
-                            const float* bias, const double* mean, const double* variance);
+NN_API int32_t nn_normalize(const nn_kernel* kernel, const void* src, void* dst, const float* weight, const float* bias,
+                            const double* mean, const double* variance);
 /* Each channel's sum(dy) and sum(dy * (x - mean)). */
 NN_API int32_t nn_grad_moments(const nn_kernel* kernel, const void* src, const void* dst, const void* diff_dst,
                                const double* mean, double* sum_dy, double* sum_dy_centered);
 /* diff_src from the sums over all workers, of `count` values a channel. */
 NN_API int32_t nn_grad_input(const nn_kernel* kernel, const void* src, const void* dst, const float* weight,
-                             const double* mean, const double* variance, const void* diff_dst,
-                             const double* sum_dy, const double* sum_dy_centered, double count, void* diff_src);
+                             const double* mean, const double* variance, const void* diff_dst, const double* sum_dy,
+                             const double* sum_dy_centered, double count, void* diff_src);
 
 /* The instruction sets this library has kernels for and this CPU can run, best last. Kernels keep the one that was in
  * use when they were prepared: the last, unless a test chose another. */

@@ -85,8 +85,8 @@ class RowCursor {
 // Whole rows that go to a kernel at once, with parameters for each on the stack.
 constexpr size_t kBatchRows = 64;
 
-// make(unit, channel) gives the parameters of a row; body(offset, runs, length, parameters) gets neighbouring rows, over
-// `elements` from element `at` on.
+// make(unit, channel) gives the parameters of a row; body(offset, runs, length, parameters) gets neighbouring rows,
+// over `elements` from element `at` on.
 template <class P, class Make, class Body>
 void ForRows(const Problem& p, size_t at, size_t elements, const Make& make, const Body& body) {
   RowCursor cursor(p, at / p.spatial);
@@ -359,8 +359,7 @@ int ChannelsFirstBackward(const Problem& p, const Backward<T>& data) {
 
   const auto finish = [&](size_t unit, const Normal& normal) {
     const size_t first = units.Row(unit, 0);
-    const UnitGradient gradient(normal,
-                                Weighted(p, data.weight, sums, first, unit_entries, units.row_step),
+    const UnitGradient gradient(normal, Weighted(p, data.weight, sums, first, unit_entries, units.row_step),
                                 units.Values(), p.given);
     for (size_t k = 0; k < unit_entries; ++k) {
       GradientSums& entry = sums[first + k * units.row_step];

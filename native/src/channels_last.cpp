@@ -40,10 +40,7 @@ size_t Parts(const Problem& p, size_t things) {
   return parts < things ? parts : things;
 }
 
-// Where a sample's rows are divided, each thread has one part of them in both passes. The second pass goes through it
-// from its end, which is still in the cache.
-constexpr size_t kBlockElements = size_t{1} << 14;
-
+// Where a sample's rows are divided, each thread has one part of them in both passes.
 struct RowParts {
   size_t per_sample;
   size_t count;
@@ -57,18 +54,13 @@ struct RowParts {
 
   Range Rows(const Samples& s, size_t part) const { return PartOf(s.rows, per_sample, part % per_sample); }
 
-  // body(sample, offset of the first row, rows) over blocks of all rows, the last of each part first.
+  // body(sample, offset of the first row, rows) over all parts.
   template <class Body>
-  void ForBlocksFromTheEnd(const Problem& p, const Samples& s, const Body& body) const {
-    const size_t most = s.columns < kBlockElements ? kBlockElements / s.columns : 1;
+  void ForAll(const Problem& p, const Samples& s, const Body& body) const {
     Parallel(p.threads, count, [&](size_t part) {
       const Range rows = Rows(s, part);
       const size_t sample = part / per_sample;
-      for (size_t end = rows.end; end > rows.begin;) {
-        const size_t begin = end - rows.begin > most ? end - most : rows.begin;
-        body(sample, sample * s.Elements() + begin * s.columns, end - begin);
-        end = begin;
-      }
+      body(sample, sample * s.Elements() + rows.begin * s.columns, rows.end - rows.begin);
     });
   }
 };
@@ -143,7 +135,9 @@ struct SumArrays {
   double* residual;
   size_t padded;
 
-  static size_t Bytes(size_t count, size_t columns) { return 3 * Scratch::Bytes<double>(count * PaddedColumns(columns)); }
+  static size_t Bytes(size_t count, size_t columns) {
+    return 3 * Scratch::Bytes<double>(count * PaddedColumns(columns));
+  }
 
   SumArrays(Scratch& scratch, size_t count, size_t columns) : padded(PaddedColumns(columns)) {
     double** arrays[] = {&dy, &product, &residual};
@@ -177,8 +171,8 @@ void MergeIntoUnits(const Samples& s, double* mean, double* m2) {
 
 // The parameters of a sample's columns, whose units' statistics begin at `mean` and `variance`.
 template <class T>
-void SetAffines(const Problem& p, const Samples& s, const Forward<T>& data, const double* mean,
-                const double* variance, Parameters set) {
+void SetAffines(const Problem& p, const Samples& s, const Forward<T>& data, const double* mean, const double* variance,
+                Parameters set) {
   if (s.members == 1) {
     Table<T>(*p.target).column_affines(mean, variance, s.columns, p.eps, data.weight, data.bias, set.center, set.first,
                                        set.second);
@@ -194,7 +188,8 @@ void SetCenters(const Problem& p, const Samples& s, const double* mean, const do
   for (size_t j = 0; j < s.columns; j += s.members) {
     const size_t unit = j / s.members;
     // The center of Normal without its root.
-    const float center = static_cast<float>(variance[unit]) + p.eps <= kLargestFloat ? static_cast<float>(mean[unit]) : 0;
+    const float center =
+        static_cast<float>(variance[unit]) + p.eps <= kLargestFloat ? static_cast<float>(mean[unit]) : 0;
     for (size_t k = j; k < j + s.members; ++k) set.center[k] = center;
   }
 }
@@ -317,7 +312,7 @@ template <class T>
 void ApplyByRows(const Problem& p, const Samples& s, const RowParts& parts, const Backward<T>& data,
                  const ParameterSets& sets) {
   const bool stream = p.Streams(3, sizeof(T), data.diff_dst == data.diff_src);
-  parts.ForBlocksFromTheEnd(p, s, [&](size_t sample, size_t at, size_t rows) {
+  parts.ForAll(p, s, [&](size_t sample, size_t at, size_t rows) {
     Table<T>(*p.target).column_gradient(data.src + at, data.diff_dst + at, At(data.dst, at), data.diff_src + at, rows,
                                         s.columns, s.columns, sets[sample].AsGradient(), stream);
   });
@@ -386,7 +381,7 @@ int ChannelsLastNormalize(const Problem& p, const Forward<T>& data, const double
     SetAffines(p, s, data, mean + unit, variance + unit, sets[sample]);
   }
   const bool stream = p.Streams(2, sizeof(T), data.src == data.dst);
-  RowParts(p, s).ForBlocksFromTheEnd(p, s, [&](size_t sample, size_t at, size_t rows) {
+  RowParts(p, s).ForAll(p, s, [&](size_t sample, size_t at, size_t rows) {
     Table<T>(*p.target).column_normalize(data.src + at, data.dst + at, rows, s.columns, s.columns,
                                          sets[sample].AsAffine(), p.relu, stream);
   });

@@ -68,9 +68,8 @@ struct StripSums {
 
   HWY_INLINE StripSums() {
     Repeat<kSums>([&](auto s) {
-      Repeat<kRows>([&](auto r) {
-        Repeat<kVectors>([&](auto v) { sums[s.value][r.value][v.value] = hn::Zero(kFloats); });
-      });
+      Repeat<kRows>(
+          [&](auto r) { Repeat<kVectors>([&](auto v) { sums[s.value][r.value][v.value] = hn::Zero(kFloats); }); });
     });
   }
 
@@ -190,8 +189,7 @@ inline bool FinishColumns(size_t columns, double n, double* sums, double* square
 
 // Measures those of some columns again that are distrusted; the others keep every bit.
 template <class T>
-void MeasureDistrusted(const T* x, size_t rows, size_t columns, size_t stride, float* pivot, double* mean,
-                       double* m2) {
+void MeasureDistrusted(const T* x, size_t rows, size_t columns, size_t stride, float* pivot, double* mean, double* m2) {
   constexpr size_t kColumns = kUnroll * kLanes;
   static_assert(kColumns % kColumnPadding == 0);
   double sums[kColumns], squares[kColumns];
@@ -204,7 +202,8 @@ void MeasureDistrusted(const T* x, size_t rows, size_t columns, size_t stride, f
     for (size_t j = begin; j < begin + count; ++j) {
       if (m2[j] != kDistrusted) continue;
       Moments found;
-      const Trust trust = Judge({sums[j - begin], squares[j - begin]}, static_cast<double>(rows), pivot[j], true, &found);
+      const Trust trust =
+          Judge({sums[j - begin], squares[j - begin]}, static_cast<double>(rows), pivot[j], true, &found);
       if (trust == Trust::kDoubles) found = DoubleMoments(x + j, rows, 1, stride);
       mean[j] = found.mean;
       m2[j] = found.m2;
@@ -379,9 +378,8 @@ void column_gradient(const T* x, const T* dy, const T* y, T* dx, size_t rows, si
             const Floats dy_factor = hn::LoadU(kFloats, g.dy_factor + j);
             const Floats x_factor = hn::LoadU(kFloats, g.x_factor + j);
             const Floats constant = hn::LoadU(kFloats, g.constant + j);
-            Repeat<group.value>([&](auto r) {
-              write(part, (first + r.value) * stride + j, center, dy_factor, x_factor, constant);
-            });
+            Repeat<group.value>(
+                [&](auto r) { write(part, (first + r.value) * stride + j, center, dy_factor, x_factor, constant); });
           });
         });
         if constexpr (streaming.value) hwy::FlushStream();

@@ -95,8 +95,8 @@ constexpr size_t PaddedColumns(size_t columns) {
   return (columns + kColumnPadding - 1) / kColumnPadding * kColumnPadding;
 }
 
-// All kernels, as (result, name, parameters). Runs of `length` elements begin `stride` apart; of what has a `step`, run r
-// takes number r * step: 0 where all share one. y is null in gradients without an activation; dx may be dy and y may
+// All kernels, as (result, name, parameters). Runs of `length` elements begin `stride` apart; of what has a `step`, run
+// r takes number r * step: 0 where all share one. y is null in gradients without an activation; dx may be dy and y may
 // be x. `stream` writes past the caches.
 #define NN_KERNELS(KERNEL)                                                                                            \
   KERNEL(Moments, moments, (const T* x, size_t runs, size_t length, size_t stride))                                   \
@@ -120,14 +120,14 @@ constexpr size_t PaddedColumns(size_t columns) {
   KERNEL(void, column_gradient,                                                                                       \
          (const T* x, const T* dy, const T* y, T* dx, size_t rows, size_t columns, size_t stride,                     \
           ColumnGradient gradient, bool stream))                                                                      \
-  /* The parameters of columns that are units of their own; `sums.product` becomes the weight's gradient. */            \
+  /* The parameters of columns that are units of their own; `sums.product` becomes the weight's gradient. */          \
   KERNEL(void, column_affines,                                                                                        \
          (const double* mean, const double* variance, size_t columns, double eps, const float* weight,                \
           const float* bias, float* center, float* scale, float* shift))                                              \
-  KERNEL(void, column_gradients,                                                                                      \
-         (ColumnGradientSums sums, const double* mean, const double* variance, size_t columns, double eps,            \
-          const float* weight, double n, bool given, float* center, float* dy_factor, float* x_factor,                \
-          float* constant))                                                                                           \
+  KERNEL(                                                                                                             \
+      void, column_gradients,                                                                                         \
+      (ColumnGradientSums sums, const double* mean, const double* variance, size_t columns, double eps,               \
+       const float* weight, double n, bool given, float* center, float* dy_factor, float* x_factor, float* constant)) \
   KERNEL(void, rows_forward, (const T* x, T* y, const RowsForward& rows))                                             \
   KERNEL(void, rows_backward, (const T* x, const T* dy, const T* y, T* dx, const RowsBackward& rows))                 \
   /* y = a * x + b */                                                                                                 \

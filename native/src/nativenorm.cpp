@@ -54,8 +54,8 @@ bool nn_kernel::Streams(size_t tensors, size_t element_bytes, bool in_place) con
 }
 
 nn_kernel* nn_prepare(int32_t operation, int32_t direction, int32_t statistics, int32_t data_type, int32_t layout,
-                      int64_t batch, int64_t channels, int64_t spatial, int64_t groups, double eps,
-                      int32_t activation, int32_t threads) {
+                      int64_t batch, int64_t channels, int64_t spatial, int64_t groups, double eps, int32_t activation,
+                      int32_t threads) {
   const int targets = nn::TargetCount();
   const bool known = operation >= NN_BATCH && operation <= NN_GROUP && direction >= NN_INFERENCE &&
                      direction <= NN_BACKWARD && data_type == NN_F32 && threads >= 1;
@@ -79,7 +79,9 @@ nn_kernel* nn_prepare(int32_t operation, int32_t direction, int32_t statistics, 
   kernel->target = &nn::TargetAt(wanted < 0 ? targets - 1 : wanted);
   kernel->threads = WorthwhileThreads(kernel->Elements(), threads);
   std::snprintf(kernel->name, sizeof kernel->name, "%s %s_%s_f32", kernel->target->name, DriverName(*kernel),
-                kernel->IsRows() ? "rows" : kernel->channels_first ? "channels_first" : "channels_last");
+                kernel->IsRows()         ? "rows"
+                : kernel->channels_first ? "channels_first"
+                                         : "channels_last");
   return kernel;
 }
 
@@ -97,12 +99,10 @@ int32_t nn_forward(const nn_kernel* kernel, const void* src, void* dst, const fl
 }
 
 int32_t nn_backward(const nn_kernel* kernel, const void* src, const void* dst, const float* weight, const float* mean,
-                    const float* variance, const void* diff_dst, void* diff_src, float* diff_weight,
-                    float* diff_bias) {
+                    const float* variance, const void* diff_dst, void* diff_src, float* diff_weight, float* diff_bias) {
   using T = float;
-  return RunBackward<T>(*kernel,
-                        {static_cast<const T*>(src), Output<T>(*kernel, dst), weight, mean, variance,
-                         static_cast<const T*>(diff_dst), static_cast<T*>(diff_src), diff_weight, diff_bias});
+  return RunBackward<T>(*kernel, {static_cast<const T*>(src), Output<T>(*kernel, dst), weight, mean, variance,
+                                  static_cast<const T*>(diff_dst), static_cast<T*>(diff_src), diff_weight, diff_bias});
 }
 
 int32_t nn_moments(const nn_kernel* kernel, const void* src, double* mean, double* m2) {
@@ -140,15 +140,8 @@ int32_t nn_grad_input(const nn_kernel* kernel, const void* src, const void* dst,
                       const double* mean, const double* variance, const void* diff_dst, const double* sum_dy,
                       const double* sum_dy_centered, double count, void* diff_src) {
   using T = float;
-  const nn::Backward<T> data = {static_cast<const T*>(src),
-                                Output<T>(*kernel, dst),
-                                weight,
-                                nullptr,
-                                nullptr,
-                                static_cast<const T*>(diff_dst),
-                                static_cast<T*>(diff_src),
-                                nullptr,
-                                nullptr};
+  const nn::Backward<T> data = {static_cast<const T*>(src),      Output<T>(*kernel, dst),   weight,  nullptr, nullptr,
+                                static_cast<const T*>(diff_dst), static_cast<T*>(diff_src), nullptr, nullptr};
   return kernel->channels_first
              ? nn::ChannelsFirstGradient(*kernel, data, mean, variance, sum_dy, sum_dy_centered, count)
              : nn::ChannelsLastGradient(*kernel, data, mean, variance, sum_dy, sum_dy_centered, count);

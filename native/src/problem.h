@@ -28,12 +28,12 @@ struct nn_kernel {
   size_t Elements() const { return batch * channels * spatial; }
 
   // Rows with parameters for each element; without spatial extent a group is one.
-  bool IsRows() const { return operation == NN_LAYER || operation == NN_RMS || (operation == NN_GROUP && spatial == 1); }
+  bool IsRows() const {
+    return operation == NN_LAYER || operation == NN_RMS || (operation == NN_GROUP && spatial == 1);
+  }
 
   // How many means there are.
-  size_t Units() const {
-    return operation == NN_BATCH ? channels : operation == NN_GROUP ? batch * groups : batch;
-  }
+  size_t Units() const { return operation == NN_BATCH ? channels : operation == NN_GROUP ? batch * groups : batch; }
 
   size_t ValuesPerUnit() const { return Elements() / Units(); }
 
@@ -114,9 +114,7 @@ struct UnitGradient {
     return {center, static_cast<float>(scale), static_cast<float>(x_factor), static_cast<float>(constant)};
   }
 
-  double WeightPart(GradientSums sums) const {
-    return inverse == 0 ? 0 : inverse * (sums.product - offset * sums.dy);
-  }
+  double WeightPart(GradientSums sums) const { return inverse == 0 ? 0 : inverse * (sums.product - offset * sums.dy); }
 };
 
 // Merges the moments of two sets of values (Chan, Golub and LeVeque, 1979).

@@ -214,13 +214,14 @@ HWY_INLINE void BackwardRows(const T* x, const T* dy, const T* y, T* dx, size_t 
       far = mean * mean > kFarMean * kFarMean * (rows.variance[row] + rows.eps);
     }
     Choose(far, [&](auto is_far) {
-      found[k] = MeasureGradient<kCentered, kCentered && is_far.value, kWeight, kRelu>(
-          x + begin, dy + begin, kRelu ? y + begin : nullptr, rows, row, weight);
+      found[k] = MeasureGradient < kCentered, kCentered && is_far.value, kWeight,
+      kRelu > (x + begin, dy + begin, kRelu ? y + begin : nullptr, rows, row, weight);
     });
   }
-  ApplyGradients<kRows, kCentered, kWeight, kSums, kRelu>(x + at, dy + at, kRelu ? y + at : nullptr, dx + at, rows.length, found,
-                                               weight, kSums ? rows.weight_gradient + parameters : nullptr,
-                                               kSums ? rows.bias_gradient + parameters : nullptr, rows.stream);
+  ApplyGradients<kRows, kCentered, kWeight, kSums, kRelu>(
+      x + at, dy + at, kRelu ? y + at : nullptr, dx + at, rows.length, found, weight,
+      kSums ? rows.weight_gradient + parameters : nullptr, kSums ? rows.bias_gradient + parameters : nullptr,
+      rows.stream);
 }
 
 constexpr size_t kRowsTogether = 4;
@@ -234,8 +235,8 @@ void rows_backward(const T* x, const T* dy, const T* y, T* dx, const RowsBackwar
         Choose(y != nullptr, [&](auto relu) {
           size_t r = 0;
           for (; rows.period == 1 && r + kRowsTogether <= rows.rows; r += kRowsTogether) {
-            BackwardRows<centered.value, with_weight.value, with_sums.value, relu.value, kRowsTogether>(x, dy, y, dx,
-                                                                                                      r, rows);
+            BackwardRows<centered.value, with_weight.value, with_sums.value, relu.value, kRowsTogether>(x, dy, y, dx, r,
+                                                                                                        rows);
           }
           for (; r < rows.rows; ++r) {
             BackwardRows<centered.value, with_weight.value, with_sums.value, relu.value, 1>(x, dy, y, dx, r, rows);

@@ -51,9 +51,18 @@ int RowsForwardPass(const Problem& p, const Forward<T>& data) {
   Parallel(p.threads, parts, [&](size_t i) {
     const Range range = PartOf(shape.rows, parts, i);
     const size_t at = range.begin * shape.length;
-    const RowsForward rows = {p.operation != NN_RMS, shape.length,  shape.period, range.begin, range.end - range.begin,
-                              p.eps,                 data.weight,   data.bias,    data.mean,   data.variance,
-                              p.relu,                stream};
+    const RowsForward rows = {p.operation != NN_RMS,
+                              shape.length,
+                              shape.period,
+                              range.begin,
+                              range.end - range.begin,
+                              p.eps,
+                              data.weight,
+                              data.bias,
+                              data.mean,
+                              data.variance,
+                              p.relu,
+                              stream};
     Table<T>(*p.target).rows_forward(data.src + at, data.dst + at, rows);
   });
   return NN_OK;
@@ -83,7 +92,7 @@ int RowsBackwardPass(const Problem& p, const Backward<T>& data) {
     for (size_t row = range.begin; row < range.end; row += kFloatRows) {
       const size_t count = range.end - row < kFloatRows ? range.end - row : kFloatRows;
       for (size_t j = 0; j < columns; ++j) weight_sum[j] = bias_sum[j] = 0;
-      const RowsBackward rows = {p.operation != NN_RMS, shape.length, shape.period, row,      count, p.eps,
+      const RowsBackward rows = {p.operation != NN_RMS, shape.length, shape.period,  row,        count,    p.eps,
                                  data.weight,           data.mean,    data.variance, weight_sum, bias_sum, stream};
       const size_t at = row * shape.length;
       Table<T>(*p.target).rows_backward(data.src + at, data.diff_dst + at,

@@ -68,9 +68,7 @@ HWY_INLINE void Stream(Part part, Floats values, float* to) { Store(part, values
 
 // The lanes of a part, and 0 beyond.
 HWY_INLINE Floats Keep(Whole, Floats values) { return values; }
-HWY_INLINE Floats Keep(Part part, Floats values) {
-  return hn::IfThenElseZero(hn::FirstN(kFloats, part.count), values);
-}
+HWY_INLINE Floats Keep(Part part, Floats values) { return hn::IfThenElseZero(hn::FirstN(kFloats, part.count), values); }
 
 // max(v, 0) that keeps NaN.
 HWY_INLINE Floats Relu(Floats v) { return hn::IfThenZeroElse(hn::Lt(v, hn::Zero(kFloats)), v); }
@@ -137,12 +135,8 @@ HWY_INLINE void Choose(bool choice, const Body& body) {
   }
 }
 
-HWY_INLINE Doubles LowerDoubles(Floats v) {
-  return hn::PromoteTo(kDoubles, hn::LowerHalf(hn::Half<FloatTag>(), v));
-}
-HWY_INLINE Doubles UpperDoubles(Floats v) {
-  return hn::PromoteTo(kDoubles, hn::UpperHalf(hn::Half<FloatTag>(), v));
-}
+HWY_INLINE Doubles LowerDoubles(Floats v) { return hn::PromoteTo(kDoubles, hn::LowerHalf(hn::Half<FloatTag>(), v)); }
+HWY_INLINE Doubles UpperDoubles(Floats v) { return hn::PromoteTo(kDoubles, hn::UpperHalf(hn::Half<FloatTag>(), v)); }
 
 // A sum of many floats: in floats for at most kBlock of them, then in doubles. A float sum of 16 to 32 terms a lane
 // loses 2e-7 of its value; of a million terms it would lose 1e-3.

@@ -38,7 +38,7 @@ struct Kernels {
 
   Results Run(const Problem& p) const {
     const size_t n = p.shape.Elements(), units = p.shape.Units(), channels = p.shape.channels;
-    Results r = {std::vector<float>(n), std::vector<float>(units), std::vector<float>(units),
+    Results r = {std::vector<float>(n), std::vector<float>(units),    std::vector<float>(units),
                  std::vector<float>(n), std::vector<float>(channels), std::vector<float>(channels)};
     nn_forward(forward.get(), p.x.data(), r.y.data(), p.Weight(), p.Bias(), r.mean.data(), r.variance.data());
     nn_backward(backward.get(), p.x.data(), r.y.data(), p.Weight(), r.mean.data(), r.variance.data(), p.dy.data(),
@@ -50,19 +50,18 @@ struct Kernels {
 }  // namespace
 
 void TestDeterminism() {
-  const Shape kShapes[] = {
-      {NN_BATCH, NN_CHANNELS_FIRST, 1, 3, 34000, 1, kEps, true},
-      {NN_BATCH, NN_CHANNELS_FIRST, 4, 16, 1601, 1, kEps, false},
-      {NN_BATCH, NN_CHANNELS_LAST, 2, 5, 10007, 1, kEps, true},
-      {NN_BATCH, NN_CHANNELS_LAST, 2, 128, 401, 1, kEps, false},
-      {NN_GROUP, NN_CHANNELS_FIRST, 1, 4, 25001, 2, kEps, false},
-      {NN_GROUP, NN_CHANNELS_FIRST, 8, 8, 1601, 8, kEps, true},
-      {NN_GROUP, NN_CHANNELS_LAST, 1, 6, 17001, 2, kEps, false},
-      {NN_GROUP, NN_CHANNELS_LAST, 9, 32, 401, 8, kEps, true},
-      {NN_GROUP, NN_CHANNELS_FIRST, 300, 340, 1, 10, kEps, true},
-      {NN_LAYER, NN_CHANNELS_FIRST, 131, 770, 1, 1, kEps, false},
-      {NN_LAYER, NN_CHANNELS_FIRST, 2, 51001, 1, 1, kEps, true},
-      {NN_RMS, NN_CHANNELS_FIRST, 131, 770, 1, 1, kEps, true}};
+  const Shape kShapes[] = {{NN_BATCH, NN_CHANNELS_FIRST, 1, 3, 34000, 1, kEps, true},
+                           {NN_BATCH, NN_CHANNELS_FIRST, 4, 16, 1601, 1, kEps, false},
+                           {NN_BATCH, NN_CHANNELS_LAST, 2, 5, 10007, 1, kEps, true},
+                           {NN_BATCH, NN_CHANNELS_LAST, 2, 128, 401, 1, kEps, false},
+                           {NN_GROUP, NN_CHANNELS_FIRST, 1, 4, 25001, 2, kEps, false},
+                           {NN_GROUP, NN_CHANNELS_FIRST, 8, 8, 1601, 8, kEps, true},
+                           {NN_GROUP, NN_CHANNELS_LAST, 1, 6, 17001, 2, kEps, false},
+                           {NN_GROUP, NN_CHANNELS_LAST, 9, 32, 401, 8, kEps, true},
+                           {NN_GROUP, NN_CHANNELS_FIRST, 300, 340, 1, 10, kEps, true},
+                           {NN_LAYER, NN_CHANNELS_FIRST, 131, 770, 1, 1, kEps, false},
+                           {NN_LAYER, NN_CHANNELS_FIRST, 2, 51001, 1, 1, kEps, true},
+                           {NN_RMS, NN_CHANNELS_FIRST, 131, 770, 1, 1, kEps, true}};
   uint64_t seed = kSeed;
   size_t turn = 0;
   for (const Shape& shape : kShapes) {

@@ -276,17 +276,11 @@ struct Distribution {
   double deviation;
   double first;  // NaN: as the others
 };
-const Distribution kDistributions[] = {
-    {"normal", 0, 1, NAN},
-    {"mean 1e4", 1e4, 1, NAN},
-    {"outlier first", 0, 1, 1e6},
-    {"far outlier first", 5, 1, 1e25},
-    {"constant", 3.3, 0, NAN},
-    {"huge", 0, 1e30, NAN},
-    {"tiny", 0, 1e-20, NAN},
-    {"tiny around 1e-18", 1e-18, 1e-20, NAN},
-    {"huge mean", 1e30, 1e25, NAN},
-    {"rather far first", 2, 1, 30}};
+const Distribution kDistributions[] = {{"normal", 0, 1, NAN},          {"mean 1e4", 1e4, 1, NAN},
+                                       {"outlier first", 0, 1, 1e6},   {"far outlier first", 5, 1, 1e25},
+                                       {"constant", 3.3, 0, NAN},      {"huge", 0, 1e30, NAN},
+                                       {"tiny", 0, 1e-20, NAN},        {"tiny around 1e-18", 1e-18, 1e-20, NAN},
+                                       {"huge mean", 1e30, 1e25, NAN}, {"rather far first", 2, 1, 30}};
 
 nn::Moments MomentsOf(const Matrix& m, const float* x, bool of_column, size_t column) {
   double n = 0, sum = 0, m2 = 0;
@@ -410,8 +404,8 @@ void gradient_sums(const Table& table, const char* target) {
 template <class Body>
 void ForMatrices(const Body& body) {
   size_t turn = 0;
-  for (size_t columns : {1,  2,  3,  4,  5,  7,  8,  9,  12, 15, 16,  17, 24,
-                         31, 32, 33, 47, 48, 49, 63, 64, 65, 70, 127, 130}) {
+  for (size_t columns :
+       {1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 47, 48, 49, 63, 64, 65, 70, 127, 130}) {
     for (size_t rows : {1, 2, 3, 4, 5, 7, 31, 32, 33, 65}) {
       for (size_t stride : {columns, columns + 3, nn::PaddedColumns(columns)}) {
         const Matrix matrix = {rows, columns, stride};
@@ -567,10 +561,14 @@ void column_gradient(const Table& table, const char* target) {
 double ParameterMean(size_t j) { return j % 5 == 1 ? 1e6 + 0.01 * Numbers(0)[j] : Numbers(0)[j]; }
 double ParameterVariance(size_t j) {
   switch (j % 7) {
-    case 2: return 0;
-    case 4: return 1e60;  // as a float: infinite
-    case 5: return 1e-12;
-    default: return 0.1 + fabs(Numbers(1)[j]);
+    case 2:
+      return 0;
+    case 4:
+      return 1e60;  // as a float: infinite
+    case 5:
+      return 1e-12;
+    default:
+      return 0.1 + fabs(Numbers(1)[j]);
   }
 }
 
@@ -712,8 +710,9 @@ void rows_forward(const Table& table, const char* target) {
       if (biased) std::copy_n(Numbers(2).data(), parameters, bias);
       float* mean = with_statistics ? memory.parameters[2].Place<float>(last, Side::kEnd, 0) : nullptr;
       float* variance = with_statistics ? memory.parameters[3].Place<float>(last, Side::kEnd, 0) : nullptr;
-      table.rows_forward(x, y, {centered, length, part.period, part.first, part.rows, kEps, weight, bias,
-                                centered ? mean : nullptr, variance, relu, stream});
+      table.rows_forward(x, y,
+                         {centered, length, part.period, part.first, part.rows, kEps, weight, bias,
+                          centered ? mean : nullptr, variance, relu, stream});
       Distance distance;
       bool others = true;  // whether other rows' statistics stayed
       for (size_t r = 0; with_statistics && r < part.first; ++r) {
@@ -737,9 +736,9 @@ void rows_forward(const Table& table, const char* target) {
           distance.Add(y[r * length + i], Activated(value, relu), 1 + fabs(value));
         }
       }
-      Report("rows_forward", target, distance, 2 * kValue, memory.IsIntact() && others,
-             Text(part, length) + " " + Text(place) + " flags " + std::to_string(flags) + " turn " +
-                 std::to_string(turn));
+      Report(
+          "rows_forward", target, distance, 2 * kValue, memory.IsIntact() && others,
+          Text(part, length) + " " + Text(place) + " flags " + std::to_string(flags) + " turn " + std::to_string(turn));
     }
   });
 }
@@ -805,17 +804,18 @@ void rows_backward(const Table& table, const char* target) {
         }
         if (!centered) mean[row] = NAN;  // not to be read
       }
-      table.rows_backward(x, dy, y, dx, {centered, length, part.period, part.first, part.rows, kEps, weight,
-                                         centered ? mean : nullptr, variance, gradients[0], gradients[1], stream});
+      table.rows_backward(x, dy, y, dx,
+                          {centered, length, part.period, part.first, part.rows, kEps, weight,
+                           centered ? mean : nullptr, variance, gradients[0], gradients[1], stream});
       Distance distance;
       const double typical = sqrt(direct_square / static_cast<double>(n)) + 1e-30;
       for (size_t i = 0; i < n; ++i, distance.Next()) distance.Add(dx[i], values[i], 5 * typical + fabs(values[i]));
       for (size_t k = 0; sums && k < 2; ++k) {
         for (size_t i = 0; i < parameters; ++i) distance.Add(gradients[k][i], expected[k][i], scale[k][i]);
       }
-      Report("rows_backward", target, distance, 2 * kValue, memory.IsIntact(),
-             Text(part, length) + " " + Text(place) + " flags " + std::to_string(flags) + " turn " +
-                 std::to_string(turn));
+      Report(
+          "rows_backward", target, distance, 2 * kValue, memory.IsIntact(),
+          Text(part, length) + " " + Text(place) + " flags " + std::to_string(flags) + " turn " + std::to_string(turn));
     }
   });
 }

@@ -25,17 +25,23 @@ void ForAll(const Shape& shape, const Body& body) {
 
 size_t Shape::Units() const {
   switch (operation) {
-    case NN_BATCH: return channels;
-    case NN_GROUP: return batch * groups;
-    default: return batch;
+    case NN_BATCH:
+      return channels;
+    case NN_GROUP:
+      return batch * groups;
+    default:
+      return batch;
   }
 }
 
 size_t Shape::Unit(size_t n, size_t c) const {
   switch (operation) {
-    case NN_BATCH: return c;
-    case NN_GROUP: return n * groups + c / (channels / groups);
-    default: return n;
+    case NN_BATCH:
+      return c;
+    case NN_GROUP:
+      return n * groups + c / (channels / groups);
+    default:
+      return n;
   }
 }
 

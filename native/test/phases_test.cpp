@@ -93,10 +93,10 @@ void TestParts(const Problem& problem, size_t first_samples, int target, int thr
 
   std::vector<float> dx(shape.Elements());
   for (const Worker& worker : workers) {
-    status |= nn_grad_input(worker.kernel.get(), problem.x.data() + worker.first,
-                            dst == nullptr ? nullptr : dst + worker.first, problem.Weight(), mean.data(),
-                            variance.data(), problem.dy.data() + worker.first, sum.data(), centered.data(), count,
-                            dx.data() + worker.first);
+    status |=
+        nn_grad_input(worker.kernel.get(), problem.x.data() + worker.first,
+                      dst == nullptr ? nullptr : dst + worker.first, problem.Weight(), mean.data(), variance.data(),
+                      problem.dy.data() + worker.first, sum.data(), centered.data(), count, dx.data() + worker.first);
   }
   double error = 0;
   for (size_t i = 0; i < dx.size(); ++i) error += pow(dx[i] - truth.gradients.src[i], 2);

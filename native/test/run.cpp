@@ -21,10 +21,9 @@ struct Memory {
   GuardedMemory weight{1 << 20}, bias{1 << 20}, mean{1 << 20}, variance{1 << 20};
   GuardedMemory diff_weight{1 << 20}, diff_bias{1 << 20};
 
-  static constexpr GuardedMemory Memory::*kAll[] = {&Memory::src,  &Memory::dst,      &Memory::diff_dst,
-                                                    &Memory::diff_src, &Memory::weight,   &Memory::bias,
-                                                    &Memory::mean, &Memory::variance, &Memory::diff_weight,
-                                                    &Memory::diff_bias};
+  static constexpr GuardedMemory Memory::*kAll[] = {
+      &Memory::src,  &Memory::dst,  &Memory::diff_dst, &Memory::diff_src,    &Memory::weight,
+      &Memory::bias, &Memory::mean, &Memory::variance, &Memory::diff_weight, &Memory::diff_bias};
 
   bool IsIntact() const {
     return std::all_of(std::begin(kAll), std::end(kAll), [this](auto memory) { return (this->*memory).IsIntact(); });
@@ -142,9 +141,8 @@ void CheckForward(const Problem& problem, const Truth& truth, int target, int th
     if (mean != nullptr && finite) statistics.Add(mean[unit], truth.mean[unit], size + 4 * deviation + 1e-37);
     statistics.Add(variance[unit], truth.variance[unit], truth.statistics.variance[unit] + 1e-37);
   }
-  const bool untouched = in_place || std::equal(problem.x.begin(), problem.x.end(), src, [](float a, float b) {
-                           return a == b || (isnan(a) && isnan(b));
-                         });
+  const bool untouched = in_place || std::equal(problem.x.begin(), problem.x.end(), src,
+                                                [](float a, float b) { return a == b || (isnan(a) && isnan(b)); });
   Note(distance.Largest(), "forward %s", kind.c_str());
   Note(statistics.Largest(), "statistics %s", kind.c_str());
   Check(status == NN_OK && distance.Largest() <= tolerances.y, "%s: y: error %g at %zu", text.c_str(),
@@ -172,8 +170,8 @@ void CheckBackward(const Problem& problem, const Truth& truth, int target, int t
   const float* variance = place.Copy(memory.variance, truth.variance);
   float* diff_weight = turn % 4 < 2 ? place.Array(memory.diff_weight, shape.channels) : nullptr;
   float* diff_bias = turn % 4 == 0 || turn % 4 == 2 ? place.Array(memory.diff_bias, shape.channels) : nullptr;
-  const int status = nn_backward(kernel.get(), src, dst, weight, mean, variance, diff_dst, diff_src, diff_weight,
-                                 diff_bias);
+  const int status =
+      nn_backward(kernel.get(), src, dst, weight, mean, variance, diff_dst, diff_src, diff_weight, diff_bias);
 
   const std::string text = Text(problem, target, NN_BACKWARD, threads, turn);
   const Gradients& truths = truth.gradients;

@@ -1,6 +1,8 @@
 package io.nativenorm;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
@@ -8,6 +10,7 @@ import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Engines, the choice among them, and the system properties. */
 class NativeNormTest {
@@ -143,5 +146,30 @@ class NativeNormTest {
             ? "inference: FUSED"
             : "nativenorm.require names fused, which is missing: this build has no library for ";
     assertTrue(process.output().contains(says), process.output());
+  }
+
+  @ParameterizedTest
+  @ValueSource(longs = {0, 1, 17, 4096, 300_001})
+  void aPlainPassIsOneMultiplicationAndOneAddition(long size) {
+    TestEngines.assumeFused();
+    try (Tensor x = Tensor.zeros(size);
+        Tensor y = Tensor.zeros(size)) {
+      float[] values = TestData.normal(1, (int) size, 0, 1);
+      x.copyFrom(values);
+      NativeNorm.plainPass(x, y, 2, 0.5f);
+      float[] expected = new float[(int) size];
+      for (int i = 0; i < size; i++) {
+        expected[i] = 2 * values[i] + 0.5f; // exact but for one rounding, fused or not
+      }
+      assertArrayEquals(expected, y.toArray());
+    }
+  }
+
+  @Test
+  void aPlainPassNeedsTensorsOfOneSize() {
+    try (Tensor x = Tensor.zeros(3);
+        Tensor y = Tensor.zeros(4)) {
+      assertThrows(IllegalArgumentException.class, () -> NativeNorm.plainPass(x, y, 1, 0));
+    }
   }
 }

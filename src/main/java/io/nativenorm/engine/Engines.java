@@ -6,7 +6,6 @@ import io.nativenorm.engine.fused.FusedEngine;
 import io.nativenorm.engine.onednn.OnednnEngine;
 import io.nativenorm.engine.reference.ReferenceEngine;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -87,7 +86,8 @@ public final class Engines {
       String reason =
           wins
               ? "runs it"
-              : refusal(engine, problem, backend).orElseGet(() -> notFirst(problem, winner.get()));
+              : refusal(engine, problem, backend)
+                  .orElseGet(() -> "accepts it, but comes after " + winner.get().backend());
       verdicts.add(new Verdict(engine.backend(), wins ? winner : Optional.empty(), reason));
     }
     return verdicts;
@@ -95,19 +95,7 @@ public final class Engines {
 
   /** The first engine that takes a problem: those that come after it are not even loaded. */
   private static Optional<Engine> winner(Problem problem, Backend backend) {
-    List<Engine> order = new ArrayList<>(all());
-    if (AutoRules.onednnFirst(problem).isPresent()) {
-      order.sort(Comparator.comparing(engine -> engine.backend() != Backend.ONEDNN));
-    }
-    return order.stream().filter(e -> refusal(e, problem, backend).isEmpty()).findFirst();
-  }
-
-  private static String notFirst(Problem problem, Engine winner) {
-    String measured =
-        winner.backend() == Backend.ONEDNN
-            ? AutoRules.onednnFirst(problem).map(text -> ", which is faster: " + text).orElse("")
-            : "";
-    return "accepts it, but comes after " + winner.backend() + measured;
+    return all().stream().filter(e -> refusal(e, problem, backend).isEmpty()).findFirst();
   }
 
   private static Optional<String> refusal(Engine engine, Problem problem, Backend backend) {

@@ -284,5 +284,13 @@ class CommandLineTest {
       }
     }
     assertFalse(outcome.out.contains("WRONG"), outcome.out);
+    // Five layers, three of them in two layouts, three directions: AUTO takes one engine for each.
+    List<String> taken = outcome.out.lines().filter(line -> line.contains("takes it")).toList();
+    assertEquals(8 * 3, taken.size(), outcome.out);
+    String speedUpAndShare = ".* [0-9.]+x  +[0-9]+\\.[0-9]{2}  ok";
+    assertEquals(
+        TestEngines.hasFused(),
+        taken.stream().allMatch(line -> line.matches(speedUpAndShare)),
+        outcome.out);
   }
 }

@@ -91,9 +91,6 @@ final class NativeKernels {
   @Name("nn_target_name")
   static native String targetName(int index);
 
-  @Name("nn_use_target")
-  static native void useTarget(int index);
-
   @Name("nn_set_workers")
   static native void setWorkers(int count);
 
