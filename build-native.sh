@@ -11,7 +11,7 @@ Usage: ./build-native.sh [options]
 Builds libjninativenorm.so into target/classes/io/nativenorm/engine/fused/<platform>.
 
   --test            build and run the native tests instead, without Java
-  --sanitize NAME   with --test: under a sanitizer, address or undefined
+  --sanitize NAMES  with --test: under sanitizers, address, undefined or address,undefined
   --install         install what is missing with apt-get first
   --javacpp JAR     the javacpp.jar to build with, else Maven gets it
   --require NAMES   engines that must be there: with fused, missing tools are an error
@@ -47,7 +47,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-case $sanitize in '' | address | undefined) ;; *) wrong "--sanitize is address or undefined" ;; esac
+case $sanitize in '' | address | undefined | address,undefined) ;; *) wrong "--sanitize is address, undefined or address,undefined" ;; esac
 [ -z "$sanitize" ] || [ "$test" ] || wrong "--sanitize needs --test"
 [ -z "$javacpp" ] || [ -f "$javacpp" ] || wrong "no file $javacpp"
 

@@ -38,13 +38,6 @@ struct Units {
   size_t RunStride() const { return row_step * length; }
 };
 
-constexpr size_t kPartsPerThread = 8;
-
-size_t Parts(const Problem& p, size_t things) {
-  const size_t parts = p.threads == 1 ? 1 : kPartsPerThread * static_cast<size_t>(p.threads);
-  return parts < things ? parts : things;
-}
-
 // Whether there are units enough to give each thread some. Then a unit stays in its thread's cache between the pass
 // that measures it and the one that writes, and memory is read once.
 bool UnitByUnit(const Problem& p, const Units& units) {
@@ -149,11 +142,6 @@ struct Pieces {
     });
   }
 };
-
-template <class T>
-const T* At(const T* pointer, size_t offset) {
-  return pointer == nullptr ? nullptr : pointer + offset;
-}
 
 size_t UnitOf(const Problem& p, size_t row) {
   return p.operation == NN_BATCH ? row % p.channels : row / (p.channels / p.groups);

@@ -33,13 +33,6 @@ bool SampleBySample(const Problem& p, const Samples& s) {
   return p.threads == 1 || s.count >= 2 * static_cast<size_t>(p.threads);
 }
 
-constexpr size_t kPartsPerThread = 4;
-
-size_t Parts(const Problem& p, size_t things) {
-  const size_t parts = p.threads == 1 ? 1 : kPartsPerThread * static_cast<size_t>(p.threads);
-  return parts < things ? parts : things;
-}
-
 // Where a sample's rows are divided, each thread has one part of them in both passes.
 struct RowParts {
   size_t per_sample;
@@ -64,11 +57,6 @@ struct RowParts {
     });
   }
 };
-
-template <class T>
-const T* At(const T* pointer, size_t offset) {
-  return pointer == nullptr ? nullptr : pointer + offset;
-}
 
 // Arrays over columns for the parameters of a pass.
 struct Parameters {

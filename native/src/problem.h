@@ -70,6 +70,18 @@ struct Backward {
   float* diff_bias;
 };
 
+template <class T>
+const T* At(const T* pointer, size_t offset) {
+  return pointer == nullptr ? nullptr : pointer + offset;
+}
+
+// In how many parts the threads take some things: several each, so that a thread that comes late leaves little to wait
+// for.
+inline size_t Parts(const Problem& problem, size_t things, size_t per_thread = 4) {
+  const size_t parts = problem.threads == 1 ? 1 : per_thread * static_cast<size_t>(problem.threads);
+  return parts < things ? parts : things;
+}
+
 // What a mean and a variance make of x: (x - mean) * inverse. The mean is center + rounded_away.
 struct Normal {
   double inverse;

@@ -17,14 +17,6 @@ Shape ShapeOf(const Problem& p) {
   return {p.batch, p.channels, 1};
 }
 
-// Parts for each thread, so that one that comes late leaves little to wait for.
-constexpr size_t kPartsPerThread = 4;
-
-size_t Parts(const Problem& p, size_t rows, size_t per_thread) {
-  const size_t parts = p.threads == 1 ? 1 : per_thread * static_cast<size_t>(p.threads);
-  return parts < rows ? parts : rows;
-}
-
 // Rows whose parameter gradients are added up in floats before they go into doubles.
 constexpr size_t kFloatRows = 64;
 
@@ -46,7 +38,7 @@ void StoreSum(double* totals, size_t parts, size_t count, float* sum) {
 template <class T>
 int RowsForwardPass(const Problem& p, const Forward<T>& data) {
   const Shape shape = ShapeOf(p);
-  const size_t parts = Parts(p, shape.rows, kPartsPerThread);
+  const size_t parts = Parts(p, shape.rows);
   const bool stream = p.Streams(2, sizeof(T), data.src == data.dst);
   Parallel(p.threads, parts, [&](size_t i) {
     const Range range = PartOf(shape.rows, parts, i);
@@ -74,7 +66,7 @@ int RowsBackwardPass(const Problem& p, const Backward<T>& data) {
   const bool sums = data.diff_weight != nullptr || data.diff_bias != nullptr;
   const size_t columns = sums ? shape.length * shape.period : 0;
   // Each part has sums of its own, which are merged in order: the result does not depend on who did it.
-  const size_t parts = Parts(p, shape.rows, 2);
+  const size_t parts = Parts(p, shape.rows, 2);  // few, for each takes memory and a merge
   const bool few = parts == 1 && shape.rows <= kFloatRows;
   Scratch scratch(2 * Scratch::Bytes<float>(parts * columns) + 2 * Scratch::Bytes<double>(parts * columns));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
