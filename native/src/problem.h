@@ -20,7 +20,7 @@ struct nn_kernel {
   size_t batch;
   size_t channels;
   size_t spatial;
-  size_t groups;  // the number of channels for batch normalization's purposes is one group each
+  size_t groups;  // 1 but for group normalization
   double eps;
   const nn::Target* target;
   char name[64];
@@ -34,8 +34,6 @@ struct nn_kernel {
 
   // How many means there are.
   size_t Units() const { return operation == NN_BATCH ? channels : operation == NN_GROUP ? batch * groups : batch; }
-
-  size_t ValuesPerUnit() const { return Elements() / Units(); }
 
   // Whether what `tensors` of them take is more than the last-level cache: then results are written past it.
   bool Streams(size_t tensors, size_t element_bytes, bool in_place) const;

@@ -214,8 +214,9 @@ HWY_INLINE void BackwardRows(const T* x, const T* dy, const T* y, T* dx, size_t 
       far = mean * mean > kFarMean * kFarMean * (rows.variance[row] + rows.eps);
     }
     Choose(far, [&](auto is_far) {
-      found[k] = MeasureGradient < kCentered, kCentered && is_far.value, kWeight,
-      kRelu > (x + begin, dy + begin, kRelu ? y + begin : nullptr, rows, row, weight);
+      constexpr bool kResidual = kCentered && is_far.value;
+      found[k] = MeasureGradient<kCentered, kResidual, kWeight, kRelu>(x + begin, dy + begin,
+                                                                       kRelu ? y + begin : nullptr, rows, row, weight);
     });
   }
   ApplyGradients<kRows, kCentered, kWeight, kSums, kRelu>(
