@@ -66,7 +66,6 @@ nn_kernel* nn_prepare(int32_t operation, int32_t direction, int32_t statistics, 
   nn_kernel* kernel = new (std::nothrow) nn_kernel;
   if (kernel == nullptr) return nullptr;
   kernel->operation = operation;
-  kernel->direction = direction;
   kernel->given = statistics == NN_GIVEN;
   kernel->channels_first = layout == NN_CHANNELS_FIRST && spatial > 1;
   kernel->relu = activation == NN_RELU;

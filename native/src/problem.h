@@ -12,7 +12,6 @@
 
 struct nn_kernel {
   int operation;
-  int direction;
   bool given;
   bool channels_first;
   bool relu;

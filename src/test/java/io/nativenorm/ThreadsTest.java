@@ -176,7 +176,7 @@ class ThreadsTest {
           cases.add(new LayerCase(kind, Layout.CHANNELS_FIRST, backend, 2, 16, 4, 4));
         }
       }
-      use(cases.get(0).with(Backend.JAVA)); // JavaCPP has a thread too
+      ManyCallers.useAll(cases.get(0).with(Backend.JAVA)); // JavaCPP has a thread too
       int allowed = tasks().size() + CALLERS + PROCESSORS;
       int most = 0;
       ExecutorService pool = Executors.newFixedThreadPool(CALLERS);
@@ -184,11 +184,11 @@ class ThreadsTest {
         // After a while without calls the threads may change hands: now one engine, now the other.
         Backend first = round % 2 == 0 ? Backend.FUSED : Backend.ONEDNN;
         Thread.sleep(60);
-        use(cases.get(0).with(first));
+        ManyCallers.useAll(cases.get(0).with(first));
         List<Future<?>> all = new ArrayList<>();
         for (int i = 0; i < CALLERS; i++) {
           LayerCase c = cases.get((i + round) % cases.size());
-          all.add(pool.submit(() -> use(c)));
+          all.add(pool.submit(() -> ManyCallers.useAll(c)));
         }
         for (Future<?> done : all) {
           while (!done.isDone()) {
@@ -199,18 +199,6 @@ class ThreadsTest {
       }
       pool.shutdown();
       System.out.println("most " + most + " of " + allowed + (most <= allowed ? " ok" : " WRONG"));
-    }
-
-    private static void use(LayerCase c) {
-      try (NormLayer layer = c.layer();
-          Tensor x = c.tensor(c.x());
-          Tensor dy = c.tensor(c.dy());
-          Tensor y = layer.forward(x);
-          Pass pass = layer.forwardTraining(x);
-          Gradients gradients = pass.backward(dy)) {
-        gradients.input();
-        y.size();
-      }
     }
   }
 
@@ -232,7 +220,7 @@ class ThreadsTest {
       c.layer().forward(c.tensor(c.x())).close();
       List<String> before = tasks();
       for (Backend backend : List.of(Backend.FUSED, Backend.ONEDNN, Backend.FUSED)) {
-        Thread.sleep(60);
+        Thread.sleep(60); // helpers change hands when unused for 50 ms
         useForLong(backend, before);
       }
     }
