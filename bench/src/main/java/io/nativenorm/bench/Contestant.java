@@ -1,0 +1,40 @@
+package io.nativenorm.bench;
+
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * A way for a JVM program to normalize. Making one loads nothing native; a process prepares
+ * sessions of one contestant only, for several bring their own copy of the same native library.
+ */
+public interface Contestant {
+  /** As the reports call it. */
+  String name();
+
+  /** The version of the library, read from it or from its artifact. */
+  String version();
+
+  /**
+   * Jars a program needs for it, on this platform alone, by the beginning of their file names. None
+   * if it needs no library.
+   */
+  List<String> jars();
+
+  /** Why it does not have this operation, layout or direction; nothing if it does. */
+  Optional<String> rejects(Cell cell);
+
+  /** Makes everything a program would make once: memory, layers, models, compiled kernels. */
+  Session prepare(Workload workload);
+
+  /** A prepared problem, used by one thread. */
+  interface Session extends AutoCloseable {
+    /** One call, as a program makes it again and again on memory it has. */
+    void call();
+
+    /** What the last call computed, copied; running statistics after a single call. */
+    Results results();
+
+    @Override
+    void close();
+  }
+}

@@ -1,0 +1,67 @@
+package io.nativenorm.bench;
+
+import java.util.SplittableRandom;
+
+/**
+ * A cell with its input, the same for every contestant. Arrays are in the memory order of the
+ * cell's layout; parameters have an entry for each channel (rows: for each element of a row).
+ *
+ * @param x input, of standard deviation 1 around the mean that was asked for
+ * @param dy gradient of the output
+ * @param bias null for RMS normalization, which has none
+ * @param runningMean what BatchNorm's running statistics are before the call; else null
+ * @param threads how many may work on one call
+ */
+public record Workload(
+    Cell cell,
+    float[] x,
+    float[] dy,
+    float[] weight,
+    float[] bias,
+    float[] runningMean,
+    float[] runningVariance,
+    int threads) {
+
+  public static final double EPS = 1e-5;
+
+  /** The weight of the new statistics in the running ones. */
+  public static final double MOMENTUM = 0.1;
+
+  private static final long SEED = 20261124;
+
+  /** The cell's usual input, around 0. */
+  public static Workload of(Cell cell, int threads) {
+    return of(cell, threads, 0, SEED);
+  }
+
+  /** The cell's input around a mean; another seed gives other values. */
+  public static Workload of(Cell cell, int threads, double mean, long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    boolean batch = cell.operation() == Operation.BATCH;
+    int channels = cell.channels();
+    return new Workload(
+        cell,
+        normal(random, cell.size(), mean, 1),
+        normal(random, cell.size(), 0, 1),
+        normal(random, channels, 1, 0.2),
+        cell.operation() == Operation.RMS ? null : normal(random, channels, 0, 0.5),
+        batch ? normal(random, channels, mean, 0.1) : null,
+        batch ? normal(random, channels, 1, 0.1) : null,
+        threads);
+  }
+
+  /** Nearly normal (the sum of twelve even ones): exact Gaussians take longer than the races. */
+  private static float[] normal(SplittableRandom random, int count, double mean, double deviation) {
+    float[] values = new float[count];
+    for (int i = 0; i < count; i++) {
+      long bits = random.nextLong();
+      long more = random.nextLong();
+      long sum = 0;
+      for (int k = 0; k < 6; k++) {
+        sum += (bits >>> 10 * k & 1023) + (more >>> 10 * k & 1023);
+      }
+      values[i] = (float) (mean + deviation * (sum / 1023.0 - 6));
+    }
+    return values;
+  }
+}
