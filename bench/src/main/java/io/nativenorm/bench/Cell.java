@@ -67,10 +67,13 @@ public record Cell(Shape shape, Layout layout, Direction direction) {
     return (long) direction.tensors() * Float.BYTES * size();
   }
 
-  /** Where the element of a sample, channel and position lies in memory. */
-  public int offset(int n, int c, int s) {
-    return channelsLast()
-        ? (n * spatial() + s) * channels() + c
-        : (n * channels() + c) * spatial() + s;
+  /** Where a sample's channel begins in memory. */
+  public int offset(int n, int c) {
+    return channelsLast() ? n * spatial() * channels() + c : (n * channels() + c) * spatial();
+  }
+
+  /** From a position of a channel to the next in memory. */
+  public int step() {
+    return channelsLast() ? channels() : 1;
   }
 }

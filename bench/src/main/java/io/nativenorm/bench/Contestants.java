@@ -2,6 +2,7 @@ package io.nativenorm.bench;
 
 import io.nativenorm.Backend;
 import io.nativenorm.bench.contestant.NativeNormContestant;
+import io.nativenorm.bench.contestant.PyTorchContestant;
 import io.nativenorm.bench.contestant.ScalarContestant;
 import java.util.List;
 
@@ -16,7 +17,8 @@ final class Contestants {
         new NativeNormContestant(Backend.FUSED),
         new NativeNormContestant(Backend.ONEDNN),
         new NativeNormContestant(Backend.JAVA),
-        new ScalarContestant());
+        new ScalarContestant(),
+        new PyTorchContestant());
   }
 
   /** The contestant of that name. */

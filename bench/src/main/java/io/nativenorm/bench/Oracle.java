@@ -59,11 +59,11 @@ final class Oracle {
     int batch = cell.batch();
     int channels = cell.channels();
     int spatial = cell.spatial();
-    int step = cell.channelsLast() ? channels : 1;
+    int step = cell.step();
     for (int n = 0; n < batch; n++) {
       for (int c = 0; c < channels; c++) {
         int statistic = statisticOf(n, c);
-        int at = cell.offset(n, c, 0);
+        int at = cell.offset(n, c);
         for (int s = 0; s < spatial; s++) {
           element.visit(at, statistic, c);
           at += step;

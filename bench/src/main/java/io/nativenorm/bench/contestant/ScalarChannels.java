@@ -25,7 +25,7 @@ final class ScalarChannels extends HeapSession {
     samples = batch ? cell.batch() : 1;
     channels = batch ? 1 : cell.channels() / cell.groups();
     spatial = cell.spatial();
-    step = cell.channelsLast() ? cell.channels() : 1;
+    step = cell.step();
   }
 
   private int firstSample(int statistic) {
@@ -59,7 +59,7 @@ final class ScalarChannels extends HeapSession {
     double sum = 0;
     for (int n = firstSample(statistic); n < firstSample(statistic) + samples; n++) {
       for (int c = firstChannel(statistic); c < firstChannel(statistic) + channels; c++) {
-        int at = cell.offset(n, c, 0);
+        int at = cell.offset(n, c);
         for (int s = 0; s < spatial; s++) {
           double distance = x[at + s * step] - center;
           sum += power == 1 ? distance : distance * distance;
@@ -74,7 +74,7 @@ final class ScalarChannels extends HeapSession {
     for (int n = firstSample(statistic); n < firstSample(statistic) + samples; n++) {
       for (int c = firstChannel(statistic); c < firstChannel(statistic) + channels; c++) {
         float scale = (float) (inverseDeviation[statistic] * weight[c]);
-        int at = cell.offset(n, c, 0);
+        int at = cell.offset(n, c);
         for (int s = 0; s < spatial; s++) {
           output[at + s * step] = (x[at + s * step] - center) * scale + bias[c];
         }
@@ -98,7 +98,7 @@ final class ScalarChannels extends HeapSession {
     double product = 0;
     for (int n = firstSample(statistic); n < firstSample(statistic) + samples; n++) {
       for (int c = firstChannel(statistic); c < firstChannel(statistic) + channels; c++) {
-        int at = cell.offset(n, c, 0);
+        int at = cell.offset(n, c);
         double dySum = 0;
         double dyXhat = 0;
         for (int s = 0; s < spatial; s++) {
@@ -120,7 +120,7 @@ final class ScalarChannels extends HeapSession {
     float inverse = (float) inverseDeviation[statistic];
     for (int n = firstSample(statistic); n < firstSample(statistic) + samples; n++) {
       for (int c = firstChannel(statistic); c < firstChannel(statistic) + channels; c++) {
-        int at = cell.offset(n, c, 0);
+        int at = cell.offset(n, c);
         for (int s = 0; s < spatial; s++) {
           int i = at + s * step;
           float xhat = (x[i] - center) * inverse;
