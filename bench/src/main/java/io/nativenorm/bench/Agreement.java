@@ -25,10 +25,6 @@ final class Agreement {
     double largest = 0;
     for (Map.Entry<String, double[]> entry : expected.entrySet()) {
       float[] actual = results.values().get(entry.getKey());
-      boolean optional = entry.getKey().startsWith("running");
-      if (actual == null && optional) {
-        continue; // a library without running statistics leaves them to its user
-      }
       double error = Double.POSITIVE_INFINITY;
       if (actual != null && actual.length == entry.getValue().length) {
         error =

@@ -62,11 +62,6 @@ public record Cell(Shape shape, Layout layout, Direction direction) {
     return shape.extents().stream().mapToLong(Integer::longValue).toArray();
   }
 
-  /** Bytes that must cross the memory in a call. */
-  public long bytes() {
-    return (long) direction.tensors() * Float.BYTES * size();
-  }
-
   /** Where a sample's channel begins in memory. */
   public int offset(int n, int c) {
     return channelsLast() ? n * spatial() * channels() + c : (n * channels() + c) * spatial();

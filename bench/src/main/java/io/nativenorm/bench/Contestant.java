@@ -1,6 +1,5 @@
 package io.nativenorm.bench;
 
-import java.util.List;
 import java.util.Optional;
 
 /**
@@ -13,12 +12,6 @@ public interface Contestant {
 
   /** The version of the library, read from it or from its artifact. */
   String version();
-
-  /**
-   * Jars a program needs for it, on this platform alone, by the beginning of their file names. None
-   * if it needs no library.
-   */
-  List<String> jars();
 
   /** Why it does not have this operation, layout or direction; nothing if it does. */
   Optional<String> rejects(Cell cell);

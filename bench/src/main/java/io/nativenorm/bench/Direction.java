@@ -9,10 +9,5 @@ public enum Direction {
    */
   TRAINING,
   /** The gradients of input, weight and bias, after a training pass that is not timed. */
-  BACKWARD;
-
-  /** How many tensors of the input's size must cross the memory: x and y, or x, dy and dx. */
-  public int tensors() {
-    return this == BACKWARD ? 3 : 2;
-  }
+  BACKWARD
 }

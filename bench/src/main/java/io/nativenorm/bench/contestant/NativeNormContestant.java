@@ -16,7 +16,6 @@ import io.nativenorm.bench.Cell;
 import io.nativenorm.bench.Contestant;
 import io.nativenorm.bench.Results;
 import io.nativenorm.bench.Workload;
-import java.util.List;
 import java.util.Optional;
 
 /** NativeNorm's layers on one of its backends. */
@@ -35,11 +34,6 @@ public final class NativeNormContestant implements Contestant {
   @Override
   public String version() {
     return NormLayer.class.getPackage().getImplementationVersion();
-  }
-
-  @Override
-  public List<String> jars() {
-    return List.of("nativenorm-", "javacpp-", "dnnl-", "opencl-");
   }
 
   @Override

@@ -8,7 +8,6 @@ import io.nativenorm.bench.Workload;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.util.List;
 import java.util.Optional;
 import java.util.Properties;
 
@@ -35,11 +34,6 @@ public final class PyTorchContestant implements Contestant {
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
-  }
-
-  @Override
-  public List<String> jars() {
-    return List.of("pytorch-", "openblas-", "javacpp-");
   }
 
   @Override

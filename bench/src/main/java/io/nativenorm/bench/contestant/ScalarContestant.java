@@ -3,7 +3,6 @@ package io.nativenorm.bench.contestant;
 import io.nativenorm.bench.Cell;
 import io.nativenorm.bench.Contestant;
 import io.nativenorm.bench.Workload;
-import java.util.List;
 import java.util.Optional;
 
 /** Plain loops over {@code float[]}, as people write them: one thread, double sums, two passes. */
@@ -16,11 +15,6 @@ public final class ScalarContestant implements Contestant {
   @Override
   public String version() {
     return "Java " + Runtime.version().feature();
-  }
-
-  @Override
-  public List<String> jars() {
-    return List.of();
   }
 
   @Override
