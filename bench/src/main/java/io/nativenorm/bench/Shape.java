@@ -8,6 +8,7 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 
 /**
  * A shape that people use, from {@code shapes.csv}.
@@ -49,7 +50,7 @@ public record Shape(
     String[] fields = line.split(",", 6);
     return new Shape(
         fields[0],
-        Operation.valueOf(fields[1].toUpperCase()),
+        Operation.valueOf(fields[1].toUpperCase(Locale.ROOT)),
         Arrays.stream(fields[2].split("x")).map(Integer::valueOf).toList(),
         fields[3].isEmpty() ? 0 : Integer.parseInt(fields[3]),
         fields[4].equals("first+last")
