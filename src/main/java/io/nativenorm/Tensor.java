@@ -1,8 +1,8 @@
 package io.nativenorm;
 
+import io.nativenorm.engine.BufferPool;
 import io.nativenorm.engine.Lifetime;
 import io.nativenorm.engine.NativeFloats;
-import io.nativenorm.engine.NativeMemory;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
@@ -14,10 +14,11 @@ import org.bytedeco.javacpp.Pointer;
  * says in which order the elements lie in memory. What NativeNorm allocates is 64-byte aligned;
  * wrapped memory may lie anywhere.
  *
- * <p>Closing frees memory that NativeNorm allocated, as soon as no call and no other tensor on the
- * same memory uses it; a tensor that is dropped without closing is freed some time after a garbage
- * collection. Using a closed tensor throws {@link IllegalStateException}. Tensors may be shared
- * between threads, their elements only as plain memory may.
+ * <p>Closing gives back memory that NativeNorm allocated, as soon as no call and no other tensor on
+ * the same memory uses it; up to 64 MB of it are kept for the next tensors of the process. A tensor
+ * that is dropped without closing is freed some time after a garbage collection. Using a closed
+ * tensor throws {@link IllegalStateException}. Tensors may be shared between threads, their
+ * elements only as plain memory may.
  *
  * <p>This version computes {@link DataType#F32} only; other types are refused.
  */
@@ -68,25 +69,19 @@ public final class Tensor implements AutoCloseable {
    *     type is not supported
    */
   public static Tensor allocate(DataType type, Layout layout, long... shape) {
-    NativeMemory memory = allocateFloats(type, layout, shape);
-    memory.zero();
-    return owning(memory, type, layout, shape);
+    Tensor tensor = uninitialized(type, layout, shape);
+    Pointer.memset(tensor.floats, 0, tensor.size * type.bytes());
+    return tensor;
   }
 
   /** A new tensor whose elements are all going to be written. */
   static Tensor uninitialized(DataType type, Layout layout, long... shape) {
-    return owning(allocateFloats(type, layout, shape), type, layout, shape);
-  }
-
-  private static NativeMemory allocateFloats(DataType type, Layout layout, long[] shape) {
     requireSupported(type);
     Objects.requireNonNull(layout, "layout");
-    return new NativeMemory(Shapes.size(shape));
-  }
-
-  private static Tensor owning(NativeMemory memory, DataType type, Layout layout, long[] shape) {
-    Storage storage = new Storage(memory::free, false, null);
-    return new Tensor(type, layout, memory.floats(), storage, shape.clone());
+    long size = Shapes.size(shape);
+    BufferPool.Buffer memory = BufferPool.take(size);
+    Storage storage = new Storage(memory::close, false, null);
+    return new Tensor(type, layout, memory.floats().slice(0, size), storage, shape.clone());
   }
 
   /**

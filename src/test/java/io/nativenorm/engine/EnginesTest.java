@@ -230,4 +230,17 @@ class EnginesTest {
       assertTrue(first.address() != other.floats().address());
     }
   }
+
+  @Test
+  void aBufferIsAtMostAnEighthLargerThanAskedFor() {
+    for (long floats = 1024; floats < BufferPool.KEPT_FLOATS / 2; floats += 1 + floats / 20) {
+      for (long asked = floats - 1; asked <= floats + 1; asked++) {
+        try (BufferPool.Buffer buffer = BufferPool.take(asked)) {
+          long capacity = buffer.floats().capacity();
+          assertTrue(
+              capacity >= asked && capacity <= asked + asked / 8 + 128, asked + " " + capacity);
+        }
+      }
+    }
+  }
 }
