@@ -1,5 +1,6 @@
 package io.nativenorm;
 
+import io.nativenorm.engine.FloatView;
 import io.nativenorm.engine.NativeFloats;
 import java.util.Map;
 
@@ -58,13 +59,15 @@ final class RunningStatistics {
 
   /** running = (1 - share) * running + share * correction * (average of the samples). */
   private static void blend(Parameter running, NativeFloats now, double share, double correction) {
-    NativeFloats old = Parameter.floats(running);
+    // Pointers' own get and put are calls of native code: 1024 channels took 75 us with them.
+    FloatView old = Parameter.floats(running).view();
+    FloatView news = now.view();
     long channels = running.size();
     long samples = now.capacity() / channels;
     for (long c = 0; c < channels; c++) {
       double sum = 0;
       for (long n = 0; n < samples; n++) {
-        sum += now.get(n * channels + c);
+        sum += news.get(n * channels + c);
       }
       double average = sum / samples;
       old.put(c, (float) ((1 - share) * old.get(c) + share * correction * average));

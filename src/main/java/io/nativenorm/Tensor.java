@@ -81,7 +81,7 @@ public final class Tensor implements AutoCloseable {
     long size = Shapes.size(shape);
     BufferPool.Buffer memory = BufferPool.take(size);
     Storage storage = new Storage(memory::close, false, null);
-    return new Tensor(type, layout, memory.floats().slice(0, size), storage, shape.clone());
+    return new Tensor(type, layout, memory.floats().first(size), storage, shape.clone());
   }
 
   /**

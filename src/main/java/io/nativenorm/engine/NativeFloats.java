@@ -14,6 +14,9 @@ public final class NativeFloats extends FloatPointer {
   @SuppressWarnings("unused") // reachability is its use
   private final Object owner;
 
+  /** What this is the beginning of, whose view serves this too; else null. */
+  private final NativeFloats whole;
+
   /** Made when first asked for; two threads may make two, which are as good. */
   private FloatView view;
 
@@ -25,11 +28,16 @@ public final class NativeFloats extends FloatPointer {
    * @param owner what the memory belongs to, or null
    */
   public NativeFloats(long address, long count, Object owner) {
+    this(address, count, owner, null);
+  }
+
+  private NativeFloats(long address, long count, Object owner, NativeFloats whole) {
     super((Pointer) null);
     this.address = address;
     this.limit = count;
     this.capacity = count;
     this.owner = owner;
+    this.whole = whole;
   }
 
   /**
@@ -56,11 +64,24 @@ public final class NativeFloats extends FloatPointer {
   }
 
   /**
+   * The beginning of this memory. It shares the {@link #view}, which takes a microsecond to make.
+   *
+   * @param count how many floats it has
+   * @return a pointer that keeps this reachable
+   */
+  public NativeFloats first(long count) {
+    return new NativeFloats(address, count, owner, this);
+  }
+
+  /**
    * Element by element access, for as long as this is reachable.
    *
    * @return the same view for every caller: asking again allocates nothing
    */
   public FloatView view() {
+    if (whole != null) {
+      return whole.view();
+    }
     FloatView made = view;
     if (made == null) {
       made = new FloatView(this);
