@@ -1,12 +1,10 @@
 #!/bin/sh
-# Builds NativeNorm and races the contestants on this machine: bench/run.sh [smoke|quick|full]
-# The figures go to bench/target/results, in JMH's format, as they are measured.
+# Builds NativeNorm and races the contestants on this machine: bench/run.sh [smoke|quick|peers|full], --help for the rest.
+# The figures go to bench/target/results, in JMH's format, as they are measured; report.md and report.html beside them.
 set -eu
 # glibc gives large blocks back at once, and PyTorch's outputs then cost a page fault every 4 KB: style-transfer's inference
 # took 26 ms instead of 3.4. A program that races would not leave it so: one heap that is kept.
 export MALLOC_ARENA_MAX=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184
 cd "$(dirname "$0")/.."
 mvn -q -B -ntp install -DskipTests
-cd bench
-mvn -q -B -ntp package dependency:build-classpath -DskipTests -Dmdep.outputFile=target/classpath
-"${JAVA_HOME:+$JAVA_HOME/bin/}java" -cp "target/classes:$(cat target/classpath)" io.nativenorm.bench.Race "$@"
+bench/java.sh io.nativenorm.bench.Race "$@"

@@ -6,9 +6,9 @@ import java.util.Map;
  * How far a contestant's results are from the exact ones: forward the largest |error| / (1 + |y|),
  * for gradients the error's L2 norm over the result's, the largest of all results.
  */
-final class Agreement {
+public final class Agreement {
   /** NativeNorm's contract, forward and backward; rivals beyond it are marked. */
-  static final double ALLOWED = 1e-5;
+  public static final double ALLOWED = 1e-5;
 
   private Agreement() {}
 

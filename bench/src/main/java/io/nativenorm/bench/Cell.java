@@ -19,6 +19,17 @@ public record Cell(Shape shape, Layout layout, Direction direction) {
         .toList();
   }
 
+  /** The cell of an {@link #id}. */
+  public static Cell named(String id) {
+    String[] parts = id.split("/");
+    return new Cell(Shape.named(parts[0]), Layout.valueOf(parts[1]), Direction.valueOf(parts[2]));
+  }
+
+  /** Shape, layout and direction, as in {@code bert-base/CHANNELS_FIRST/BACKWARD}. */
+  public String id() {
+    return shape.name() + "/" + layout + "/" + direction;
+  }
+
   public Operation operation() {
     return shape.operation();
   }
@@ -70,5 +81,10 @@ public record Cell(Shape shape, Layout layout, Direction direction) {
   /** From a position of a channel to the next in memory. */
   public int step() {
     return channelsLast() ? channels() : 1;
+  }
+
+  /** What must move at least: x, y; for gradients x, dy, dx. Parameters are small beside them. */
+  public long bytes() {
+    return (direction == Direction.BACKWARD ? 3L : 2L) * Float.BYTES * size();
   }
 }

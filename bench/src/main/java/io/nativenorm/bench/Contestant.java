@@ -1,5 +1,6 @@
 package io.nativenorm.bench;
 
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -15,6 +16,9 @@ public interface Contestant {
 
   /** Why it does not have this operation, layout or direction; nothing if it does. */
   Optional<String> rejects(Cell cell);
+
+  /** How the names of the jars begin that a program needs for it; none for plain Java. */
+  List<String> jars();
 
   /** Makes everything a program would make once: memory, layers, models, compiled kernels. */
   Session prepare(Workload workload);

@@ -1,9 +1,15 @@
 package io.nativenorm.bench;
 
 import io.nativenorm.Backend;
+import io.nativenorm.bench.contestant.DjlContestant;
 import io.nativenorm.bench.contestant.NativeNormContestant;
+import io.nativenorm.bench.contestant.Nd4jContestant;
+import io.nativenorm.bench.contestant.OneDnnContestant;
+import io.nativenorm.bench.contestant.OnnxRuntimeContestant;
 import io.nativenorm.bench.contestant.PyTorchContestant;
 import io.nativenorm.bench.contestant.ScalarContestant;
+import io.nativenorm.bench.contestant.TensorFlowContestant;
+import io.nativenorm.bench.contestant.VectorContestant;
 import java.util.List;
 
 /** Who is raced. */
@@ -17,8 +23,23 @@ final class Contestants {
         new NativeNormContestant(Backend.FUSED),
         new NativeNormContestant(Backend.ONEDNN),
         new NativeNormContestant(Backend.JAVA),
+        new OneDnnContestant(),
         new ScalarContestant(),
-        new PyTorchContestant());
+        new VectorContestant(),
+        new PyTorchContestant(),
+        new DjlContestant(),
+        new OnnxRuntimeContestant(),
+        new Nd4jContestant(),
+        new TensorFlowContestant());
+  }
+
+  /** NativeNorm as it comes, and the libraries a program could take instead. */
+  static List<Contestant> peers() {
+    return all().stream()
+        .filter(
+            contestant -> !contestant.name().startsWith("NativeNorm") || contestant == all().get(0))
+        .filter(contestant -> !contestant.jars().isEmpty())
+        .toList();
   }
 
   /** The contestant of that name. */

@@ -1,33 +1,102 @@
 package io.nativenorm.bench;
 
 import java.util.List;
+import java.util.stream.LongStream;
 import java.util.stream.Stream;
 
-/**
- * How much is raced, and how long.
- *
- * @param forks JVMs for each figure; 0 runs all in this one
- * @param milliseconds of an iteration
- */
-record Mode(List<Cell> cells, int forks, int warmUps, int iterations, int milliseconds) {
-  /** One shape of each operation. */
-  private static final List<String> QUICK =
-      List.of("resnet50-conv4", "bert-single", "llama-token", "sd-unet-mid", "style-transfer");
+/** How much is raced, and how long. */
+enum Mode {
+  /** Each benchmark once, so briefly that the figures mean nothing. */
+  SMOKE(cells(List.of("odd-batch"), false), Contestants.all(), 1, 0, 1, 10),
 
-  /** The mode of that name. */
-  static Mode named(String name) {
-    List<Cell> quick =
-        QUICK.stream()
-            .flatMap(shape -> Cell.of(Shape.named(shape)).stream())
-            .filter(cell -> !cell.channelsLast())
-            .toList();
-    Stream<Cell> all = Shape.all().stream().flatMap(shape -> Cell.of(shape).stream());
-    return switch (name) {
-      case "smoke" -> new Mode(quick, 0, 0, 1, 10);
-      case "quick" -> new Mode(quick, 1, 3, 5, 200);
-      case "full" -> new Mode(all.toList(), 3, 5, 5, 500);
-      default ->
-          throw new IllegalArgumentException("a race is smoke, quick or full, but got " + name);
-    };
+  /** A shape of each operation, channels first. */
+  QUICK(
+      cells(
+          List.of("resnet50-conv4", "bert-single", "llama-token", "sd-unet-mid", "style-transfer"),
+          false),
+      Contestants.all(),
+      1,
+      8,
+      5,
+      100),
+
+  /** Every shape and layout, NativeNorm's choice against the other libraries. */
+  PEERS(cells(allShapes(), true), Contestants.peers(), 1, 5, 5, 200),
+
+  /** Everything. */
+  FULL(cells(allShapes(), true), Contestants.all(), 2, 4, 5, 300);
+
+  private static final long LARGEST_STREAM = 512 << 20;
+
+  private final List<Cell> cells;
+  private final List<Contestant> contestants;
+  private final int forks;
+  private final int warmUps;
+  private final int iterations;
+  private final int milliseconds;
+
+  /** Warm-ups take a second: until then the compilers work beside what is measured. */
+  Mode(
+      List<Cell> cells,
+      List<Contestant> contestants,
+      int forks,
+      int warmUps,
+      int iterations,
+      int milliseconds) {
+    this.cells = cells;
+    this.contestants = contestants;
+    this.forks = forks;
+    this.warmUps = warmUps;
+    this.iterations = iterations;
+    this.milliseconds = milliseconds;
+  }
+
+  private static List<String> allShapes() {
+    return Shape.all().stream().map(Shape::name).toList();
+  }
+
+  private static List<Cell> cells(List<String> shapes, boolean bothLayouts) {
+    return shapes.stream()
+        .flatMap(shape -> Cell.of(Shape.named(shape)).stream())
+        .filter(cell -> bothLayouts || !cell.channelsLast())
+        .toList();
+  }
+
+  List<Cell> cells() {
+    return cells;
+  }
+
+  List<Contestant> contestants() {
+    return contestants;
+  }
+
+  /** JVMs for each figure. */
+  int forks() {
+    return forks;
+  }
+
+  int warmUps() {
+    return warmUps;
+  }
+
+  int iterations() {
+    return iterations;
+  }
+
+  /** Of an iteration. */
+  int milliseconds() {
+    return milliseconds;
+  }
+
+  /** How many bytes a streaming pass moves: as many as each cell does, and from 4 KB to 512 MB. */
+  List<Long> streams(List<Cell> raced) {
+    LongStream ladder =
+        LongStream.iterate(4096, bytes -> bytes <= LARGEST_STREAM, bytes -> 2 * bytes);
+    return Stream.concat(
+            raced.stream().map(Cell::bytes),
+            ladder.limit(this == SMOKE ? 1 : Long.MAX_VALUE).boxed())
+        .distinct()
+        .sorted()
+        .toList();
   }
 }

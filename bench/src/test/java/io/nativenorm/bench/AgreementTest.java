@@ -1,8 +1,12 @@
 package io.nativenorm.bench;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.nativenorm.Layout;
+import java.io.IOException;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -11,56 +15,72 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Every contestant on every cell against the exact results. */
+/** Every contestant on every cell against the exact results, each in a process of its own. */
 class AgreementTest {
-  private static final int THREADS = 2;
+  private static final List<Cell> CELLS =
+      Shape.all().stream().flatMap(shape -> Cell.of(shape).stream()).toList();
 
-  static Stream<Shape> shapes() {
-    return Shape.all().stream();
+  static Stream<String> contestants() {
+    return Contestants.all().stream().map(Contestant::name);
   }
 
   @ParameterizedTest
-  @MethodSource("shapes")
-  void everyContestantIsRight(Shape shape) {
-    for (Cell cell : Cell.of(shape)) {
-      Workload workload = Workload.of(cell, THREADS);
-      Map<String, double[]> expected = Oracle.expected(workload);
-      for (Contestant contestant : Contestants.all()) {
-        if (contestant.rejects(cell).isPresent()) {
-          continue;
-        }
-        assertEquals(
-            0,
-            error(contestant, workload, expected),
-            allowed(contestant),
-            () -> contestant.name() + " on " + cell);
-      }
+  @MethodSource("contestants")
+  void everyContestantIsRightWhereItIsKnownToBe(String name) throws IOException {
+    Contestant contestant = Contestants.named(name);
+    List<Cell> cells = CELLS.stream().filter(cell -> contestant.rejects(cell).isEmpty()).toList();
+    List<Check> checks = Check.run(contestant, cells, List.of(0.0));
+    assertEquals(cells.size(), checks.size());
+    for (Check check : checks) {
+      assertNull(check.failure(), check::toString);
+      assertEquals(0, check.error(), allowed(name, Cell.named(check.cell())), check::toString);
     }
   }
 
-  /** oneDNN sums gradients in float: 1.1e-5 over the 262144 values of a channel of style-large. */
-  private static double allowed(Contestant contestant) {
-    return contestant.name().equals("NativeNorm ONEDNN")
-        ? 2 * Agreement.ALLOWED
-        : Agreement.ALLOWED;
+  /** What is known to be wrong elsewhere is bounded too: the reports must show it as it is. */
+  private static double allowed(String contestant, Cell cell) {
+    return switch (contestant) {
+      // oneDNN sums in float: 1.3e-5 over the 262144 values of a channel of style-large. Its
+      // gradient of RMSNorm lacks the part that goes through the mean square.
+      case "oneDNN direct" ->
+          cell.operation() == Operation.RMS && cell.direction() == Direction.BACKWARD
+              ? 0.05
+              : 2 * Agreement.ALLOWED;
+      // TensorFlow sums in float too: 1.4e-5 over resnet50-conv2's.
+      case "NativeNorm ONEDNN", "TensorFlow" -> 2 * Agreement.ALLOWED;
+      default -> Agreement.ALLOWED;
+    };
   }
 
-  @ParameterizedTest
-  @MethodSource("shapes")
-  void ownKernelsKeepTheirDigitsAtALargeMean(Shape shape) {
-    Contestant auto = Contestants.named("NativeNorm AUTO");
-    for (Cell cell : Cell.of(shape)) {
-      Workload workload = Workload.of(cell, THREADS, 1e4, 7);
-      double error = error(auto, workload, Oracle.expected(workload));
-      assertEquals(0, error, Agreement.ALLOWED, cell::toString);
+  @Test
+  void ownKernelsKeepTheirDigitsAtALargeMean() throws IOException {
+    for (Check check : Check.run(Contestants.named("NativeNorm AUTO"), CELLS, List.of(1e4))) {
+      assertNull(check.failure(), check::toString);
+      assertEquals(0, check.error(), Agreement.ALLOWED, check::toString);
     }
   }
 
-  private static double error(
-      Contestant contestant, Workload workload, Map<String, double[]> expected) {
-    try (Contestant.Session session = contestant.prepare(workload)) {
-      session.call();
-      return Agreement.error(expected, session.results());
+  @Test
+  void everyContestantIsRacedSomewhere() {
+    for (Contestant contestant : Contestants.all()) {
+      assertTrue(CELLS.stream().anyMatch(cell -> contestant.rejects(cell).isEmpty()));
+      assertTrue(contestant.rejects(ColdStart.CELL).isEmpty(), contestant.name());
+    }
+  }
+
+  @Test
+  void aContestantThatCannotRunIsAFailureOfEachCell() throws IOException {
+    Contestant none = Contestants.named("NativeNorm AUTO");
+    Cell unknown =
+        new Cell(
+            new Shape("no-such", Operation.BATCH, List.of(1, 1), 0, List.of(), ""),
+            Layout.CHANNELS_FIRST,
+            Direction.INFERENCE);
+    List<Check> checks = Check.run(none, List.of(unknown, CELLS.get(0)), List.of(0.0, 1e2));
+    assertEquals(4, checks.size());
+    for (Check check : checks) {
+      assertNull(check.error());
+      assertTrue(check.failure().contains("no shape is named no-such"), check.failure());
     }
   }
 
@@ -77,12 +97,12 @@ class AgreementTest {
 
   @Test
   void theTableHasEveryOperationInEveryDirection() {
-    List<Cell> cells = Shape.all().stream().flatMap(shape -> Cell.of(shape).stream()).toList();
-    assertEquals(75, cells.size());
+    assertEquals(75, CELLS.size());
     for (Operation operation : Operation.values()) {
       for (Direction direction : Direction.values()) {
-        assertTrue(
-            cells.stream().anyMatch(c -> c.operation() == operation && c.direction() == direction));
+        assertFalse(
+            CELLS.stream()
+                .noneMatch(c -> c.operation() == operation && c.direction() == direction));
       }
     }
   }

@@ -16,6 +16,7 @@ import io.nativenorm.bench.Cell;
 import io.nativenorm.bench.Contestant;
 import io.nativenorm.bench.Results;
 import io.nativenorm.bench.Workload;
+import java.util.List;
 import java.util.Optional;
 
 /** NativeNorm's layers on one of its backends. */
@@ -39,6 +40,11 @@ public final class NativeNormContestant implements Contestant {
   @Override
   public Optional<String> rejects(Cell cell) {
     return Optional.empty();
+  }
+
+  @Override
+  public List<String> jars() {
+    return List.of("nativenorm-", "javacpp-", "dnnl-", "opencl-");
   }
 
   @Override

@@ -5,11 +5,8 @@ import io.nativenorm.bench.Contestant;
 import io.nativenorm.bench.Direction;
 import io.nativenorm.bench.Operation;
 import io.nativenorm.bench.Workload;
-import java.io.IOException;
-import java.io.InputStream;
-import java.io.UncheckedIOException;
+import java.util.List;
 import java.util.Optional;
-import java.util.Properties;
 
 /**
  * PyTorch's C++ operators through {@code org.bytedeco:pytorch}: {@code native_batch_norm}, {@code
@@ -18,8 +15,6 @@ import java.util.Properties;
  * gradients, so autograd records nothing.
  */
 public final class PyTorchContestant implements Contestant {
-  private static final String POM = "/META-INF/maven/org.bytedeco/pytorch/pom.properties";
-
   @Override
   public String name() {
     return "PyTorch";
@@ -27,13 +22,7 @@ public final class PyTorchContestant implements Contestant {
 
   @Override
   public String version() {
-    try (InputStream pom = PyTorchContestant.class.getResourceAsStream(POM)) {
-      Properties properties = new Properties();
-      properties.load(pom);
-      return properties.getProperty("version");
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
+    return Artifact.version("org.bytedeco", "pytorch");
   }
 
   @Override
@@ -41,6 +30,11 @@ public final class PyTorchContestant implements Contestant {
     return cell.operation() == Operation.RMS && cell.direction() == Direction.BACKWARD
         ? Optional.of("RMSNorm's gradient is autograd's, there is no operator for it")
         : Optional.empty();
+  }
+
+  @Override
+  public List<String> jars() {
+    return List.of("javacpp-", "pytorch-2.", "openblas-");
   }
 
   @Override

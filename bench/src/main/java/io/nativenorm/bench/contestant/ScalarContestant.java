@@ -3,6 +3,7 @@ package io.nativenorm.bench.contestant;
 import io.nativenorm.bench.Cell;
 import io.nativenorm.bench.Contestant;
 import io.nativenorm.bench.Workload;
+import java.util.List;
 import java.util.Optional;
 
 /** Plain loops over {@code float[]}, as people write them: one thread, double sums, two passes. */
@@ -20,6 +21,11 @@ public final class ScalarContestant implements Contestant {
   @Override
   public Optional<String> rejects(Cell cell) {
     return Optional.empty();
+  }
+
+  @Override
+  public List<String> jars() {
+    return List.of();
   }
 
   @Override

@@ -1,0 +1,221 @@
+package io.nativenorm.bench.report;
+
+import com.google.gson.JsonElement;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
+import io.nativenorm.bench.Cell;
+import io.nativenorm.bench.RawFile;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
+
+/** What a {@link RawFile} holds, by what it is about. */
+final class Figures {
+  static final String NATIVE_NORM = "NativeNorm AUTO";
+
+  /**
+   * A time.
+   *
+   * @param callers threads that call at once, each a session of its own
+   * @param threads that may work on one call
+   * @param microseconds of a call, the median of the iterations: one that compiles or that loses
+   *     its processor to another program does not move it
+   * @param least of the iterations
+   * @param most of the iterations
+   * @param allocated bytes on the Java heap a call
+   */
+  record Call(
+      String contestant,
+      Cell cell,
+      int callers,
+      int threads,
+      double microseconds,
+      double least,
+      double most,
+      double allocated) {}
+
+  /** The error of a contestant around a mean; without a number it failed, and says how. */
+  record Error(String contestant, Cell cell, double mean, Double error, String failure) {}
+
+  /** Why a contestant is not raced on a cell. */
+  record Rejection(String contestant, Cell cell, String reason) {}
+
+  private final JsonObject environment;
+  private final List<Call> calls = new ArrayList<>();
+  private final List<Error> errors = new ArrayList<>();
+  private final List<Rejection> rejections = new ArrayList<>();
+  private final TreeMap<Long, Double> streams = new TreeMap<>();
+  private final Map<String, String> versions = new LinkedHashMap<>();
+  private final Map<String, Double> megabytes = new LinkedHashMap<>();
+  private final Map<String, Double> starts = new LinkedHashMap<>();
+
+  private Figures(JsonObject environment) {
+    this.environment = environment;
+  }
+
+  static Figures read(Path raw) throws IOException {
+    List<JsonElement> entries =
+        JsonParser.parseString(Files.readString(raw)).getAsJsonArray().asList();
+    if (entries.isEmpty()) {
+      throw new IOException(raw + " holds no figures");
+    }
+    Figures figures = new Figures(entries.get(0).getAsJsonObject().getAsJsonObject("environment"));
+    entries.forEach(entry -> figures.add(entry.getAsJsonObject()));
+    return figures;
+  }
+
+  private void add(JsonObject entry) {
+    JsonObject params = entry.getAsJsonObject("params");
+    String benchmark = entry.get("benchmark").getAsString();
+    String contestant = text(params, "contestant");
+    switch (benchmark) {
+      case RawFile.ERROR -> addAnswer(entry, params, contestant);
+      case RawFile.SIZE -> megabytes.put(contestant, score(entry));
+      case RawFile.COLD_START -> {
+        if (entry.has("primaryMetric")) {
+          starts.put(contestant, score(entry));
+        }
+      }
+      default -> {
+        if (contestant == null) {
+          streams.put(params.get("bytes").getAsLong(), score(entry));
+        } else {
+          calls.add(call(entry, params, contestant));
+        }
+      }
+    }
+  }
+
+  private void addAnswer(JsonObject entry, JsonObject params, String contestant) {
+    Cell cell = Cell.named(text(params, "cell"));
+    if (entry.has("rejected")) {
+      rejections.add(new Rejection(contestant, cell, text(entry, "rejected")));
+      return;
+    }
+    Double error = entry.has("primaryMetric") ? score(entry) : null;
+    double mean = params.get("mean").getAsDouble();
+    errors.add(new Error(contestant, cell, mean, error, text(entry, "failure")));
+    if (error != null) {
+      versions.put(contestant, text(params, "version"));
+    }
+  }
+
+  private static Call call(JsonObject entry, JsonObject params, String contestant) {
+    JsonObject secondary = entry.getAsJsonObject("secondaryMetrics");
+    String allocated =
+        secondary.keySet().stream()
+            .filter(name -> name.endsWith("gc.alloc.rate.norm"))
+            .findFirst()
+            .orElseThrow();
+    double[] iterations =
+        entry.getAsJsonObject("primaryMetric").getAsJsonArray("rawData").asList().stream()
+            .flatMap(fork -> fork.getAsJsonArray().asList().stream())
+            .mapToDouble(JsonElement::getAsDouble)
+            .sorted()
+            .toArray();
+    return new Call(
+        contestant,
+        Cell.named(text(params, "cell")),
+        entry.get("threads").getAsInt(),
+        params.get("threads").getAsInt(),
+        iterations[iterations.length / 2],
+        iterations[0],
+        iterations[iterations.length - 1],
+        secondary.getAsJsonObject(allocated).get("score").getAsDouble());
+  }
+
+  private static double score(JsonObject entry) {
+    return entry.getAsJsonObject("primaryMetric").get("score").getAsDouble();
+  }
+
+  private static String text(JsonObject object, String name) {
+    return object.has(name) ? object.get(name).getAsString() : null;
+  }
+
+  /** CPU, processors, OS, JDK and command, each with its name. */
+  Map<String, String> environment() {
+    Map<String, String> texts = new LinkedHashMap<>();
+    environment.entrySet().forEach(e -> texts.put(e.getKey(), e.getValue().getAsString()));
+    return texts;
+  }
+
+  /** In the order they were raced. */
+  Set<String> contestants() {
+    Set<String> names = new LinkedHashSet<>();
+    errors.forEach(error -> names.add(error.contestant()));
+    rejections.forEach(rejection -> names.add(rejection.contestant()));
+    return names;
+  }
+
+  /**
+   * The race itself, a call for a contestant and cell: of one caller with as many threads as
+   * processors. Cells whose answers were not checked are there for their scaling only.
+   */
+  List<Call> race() {
+    int processors = environment.get("processors").getAsInt();
+    Set<Cell> checked = errors.stream().map(Error::cell).collect(Collectors.toSet());
+    Map<String, Call> first = new LinkedHashMap<>();
+    calls.stream()
+        .filter(call -> call.callers() == 1 && call.threads() == processors)
+        .filter(call -> checked.contains(call.cell()))
+        .forEach(call -> first.putIfAbsent(call.contestant() + call.cell().id(), call));
+    return List.copyOf(first.values());
+  }
+
+  /** Every call, those over threads and callers too. */
+  List<Call> calls() {
+    return calls;
+  }
+
+  List<Error> errors() {
+    return errors;
+  }
+
+  List<Rejection> rejections() {
+    return rejections;
+  }
+
+  /** Microseconds of a streaming pass by the bytes it moves. */
+  Map<Long, Double> streams() {
+    return streams;
+  }
+
+  Map<String, String> versions() {
+    return versions;
+  }
+
+  /** Of the jars. */
+  Map<String, Double> megabytes() {
+    return megabytes;
+  }
+
+  /** Milliseconds from starting a JVM to its end after one call. */
+  Map<String, Double> starts() {
+    return starts;
+  }
+
+  /** NativeNorm's call on a cell. */
+  Optional<Call> nativeNorm(Cell cell) {
+    return race().stream()
+        .filter(call -> call.contestant().equals(NATIVE_NORM) && call.cell().equals(cell))
+        .findFirst();
+  }
+
+  /** The error around 0. */
+  Optional<Double> error(Call call) {
+    return errors.stream()
+        .filter(e -> e.mean() == 0 && e.error() != null)
+        .filter(e -> e.contestant().equals(call.contestant()) && e.cell().equals(call.cell()))
+        .map(Error::error)
+        .findFirst();
+  }
+}

@@ -1,0 +1,170 @@
+package io.nativenorm.bench.report;
+
+import java.awt.BasicStroke;
+import java.awt.Color;
+import java.awt.Font;
+import java.awt.Rectangle;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.text.NumberFormat;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Locale;
+import org.jfree.chart.ChartFactory;
+import org.jfree.chart.JFreeChart;
+import org.jfree.chart.axis.LogAxis;
+import org.jfree.chart.labels.StandardCategoryItemLabelGenerator;
+import org.jfree.chart.plot.CategoryPlot;
+import org.jfree.chart.plot.PlotOrientation;
+import org.jfree.chart.renderer.category.BarRenderer;
+import org.jfree.chart.renderer.category.StandardBarPainter;
+import org.jfree.chart.ui.RectangleInsets;
+import org.jfree.data.category.DefaultCategoryDataset;
+import org.jfree.svg.SVGGraphics2D;
+
+/**
+ * {@code ReadmeSection README.md RAW.json}: writes the README's picture beside the raw file, and
+ * its table between two marks.
+ */
+public final class ReadmeSection {
+  private static final String BEGIN = "<!-- figures: begin -->\n";
+  private static final String END = "<!-- figures: end -->\n";
+  private static final String PICTURE = "performance.svg";
+  private static final int WIDTH = 760;
+  private static final int ROW_HEIGHT = 30;
+  private static final Color ACCENT = new Color(0xC2410C);
+  private static final Color OTHERS = new Color(0x7B96AB);
+  private static final Color INK = new Color(0x1D2327);
+  private static final Font FONT = new Font(Font.SANS_SERIF, Font.PLAIN, 13);
+
+  private ReadmeSection() {}
+
+  public static void main(String[] arguments) throws IOException {
+    Path readme = Path.of(arguments[0]);
+    Path raw = Path.of(arguments[1]);
+    Figures figures = Figures.read(raw);
+    Files.writeString(raw.resolveSibling(PICTURE), picture(figures));
+    Files.writeString(readme, replaced(Files.readString(readme), section(readme, raw, figures)));
+  }
+
+  /** The README with the section between its marks. */
+  static String replaced(String readme, String section) {
+    int begin = readme.indexOf(BEGIN);
+    int end = readme.indexOf(END);
+    if (begin < 0 || end < begin) {
+      throw new IllegalArgumentException("the README has no " + BEGIN.strip() + END.strip());
+    }
+    return readme.substring(0, begin + BEGIN.length()) + section + readme.substring(end);
+  }
+
+  /** Picture and table, with the file they are from and what it was measured on. */
+  static String section(Path readme, Path raw, Figures figures) {
+    Path file = readme.toAbsolutePath().getParent().relativize(raw.toAbsolutePath());
+    var environment = figures.environment();
+    return "![Time of a call over NativeNorm's]("
+        + file.resolveSibling(PICTURE)
+        + ")\n\n"
+        + Text.table(
+            List.of("", "version", "cells", "time", "slowest", "wrong", "error", "cold start"),
+            ordered(figures).stream()
+                .map(
+                    s ->
+                        List.of(
+                            s.contestant(),
+                            s.version(),
+                            Integer.toString(s.raced()),
+                            Text.times(s.ratio()),
+                            Text.times(s.slowest()),
+                            Long.toString(s.wrong()),
+                            Text.error(s.largestError()),
+                            Text.number(s.start()) + " ms"))
+                .toList())
+        + "\nTime is the geometric mean over the cells (shape, layout, direction) that a contestant "
+        + "has, as a multiple of NativeNorm's; slowest is\nthe worst of them; wrong counts the cells "
+        + "with an error above 2e-5; cold start is a whole JVM that makes one call.\nMeasured by `"
+        + environment.get("command")
+        + "` on "
+        + environment.get("cpu")
+        + ", "
+        + environment.get("processors")
+        + " processors, "
+        + environment.get("os")
+        + ", JDK "
+        + environment.get("jdk")
+        + ".\nEvery figure is in ["
+        + file
+        + "]("
+        + file
+        + "); `bench/readme.sh "
+        + file
+        + "` makes the picture and the table again.\n";
+  }
+
+  /** The fastest first. */
+  private static List<Standing> ordered(Figures figures) {
+    return Standing.of(figures).stream()
+        .filter(standing -> standing.ratio() != null)
+        .sorted(Comparator.comparingDouble(Standing::ratio))
+        .toList();
+  }
+
+  /** A bar for each contestant. */
+  static String picture(Figures figures) {
+    List<Standing> standings = ordered(figures);
+    DefaultCategoryDataset ratios = new DefaultCategoryDataset();
+    standings.forEach(standing -> ratios.addValue(standing.ratio(), "", standing.contestant()));
+    JFreeChart chart =
+        ChartFactory.createBarChart(
+            "Time of a call over NativeNorm's (geometric mean, logarithmic)",
+            null,
+            null,
+            ratios,
+            PlotOrientation.HORIZONTAL,
+            false,
+            false,
+            false);
+    chart.setBackgroundPaint(Color.WHITE);
+    chart.getTitle().setFont(FONT.deriveFont(Font.BOLD, 14f));
+    chart.getTitle().setPaint(INK);
+    chart.setPadding(new RectangleInsets(8, 8, 8, 24));
+    CategoryPlot plot = chart.getCategoryPlot();
+    plot.setBackgroundPaint(Color.WHITE);
+    plot.setOutlineVisible(false);
+    plot.setRangeGridlinePaint(new Color(0xE2DFD9));
+    plot.setRangeGridlineStroke(new BasicStroke(1));
+    plot.getDomainAxis().setTickLabelFont(FONT);
+    plot.getDomainAxis().setAxisLineVisible(false);
+    plot.getDomainAxis().setCategoryMargin(0.3);
+    LogAxis axis = new LogAxis();
+    double largest = standings.get(standings.size() - 1).ratio();
+    axis.setRange(0.5, 2 * largest);
+    axis.setNumberFormatOverride(NumberFormat.getIntegerInstance(Locale.ROOT));
+    axis.setTickLabelFont(FONT);
+    axis.setAxisLineVisible(false);
+    plot.setRangeAxis(axis);
+    plot.setRenderer(renderer(standings));
+    SVGGraphics2D graphics = new SVGGraphics2D(WIDTH, ROW_HEIGHT * (standings.size() + 3));
+    chart.draw(graphics, new Rectangle(WIDTH, ROW_HEIGHT * (standings.size() + 3)));
+    return graphics.getSVGDocument();
+  }
+
+  private static BarRenderer renderer(List<Standing> standings) {
+    BarRenderer renderer =
+        new BarRenderer() {
+          @Override
+          public Color getItemPaint(int row, int column) {
+            return standings.get(column).contestant().equals(Figures.NATIVE_NORM) ? ACCENT : OTHERS;
+          }
+        };
+    renderer.setBarPainter(new StandardBarPainter());
+    renderer.setShadowVisible(false);
+    NumberFormat digits = NumberFormat.getInstance(Locale.ROOT);
+    digits.setMaximumFractionDigits(2);
+    renderer.setDefaultItemLabelGenerator(new StandardCategoryItemLabelGenerator("{2} ×", digits));
+    renderer.setDefaultItemLabelFont(FONT);
+    renderer.setDefaultItemLabelPaint(INK);
+    renderer.setDefaultItemLabelsVisible(true);
+    return renderer;
+  }
+}

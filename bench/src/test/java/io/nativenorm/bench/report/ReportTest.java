@@ -1,0 +1,101 @@
+package io.nativenorm.bench.report;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The reports of a small raw file, and the README's section of the committed one. */
+class ReportTest {
+  static final Path SAMPLE = Path.of("src/test/resources/io/nativenorm/bench/report/sample.json");
+
+  @TempDir Path folder;
+
+  @Test
+  void figuresKeepWhatWasMeasured() throws IOException {
+    Figures figures = Figures.read(SAMPLE);
+    Row own = row(figures, "NativeNorm AUTO");
+    assertEquals(4, own.microseconds());
+    assertEquals(1, own.ratio());
+    assertEquals(0.5, own.share()); // the stream takes 2 us
+    assertFalse(own.wrong());
+    Row rival = row(figures, "PyTorch");
+    assertEquals(2.5, rival.ratio());
+    assertEquals(16, rival.allocated());
+    Row wrong = row(figures, "ND4J");
+    assertTrue(wrong.wrong());
+    assertEquals(
+        List.of("it is a sample"),
+        Standing.of(figures).stream()
+            .filter(standing -> standing.contestant().equals("TensorFlow"))
+            .findFirst()
+            .orElseThrow()
+            .rejected());
+  }
+
+  private static Row row(Figures figures, String contestant) {
+    return Row.of(figures).stream()
+        .filter(row -> row.contestant().equals(contestant))
+        .findFirst()
+        .orElseThrow();
+  }
+
+  @Test
+  void markdownSaysWhereAFigureIsFromAndMarksWrongAnswers() throws IOException {
+    String report = MarkdownReport.of(Figures.read(SAMPLE));
+    for (String wanted :
+        List.of(
+            "cpu: Sample CPU",
+            "command: bench/run.sh sample",
+            "| PyTorch | 10.0 |",
+            "| ND4J | (8.00) |",
+            "TensorFlow: it is a sample",
+            "| ND4J | 1.0e-03 | not a number |",
+            "2.50 ×")) {
+      assertTrue(report.contains(wanted), () -> wanted + " is not in\n" + report);
+    }
+  }
+
+  @Test
+  void theSlowerOnesAreListedTheWorstFirst() throws IOException {
+    Path slower = folder.resolve("slower.json");
+    Files.writeString(
+        slower,
+        Files.readString(SAMPLE)
+            .replaceAll(
+                "\\b10\\.0(,|\\s)", "30.0$1") // PyTorch's median, which stays between others
+            .replaceAll("\\b9\\.75\\b", "29.0")
+            .replaceAll("\\b10\\.25\\b", "31.0")
+            .replaceAll("\\b4\\.0\\b", "4.3") // within noise
+            .replaceAll("\\b7\\.75\\b", "9.4") // ND4J
+            .replaceAll("\\b8\\.0\\b", "9.6")
+            .replaceAll("\\b8\\.25\\b", "9.8"));
+    List<String> lines = Compare.slower(Figures.read(SAMPLE), Figures.read(slower));
+    assertEquals(2, lines.size(), lines::toString);
+    assertTrue(lines.get(0).startsWith("3.00 × slower: PyTorch"), lines.get(0));
+    assertTrue(lines.get(1).startsWith("1.20 × slower: ND4J"), lines.get(1));
+    assertEquals(List.of(), Compare.slower(Figures.read(slower), Figures.read(SAMPLE)));
+  }
+
+  @Test
+  void theReadmeShowsTheCommittedFigures() throws IOException {
+    Path readme = Path.of("../README.md").toRealPath();
+    List<Path> committed;
+    try (Stream<Path> files = Files.list(Path.of("results").toRealPath())) {
+      committed = files.filter(file -> file.toString().endsWith(".json")).toList();
+    }
+    assertEquals(1, committed.size());
+    String section =
+        ReadmeSection.section(readme, committed.get(0), Figures.read(committed.get(0)));
+    assertTrue(Files.readString(readme).contains(section), "run bench/readme.sh");
+    Path picture = committed.get(0).resolveSibling("performance.svg");
+    assertTrue(Files.readString(picture).contains("NativeNorm AUTO"));
+  }
+}
