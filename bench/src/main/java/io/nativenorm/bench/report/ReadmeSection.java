@@ -1,6 +1,5 @@
 package io.nativenorm.bench.report;
 
-import java.awt.BasicStroke;
 import java.awt.Color;
 import java.awt.Font;
 import java.awt.Rectangle;
@@ -14,12 +13,15 @@ import java.util.Locale;
 import org.jfree.chart.ChartFactory;
 import org.jfree.chart.JFreeChart;
 import org.jfree.chart.axis.LogAxis;
+import org.jfree.chart.labels.ItemLabelAnchor;
+import org.jfree.chart.labels.ItemLabelPosition;
 import org.jfree.chart.labels.StandardCategoryItemLabelGenerator;
 import org.jfree.chart.plot.CategoryPlot;
 import org.jfree.chart.plot.PlotOrientation;
 import org.jfree.chart.renderer.category.BarRenderer;
 import org.jfree.chart.renderer.category.StandardBarPainter;
 import org.jfree.chart.ui.RectangleInsets;
+import org.jfree.chart.ui.TextAnchor;
 import org.jfree.data.category.DefaultCategoryDataset;
 import org.jfree.svg.SVGGraphics2D;
 
@@ -131,17 +133,15 @@ public final class ReadmeSection {
     CategoryPlot plot = chart.getCategoryPlot();
     plot.setBackgroundPaint(Color.WHITE);
     plot.setOutlineVisible(false);
-    plot.setRangeGridlinePaint(new Color(0xE2DFD9));
-    plot.setRangeGridlineStroke(new BasicStroke(1));
+    plot.setRangeGridlinesVisible(false);
     plot.getDomainAxis().setTickLabelFont(FONT);
     plot.getDomainAxis().setAxisLineVisible(false);
+    plot.getDomainAxis().setTickMarksVisible(false);
     plot.getDomainAxis().setCategoryMargin(0.3);
     LogAxis axis = new LogAxis();
     double largest = standings.get(standings.size() - 1).ratio();
-    axis.setRange(0.5, 2 * largest);
-    axis.setNumberFormatOverride(NumberFormat.getIntegerInstance(Locale.ROOT));
-    axis.setTickLabelFont(FONT);
-    axis.setAxisLineVisible(false);
+    axis.setRange(0.5, 2 * largest); // room for the last label
+    axis.setVisible(false); // the bars say it
     plot.setRangeAxis(axis);
     plot.setRenderer(renderer(standings));
     SVGGraphics2D graphics = new SVGGraphics2D(WIDTH, ROW_HEIGHT * (standings.size() + 3));
@@ -165,6 +165,8 @@ public final class ReadmeSection {
     renderer.setDefaultItemLabelFont(FONT);
     renderer.setDefaultItemLabelPaint(INK);
     renderer.setDefaultItemLabelsVisible(true);
+    renderer.setDefaultPositiveItemLabelPosition(
+        new ItemLabelPosition(ItemLabelAnchor.OUTSIDE3, TextAnchor.CENTER_LEFT));
     return renderer;
   }
 }

@@ -36,7 +36,7 @@ function seriesColor(contestant) {
   return palette[contestants.filter((name) => name !== own).indexOf(contestant) % palette.length];
 }
 
-const symbols = ['circle', 'rect', 'triangle', 'diamond', 'pin', 'arrow'];
+const symbols = ['circle', 'rect', 'triangle', 'diamond', 'roundRect', 'emptyCircle'];
 const symbol = (contestant) => symbols[contestants.indexOf(contestant) % symbols.length];
 
 function draw(id, option) {
@@ -80,7 +80,7 @@ function fillTable(id, rows, columns) {
   const table = byId(id);
   const head = element(element(table, 'thead'), 'tr');
   for (const [heading, , key] of columns) {
-    element(head, 'th', heading).setAttribute('data-sort-method', key ? 'number' : '');
+    element(head, 'th', heading, key ? '' : 'name').setAttribute('data-sort-method', key ? 'number' : '');
   }
   const body = element(table, 'tbody');
   for (const row of rows) {
@@ -150,10 +150,11 @@ function drawBars() {
     const rows = data.rows
       .filter((row) => `${row.shape} ${row.layout}` === card && row.direction === direction)
       .sort((a, b) => b.microseconds - a.microseconds);
-    const least = Math.min(...rows.map((row) => row.microseconds));
+    // A logarithmic bar begins at 1.
+    const unit = Math.min(...rows.map((row) => row.microseconds)) / 2;
     draw('bars ' + card, {
-      grid: {left: 4, right: 92, top: 8, bottom: 4, containLabel: true},
-      xAxis: {type: 'log', min: least / 2, axisLabel: {show: false}, splitLine: {show: false}},
+      grid: {left: 14, right: 92, top: 8, bottom: 4, containLabel: true},
+      xAxis: {type: 'log', min: 1, axisLabel: {show: false}, splitLine: {show: false}},
       yAxis: {type: 'category', data: rows.map((row) => row.contestant), axisTick: {show: false}, axisLabel: {fontSize: 11}},
       series: [{
         type: 'bar',
@@ -163,7 +164,7 @@ function drawBars() {
           formatter: ({dataIndex}) => `${number(rows[dataIndex].microseconds)} µs  ${times(rows[dataIndex].ratio)}`,
         },
         data: rows.map((row) => ({
-          value: row.microseconds,
+          value: row.microseconds / unit,
           itemStyle: {
             color: row.contestant === own ? color('accent') : color('others'),
             decal: row.wrong ? {symbol: 'rect', dashArrayX: [1, 0], dashArrayY: [3, 3], rotation: -Math.PI / 4, color: color('card')} : undefined,
@@ -179,7 +180,7 @@ function drawRoofline() {
   draw('roofline', {
     tooltip: {formatter: ({seriesName, data: point}) => `${seriesName}<br>${point[2] ?? bytes(point[0])}<br>${number(point[1])} GB/s`},
     legend: legend(),
-    grid: {left: 8, right: 16, top: 36, bottom: 62, containLabel: true},
+    grid: {left: 8, right: 36, top: 36, bottom: 62, containLabel: true},
     xAxis: {type: 'log', logBase: 2, min: 4096, max: 2 ** 29, name: 'bytes moved', nameLocation: 'middle', nameGap: 30,
       axisLabel: {formatter: bytes, hideOverlap: true}},
     yAxis: {type: 'log', name: 'GB/s'},
