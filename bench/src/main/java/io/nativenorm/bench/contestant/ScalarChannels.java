@@ -1,57 +1,23 @@
 package io.nativenorm.bench.contestant;
 
-import io.nativenorm.bench.Operation;
 import io.nativenorm.bench.Workload;
-import java.util.Arrays;
 
 /**
  * Batch, group and instance normalization in either layout: samples and channels that share a
  * statistic, then positions.
  */
-final class ScalarChannels extends HeapSession {
-  private final boolean batch;
-  private final int samples;
-  private final int channels;
-  private final int spatial;
+final class ScalarChannels extends HeapChannels {
   private final int step;
 
   ScalarChannels(Workload workload) {
-    super(
-        workload,
-        workload.cell().operation() == Operation.BATCH
-            ? workload.cell().channels()
-            : workload.cell().batch() * workload.cell().groups());
-    batch = cell.operation() == Operation.BATCH;
-    samples = batch ? cell.batch() : 1;
-    channels = batch ? 1 : cell.channels() / cell.groups();
-    spatial = cell.spatial();
+    super(workload);
     step = cell.step();
   }
 
-  private int firstSample(int statistic) {
-    return batch ? 0 : statistic / cell.groups();
-  }
-
-  private int firstChannel(int statistic) {
-    return batch ? statistic : statistic % cell.groups() * channels;
-  }
-
   @Override
-  void forward() {
-    for (int statistic = 0; statistic < mean.length; statistic++) {
-      if (isGiven()) {
-        takeRunning(statistic);
-      } else {
-        measure(statistic);
-      }
-      normalize(statistic);
-    }
-  }
-
-  private void measure(int statistic) {
-    int values = samples * channels * spatial;
-    double center = sum(statistic, 0, 1) / values;
-    setStatistic(statistic, center, sum(statistic, center, 2), values);
+  void measure(int statistic) {
+    double center = sum(statistic, 0, 1) / values();
+    setStatistic(statistic, center, sum(statistic, center, 2), values());
   }
 
   /** Of (x - center) to a power of 1 or 2. */
@@ -69,7 +35,8 @@ final class ScalarChannels extends HeapSession {
     return sum;
   }
 
-  private void normalize(int statistic) {
+  @Override
+  void normalize(int statistic) {
     float center = (float) mean[statistic];
     for (int n = firstSample(statistic); n < firstSample(statistic) + samples; n++) {
       for (int c = firstChannel(statistic); c < firstChannel(statistic) + channels; c++) {
@@ -83,15 +50,7 @@ final class ScalarChannels extends HeapSession {
   }
 
   @Override
-  void backward() {
-    Arrays.fill(weightGradient, 0);
-    Arrays.fill(biasGradient, 0);
-    for (int statistic = 0; statistic < mean.length; statistic++) {
-      backward(statistic);
-    }
-  }
-
-  private void backward(int statistic) {
+  void gradient(int statistic) {
     float center = (float) mean[statistic];
     float inverse = (float) inverseDeviation[statistic];
     double sum = 0;
@@ -111,8 +70,7 @@ final class ScalarChannels extends HeapSession {
         product += dyXhat * weight[c];
       }
     }
-    int values = samples * channels * spatial;
-    inputGradient(statistic, (float) (sum / values), (float) (product / values));
+    inputGradient(statistic, (float) (sum / values()), (float) (product / values()));
   }
 
   private void inputGradient(int statistic, float meanGradient, float meanProduct) {

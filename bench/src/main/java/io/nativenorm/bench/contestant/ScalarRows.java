@@ -1,35 +1,15 @@
 package io.nativenorm.bench.contestant;
 
-import io.nativenorm.bench.Operation;
 import io.nativenorm.bench.Workload;
-import java.util.Arrays;
 
 /** Layer and RMS normalization: each row by itself. */
-final class ScalarRows extends HeapSession {
-  private final int length;
-  private final boolean centered;
-
+final class ScalarRows extends HeapRows {
   ScalarRows(Workload workload) {
-    super(workload, workload.cell().batch());
-    length = cell.channels();
-    centered = cell.operation() == Operation.LAYER;
+    super(workload);
   }
 
   @Override
-  void forward() {
-    for (int row = 0; row < mean.length; row++) {
-      measure(row);
-      float center = (float) mean[row];
-      float scale = (float) inverseDeviation[row];
-      int at = row * length;
-      for (int i = 0; i < length; i++) {
-        float value = (x[at + i] - center) * scale * weight[i];
-        output[at + i] = centered ? value + bias[i] : value;
-      }
-    }
-  }
-
-  private void measure(int row) {
+  void measure(int row) {
     int at = row * length;
     double sum = 0;
     for (int i = 0; centered && i < length; i++) {
@@ -45,20 +25,15 @@ final class ScalarRows extends HeapSession {
   }
 
   @Override
-  void backward() {
-    Arrays.fill(weightGradient, 0);
-    if (centered) {
-      Arrays.fill(biasGradient, 0);
-    }
-    for (int row = 0; row < mean.length; row++) {
-      backward(row);
+  void normalize(int at, float center, float scale) {
+    for (int i = 0; i < length; i++) {
+      float value = (x[at + i] - center) * scale * weight[i];
+      output[at + i] = centered ? value + bias[i] : value;
     }
   }
 
-  private void backward(int row) {
-    int at = row * length;
-    float center = (float) mean[row];
-    float scale = (float) inverseDeviation[row];
+  @Override
+  void gradient(int at, float center, float scale) {
     double sum = 0;
     double product = 0;
     for (int i = 0; i < length; i++) {

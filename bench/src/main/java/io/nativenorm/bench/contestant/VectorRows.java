@@ -2,35 +2,26 @@ package io.nativenorm.bench.contestant;
 
 import static io.nativenorm.bench.contestant.Lanes.SPECIES;
 
-import io.nativenorm.bench.Operation;
 import io.nativenorm.bench.Workload;
-import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 
-/** Layer and RMS normalization: a row is a statistic. */
-final class VectorRows extends HeapSession {
-  private final int length;
-  private final boolean centered;
-
+/** Rows a vector at a time. */
+final class VectorRows extends HeapRows {
   VectorRows(Workload workload) {
-    super(workload, workload.cell().batch());
-    length = cell.channels();
-    centered = cell.operation() == Operation.LAYER;
+    super(workload);
   }
 
   @Override
-  void forward() {
-    for (int row = 0; row < mean.length; row++) {
-      int at = row * length;
-      float center = centered ? Lanes.sum(x, at, length) / length : 0;
-      setStatistic(row, center, Lanes.squares(x, at, length, center), length);
-      normalize(at, center, (float) inverseDeviation[row]);
-    }
+  void measure(int row) {
+    int at = row * length;
+    float center = centered ? Lanes.sum(x, at, length) / length : 0;
+    setStatistic(row, center, Lanes.squares(x, at, length, center), length);
   }
 
-  private void normalize(int at, float center, float scale) {
+  @Override
+  void normalize(int at, float center, float scale) {
     for (int i = 0; i < length; i += SPECIES.length()) {
       VectorMask<Float> inside = SPECIES.indexInRange(i, length);
       FloatVector value =
@@ -46,17 +37,7 @@ final class VectorRows extends HeapSession {
   }
 
   @Override
-  void backward() {
-    Arrays.fill(weightGradient, 0);
-    if (centered) {
-      Arrays.fill(biasGradient, 0);
-    }
-    for (int row = 0; row < mean.length; row++) {
-      backward(row * length, (float) mean[row], (float) inverseDeviation[row]);
-    }
-  }
-
-  private void backward(int at, float center, float scale) {
+  void gradient(int at, float center, float scale) {
     FloatVector sums = FloatVector.zero(SPECIES);
     FloatVector products = FloatVector.zero(SPECIES);
     for (int i = 0; i < length; i += SPECIES.length()) {

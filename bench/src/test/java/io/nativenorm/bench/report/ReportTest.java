@@ -73,7 +73,9 @@ class ReportTest {
                 "\\b10\\.0(,|\\s)", "30.0$1") // PyTorch's median, which stays between others
             .replaceAll("\\b9\\.75\\b", "29.0")
             .replaceAll("\\b10\\.25\\b", "31.0")
-            .replaceAll("\\b4\\.0\\b", "4.3") // within noise
+            .replaceAll("\\b4\\.25\\b", "4.33") // NativeNorm: every iteration, but by 7 %
+            .replaceAll("\\b3\\.75\\b", "4.27")
+            .replaceAll("\\b4\\.0\\b", "4.3")
             .replaceAll("\\b7\\.75\\b", "9.4") // ND4J
             .replaceAll("\\b8\\.0\\b", "9.6")
             .replaceAll("\\b8\\.25\\b", "9.8"));

@@ -1,0 +1,199 @@
+package io.nativenorm.bench;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.openjdk.jmh.profile.GCProfiler;
+import org.openjdk.jmh.runner.Runner;
+import org.openjdk.jmh.runner.RunnerException;
+import org.openjdk.jmh.runner.options.ChainedOptionsBuilder;
+import org.openjdk.jmh.runner.options.OptionsBuilder;
+import org.openjdk.jmh.runner.options.TimeValue;
+import org.openjdk.jmh.runner.options.VerboseMode;
+
+/**
+ * What a race consists of: answers, sizes and starts of each contestant, the streaming limit, the
+ * calls, and those of some contestants over threads and callers.
+ */
+final class Steps {
+  /** A contestant's call may use every processor. */
+  private static final int THREADS = Runtime.getRuntime().availableProcessors();
+
+  /** oneDNN's threads are its environment's, plain Java's are one, so they do not scale. */
+  private static final List<String> SCALED =
+      List.of("NativeNorm AUTO", "PyTorch", "DJL", "ONNX Runtime");
+
+  private static final String SCALED_CELL = "resnet50-conv2/CHANNELS_FIRST/INFERENCE";
+  private static final String CALLED_CELL = "bert-single/CHANNELS_FIRST/INFERENCE";
+  private static final int MOST_CALLERS = 16;
+  private static final int STARTS = 3;
+
+  /** A part of the race. */
+  interface Action {
+    void run() throws IOException, RunnerException;
+  }
+
+  record Step(String name, Action action) {}
+
+  private final Mode mode;
+  private final List<Contestant> contestants;
+  private final List<Cell> cells;
+  private final boolean allShapes;
+  private final RawFile raw;
+  private final List<String> failures = new ArrayList<>();
+
+  /** The mode's, or those of the contestants and shapes that are named. */
+  Steps(Mode mode, List<String> contestants, List<String> shapes, RawFile raw) {
+    this.mode = mode;
+    this.contestants =
+        contestants.isEmpty()
+            ? mode.contestants()
+            : contestants.stream().map(Contestants::named).toList();
+    this.cells =
+        shapes.isEmpty()
+            ? mode.cells()
+            : shapes.stream().flatMap(shape -> Cell.of(Shape.named(shape)).stream()).toList();
+    this.allShapes = shapes.isEmpty();
+    this.raw = raw;
+  }
+
+  /** What went wrong so far. */
+  List<String> failures() {
+    return failures;
+  }
+
+  /** In their order. */
+  List<Step> all() {
+    List<Step> steps = new ArrayList<>();
+    for (Contestant contestant : contestants) {
+      steps.add(new Step("answers of " + contestant.name(), () -> check(contestant)));
+      if (!contestant.jars().isEmpty()) {
+        steps.add(new Step("size of " + contestant.name(), () -> weigh(contestant)));
+      }
+      steps.add(new Step("start of " + contestant.name(), () -> start(contestant)));
+    }
+    for (long bytes : mode.streams(cells)) {
+      steps.add(new Step("streaming " + bytes + " bytes", () -> stream(bytes)));
+    }
+    for (Cell cell : cells) {
+      for (Contestant contestant : contestants) {
+        if (contestant.rejects(cell).isEmpty()) {
+          steps.add(
+              new Step(
+                  contestant.name() + " on " + cell.id(),
+                  () -> time(contestant, cell.id(), THREADS, 1)));
+        }
+      }
+    }
+    if (allShapes) {
+      addScaling(steps);
+    }
+    return steps;
+  }
+
+  private void addScaling(List<Step> steps) {
+    for (Contestant contestant : contestants) {
+      if (!SCALED.contains(contestant.name())) {
+        continue;
+      }
+      for (int threads = 1; threads <= THREADS; threads *= 2) {
+        int n = threads;
+        steps.add(
+            new Step(
+                contestant.name() + " with " + n + " threads",
+                () -> time(contestant, SCALED_CELL, n, 1)));
+      }
+      for (int callers = 1; callers <= MOST_CALLERS; callers *= 2) {
+        int n = callers;
+        steps.add(
+            new Step(
+                contestant.name() + " for " + n + " callers",
+                () -> time(contestant, CALLED_CELL, THREADS, n)));
+      }
+    }
+  }
+
+  private void check(Contestant contestant) throws IOException {
+    List<Cell> accepted = new ArrayList<>();
+    for (Cell cell : cells) {
+      String reason = contestant.rejects(cell).orElse(null);
+      if (reason == null) {
+        accepted.add(cell);
+      } else {
+        Map<String, String> params = Map.of("contestant", contestant.name(), "cell", cell.id());
+        raw.addMissing(RawFile.ERROR, params, "rejected", reason);
+      }
+    }
+    for (Check check : Check.run(contestant, accepted, Check.MEANS)) {
+      add(check);
+    }
+  }
+
+  private void add(Check check) throws IOException {
+    Map<String, String> params = new LinkedHashMap<>();
+    params.put("contestant", check.contestant());
+    params.put("version", String.valueOf(check.version()));
+    params.put("cell", check.cell());
+    params.put("mean", Double.toString(check.mean()));
+    if (check.failure() != null) {
+      raw.addMissing(RawFile.ERROR, params, "failure", check.failure());
+      failures.add(check.contestant() + " failed on " + check.cell() + ": " + check.failure());
+      return;
+    }
+    raw.add(RawFile.ERROR, params, new double[] {check.error()}, "error");
+    if (check.mean() == 0
+        && check.contestant().startsWith("NativeNorm")
+        && check.error() > 2 * Agreement.ALLOWED) {
+      failures.add(check.contestant() + " is wrong on " + check.cell() + ": " + check.error());
+    }
+  }
+
+  private void weigh(Contestant contestant) throws IOException {
+    double megabytes = Jars.bytes(contestant.jars()) / 1e6;
+    Map<String, String> params = Map.of("contestant", contestant.name());
+    raw.add(RawFile.SIZE, params, new double[] {megabytes}, "MB");
+  }
+
+  private void start(Contestant contestant) throws IOException {
+    Map<String, String> params = Map.of("contestant", contestant.name());
+    try {
+      raw.add(RawFile.COLD_START, params, ColdStart.milliseconds(contestant, STARTS), "ms");
+    } catch (IOException e) {
+      raw.addMissing(RawFile.COLD_START, params, "failure", e.getMessage());
+      failures.add(contestant.name() + " did not start: " + e.getMessage());
+    }
+  }
+
+  private void stream(long bytes) throws IOException, RunnerException {
+    ChainedOptionsBuilder options =
+        options(StreamBenchmark.class, THREADS).param("bytes", Long.toString(bytes));
+    raw.add(new Runner(options.build()).run());
+  }
+
+  private void time(Contestant contestant, String cell, int threads, int callers)
+      throws IOException, RunnerException {
+    ChainedOptionsBuilder options =
+        options(CallBenchmark.class, threads)
+            .param("contestant", contestant.name())
+            .param("cell", cell)
+            .threads(callers);
+    raw.add(new Runner(options.build()).run());
+  }
+
+  private ChainedOptionsBuilder options(Class<?> benchmark, int threads) {
+    TimeValue time = TimeValue.milliseconds(mode.milliseconds());
+    return new OptionsBuilder()
+        .include(benchmark.getName())
+        .param("threads", Integer.toString(threads))
+        .forks(mode.forks())
+        .warmupIterations(mode.warmUps())
+        .warmupTime(time)
+        .measurementIterations(mode.iterations())
+        .measurementTime(time)
+        .addProfiler(GCProfiler.class)
+        .shouldFailOnError(true)
+        .verbosity(VerboseMode.SILENT);
+  }
+}
