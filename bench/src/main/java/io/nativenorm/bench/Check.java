@@ -22,6 +22,9 @@ record Check(
   /** NativeNorm is exact at all of them; a variance from one pass over floats is not. */
   static final List<Double> MEANS = List.of(0.0, 1e2, 1e3, 1e4);
 
+  /** The failure of a contestant that ran, and whose answer cannot be compared. */
+  static final String NO_NUMBER = "a result is missing, of another length, or not a number";
+
   private static final Gson GSON = new Gson();
   private static final int THREADS = 2;
 
@@ -83,7 +86,7 @@ record Check(
       error = Agreement.error(contestant, Workload.of(cell, THREADS, mean, Workload.SEED));
       if (error.isInfinite()) {
         error = null; // which JSON does not have
-        failure = "a result is missing, of another length, or not a number";
+        failure = NO_NUMBER;
       }
     } catch (RuntimeException | Error e) {
       failure = e.toString();
