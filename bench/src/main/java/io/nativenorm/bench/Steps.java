@@ -150,7 +150,8 @@ final class Steps {
     // Others may be wrong: the report marks them. They must run, though, and so must the check.
     boolean own = check.contestant().startsWith("NativeNorm");
     boolean failed = check.failure() != null && (own || !check.failure().equals(Check.NO_NUMBER));
-    boolean wrong = own && check.mean() == 0 && check.error() > 2 * Agreement.ALLOWED;
+    boolean wrong =
+        own && check.error() != null && check.mean() == 0 && check.error() > 2 * Agreement.ALLOWED;
     if (failed || wrong) {
       failures.add(check.toString());
     }
