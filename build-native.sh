@@ -10,7 +10,8 @@ Usage: ./build-native.sh [options]
 
 Builds libjninativenorm.so into target/classes/io/nativenorm/engine/fused/<platform>.
 
-  --test            build and run the native tests instead, without Java
+  --platform NAME   linux-x86_64 or linux-arm64, else this machine's; another's with Debian's cross compiler
+  --test            build and run the native tests instead, without Java; another platform's under QEMU
   --sanitize NAMES  with --test: under sanitizers, address, undefined or address,undefined
   --install         install what is missing with apt-get first
   --javacpp JAR     the javacpp.jar to build with, else Maven gets it
@@ -28,17 +29,18 @@ wrong() {
   exit 2
 }
 
-test= sanitize= install= javacpp= require=
+test= sanitize= install= javacpp= require= platform=
 while [ $# -gt 0 ]; do
   case $1 in
     --test) test=yes ;;
     --install) install=yes ;;
     --help | -h) usage && exit ;;
-    --sanitize | --javacpp | --require)
+    --sanitize | --javacpp | --require | --platform)
       [ $# -ge 2 ] || wrong "$1 needs a value"
       case $1 in
         --sanitize) sanitize=$2 ;;
         --javacpp) javacpp=$2 ;;
+        --platform) platform=$2 ;;
         --require) require=$(echo "$2" | tr -d ' ') ;;
       esac
       shift
@@ -64,15 +66,23 @@ missing() {
 }
 
 case $(uname -sm) in
-  'Linux x86_64') platform=linux-x86_64 march=-march=x86-64-v4 ;;
-  'Linux aarch64') platform=linux-arm64 march= ;;
+  'Linux x86_64') host=linux-x86_64 ;;
+  'Linux aarch64') host=linux-arm64 ;;
   *) missing "There is one for Linux on x86-64 and aarch64 only, this is $(uname -sm)." ;;
 esac
-
-cxx=${CXX:-g++}
+case ${platform:=$host} in
+  linux-x86_64) processor=x86_64 march=-march=x86-64-v4 ;;
+  linux-arm64) processor=aarch64 march= ;;
+  *) wrong "--platform is linux-x86_64 or linux-arm64" ;;
+esac
+if [ $platform = $host ]; then
+  cross= cxx=${CXX:-g++} compiler=g++ suffix=
+else
+  cross=yes cxx=${CXX:-$processor-linux-gnu-g++} compiler=g++-$(echo $processor | tr _ -)-linux-gnu suffix=-$platform
+fi
 version=$(sed -n 's|.*<dnnl.version>.*-\(.*\)</dnnl.version>.*|\1|p' pom.xml)
-build=target/native
-[ -z "$test" ] || build=target/native-${sanitize:-test}
+build=target/native$suffix
+[ -z "$test" ] || build=target/native-${sanitize:-test}$suffix
 jar=$PWD/$build/javacpp-$version.jar
 
 # Sets `jdk`, and what is missing: `lacks`, a line each, and `packages`, Debian's names for them.
@@ -84,14 +94,16 @@ check() {
     jdk=$(dirname "$(dirname "$(readlink -f "$(command -v javac)")")")
   highway="Google Highway's headers: hwy/highway.h"
   if ! command -v "$cxx" >/dev/null; then
-    lack "a C++ compiler: $cxx" g++
+    lack "a C++ compiler: $cxx" $compiler
     [ -f /usr/include/hwy/highway.h ] || [ -f /usr/local/include/hwy/highway.h ] || lack "$highway" libhwy-dev
   elif ! echo | "$cxx" $march -std=c++17 -x c++ -E - >/dev/null 2>&1; then
-    lack "a newer C++ compiler: $cxx does not know -std=c++17 $march, g++ 11 and clang++ 12 do" g++
+    lack "a newer C++ compiler: $cxx does not know -std=c++17 $march, g++ 11 and clang++ 12 do" $compiler
   elif ! printf '#if !__has_include(<hwy/highway.h>)\n#error\n#endif\n' |
     "$cxx" -std=c++17 -x c++ -E - >/dev/null 2>&1; then
     lack "$highway" libhwy-dev
   fi
+  [ ! "$cross" ] || [ ! "$test" ] || command -v qemu-$processor-static >/dev/null ||
+    lack "QEMU, to run the tests: qemu-$processor-static" qemu-user-static
   command -v cmake >/dev/null || lack "cmake" cmake
   command -v make >/dev/null || command -v ninja >/dev/null || lack "make or ninja" make
   if [ ! "$test" ]; then
@@ -146,9 +158,11 @@ else
   elif [ ! -f "$jar" ]; then
     mvn -q -B dependency:copy -Dartifact="org.bytedeco:javacpp:$version" -DoutputDirectory="$PWD/$build" || exit 1
   fi
-  set -- -DNATIVENORM_JAVACPP="$jar" -DNATIVENORM_JDK="$jdk" \
+  set -- -DNATIVENORM_JAVACPP="$jar" -DNATIVENORM_JDK="$jdk" -DNATIVENORM_PLATFORM=$platform \
     -DNATIVENORM_OUTPUT="$PWD/target/classes/io/nativenorm/engine/fused/$platform"
 fi
+[ -z "$cross" ] || set -- "$@" -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=$processor \
+  -DCMAKE_CROSSCOMPILING_EMULATOR="qemu-$processor-static;-L;/usr/$processor-linux-gnu"
 command -v make >/dev/null || set -- "$@" -G Ninja
 
 # Shows what the tools say only if it is of interest.

@@ -14,10 +14,17 @@ public record JavaProcess(int status, String output) {
   public static JavaProcess run(
       Class<?> main, Map<String, String> environment, String... jvmOptions)
       throws IOException, InterruptedException {
+    return run(main, System.getProperty("java.class.path"), environment, jvmOptions);
+  }
+
+  /** The same on another class path. */
+  static JavaProcess run(
+      Class<?> main, String classPath, Map<String, String> environment, String... jvmOptions)
+      throws IOException, InterruptedException {
     List<String> command = new ArrayList<>();
     command.add(System.getProperty("java.home") + "/bin/java");
     command.addAll(List.of(jvmOptions));
-    command.addAll(List.of("-cp", System.getProperty("java.class.path"), main.getName()));
+    command.addAll(List.of("-cp", classPath, main.getName()));
     ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
     builder.environment().putAll(environment);
     Process process = builder.start();
