@@ -45,14 +45,15 @@ public final class RawFile {
     return path;
   }
 
-  /** Adds what JMH measured. */
-  void add(Collection<RunResult> results) throws IOException {
+  /** Adds what JMH measured, and the version of whom. */
+  void add(Collection<RunResult> results, String version) throws IOException {
     ByteArrayOutputStream json = new ByteArrayOutputStream();
     try (PrintStream out = new PrintStream(json, false, StandardCharsets.UTF_8)) {
       ResultFormatFactory.getInstance(ResultFormatType.JSON, out).writeOut(results);
     }
     String text = json.toString(StandardCharsets.UTF_8);
     for (JsonElement entry : JsonParser.parseString(text).getAsJsonArray()) {
+      entry.getAsJsonObject().addProperty("version", version);
       entry.getAsJsonObject().add("environment", environment);
       entries.add(entry);
     }

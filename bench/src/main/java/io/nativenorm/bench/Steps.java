@@ -1,7 +1,9 @@
 package io.nativenorm.bench;
 
+import io.nativenorm.NormLayer;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -48,6 +50,11 @@ final class Steps {
   private final boolean allShapes;
   private final RawFile raw;
   private final List<String> failures = new ArrayList<>();
+
+  /**
+   * By contestant: asking for it may load a library, which is done where the answers are checked.
+   */
+  private final Map<String, String> versions = new HashMap<>();
 
   /** The mode's, or those of the contestants and shapes that are named. */
   Steps(Mode mode, List<String> contestants, List<String> shapes, RawFile raw) {
@@ -137,6 +144,9 @@ final class Steps {
   }
 
   private void add(Check check) throws IOException {
+    if (check.version() != null) {
+      versions.put(check.contestant(), check.version());
+    }
     Map<String, String> params = new LinkedHashMap<>();
     params.put("contestant", check.contestant());
     params.put("version", String.valueOf(check.version()));
@@ -176,7 +186,8 @@ final class Steps {
   private void stream(long bytes) throws IOException, RunnerException {
     ChainedOptionsBuilder options =
         options(StreamBenchmark.class, THREADS).param("bytes", Long.toString(bytes));
-    raw.add(new Runner(options.build()).run());
+    raw.add(
+        new Runner(options.build()).run(), NormLayer.class.getPackage().getImplementationVersion());
   }
 
   private void time(Contestant contestant, String cell, int threads, int callers)
@@ -187,7 +198,7 @@ final class Steps {
             .param("contestant", contestant.name())
             .param("cell", cell)
             .threads(callers);
-    raw.add(new Runner(options.build()).run());
+    raw.add(new Runner(options.build()).run(), versions.get(contestant.name()));
   }
 
   private ChainedOptionsBuilder options(Class<?> benchmark, int threads) {

@@ -12,10 +12,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Every contestant on every cell against the exact results, each in a process of its own. */
+@Execution(ExecutionMode.CONCURRENT)
 class AgreementTest {
   private static final List<Cell> CELLS =
       Shape.all().stream().flatMap(shape -> Cell.of(shape).stream()).toList();

@@ -62,6 +62,8 @@ class RaceTest {
     assertTrue(race.waitFor(SECONDS, TimeUnit.SECONDS));
     assertTrue(hasStream());
     for (JsonElement entry : raw()) {
+      boolean isJmh = entry.getAsJsonObject().get("benchmark").getAsString().contains("Benchmark");
+      assertEquals(isJmh, entry.getAsJsonObject().has("version"));
       String command =
           entry.getAsJsonObject().getAsJsonObject("environment").get("command").getAsString();
       assertEquals("bench/run.sh quick --contestant 'Scalar Java' --shape llama-token", command);
