@@ -53,6 +53,7 @@ public final class RawFile {
     }
     String text = json.toString(StandardCharsets.UTF_8);
     for (JsonElement entry : JsonParser.parseString(text).getAsJsonArray()) {
+      entry.getAsJsonObject().remove("jvm"); // a path of one machine; the environment names the JDK
       entry.getAsJsonObject().addProperty("version", version);
       entry.getAsJsonObject().add("environment", environment);
       entries.add(entry);
