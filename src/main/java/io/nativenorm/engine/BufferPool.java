@@ -63,6 +63,7 @@ public final class BufferPool {
         memory.free();
         return;
       }
+      boolean tooMuch;
       synchronized (KEPT) {
         if (isKept) {
           return; // closed before
@@ -71,8 +72,11 @@ public final class BufferPool {
         keptSince = clock++;
         keptFloats += capacity;
         KEPT.get(sizeClass(capacity)).addLast(this);
+        tooMuch = keptFloats > KEPT_FLOATS;
       }
-      freeOldest();
+      if (tooMuch) {
+        freeOldest();
+      }
     }
   }
 

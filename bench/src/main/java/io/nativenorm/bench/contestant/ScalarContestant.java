@@ -1,31 +1,19 @@
 package io.nativenorm.bench.contestant;
 
 import io.nativenorm.bench.Cell;
-import io.nativenorm.bench.Contestant;
 import io.nativenorm.bench.Workload;
-import java.util.List;
 import java.util.Optional;
 
 /** Plain loops over {@code float[]}, as people write them: one thread, double sums, two passes. */
-public final class ScalarContestant implements Contestant {
+public final class ScalarContestant extends PlainJava {
   @Override
   public String name() {
     return "Scalar Java";
   }
 
   @Override
-  public String version() {
-    return "Java " + Runtime.version().feature();
-  }
-
-  @Override
   public Optional<String> rejects(Cell cell) {
     return Optional.empty();
-  }
-
-  @Override
-  public List<String> jars() {
-    return List.of();
   }
 
   @Override

@@ -1,21 +1,14 @@
 package io.nativenorm.bench.contestant;
 
 import io.nativenorm.bench.Cell;
-import io.nativenorm.bench.Contestant;
 import io.nativenorm.bench.Workload;
-import java.util.List;
 import java.util.Optional;
 
 /** Loops over {@code float[]} with {@code jdk.incubator.vector}: one thread, float sums. */
-public final class VectorContestant implements Contestant {
+public final class VectorContestant extends PlainJava {
   @Override
   public String name() {
     return "Vector API";
-  }
-
-  @Override
-  public String version() {
-    return "Java " + Runtime.version().feature();
   }
 
   @Override
@@ -23,11 +16,6 @@ public final class VectorContestant implements Contestant {
     return cell.channelsLast()
         ? Optional.of("these loops take the neighbours of one channel")
         : Optional.empty();
-  }
-
-  @Override
-  public List<String> jars() {
-    return List.of();
   }
 
   @Override

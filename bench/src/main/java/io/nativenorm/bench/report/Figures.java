@@ -87,7 +87,7 @@ final class Figures {
       }
       default -> {
         if (contestant == null) {
-          streams.put(params.get("bytes").getAsLong(), score(entry));
+          streams.put(params.get("bytes").getAsLong(), median(iterations(entry)));
         } else {
           calls.add(call(entry, params, contestant));
         }
@@ -116,21 +116,29 @@ final class Figures {
             .filter(name -> name.endsWith("gc.alloc.rate.norm"))
             .findFirst()
             .orElseThrow();
-    double[] iterations =
-        entry.getAsJsonObject("primaryMetric").getAsJsonArray("rawData").asList().stream()
-            .flatMap(fork -> fork.getAsJsonArray().asList().stream())
-            .mapToDouble(JsonElement::getAsDouble)
-            .sorted()
-            .toArray();
+    double[] iterations = iterations(entry);
     return new Call(
         contestant,
         Cell.named(text(params, "cell")),
         entry.get("threads").getAsInt(),
         params.get("threads").getAsInt(),
-        iterations[iterations.length / 2],
+        median(iterations),
         iterations[0],
         iterations[iterations.length - 1],
         secondary.getAsJsonObject(allocated).get("score").getAsDouble());
+  }
+
+  /** The fastest first. */
+  private static double[] iterations(JsonObject entry) {
+    return entry.getAsJsonObject("primaryMetric").getAsJsonArray("rawData").asList().stream()
+        .flatMap(fork -> fork.getAsJsonArray().asList().stream())
+        .mapToDouble(JsonElement::getAsDouble)
+        .sorted()
+        .toArray();
+  }
+
+  private static double median(double[] sorted) {
+    return sorted[sorted.length / 2];
   }
 
   private static double score(JsonObject entry) {

@@ -21,7 +21,7 @@ final class MarkdownReport {
         + "\nTimes are the geometric mean of a contestant's times over those of "
         + Figures.NATIVE_NORM
         + ", on the cells it has; cold start is a whole JVM that makes one call.\n\n"
-        + rejected(figures)
+        + missing(figures)
         + "\n## Times\n\n"
         + times(figures)
         + "\nTimes are medians of the iterations, ± half of what lies between the fastest and the slowest. "
@@ -33,7 +33,7 @@ final class MarkdownReport {
         + scaling(figures);
   }
 
-  static String standings(Figures figures) {
+  private static String standings(Figures figures) {
     return Text.table(
         List.of("", "version", "cells", "time", "slowest", "wrong", "error", "MB", "cold start ms"),
         Standing.of(figures).stream()
@@ -52,11 +52,11 @@ final class MarkdownReport {
             .toList());
   }
 
-  private static String rejected(Figures figures) {
+  private static String missing(Figures figures) {
     return Standing.of(figures).stream()
         .flatMap(
             standing ->
-                standing.rejected().stream()
+                standing.missing().stream()
                     .map(reason -> "- " + standing.contestant() + ": " + reason + "\n"))
         .collect(Collectors.joining());
   }
@@ -83,7 +83,7 @@ final class MarkdownReport {
   }
 
   /** The largest error of each contestant around each mean; a failure has none. */
-  static String accuracy(Figures figures) {
+  private static String accuracy(Figures figures) {
     List<Double> means =
         figures.errors().stream().map(Figures.Error::mean).distinct().sorted().toList();
     Set<String> checked =
@@ -122,7 +122,6 @@ final class MarkdownReport {
         List.of("cell", "contestant", "threads", "callers", "µs", "calls/s"),
         figures.calls().stream()
             .filter(call -> perCell.get(call.contestant() + call.cell().id()) > 1)
-            .distinct()
             .map(
                 call ->
                     List.of(

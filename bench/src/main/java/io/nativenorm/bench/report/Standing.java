@@ -2,6 +2,7 @@ package io.nativenorm.bench.report;
 
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 
 /**
  * A contestant over all cells.
@@ -13,7 +14,7 @@ import java.util.Map;
  * @param largestError around 0
  * @param megabytes of its jars for this platform
  * @param start milliseconds of a JVM that makes one call
- * @param rejected its reasons, each once
+ * @param missing what it does not have and where it failed, each reason once
  */
 record Standing(
     String contestant,
@@ -25,7 +26,7 @@ record Standing(
     Double largestError,
     double megabytes,
     Double start,
-    List<String> rejected) {
+    List<String> missing) {
 
   static List<Standing> of(Figures figures) {
     List<Row> rows = Row.of(figures);
@@ -59,9 +60,19 @@ record Standing(
         errors.stream().max(Double::compare).orElse(null),
         figures.megabytes().getOrDefault(contestant, 0.0),
         figures.starts().get(contestant),
-        figures.rejections().stream()
-            .filter(rejection -> rejection.contestant().equals(contestant))
-            .map(Figures.Rejection::reason)
+        Stream.concat(
+                figures.rejections().stream()
+                    .filter(rejection -> rejection.contestant().equals(contestant))
+                    .map(Figures.Rejection::reason),
+                figures.errors().stream()
+                    .filter(e -> e.contestant().equals(contestant) && e.failure() != null)
+                    .map(
+                        e ->
+                            e.cell().id()
+                                + " around "
+                                + Text.number(e.mean())
+                                + ": "
+                                + e.failure()))
             .distinct()
             .toList());
   }

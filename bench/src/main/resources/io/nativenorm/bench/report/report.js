@@ -106,7 +106,7 @@ function fillTables() {
     ['size, MB', (s) => number(s.megabytes), (s) => s.megabytes],
   ]);
   for (const standing of data.standings) {
-    for (const reason of standing.rejected) element(byId('rejected'), 'li', `${standing.contestant}: ${reason}`);
+    for (const reason of standing.missing) element(byId('missing'), 'li', `${standing.contestant}: ${reason}`);
   }
   fillTable('figures', data.rows, [
     ['cell', (r) => `${r.shape} ${r.layout} ${r.direction}`],
