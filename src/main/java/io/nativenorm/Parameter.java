@@ -12,10 +12,8 @@ final class Parameter {
 
   /** A parameter of a shape with all elements one value. */
   Parameter(float value, long... shape) {
-    memory = Tensor.zeros(shape);
-    for (long i = 0; i < memory.size(); i++) {
-      memory.floats().put(i, value);
-    }
+    memory = Tensor.uninitialized(DataType.F32, Layout.CHANNELS_FIRST, shape);
+    memory.floats().setAll(value);
     handle = memory.share();
   }
 

@@ -6,7 +6,6 @@ import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Problem;
 import java.util.Arrays;
-import org.bytedeco.javacpp.Pointer;
 
 /**
  * One training pass through a layer: its output, its statistics, and what backward needs. It keeps
@@ -53,12 +52,8 @@ public final class Pass implements AutoCloseable {
   }
 
   void setStatistics(RunningStatistics running) {
-    copy(Parameter.floats(running.mean()), mean.floats());
-    copy(Parameter.floats(running.variance()), variance.floats());
-  }
-
-  private static void copy(NativeFloats from, NativeFloats to) {
-    Pointer.memcpy(to, from, from.capacity() * Float.BYTES);
+    Parameter.floats(running.mean()).copyTo(mean.floats());
+    Parameter.floats(running.variance()).copyTo(variance.floats());
   }
 
   /** Computes the output, and the statistics unless they are given. */

@@ -37,7 +37,7 @@ final class RunningStatistics {
 
   /** The count, or what a user has written over it. */
   long batches() {
-    float shown = Parameter.floats(batchesShown).get(0);
+    float shown = Parameter.floats(batchesShown).view().get(0);
     return shown == (float) batches ? batches : (long) shown;
   }
 
@@ -50,7 +50,7 @@ final class RunningStatistics {
    */
   void update(Tensor means, Tensor variances, long values) {
     batches = batches() + 1;
-    Parameter.floats(batchesShown).put(0, batches);
+    Parameter.floats(batchesShown).view().put(0, batches);
     double share = cumulative ? 1.0 / batches : newWeight;
     double correction = rule == RunningVariance.UNBIASED ? values / (values - 1.0) : 1;
     blend(mean, means.floats(), share, 1);

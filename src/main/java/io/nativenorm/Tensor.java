@@ -2,7 +2,9 @@ package io.nativenorm;
 
 import io.nativenorm.engine.BufferPool;
 import io.nativenorm.engine.Lifetime;
+import io.nativenorm.engine.NativeAccess;
 import io.nativenorm.engine.NativeFloats;
+import io.nativenorm.engine.NativeMemory;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
@@ -70,7 +72,7 @@ public final class Tensor implements AutoCloseable {
    */
   public static Tensor allocate(DataType type, Layout layout, long... shape) {
     Tensor tensor = uninitialized(type, layout, shape);
-    Pointer.memset(tensor.floats, 0, tensor.size * type.bytes());
+    tensor.floats.setAll(0);
     return tensor;
   }
 
@@ -133,7 +135,7 @@ public final class Tensor implements AutoCloseable {
     long size = Shapes.size(shape);
     requireRoom(direct.remaining(), size);
     Storage storage = new Storage(() -> {}, direct.isReadOnly(), null);
-    NativeFloats floats = NativeFloats.of(direct).slice(0, size);
+    NativeFloats floats = NativeMemory.of(direct).slice(0, size);
     return new Tensor(DataType.F32, Layout.CHANNELS_FIRST, floats, storage, shape.clone());
   }
 
@@ -149,10 +151,12 @@ public final class Tensor implements AutoCloseable {
    * @return a tensor on that memory
    * @throws IllegalArgumentException if the pointer is null, has a known capacity that is too
    *     small, or the type is not supported
+   * @throws NativeNormException if JavaCPP's library is missing, so that there are no pointers
    */
   public static Tensor wrap(Pointer memory, DataType type, Layout layout, long... shape) {
     requireSupported(type);
     Objects.requireNonNull(layout, "layout");
+    requirePointers();
     if (memory == null || memory.isNull()) {
       throw new IllegalArgumentException("wrap expects memory, but got a null pointer");
     }
@@ -179,6 +183,14 @@ public final class Tensor implements AutoCloseable {
       throw new IllegalArgumentException(
           "this version supports DataType F32 only, but got " + type);
     }
+  }
+
+  private static void requirePointers() {
+    NativeAccess.missing()
+        .ifPresent(
+            missing -> {
+              throw new NativeNormException("there are no pointers here: " + missing);
+            });
   }
 
   private static void requireRoom(long available, long size) {
@@ -250,10 +262,12 @@ public final class Tensor implements AutoCloseable {
    *
    * @return a pointer to the first element, with the size as capacity
    * @throws IllegalStateException if this tensor is closed
+   * @throws NativeNormException if JavaCPP's library is missing, so that there are no pointers
    */
   public Pointer pointer() {
     acquire();
     release();
+    requirePointers();
     return floats.slice(0, size);
   }
 
@@ -369,7 +383,7 @@ public final class Tensor implements AutoCloseable {
   /** Copies into a tensor of the same shape and type, in its order; both are acquired. */
   void copyElementsTo(Tensor target) {
     if (target.layout == layout || rank() < 3) {
-      Pointer.memcpy(target.floats, floats, size * dataType.bytes());
+      floats.copyTo(target.floats);
     } else if (target.layout == Layout.CHANNELS_LAST) {
       Transposition.toChannelsLast(shape, floats, target.floats);
     } else {

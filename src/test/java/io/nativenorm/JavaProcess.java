@@ -25,6 +25,12 @@ public record JavaProcess(int status, String output) {
     command.add(System.getProperty("java.home") + "/bin/java");
     command.addAll(List.of(jvmOptions));
     command.addAll(List.of("-cp", classPath, main.getName()));
+    return run(command, environment);
+  }
+
+  /** Runs any command to its end. */
+  static JavaProcess run(List<String> command, Map<String, String> environment)
+      throws IOException, InterruptedException {
     ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
     builder.environment().putAll(environment);
     Process process = builder.start();

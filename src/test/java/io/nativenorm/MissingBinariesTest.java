@@ -10,8 +10,10 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.Stream;
 import org.bytedeco.javacpp.Loader;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -19,58 +21,61 @@ import org.junit.jupiter.api.io.TempDir;
 class MissingBinariesTest {
   private static final String PLATFORM = Loader.getPlatform();
 
+  private static final String FILE = System.mapLibraryName("jninativenorm");
+
   @TempDir Path folder;
 
-  /** Normalizes 64 rows of 1, 2, 3, 4, 1, 2, ..., and says on what. */
-  public static final class Rows {
+  /** Our classes, where they were copied without the library. */
+  private Path classes;
+
+  @BeforeEach
+  void nameFolder() {
+    classes = folder.resolve("classes");
+  }
+
+  /** Asks for an engine that is not there. */
+  public static final class NamesFused {
     public static void main(String[] args) {
-      float[] values = new float[64 * 1024];
-      for (int i = 0; i < values.length; i++) {
-        values[i] = 1 + i % 4;
-      }
-      try (LayerNorm norm = LayerNorm.of(1024);
-          Tensor x = Tensor.of(values, 64, 1024);
-          Tensor y = norm.forward(x);
-          Pass pass = norm.forwardTraining(x);
-          Gradients gradients = pass.backward(y)) {
-        System.out.printf("y %.4f %.4f%n", y.toArray()[0], y.toArray()[3]);
-        System.out.printf("dbias %.4f%n", gradients.bias().toArray()[0]);
-        System.out.println(norm.explain(x));
-        System.out.println(NativeNorm.describe());
+      try (LayerNorm norm = LayerNorm.builder(4).backend(Backend.FUSED).build()) {
+        norm.forward(new float[8]);
+      } catch (NativeNormException e) {
+        System.out.println(e.getMessage());
       }
     }
   }
 
-  private String classPath(boolean fused, boolean onednn) throws IOException {
+  /** The class path without our library ("nativenorm") or others' for this platform ("dnnl"). */
+  private String classPathWithout(Set<String> libraries) throws IOException {
     List<String> entries = new ArrayList<>();
     for (String entry : System.getProperty("java.class.path").split(File.pathSeparator)) {
       Path path = Path.of(entry);
-      if (!fused && Files.isDirectory(path.resolve("io/nativenorm/engine/fused"))) {
-        entries.add(withoutLibrary(path).toString());
-      } else if (onednn || !path.getFileName().toString().matches("dnnl-.*-" + PLATFORM + ".jar")) {
+      String name = path.getFileName().toString();
+      if (libraries.contains("nativenorm")
+          && Files.isDirectory(path.resolve("io/nativenorm/engine/fused"))) {
+        copyWithoutLibrary(path);
+        entries.add(classes.toString());
+      } else if (libraries.stream()
+          .noneMatch(library -> name.matches(library + "-.*-" + PLATFORM + ".jar"))) {
         entries.add(entry);
       }
     }
     return String.join(File.pathSeparator, entries);
   }
 
-  private Path withoutLibrary(Path classes) throws IOException {
-    Path copy = folder.resolve("classes");
-    try (Stream<Path> files = Files.walk(classes)) {
+  private void copyWithoutLibrary(Path all) throws IOException {
+    try (Stream<Path> files = Files.walk(all)) {
       for (Path file : (Iterable<Path>) files.filter(Files::isRegularFile)::iterator) {
-        Path target = copy.resolve(classes.relativize(file));
-        if (!file.toString().contains("jninativenorm")) {
+        Path target = classes.resolve(all.relativize(file));
+        if (!file.getFileName().toString().equals(FILE)) {
           Files.createDirectories(target.getParent());
           Files.copy(file, target);
         }
       }
     }
-    return copy;
   }
 
-  private void assertRunsOn(Backend backend, boolean fused, boolean onednn, String... lines)
-      throws Exception {
-    JavaProcess process = JavaProcess.run(Rows.class, classPath(fused, onednn), Map.of());
+  /** Runs on an engine in every direction; each line is said once of engines that are missing. */
+  private static void assertRunsOn(Backend backend, JavaProcess process, String... lines) {
     String output = process.output();
     assertEquals(0, process.status(), output);
     assertTrue(output.contains("y -1.3416 1.3416"), output);
@@ -79,28 +84,90 @@ class MissingBinariesTest {
       assertTrue(output.contains(direction + ": " + backend), output);
     }
     for (String line : lines) {
-      assertEquals(
-          1, output.lines().filter(l -> l.contains("missing") && l.contains(line)).count(), output);
+      assertEquals(1, output.lines().filter(l -> l.matches("  " + line)).count(), output);
     }
+    boolean substitute = backend != Backend.FUSED;
+    assertEquals(
+        substitute ? 1 : 0,
+        output.lines().filter(l -> l.contains("NativeNorm runs on " + backend)).count(),
+        output);
+  }
+
+  private JavaProcess runWithout(String... libraries) throws Exception {
+    return JavaProcess.run(Rows.class, classPathWithout(Set.of(libraries)), Map.of());
   }
 
   @Test
   void withoutOurLibraryItRunsOnOneDnn() throws Exception {
-    assertRunsOn(Backend.ONEDNN, false, true, "this build has no library for " + PLATFORM);
+    assertRunsOn(
+        Backend.ONEDNN,
+        runWithout("nativenorm"),
+        "FUSED is missing: its library .* no " + FILE + " for " + PLATFORM + " was .*");
   }
 
   @Test
   void withoutOneDnnItRunsOnOurLibrary() throws Exception {
-    assertRunsOn(Backend.FUSED, true, false, "oneDNN's library cannot be loaded");
+    assertRunsOn(
+        Backend.FUSED,
+        runWithout("dnnl"),
+        "ONEDNN is missing: its library cannot be loaded: no .*dnnl.* was found.*");
   }
 
   @Test
   void withNeitherItRunsOnJava() throws Exception {
     assertRunsOn(
         Backend.JAVA,
-        false,
-        false,
-        "this build has no library for " + PLATFORM,
-        "oneDNN's library cannot be loaded");
+        runWithout("nativenorm", "dnnl"),
+        "FUSED is missing: its library .* no " + FILE + " for " + PLATFORM + " was .*",
+        "ONEDNN is missing: its library cannot be loaded: no .*dnnl.* was found.*");
+  }
+
+  private static void assertRunsOnJava(JavaProcess process, String why) {
+    assertRunsOn(
+        Backend.JAVA,
+        process,
+        "FUSED is missing: " + why + ".*",
+        "ONEDNN is missing: " + why + ".*");
+  }
+
+  @Test
+  void withoutAnyBinaryItRunsOnJava() throws Exception {
+    assertRunsOnJava(
+        runWithout("nativenorm", "dnnl", "opencl", "javacpp"),
+        "JavaCPP's library cannot be loaded: no .* for " + PLATFORM + " was found");
+  }
+
+  /** A file of the name of musl's loader in memory is what tells. */
+  @Test
+  void onMuslItRunsOnJava() throws Exception {
+    Path loader = Files.writeString(folder.resolve("ld-musl-x86_64.so.1"), "not a library");
+    List<String> command =
+        List.of(
+            System.getProperty("java.home") + "/bin/java",
+            "-cp",
+            System.getProperty("java.class.path"),
+            Rows.class.getName(),
+            loader.toString());
+    assertRunsOnJava(JavaProcess.run(command, Map.of()), "this JVM runs on musl");
+  }
+
+  @Test
+  void aNamedBackendThatIsMissingSaysWhyInOneLine() throws Exception {
+    String classPath = classPathWithout(Set.of("nativenorm"));
+    String output = JavaProcess.run(NamesFused.class, classPath, Map.of()).output();
+    assertEquals(1, output.lines().count(), output);
+    assertTrue(output.startsWith("FUSED cannot run layer inference F32 2x4; FUSED: its "), output);
+    assertTrue(output.contains("no " + FILE + " for " + PLATFORM + " was found"), output);
+  }
+
+  @Test
+  void aBrokenLibrarySaysWhatIsWrongWithIt() throws Exception {
+    String classPath = classPathWithout(Set.of("nativenorm"));
+    Path library = classes.resolve("io/nativenorm/engine/fused/" + PLATFORM + "/" + FILE);
+    Files.createDirectories(library.getParent());
+    Files.writeString(library, "not a library");
+    String output = JavaProcess.run(NamesFused.class, classPath, Map.of()).output();
+    assertEquals(1, output.lines().filter(line -> line.startsWith("FUSED")).count(), output);
+    assertTrue(output.contains("cannot be loaded: java.lang.UnsatisfiedLinkError: /"), output);
   }
 }

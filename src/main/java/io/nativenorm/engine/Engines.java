@@ -5,12 +5,16 @@ import io.nativenorm.NativeNormException;
 import io.nativenorm.engine.fused.FusedEngine;
 import io.nativenorm.engine.onednn.OnednnEngine;
 import io.nativenorm.engine.reference.ReferenceEngine;
+import java.lang.System.Logger.Level;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.stream.Collectors;
 
 /** The engines in the order they are asked, the choice among them, and the kernels made ready. */
 public final class Engines {
@@ -22,6 +26,11 @@ public final class Engines {
       List.of(FUSED, new OnednnEngine(), new ReferenceEngine());
   private static final String UNMET_REQUIREMENT =
       unmetRequirement(System.getProperty("nativenorm.require", ""));
+
+  private static final System.Logger LOGGER = System.getLogger("io.nativenorm");
+
+  /** Who was said to stand in for others. */
+  private static final Set<Backend> ANNOUNCED = ConcurrentHashMap.newKeySet();
 
   private static final Map<Key, Kernel> CACHE = new LinkedHashMap<>(64, 0.75f, true);
 
@@ -169,6 +178,9 @@ public final class Engines {
   private static Engine choose(Problem problem, Backend backend) {
     Optional<Engine> winner = winner(problem, backend);
     if (winner.isPresent()) {
+      if (backend == Backend.AUTO) {
+        announce(winner.get());
+      }
       return winner.get();
     }
     StringBuilder message = new StringBuilder(backend + " cannot run " + problem);
@@ -178,6 +190,21 @@ public final class Engines {
       }
     }
     throw new NativeNormException(message.toString());
+  }
+
+  /** Says once that an engine stands in for faster ones that are missing. */
+  private static void announce(Engine winner) {
+    String missing =
+        NativeAccess.missing()
+            .orElseGet(
+                () ->
+                    ENGINES.subList(0, ENGINES.indexOf(winner)).stream()
+                        .filter(engine -> engine.unavailable().isPresent())
+                        .map(e -> e.backend() + " is missing: " + e.unavailable().get())
+                        .collect(Collectors.joining("; ")));
+    if (!missing.isEmpty() && ANNOUNCED.add(winner.backend())) {
+      LOGGER.log(Level.WARNING, "NativeNorm runs on " + winner.backend() + ": " + missing);
+    }
   }
 
   private static String unmetRequirement(String required) {

@@ -23,7 +23,7 @@ public final class FloatView {
     parts = new FloatBuffer[(int) ((count + PART - 1) >>> PART_BITS)];
     for (int i = 0; i < parts.length; i++) {
       long start = (long) i << PART_BITS;
-      parts[i] = floats.slice(start, Math.min(PART, count - start)).asBuffer();
+      parts[i] = floats.slice(start, Math.min(PART, count - start)).buffer();
     }
   }
 

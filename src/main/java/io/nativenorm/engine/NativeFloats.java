@@ -1,6 +1,8 @@
 package io.nativenorm.engine;
 
 import java.nio.FloatBuffer;
+import java.util.Arrays;
+import java.util.concurrent.atomic.AtomicLong;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.Pointer;
 
@@ -10,12 +12,24 @@ import org.bytedeco.javacpp.Pointer;
  * a FloatBuffer at position 7 reads 7 bytes, not 7 floats, from its start (1.5.13).
  */
 public final class NativeFloats extends FloatPointer {
+  /**
+   * Where the next memory without an address of its own is said to lie: apart from all other, so
+   * that parts of it can be told apart. Only engines in native code go there.
+   */
+  private static final AtomicLong NEXT_NAME = new AtomicLong(1L << 48);
+
+  /** As many as are written in one step: 64 KB. */
+  private static final int FILLED = 1 << 14;
+
   /** Keeps the memory from being collected while this is reachable. */
   @SuppressWarnings("unused") // reachability is its use
   private final Object owner;
 
   /** What this is the beginning of, whose view serves this too; else null. */
   private final NativeFloats whole;
+
+  /** The memory itself where its address cannot be known; else null. */
+  private final FloatBuffer buffer;
 
   /** Made when first asked for; two threads may make two, which are as good. */
   private FloatView view;
@@ -32,12 +46,18 @@ public final class NativeFloats extends FloatPointer {
   }
 
   private NativeFloats(long address, long count, Object owner, NativeFloats whole) {
+    this(address, count, owner, whole, null);
+  }
+
+  private NativeFloats(
+      long address, long count, Object owner, NativeFloats whole, FloatBuffer buffer) {
     super((Pointer) null);
     this.address = address;
     this.limit = count;
     this.capacity = count;
     this.owner = owner;
     this.whole = whole;
+    this.buffer = buffer;
   }
 
   /**
@@ -46,10 +66,17 @@ public final class NativeFloats extends FloatPointer {
    * @param direct a direct buffer
    * @return a pointer that keeps the buffer reachable
    */
-  public static NativeFloats of(FloatBuffer direct) {
+  static NativeFloats of(FloatBuffer direct) {
     long start = getDirectBufferAddress(direct);
     long from = start + (long) direct.position() * Float.BYTES;
     return new NativeFloats(from, direct.remaining(), direct);
+  }
+
+  /** All of a direct buffer, where JavaCPP has no library to tell its address. */
+  static NativeFloats withoutAddress(FloatBuffer direct) {
+    long count = direct.capacity();
+    long name = NEXT_NAME.getAndAdd((count + 1) * Float.BYTES);
+    return new NativeFloats(name, count, null, null, direct);
   }
 
   /**
@@ -60,7 +87,8 @@ public final class NativeFloats extends FloatPointer {
    * @return a pointer that keeps the same owner reachable
    */
   public NativeFloats slice(long start, long count) {
-    return new NativeFloats(address + start * Float.BYTES, count, owner);
+    FloatBuffer part = buffer == null ? null : buffer.slice((int) start, (int) count);
+    return new NativeFloats(address + start * Float.BYTES, count, owner, null, part);
   }
 
   /**
@@ -70,7 +98,42 @@ public final class NativeFloats extends FloatPointer {
    * @return a pointer that keeps this reachable
    */
   public NativeFloats first(long count) {
-    return new NativeFloats(address, count, owner, this);
+    return new NativeFloats(address, count, owner, this, buffer);
+  }
+
+  /** A buffer over all of this memory, at most 2^31 - 1 bytes. */
+  FloatBuffer buffer() {
+    return buffer == null ? asBuffer() : buffer;
+  }
+
+  /**
+   * Sets all floats.
+   *
+   * @param value what they become
+   */
+  public void setAll(float value) {
+    if (buffer == null && value == 0) {
+      memset(this, 0, capacity * Float.BYTES);
+      return;
+    }
+    float[] values = new float[(int) Math.min(capacity, FILLED)];
+    Arrays.fill(values, value);
+    for (long i = 0; i < capacity; i += values.length) {
+      write(i, values, 0, (int) Math.min(values.length, capacity - i));
+    }
+  }
+
+  /**
+   * Copies all floats.
+   *
+   * @param target where to, with as many floats
+   */
+  public void copyTo(NativeFloats target) {
+    if (buffer == null) {
+      memcpy(target, this, capacity * Float.BYTES);
+    } else {
+      target.buffer.put(0, buffer, 0, (int) capacity);
+    }
   }
 
   /**

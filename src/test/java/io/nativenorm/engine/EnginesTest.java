@@ -8,13 +8,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.nativenorm.Activation;
 import io.nativenorm.Backend;
 import io.nativenorm.DataType;
-import io.nativenorm.JavaProcess;
 import io.nativenorm.Layout;
-import io.nativenorm.NativeNorm;
-import io.nativenorm.NativeNormException;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -74,40 +70,6 @@ class EnginesTest {
             .findFirst()
             .orElseThrow();
     assertEquals(beyond, onednn.reason().contains("32 bits"), onednn.reason());
-  }
-
-  /** Asks for an engine that is not there. */
-  static final class WithoutFused {
-    public static void main(String[] args) {
-      try {
-        Engines.acquire(rows(2, true, true, Direction.INFERENCE), Backend.FUSED);
-      } catch (NativeNormException e) {
-        System.out.println(e.getMessage());
-      }
-      System.out.println(NativeNorm.describe());
-      Kernel kernel = Engines.acquire(rows(2, true, true, Direction.INFERENCE), Backend.AUTO);
-      System.out.println("instead " + kernel.name());
-    }
-  }
-
-  @ParameterizedTest
-  @CsvSource({
-    "none, 'this build has no library for none: no '",
-    "broken, 'cannot be loaded: java.lang.UnsatisfiedLinkError: /'"
-  })
-  void aNamedBackendThatIsMissingSaysWhyInOneLine(String platform, String reason) throws Exception {
-    JavaProcess process =
-        JavaProcess.run(
-            WithoutFused.class, Map.of(), "-Dorg.bytedeco.javacpp.platform=" + platform);
-    String output = process.output();
-    assertEquals(0, process.status(), output);
-    List<String> lines =
-        output.lines().filter(l -> l.contains("FUSED") && l.contains(reason)).toList();
-    assertEquals(2, lines.size(), output);
-    assertTrue(
-        lines.get(0).startsWith("FUSED cannot run layer inference F32 2x4; FUSED: "), output);
-    assertTrue(lines.get(1).startsWith("  FUSED is missing: "), output);
-    assertTrue(output.contains("instead reference"), output);
   }
 
   @Test

@@ -5,11 +5,11 @@ import io.nativenorm.DataType;
 import io.nativenorm.engine.Engine;
 import io.nativenorm.engine.Helpers;
 import io.nativenorm.engine.Kernel;
+import io.nativenorm.engine.NativeAccess;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Problem;
 import java.lang.ref.Reference;
 import java.util.Optional;
-import org.bytedeco.javacpp.Loader;
 
 /** NativeNorm's own kernels in {@code native/}. Loaded when first asked for. */
 public final class FusedEngine implements Engine {
@@ -32,29 +32,20 @@ public final class FusedEngine implements Engine {
       return;
     }
     loaded = true;
-    String file = System.mapLibraryName("jninativenorm");
-    if (NativeKernels.class.getResource(Loader.getPlatform() + "/" + file) == null) {
-      missing = "this build has no library for " + Loader.getPlatform() + ": no " + file;
-      return;
-    }
+    missing = NativeAccess.missing().or(this::findMissing).orElse(null);
+  }
+
+  private Optional<String> findMissing() {
     try {
       NativeKernels.load();
       // The first call, which may be what is denied: loading alone does not tell.
-      if (NativeKernels.targets() == 0) {
-        missing = file + " has no kernels for this processor";
-      }
+      return NativeKernels.targets() == 0
+          ? Optional.of("its library has no kernels for this processor")
+          : Optional.empty();
     } catch (LinkageError | RuntimeException e) {
-      missing = file + " cannot be loaded: " + rootCause(e);
+      String reason = NativeAccess.explain(e, NativeKernels.class, "jninativenorm");
+      return Optional.of("its library cannot be loaded: " + reason);
     }
-  }
-
-  /** JavaCPP's own message is that it has looked everywhere; what was wrong comes with it. */
-  private static String rootCause(Throwable e) {
-    Throwable cause = e;
-    while (cause.getCause() != null) {
-      cause = cause.getCause();
-    }
-    return cause.toString().lines().findFirst().orElse("");
   }
 
   @Override

@@ -10,6 +10,7 @@ import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.Engine;
 import io.nativenorm.engine.Helpers;
 import io.nativenorm.engine.Kernel;
+import io.nativenorm.engine.NativeAccess;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
 import java.util.Locale;
@@ -17,6 +18,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReference;
 import org.bytedeco.dnnl.dnnl_version_t;
+import org.bytedeco.dnnl.global.dnnl;
 import org.bytedeco.javacpp.Loader;
 
 /** oneDNN through JavaCPP's binding of its C API. Loaded when first asked for. */
@@ -53,12 +55,19 @@ public final class OnednnEngine implements Engine {
     if (missing != null || team != null) {
       return;
     }
+    missing = NativeAccess.missing().orElse(null);
+    if (missing != null) {
+      return;
+    }
     try {
-      Loader.load(org.bytedeco.dnnl.global.dnnl.class);
+      Loader.load(dnnl.class);
       team = new Team(OpenMp.loaded());
       teamLimit = sizeCheckedInTurn();
+    } catch (NoClassDefFoundError e) {
+      missing = "oneDNN's presets, org.bytedeco:dnnl, are not there: " + e.getMessage();
     } catch (LinkageError | RuntimeException | OutOfMemoryError e) {
-      missing = "oneDNN's library cannot be loaded: " + e;
+      String reason = NativeAccess.explain(e, dnnl.class, "jnidnnl");
+      missing = "its library cannot be loaded: " + reason;
     }
   }
 
