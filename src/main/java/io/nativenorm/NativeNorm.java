@@ -2,8 +2,10 @@ package io.nativenorm;
 
 import io.nativenorm.engine.Engine;
 import io.nativenorm.engine.Engines;
+import java.lang.module.ModuleDescriptor;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
@@ -116,15 +118,22 @@ public final class NativeNorm {
     }
   }
 
+  /** The manifest's, or on the module path, where manifests are not read, the module's. */
+  private static String version() {
+    ModuleDescriptor module = NativeNorm.class.getModule().getDescriptor();
+    return module == null
+        ? Optional.ofNullable(NativeNorm.class.getPackage().getImplementationVersion())
+            .orElse("(unpackaged)")
+        : module.rawVersion().orElse("(unpackaged)");
+  }
+
   /**
    * Version, platform, threads and engines in a few lines, for logs and bug reports.
    *
    * @return lines of text
    */
   public static String describe() {
-    String version = NativeNorm.class.getPackage().getImplementationVersion();
-    StringBuilder text = new StringBuilder("NativeNorm ");
-    text.append(version == null ? "(unpackaged)" : version);
+    StringBuilder text = new StringBuilder("NativeNorm ").append(version());
     text.append(" on ").append(System.getProperty("os.name"));
     text.append(' ').append(System.getProperty("os.arch"));
     text.append(", Java ").append(System.getProperty("java.version"));

@@ -29,7 +29,7 @@ public final class OnednnEngine implements Engine {
    */
   static final long TEAM_ELEMENTS = 1 << 18;
 
-  /** By oneDNN's {@code dnnl_cpu_isa_t}. */
+  /** By oneDNN's {@code dnnl_cpu_isa_t}, whose numbers are others on Arm. */
   private static final Map<Integer, String> INSTRUCTION_SETS =
       Map.ofEntries(
           Map.entry(0x1, "SSE4.1"),
@@ -106,14 +106,15 @@ public final class OnednnEngine implements Engine {
     }
     dnnl_version_t v = dnnl_version();
     int isa = dnnl_get_effective_cpu_isa();
-    String other = "instruction set 0x" + Integer.toHexString(isa);
+    String number = "instruction set 0x" + Integer.toHexString(isa);
+    boolean isX86 = Loader.getPlatform().endsWith("x86_64");
     return String.format(
         Locale.ROOT,
         "oneDNN %d.%d.%d, %s, OpenMP team of %d",
         v.major(),
         v.minor(),
         v.patch(),
-        INSTRUCTION_SETS.getOrDefault(isa, other),
+        isX86 ? INSTRUCTION_SETS.getOrDefault(isa, number) : number,
         teamLimit);
   }
 

@@ -1,0 +1,4 @@
+/** A program of a user's. */
+module consumer {
+  requires io.nativenorm;
+}

@@ -1,0 +1,246 @@
+package io.nativenorm;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.stream.Stream;
+import org.bytedeco.javacpp.Loader;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * The finished jars in a program's hands: {@link Rows}, on what a dependency on nativenorm-platform
+ * brings, with an empty cache, where the machine is less obliging than a developer's.
+ */
+class LoadingIT {
+  /** The main jar without its ending: {@code target/nativenorm-<version>}. */
+  private static final String JAR = System.getProperty("nativenorm.jar");
+
+  private static final String JAVA = System.getProperty("java.home") + "/bin/java";
+
+  @TempDir Path folder;
+
+  private Path cache;
+
+  @BeforeEach
+  void nameCache() {
+    cache = folder.resolve("cache");
+  }
+
+  /** What the dependency brings for this platform. */
+  private static List<Path> jars() {
+    List<Path> jars = new ArrayList<>();
+    jars.add(Path.of(JAR + ".jar"));
+    jars.add(Path.of(JAR + "-" + Loader.getPlatform() + ".jar"));
+    jars.addAll(jarsOf("bytedeco"));
+    return jars;
+  }
+
+  private static List<Path> jarsOf(String group) {
+    return Stream.of(System.getProperty("java.class.path").split(File.pathSeparator))
+        .map(Path::of)
+        .filter(path -> path.getParent().toString().contains(group))
+        .toList();
+  }
+
+  private static String path(List<Path> entries) {
+    return String.join(File.pathSeparator, entries.stream().map(Path::toString).toList());
+  }
+
+  private static Path testClasses() throws Exception {
+    return Path.of(Rows.class.getProtectionDomain().getCodeSource().getLocation().toURI());
+  }
+
+  /** The command for a class of the tests on jars. */
+  private static List<String> program(List<Path> jars, String... options) throws Exception {
+    List<Path> entries = new ArrayList<>(jars);
+    entries.add(testClasses());
+    List<String> command = new ArrayList<>(List.of(JAVA));
+    command.addAll(List.of(options));
+    command.addAll(List.of("-cp", path(entries), Rows.class.getName()));
+    return command;
+  }
+
+  private String cacheOption() {
+    return "-Dorg.bytedeco.javacpp.cachedir=" + cache;
+  }
+
+  private static JavaProcess run(List<String> command) throws Exception {
+    return JavaProcess.run(command, Map.of());
+  }
+
+  private static void assertRunsOn(Backend backend, JavaProcess process) {
+    String output = process.output();
+    assertEquals(0, process.status(), output);
+    assertTrue(output.contains("y -1.3416 1.3416"), output);
+    assertTrue(output.contains("backward: " + backend), output);
+  }
+
+  /** Extracted for the first time, then found again; with oneDNN, which is large. */
+  @Test
+  void anEmptyCacheAndAFullOne() throws Exception {
+    List<String> command = program(jars(), cacheOption(), "-Dnativenorm.require=fused,onednn");
+    assertRunsOn(Backend.FUSED, run(command));
+    try (Stream<Path> files = Files.walk(cache)) {
+      List<String> names = files.map(file -> file.getFileName().toString()).toList();
+      assertTrue(names.contains(System.mapLibraryName("jninativenorm")), names::toString);
+      assertTrue(names.contains(System.mapLibraryName("jnidnnl")), names::toString);
+    }
+    assertRunsOn(Backend.FUSED, run(command));
+  }
+
+  @Test
+  void fourProcessesAtOnceOnAnEmptyCache() throws Exception {
+    List<String> command = program(jars(), cacheOption(), "-Dnativenorm.require=fused,onednn");
+    ExecutorService processes = Executors.newFixedThreadPool(4);
+    try {
+      Callable<JavaProcess> start = () -> run(command);
+      List<Future<JavaProcess>> all = processes.invokeAll(List.of(start, start, start, start));
+      for (Future<JavaProcess> process : all) {
+        assertRunsOn(Backend.FUSED, process.get());
+      }
+    } finally {
+      processes.shutdown();
+    }
+  }
+
+  @Test
+  void aPathWithSpacesAndLettersOfAllKinds() throws Exception {
+    Path strange = Files.createDirectory(folder.resolve("Ein Ordner für 正規化 100%"));
+    List<Path> copies = new ArrayList<>();
+    for (Path jar : jars()) {
+      copies.add(Files.copy(jar, strange.resolve(jar.getFileName())));
+    }
+    cache = strange.resolve("cache");
+    List<String> command = program(copies, cacheOption(), "-Dnativenorm.require=fused,onednn");
+    // Else the JVM itself cannot name such files.
+    assertRunsOn(Backend.FUSED, JavaProcess.run(command, Map.of("LC_ALL", "C.UTF-8")));
+  }
+
+  /**
+   * A command where folders of the test's are file systems of their own: a namespace of its own,
+   * which on Linux everybody may have unless it is forbidden.
+   */
+  private static List<String> mounted(String mounts, List<String> command) throws Exception {
+    List<String> all = new ArrayList<>(List.of("unshare", "-r", "-m", "sh", "-c"));
+    all.add("set -e; " + mounts + " exec \"$@\"");
+    all.add("sh");
+    try {
+      List<String> nothing = new ArrayList<>(all);
+      nothing.add("true");
+      JavaProcess trial = run(nothing);
+      assumeTrue(trial.status() == 0, () -> "NOT TESTED, no mounts here: " + trial.output());
+    } catch (IOException e) {
+      assumeTrue(false, "NOT TESTED, no mounts here: " + e);
+    }
+    all.addAll(command);
+    return all;
+  }
+
+  private static String mount(Path at, String option) {
+    return "mount -t tmpfs -o " + option + " tmpfs '" + at + "'; ";
+  }
+
+  @Test
+  void aHomeThatIsReadOnly() throws Exception {
+    Path home = Files.createDirectory(folder.resolve("home"));
+    Path temporary = Files.createDirectory(folder.resolve("tmp"));
+    List<String> command = program(jars(), "-Duser.home=" + home, "-Djava.io.tmpdir=" + temporary);
+    assertRunsOn(Backend.FUSED, run(mounted(mount(home, "ro"), command)));
+    assertTrue(Files.list(temporary).anyMatch(file -> file.toString().contains(".javacpp")));
+  }
+
+  @Test
+  void whereNothingMayBeExecutedItSaysWhatToSet() throws Exception {
+    Path home = Files.createDirectory(folder.resolve("home"));
+    Path temporary = Files.createDirectory(folder.resolve("tmp"));
+    String mounts = mount(home, "ro") + mount(temporary, "noexec");
+    String[] options = {"-Duser.home=" + home, "-Djava.io.tmpdir=" + temporary};
+
+    JavaProcess process = run(mounted(mounts, program(jars(), options)));
+    assertRunsOn(Backend.JAVA, process);
+    String what = "name another one with -Dorg.bytedeco.javacpp.cachedir=";
+    String output = process.output();
+    assertEquals(
+        1,
+        output
+            .lines()
+            .filter(l -> l.contains("NativeNorm runs on JAVA") && l.contains(what))
+            .count(),
+        output);
+
+    List<String> asTold = program(jars(), options[0], options[1], cacheOption());
+    assertRunsOn(Backend.FUSED, run(mounted(mounts, asTold)));
+  }
+
+  @Test
+  void deniedNativeAccessSaysWhatToAllow() throws Exception {
+    assumeTrue(
+        Runtime.version().feature() >= 24, "NOT TESTED, this JDK denies nobody native access");
+    String deny = "--illegal-native-access=deny";
+    JavaProcess process = run(program(jars(), cacheOption(), deny));
+    assertRunsOn(Backend.JAVA, process);
+    String what = "start Java with --enable-native-access=ALL-UNNAMED";
+    String output = process.output();
+    assertEquals(
+        1,
+        output
+            .lines()
+            .filter(l -> l.contains("NativeNorm runs on JAVA") && l.contains(what))
+            .count(),
+        output);
+
+    JavaProcess required = run(program(jars(), cacheOption(), deny, "-Dnativenorm.require=fused"));
+    assertEquals(1, required.status(), required.output());
+    assertTrue(required.output().contains("NativeNormException"), required.output());
+    assertTrue(required.output().contains(what), required.output());
+
+    String allow = "--enable-native-access=ALL-UNNAMED";
+    JavaProcess allowed = run(program(jars(), cacheOption(), deny, allow));
+    assertRunsOn(Backend.FUSED, allowed);
+    assertTrue(!allowed.output().contains("WARNING"), allowed.output());
+  }
+
+  @Test
+  void theModulePathAndItsNativeAccess() throws Exception {
+    List<Path> named = new ArrayList<>(jars());
+    named.removeIf(jar -> jar.getFileName().toString().contains("-platform-"));
+    named.addAll(jarsOf("picocli"));
+    List<String> command =
+        new ArrayList<>(
+            List.of(JAVA, cacheOption(), "-p", path(named), "--add-modules", "ALL-MODULE-PATH"));
+    boolean denies = Runtime.version().feature() >= 24;
+    if (denies) {
+      command.add("--illegal-native-access=deny");
+    }
+    List<String> main = List.of("-m", "io.nativenorm/io.nativenorm.cli.Main", "--version");
+    List<String> denied = new ArrayList<>(command);
+    denied.addAll(main);
+    JavaProcess process = run(denied);
+    if (denies) {
+      String what =
+          "start Java with --enable-native-access="
+              + "io.nativenorm,org.bytedeco.javacpp,org.bytedeco.dnnl,org.bytedeco.opencl";
+      assertTrue(process.output().contains(what), process.output());
+      command.add(what.substring(what.indexOf("--")));
+      command.addAll(main);
+      process = run(command);
+    }
+    assertEquals(0, process.status(), process.output());
+    assertTrue(process.output().contains("  FUSED: kernels for"), process.output());
+    assertTrue(process.output().contains("  ONEDNN: oneDNN"), process.output());
+  }
+}
