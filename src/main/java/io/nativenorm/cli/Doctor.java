@@ -21,8 +21,8 @@ import picocli.CommandLine.Spec;
     name = "doctor",
     description =
         "Shows platform and engines, then checks every layer on every engine against pure Java,"
-            + " and shows which engine AUTO takes and how near it comes to a plain pass over the"
-            + " same memory. Exit status 1 if anything differs.",
+            + " and shows which engine AUTO takes, how near it comes to a plain pass over the same"
+            + " memory, and how long a start takes. Exit status 1 if anything differs.",
     mixinStandardHelpOptions = true)
 final class Doctor implements Callable<Integer> {
   private static final Path CPU_INFO = Path.of("/proc/cpuinfo");
@@ -50,8 +50,23 @@ final class Doctor implements Callable<Integer> {
     table(rows).forEach(out::println);
     out.println();
     out.println(summary(rows));
+    out.println();
+    out.flush();
+    StartTimes.of(engines).stream().map(Doctor::line).forEach(out::println);
+    out.println(
+        "From the start of a JVM to its end after one call: cold with an empty cache, into which"
+            + " the libraries\nare extracted first, warm with a full one.");
     out.flush();
     return rows.stream().allMatch(Checkup.Row::agrees) ? 0 : 1;
+  }
+
+  private static String line(StartTimes times) {
+    return String.format(
+        Locale.ROOT,
+        "start with %-7s cold %5d ms, warm %5d ms",
+        times.backend(),
+        times.cold(),
+        times.warm());
   }
 
   private static String cpu() throws IOException {

@@ -13,7 +13,7 @@ import picocli.CommandLine.ParameterException;
     description = "Normalization layers at native speed. Without a command: doctor.",
     mixinStandardHelpOptions = true,
     versionProvider = Main.Version.class,
-    subcommands = {Doctor.class, Normalize.class})
+    subcommands = {Doctor.class, Normalize.class, FirstCall.class})
 public final class Main {
   /** Exit status for arguments and files that cannot be used. */
   static final int UNUSABLE = CommandLine.ExitCode.USAGE;

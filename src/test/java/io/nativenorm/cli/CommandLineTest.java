@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.nativenorm.Backend;
 import io.nativenorm.TestEngines;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
@@ -292,5 +293,9 @@ class CommandLineTest {
         TestEngines.hasFused(),
         taken.stream().allMatch(line -> line.matches(speedUpAndShare)),
         outcome.out);
+    for (Backend engine : TestEngines.named().toList()) {
+      String start = "start with " + engine + " +cold +[0-9]{2,} ms, warm +[0-9]{2,} ms";
+      assertEquals(1, outcome.out.lines().filter(l -> l.matches(start)).count(), outcome.out);
+    }
   }
 }
