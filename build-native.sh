@@ -80,7 +80,7 @@ if [ $platform = $host ]; then
 else
   cross=yes cxx=${CXX:-$processor-linux-gnu-g++} compiler=g++-$(echo $processor | tr _ -)-linux-gnu suffix=-$platform
 fi
-version=$(sed -n 's|.*<dnnl.version>.*-\(.*\)</dnnl.version>.*|\1|p' pom.xml)
+version=$(sed -n 's|.*<javacpp.version>\(.*\)</javacpp.version>.*|\1|p' pom.xml)
 build=target/native$suffix
 [ -z "$test" ] || build=target/native-${sanitize:-test}$suffix
 jar=$PWD/$build/javacpp-$version.jar
