@@ -8,7 +8,8 @@ usage() {
   cat <<'END'
 Usage: ./build-native.sh [options]
 
-Builds the native library for the JVM into target/classes/io/nativenorm/engine/fused/<platform>.
+Builds the native library for the JVM into target/classes/io/nativenorm/engine/fused/<platform>, and what GraalVM's
+native-image must know of it into target/classes/META-INF/native-image/<platform>/jninativenorm.
 
   --platform NAME   this machine's, which is the default, or on Linux linux-x86_64, linux-arm64 or windows-x86_64 with
                     Debian's cross compilers
