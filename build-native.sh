@@ -8,12 +8,14 @@ usage() {
   cat <<'END'
 Usage: ./build-native.sh [options]
 
-Builds libjninativenorm.so into target/classes/io/nativenorm/engine/fused/<platform>.
+Builds the native library for the JVM into target/classes/io/nativenorm/engine/fused/<platform>, and what GraalVM's
+native-image must know of it into target/classes/META-INF/native-image/<platform>/jninativenorm.
 
-  --platform NAME   linux-x86_64 or linux-arm64, else this machine's; another's with Debian's cross compiler
-  --test            build and run the native tests instead, without Java; another platform's under QEMU
+  --platform NAME   this machine's, which is the default, or on Linux linux-x86_64, linux-arm64 or windows-x86_64 with
+                    Debian's cross compilers
+  --test            build and run the native tests instead, without Java; another platform's under QEMU or Wine
   --sanitize NAMES  with --test: under sanitizers, address, undefined or address,undefined
-  --install         install what is missing with apt-get first
+  --install         install what is missing first: with apt-get, or with Homebrew on macOS
   --javacpp JAR     the javacpp.jar to build with, else Maven gets it
   --require NAMES   engines that must be there: with fused, missing tools are an error
   --help            this text
@@ -68,78 +70,151 @@ missing() {
 case $(uname -sm) in
   'Linux x86_64') host=linux-x86_64 ;;
   'Linux aarch64') host=linux-arm64 ;;
-  *) missing "There is one for Linux on x86-64 and aarch64 only, this is $(uname -sm)." ;;
+  'Darwin arm64') host=macosx-arm64 ;;
+  'Darwin x86_64') host=macosx-x86_64 ;;
+  MINGW64_NT*' x86_64' | MSYS_NT*' x86_64') host=windows-x86_64 ;;
+  *) missing "There is none for $(uname -sm)." ;;
 esac
+# The operating system and the processor, as CMake calls them.
 case ${platform:=$host} in
-  linux-x86_64) processor=x86_64 march=-march=x86-64-v4 ;;
-  linux-arm64) processor=aarch64 march= ;;
-  *) wrong "--platform is linux-x86_64 or linux-arm64" ;;
+  linux-x86_64) system=Linux processor=x86_64 march=-march=x86-64-v4 ;;
+  linux-arm64) system=Linux processor=aarch64 march= ;;
+  macosx-x86_64) system=Darwin processor=x86_64 march=-march=x86-64-v4 ;;
+  macosx-arm64) system=Darwin processor=arm64 march= ;;
+  windows-x86_64) system=Windows processor=x86_64 march=-march=x86-64-v4 ;;
+  *) wrong "--platform is linux-x86_64, linux-arm64, macosx-x86_64, macosx-arm64 or windows-x86_64" ;;
 esac
-if [ $platform = $host ]; then
-  cross= cxx=${CXX:-g++} compiler=g++ suffix=
-else
-  cross=yes cxx=${CXX:-$processor-linux-gnu-g++} compiler=g++-$(echo $processor | tr _ -)-linux-gnu suffix=-$platform
-fi
+# The compiler, Debian's package of it, and what runs its programs if that is not this machine.
+cross=yes suffix=-$platform emulator=
+case $host:$platform in
+  macosx-*:$host) cross= suffix= cxx=clang++ compiler= ;;
+  *:$host) cross= suffix= cxx=g++ compiler=g++ ;;
+  linux-*:linux-*)
+    cxx=$processor-linux-gnu-g++ compiler=g++-$(echo $processor | tr _ -)-linux-gnu emulator=qemu-$processor-static
+    ;;
+  linux-*:windows-x86_64) cxx=x86_64-w64-mingw32-g++-posix compiler=g++-mingw-w64-x86-64-posix emulator=wine ;;
+  *) wrong "$platform cannot be built on $host" ;;
+esac
+cxx=${CXX:-$cxx}
+[ $system != Windows ] || [ -z "$sanitize" ] || wrong "--sanitize is not for Windows, whose g++ has no sanitizers"
+
+# As programs of Windows understand it, if this is Windows.
+path() {
+  case $host in
+    windows-*) cygpath -m "$1" ;;
+    *) printf '%s\n' "$1" ;;
+  esac
+}
+
+root=$(path "$PWD")
 version=$(sed -n 's|.*<javacpp.version>\(.*\)</javacpp.version>.*|\1|p' pom.xml)
 build=target/native$suffix
 [ -z "$test" ] || build=target/native-${sanitize:-test}$suffix
-jar=$PWD/$build/javacpp-$version.jar
+jar=$root/$build/javacpp-$version.jar
+[ -z "$javacpp" ] || javacpp=$(path "$javacpp")
 
-# Sets `jdk`, and what is missing: `lacks`, a line each, and `packages`, Debian's names for them.
+# Sets `jdk`, `headers`, and what is missing: `lacks`, a line each, and `packages`, as the machine's installer calls them.
 check() {
   lacks= packages=
   # JAVA_HOME's, else the one of the javac on the path.
   jdk=${JAVA_HOME:-/none}
-  [ -x "$jdk/bin/javac" ] || ! command -v javac >/dev/null ||
-    jdk=$(dirname "$(dirname "$(readlink -f "$(command -v javac)")")")
-  highway="Google Highway's headers: hwy/highway.h"
-  if ! command -v "$cxx" >/dev/null; then
-    lack "a C++ compiler: $cxx" $compiler
-    [ -f /usr/include/hwy/highway.h ] || [ -f /usr/local/include/hwy/highway.h ] || lack "$highway" libhwy-dev
-  elif ! echo | "$cxx" $march -std=c++17 -x c++ -E - >/dev/null 2>&1; then
-    lack "a newer C++ compiler: $cxx does not know -std=c++17 $march, g++ 11 and clang++ 12 do" $compiler
-  elif ! printf '#if !__has_include(<hwy/highway.h>)\n#error\n#endif\n' |
-    "$cxx" -std=c++17 -x c++ -E - >/dev/null 2>&1; then
-    lack "$highway" libhwy-dev
+  if [ ! -x "$jdk/bin/javac" ]; then
+    case $host in
+      macosx-*) jdk=$(/usr/libexec/java_home 2>/dev/null) || jdk=/none ;; # javac is a program that looks for one
+      *) ! command -v javac >/dev/null || jdk=$(dirname "$(dirname "$(readlink -f "$(command -v javac)")")") ;;
+    esac
   fi
-  [ ! "$cross" ] || [ ! "$test" ] || command -v qemu-$processor-static >/dev/null ||
-    lack "QEMU, to run the tests: qemu-$processor-static" qemu-user-static
-  command -v cmake >/dev/null || lack "cmake" cmake
-  command -v make >/dev/null || command -v ninja >/dev/null || lack "make or ninja" make
+  jdk=$(path "$jdk")
+  # Where Highway's headers are, if the compiler does not look there by itself.
+  headers=
+  case $host:$system in
+    linux-*:Windows)
+      # Linux' own, and nothing else of Linux.
+      headers=$root/target/headers
+      mkdir -p "$headers"
+      ln -sfn /usr/include/hwy "$headers/hwy"
+      ;;
+    macosx-*) ! command -v brew >/dev/null || headers=$(brew --prefix)/include ;;
+  esac
+  highway="Google Highway's headers, 0.17 or later: hwy/highway.h"
+  if ! command -v "$cxx" >/dev/null; then
+    lack "a C++ compiler: $cxx" "$compiler" '' gcc
+    [ -f /usr/include/hwy/highway.h ] || [ -f /usr/local/include/hwy/highway.h ] ||
+      lack "$highway" libhwy-dev highway highway
+  elif ! echo | "$cxx" $march -std=c++17 -x c++ -E - >/dev/null 2>&1; then
+    lack "a newer C++ compiler: $cxx does not know -std=c++17 $march, g++ 11 and clang++ 12 do" "$compiler" '' gcc
+  elif ! printf '#include <hwy/highway.h>\n#if HWY_MAJOR == 0 && HWY_MINOR < 17\n#error\n#endif\n' |
+    "$cxx" ${headers:+-isystem "$headers"} -std=c++17 -x c++ -E - >/dev/null 2>&1; then
+    lack "$highway" libhwy-dev highway highway
+  fi
+  if [ "$emulator" ] && [ "$test" ]; then
+    command -v $emulator >/dev/null || case $emulator in
+      wine) lack "Wine, to run the tests: wine" wine ;;
+      *) lack "QEMU, to run the tests: $emulator" qemu-user-static ;;
+    esac
+  fi
+  command -v cmake >/dev/null || lack "cmake" cmake cmake cmake
+  case $host in
+    windows-*) command -v ninja >/dev/null || lack "ninja" '' '' ninja ;;
+    *) command -v make >/dev/null || command -v ninja >/dev/null || lack "make or ninja" make ninja ;;
+  esac
   if [ ! "$test" ]; then
     [ -x "$jdk/bin/javac" ] && [ -f "$jdk/include/jni.h" ] ||
       lack "a JDK with javac and include/jni.h, in JAVA_HOME or on the path" default-jdk-headless
-    [ -f "${javacpp:-$jar}" ] || command -v mvn >/dev/null || lack "mvn, or --javacpp JAR" maven
+    [ -f "${javacpp:-$jar}" ] || command -v mvn >/dev/null || lack "mvn, or --javacpp JAR" maven maven
   fi
 }
 
+# What is missing, and the package it is in: Debian's, Homebrew's, MSYS2's; where there is none, nothing.
 lack() {
   lacks="$lacks  - $1
 "
-  case " $packages " in *" $2 "*) ;; *) packages="${packages:+$packages }$2" ;; esac
+  case $host in
+    linux-*) package=${2-} ;;
+    macosx-*) package=${3-} ;;
+    windows-*) package=${4:+${MINGW_PACKAGE_PREFIX:-mingw-w64-x86_64}-$4} ;;
+  esac
+  [ "$package" ] || return 0
+  case " $packages " in *" $package "*) ;; *) packages="${packages:+$packages }$package" ;; esac
 }
 
 check
 if [ "$packages" ] && [ "$install" ]; then
-  if ! command -v apt-get >/dev/null; then
-    sudo=none why="there is no apt-get here"
-  elif [ "$(id -u)" = 0 ]; then
-    sudo=
-  elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
-    sudo=sudo
-  else
-    sudo=none why="only root may, and sudo asks for a password"
-  fi
-  if [ "$sudo" = none ]; then
+  sudo= why=
+  case $host in
+    linux-*)
+      if ! command -v apt-get >/dev/null; then
+        why="there is no apt-get here"
+      elif [ "$(id -u)" != 0 ]; then
+        sudo=sudo
+        command -v sudo >/dev/null && sudo -n true 2>/dev/null || why="only root may, and sudo asks for a password"
+      fi
+      ;;
+    macosx-*) command -v brew >/dev/null || why="there is no brew here" ;;
+    windows-*) why="that is for you to do on Windows" ;;
+  esac
+  if [ "$why" ]; then
     echo "build-native.sh: cannot install $packages: $why" >&2
   else
-    $sudo apt-get update -q && $sudo apt-get install -q -y --no-install-recommends $packages || exit 1
+    case $host in
+      linux-*) $sudo apt-get update -q && $sudo apt-get install -q -y --no-install-recommends $packages ;;
+      macosx-*) brew install $packages ;;
+    esac || exit 1
     check
   fi
 fi
-[ -z "$packages" ] || missing "It needs
-${lacks}On Debian and Ubuntu:  apt-get install $packages
-which ./build-native.sh --install does for you."
+if [ "$lacks" ]; then
+  case $host in
+    linux-*) how="On Debian and Ubuntu:  apt-get install $packages
+which ./build-native.sh --install does for you." ;;
+    macosx-*) how="clang++ is of Xcode:  xcode-select --install${packages:+
+the rest of Homebrew:  brew install $packages
+which ./build-native.sh --install does for you.}" ;;
+    windows-*) how="In a shell of MSYS2:  pacman -S --needed $packages" ;;
+  esac
+  missing "It needs
+$lacks$how"
+fi
 
 # A folder that was configured elsewhere or with another compiler is of no use.
 key="$PWD $(command -v "$cxx")"
@@ -156,14 +231,26 @@ else
   if [ "$javacpp" ]; then
     cmp -s "$javacpp" "$jar" || cp "$javacpp" "$jar"
   elif [ ! -f "$jar" ]; then
-    mvn -q -B dependency:copy -Dartifact="org.bytedeco:javacpp:$version" -DoutputDirectory="$PWD/$build" || exit 1
+    mvn -q -B dependency:copy -Dartifact="org.bytedeco:javacpp:$version" -DoutputDirectory="$root/$build" || exit 1
   fi
   set -- -DNATIVENORM_JAVACPP="$jar" -DNATIVENORM_JDK="$jdk" -DNATIVENORM_PLATFORM=$platform \
-    -DNATIVENORM_OUTPUT="$PWD/target/classes/io/nativenorm/engine/fused/$platform"
+    -DNATIVENORM_CLASSES="$root/target/classes"
 fi
-[ -z "$cross" ] || set -- "$@" -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=$processor \
-  -DCMAKE_CROSSCOMPILING_EMULATOR="qemu-$processor-static;-L;/usr/$processor-linux-gnu"
-command -v make >/dev/null || set -- "$@" -G Ninja
+if [ "$cross" ]; then
+  set -- "$@" -DCMAKE_SYSTEM_NAME=$system -DCMAKE_SYSTEM_PROCESSOR=$processor
+  case $emulator in
+    wine)
+      set -- "$@" -DCMAKE_CROSSCOMPILING_EMULATOR=wine
+      # Windows of its own, 700 MB, without a browser and .NET. With its debugger a program that crashed would end with
+      # status 0.
+      export WINEPREFIX="${WINEPREFIX:-$PWD/target/wine}" WINEDEBUG=-all WINEDLLOVERRIDES=mscoree,mshtml,winedbg.exe=
+      ;;
+    *) set -- "$@" -DCMAKE_CROSSCOMPILING_EMULATOR="$emulator;-L;/usr/$processor-linux-gnu" ;;
+  esac
+fi
+[ -z "$headers" ] || set -- "$@" -DNATIVENORM_HIGHWAY="$headers"
+# On Windows CMake would choose Visual Studio.
+case $host in windows-*) set -- "$@" -G Ninja ;; *) command -v make >/dev/null || set -- "$@" -G Ninja ;; esac
 
 # Shows what the tools say only if it is of interest.
 quietly() {
@@ -174,6 +261,7 @@ quietly() {
   }
 }
 
-quietly cmake -S native -B $build -DCMAKE_CXX_COMPILER="$(command -v "$cxx")" "$@"
-quietly cmake --build $build --parallel "$(nproc)"
+export CXX="$cxx"
+quietly cmake -S native -B $build "$@"
+quietly cmake --build $build --parallel "$(nproc 2>/dev/null || sysctl -n hw.ncpu)"
 [ -z "$test" ] || (cd $build && exec ctest --output-on-failure) || exit 1

@@ -7,6 +7,7 @@
 
 #include "pool.h"
 #include "problem.h"
+#include "system.h"
 #include "targets.h"
 
 namespace {

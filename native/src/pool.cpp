@@ -7,10 +7,7 @@
 #include <system_error>
 #include <thread>
 
-#if !defined(_WIN32)
-#include <pthread.h>
-#include <signal.h>
-#endif
+#include "system.h"
 
 namespace nn {
 namespace {
@@ -124,29 +121,16 @@ class Pool {
     Worker& worker = workers_[index];
     worker.ends.store(false, std::memory_order_relaxed);
     const uint64_t seen = Epoch(gate_.load(std::memory_order_relaxed));
-#if !defined(_WIN32)
-    // The host's signals are for its own threads.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-#endif
-    bool started = true;
     try {
-      worker.thread = std::thread([this, index, seen] { Serve(index, seen); });
+      worker.thread = StartThread([this, index, seen] { Serve(index, seen); });
     } catch (const std::system_error&) {
-      started = false;  // no more threads here: the caller works with those there are
+      return false;  // no more threads here: the caller works with those there are
     }
-#if !defined(_WIN32)
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-#endif
-    return started;
+    return true;
   }
 
   void Serve(int index, uint64_t seen) {
     Worker& worker = workers_[index];
-#if defined(__linux__)
-    pthread_setname_np(pthread_self(), "nativenorm");
-#endif
     while (AwaitEpoch(worker, seen)) {
       uint64_t gate = gate_.load(std::memory_order_acquire);
       seen = Epoch(gate);

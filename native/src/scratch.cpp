@@ -4,13 +4,14 @@
 
 #include <cstdlib>
 
+#include "system.h"
+
 namespace nn {
-namespace {
 
 // 1 MB holds the statistics and parameters of 20,000 channels.
 constexpr size_t kKept = size_t{1} << 20;
 
-struct Arena {
+struct Scratch::Arena {
   char* memory = nullptr;
   size_t bytes = 0;
   size_t used = 0;
@@ -27,25 +28,22 @@ struct Arena {
   }
 };
 
-thread_local Arena arena;
-
-}  // namespace
-
-Scratch::Scratch(size_t bytes) : bytes_(bytes + kLine) {
-  if (arena.used + bytes_ > arena.wanted) arena.wanted = arena.used + bytes_;
-  arena.Grow();
-  if (arena.used + bytes_ <= arena.bytes) {
-    begin_ = arena.memory + arena.used;
+Scratch::Scratch(size_t bytes) : bytes_(bytes + kLine), arena_(OfThisThread<Arena>()) {
+  if (arena_ == nullptr) return;
+  if (arena_->used + bytes_ > arena_->wanted) arena_->wanted = arena_->used + bytes_;
+  arena_->Grow();
+  if (arena_->used + bytes_ <= arena_->bytes) {
+    begin_ = arena_->memory + arena_->used;
   } else {
     own_ = static_cast<char*>(std::malloc(bytes_));
     begin_ = own_;
   }
-  arena.used += bytes_;
+  arena_->used += bytes_;
   if (begin_ != nullptr) begin_ += (kLine - reinterpret_cast<uintptr_t>(begin_) % kLine) % kLine;
 }
 
 Scratch::~Scratch() {
-  arena.used -= bytes_;
+  if (arena_ != nullptr) arena_->used -= bytes_;
   std::free(own_);
 }
 

@@ -33,12 +33,14 @@ class Scratch {
   }
 
  private:
+  struct Arena;
   static constexpr size_t kLine = 64;
 
   size_t bytes_;
+  Arena* arena_;  // the thread's; where there is not even memory for that, there is nothing
   size_t used_ = 0;
   char* own_ = nullptr;  // where the kept block has no room
-  char* begin_;
+  char* begin_ = nullptr;
 };
 
 }  // namespace nn

@@ -1,7 +1,5 @@
 #include "targets.h"
 
-#include <cstdio>
-
 namespace nn {
 
 #if defined(__x86_64__) || defined(_M_X64)
@@ -58,19 +56,5 @@ const Found& All() {
 int TargetCount() { return All().count; }
 
 const Target& TargetAt(int index) { return *All().targets[index]; }
-
-size_t LastLevelCacheBytes() {
-  static const size_t bytes = [] {
-    unsigned long kilobytes = 0;
-    // Of Linux. The C library's sysconf counts the caches of all processors of a virtual machine's host together:
-    // 320 MB where each has 32.
-    if (std::FILE* file = std::fopen("/sys/devices/system/cpu/cpu0/cache/index3/size", "r")) {
-      if (std::fscanf(file, "%luK", &kilobytes) != 1) kilobytes = 0;
-      std::fclose(file);
-    }
-    return kilobytes > 0 ? size_t{kilobytes} << 10 : size_t{32} << 20;
-  }();
-  return bytes;
-}
 
 }  // namespace nn

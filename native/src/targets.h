@@ -10,9 +10,6 @@ namespace nn {
 int TargetCount();
 const Target& TargetAt(int index);
 
-// Where the last-level cache's size cannot be told, 32 MB.
-size_t LastLevelCacheBytes();
-
 }  // namespace nn
 
 #endif  // NATIVENORM_TARGETS_H_

@@ -5,16 +5,24 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <vector>
+
+// Windows' C library has another printf than MinGW, whose one is as everywhere.
+#if defined(__MINGW_PRINTF_FORMAT)
+#define NN_PRINTF __MINGW_PRINTF_FORMAT
+#else
+#define NN_PRINTF printf
+#endif
 
 namespace nntest {
 
 // Counts a check and prints a line if it fails. To be called by the main thread only.
-__attribute__((format(printf, 2, 3))) bool Check(bool good, const char* format, ...);
+__attribute__((format(NN_PRINTF, 2, 3))) bool Check(bool good, const char* format, ...);
 
 // Notes an error of a kind; `nativenorm_test --errors` prints the largest of each.
-__attribute__((format(printf, 2, 3))) void Note(double error, const char* format, ...);
+__attribute__((format(NN_PRINTF, 2, 3))) void Note(double error, const char* format, ...);
 
 // The largest distance between what came out and what should have.
 class Distance {
@@ -75,6 +83,7 @@ void TestProblems();
 void TestDeterminism();
 void TestPhases();
 void TestPool();
+void TestSystem();
 
 }  // namespace nntest
 

@@ -3,13 +3,13 @@
 #define NATIVENORM_GUARDED_MEMORY_H_
 
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
+
+#include "os.h"
 
 namespace nntest {
 
@@ -23,16 +23,14 @@ inline const char* NameOf(Side side) { return side == Side::kEnd ? "end" : "begi
 class GuardedMemory {
  public:
   explicit GuardedMemory(size_t bytes) {
-    const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    const size_t page = PageBytes();
     bytes_ = (bytes + 2 * kWatched + page - 1) / page * page;
-    mapped_ = bytes_ + 2 * page;
-    void* memory = mmap(nullptr, mapped_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) Fail("mmap");
-    map_ = static_cast<char*>(memory);
-    begin_ = map_ + page;
-    if (mprotect(begin_, bytes_, PROT_READ | PROT_WRITE) != 0) Fail("mprotect");
+    reserved_ = bytes_ + 2 * page;
+    pages_ = ReservePages(reserved_);
+    begin_ = pages_ + page;
+    OpenPages(begin_, bytes_);
   }
-  ~GuardedMemory() { munmap(map_, mapped_); }
+  ~GuardedMemory() { ReleasePages(pages_, reserved_); }
   GuardedMemory(const GuardedMemory&) = delete;
   GuardedMemory& operator=(const GuardedMemory&) = delete;
 
@@ -40,7 +38,10 @@ class GuardedMemory {
   template <class T>
   T* Place(size_t count, Side side, size_t gap) {
     const size_t bytes = count * sizeof(T), away = gap * sizeof(T);
-    if (bytes + away > bytes_) Fail("too much to place");
+    if (bytes + away > bytes_) {
+      fprintf(stderr, "too much to place\n");
+      abort();
+    }
     array_ = side == Side::kEnd ? begin_ + bytes_ - away - bytes : begin_ + away;
     array_end_ = array_ + bytes;
     char* from = WatchedBegin();
@@ -69,14 +70,9 @@ class GuardedMemory {
     return std::all_of(from, end, [](char byte) { return byte == static_cast<char>(kFill); });
   }
 
-  [[noreturn]] static void Fail(const char* what) {
-    std::perror(what);
-    std::abort();
-  }
-
   size_t bytes_;
-  size_t mapped_;
-  char* map_;
+  size_t reserved_;
+  char* pages_;
   char* begin_;
   char* array_ = nullptr;
   char* array_end_ = nullptr;

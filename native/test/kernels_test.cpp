@@ -167,7 +167,8 @@ void ForRuns(const Body& body) {
       if (runs * (length + 5) > 8192) continue;
       for (size_t step : {0, 1, 3}) {
         body(Matrix{runs, length, length}, step, Place{Side::kEnd, 0}, turn);
-        body(Matrix{runs, length, length + 5}, step, Place{Side::kBegin, turn++ % kOffsets}, turn);
+        body(Matrix{runs, length, length + 5}, step, Place{Side::kBegin, turn % kOffsets}, turn);
+        ++turn;
       }
     }
   }

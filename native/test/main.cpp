@@ -58,11 +58,9 @@ int main(int count, char** arguments) {
   const struct {
     const char* name;
     void (*run)();
-  } kTests[] = {{"kernels", nntest::TestKernels},
-                {"problems", nntest::TestProblems},
-                {"determinism", nntest::TestDeterminism},
-                {"phases", nntest::TestPhases},
-                {"pool", nntest::TestPool}};
+  } kTests[] = {
+      {"kernels", nntest::TestKernels}, {"problems", nntest::TestProblems}, {"determinism", nntest::TestDeterminism},
+      {"phases", nntest::TestPhases},   {"pool", nntest::TestPool},         {"system", nntest::TestSystem}};
   nntest::Check(nn_targets() > 0, "no kernels for this CPU");
   for (const auto& test : kTests) {
     const auto begin = std::chrono::steady_clock::now();

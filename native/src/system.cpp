@@ -1,0 +1,113 @@
+#include "system.h"
+
+#include <stdint.h>
+
+#include <utility>
+
+#if defined(_WIN32)
+#include <windows.h>
+
+#include <memory>
+#else
+#include <pthread.h>
+#include <signal.h>
+#if defined(__APPLE__)
+#include <sys/sysctl.h>
+#else
+#include <cstdio>
+#endif
+#endif
+
+namespace nn {
+namespace {
+
+// 0 where it cannot be told. The first processor's stands for all.
+#if defined(_WIN32)
+size_t AskCacheBytes() {
+  using Entry = SYSTEM_LOGICAL_PROCESSOR_INFORMATION;
+  DWORD bytes = 0;
+  GetLogicalProcessorInformation(nullptr, &bytes);
+  const std::unique_ptr<Entry[]> entries(new (std::nothrow) Entry[bytes / sizeof(Entry)]);
+  if (entries == nullptr || !GetLogicalProcessorInformation(entries.get(), &bytes)) return 0;
+  for (size_t i = 0; i < bytes / sizeof(Entry); ++i) {
+    const Entry& entry = entries[i];
+    if (entry.Relationship == RelationCache && entry.Cache.Level == 3) return entry.Cache.Size;
+  }
+  return 0;
+}
+#elif defined(__APPLE__)
+size_t AskCacheBytes() {
+  // Apple's own processors name no third level.
+  for (const char* name : {"hw.l3cachesize", "hw.perflevel0.l2cachesize"}) {
+    uint64_t value = 0;  // some of these are 4 bytes, in a machine that begins with the low ones
+    size_t bytes = sizeof value;
+    if (sysctlbyname(name, &value, &bytes, nullptr, 0) == 0 && value > 0) return static_cast<size_t>(value);
+  }
+  return 0;
+}
+#else
+size_t AskCacheBytes() {
+  unsigned long kilobytes = 0;
+  // Of Linux. The C library's sysconf counts the caches of all processors of a virtual machine's host together:
+  // 320 MB where each has 32.
+  if (std::FILE* file = std::fopen("/sys/devices/system/cpu/cpu0/cache/index3/size", "r")) {
+    if (std::fscanf(file, "%luK", &kilobytes) != 1) kilobytes = 0;
+    std::fclose(file);
+  }
+  return size_t{kilobytes} << 10;
+}
+#endif
+
+#if !defined(_WIN32)
+// While it lives, signals go to other threads than this one and those that it starts.
+class SignalsHeldOff {
+ public:
+  SignalsHeldOff() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsHeldOff() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsHeldOff(const SignalsHeldOff&) = delete;
+  SignalsHeldOff& operator=(const SignalsHeldOff&) = delete;
+
+ private:
+  sigset_t before_;
+};
+#endif
+
+}  // namespace
+
+size_t LastLevelCacheBytes() {
+  static const size_t bytes = [] {
+    const size_t told = AskCacheBytes();
+    return told > 0 ? told : size_t{32} << 20;
+  }();
+  return bytes;
+}
+
+std::thread StartThread(std::function<void()> body) {
+#if !defined(_WIN32)
+  const SignalsHeldOff held_off;
+#endif
+  return std::thread([body = std::move(body)] {
+#if defined(__linux__)
+    pthread_setname_np(pthread_self(), "nativenorm");
+#elif defined(__APPLE__)
+    pthread_setname_np("nativenorm");
+#endif
+    body();
+  });
+}
+
+#if defined(_WIN32)
+// Windows calls `destroy` with the values of threads that end, and of all there are when the index is given back.
+ThreadSlot::ThreadSlot(void (*destroy)(void*)) : index_(FlsAlloc(destroy)) {}
+ThreadSlot::~ThreadSlot() {
+  if (index_ != FLS_OUT_OF_INDEXES) FlsFree(index_);
+}
+void* ThreadSlot::Get() const { return FlsGetValue(index_); }
+bool ThreadSlot::Set(void* value) const { return FlsSetValue(index_, value); }
+#endif
+
+}  // namespace nn

@@ -1,0 +1,24 @@
+// What the tests ask of the operating system.
+#ifndef NATIVENORM_OS_H_
+#define NATIVENORM_OS_H_
+
+#include <stddef.h>
+
+namespace nntest {
+
+size_t PageBytes();
+
+// Whole pages that end the program when they are touched, but for those that are opened. Each ends it if it fails.
+char* ReservePages(size_t bytes);
+void OpenPages(char* from, size_t bytes);
+void ReleasePages(char* from, size_t bytes);
+
+// The threads of this process; 0 where that cannot be told.
+int ThreadCount();
+
+// Runs it on a thread that the C++ library knows nothing of, as the JVM's are, and waits for the thread's end.
+void RunOnForeignThread(void (*body)());
+
+}  // namespace nntest
+
+#endif  // NATIVENORM_OS_H_
