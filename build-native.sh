@@ -108,8 +108,8 @@ path() {
 
 root=$(path "$PWD")
 version=$(sed -n 's|.*<javacpp.version>\(.*\)</javacpp.version>.*|\1|p' pom.xml)
-build=target/native$suffix
-[ -z "$test" ] || build=target/native-${sanitize:-test}$suffix
+# The tests and the library are made of the same objects.
+build=target/native${sanitize:+-$sanitize}$suffix
 jar=$root/$build/javacpp-$version.jar
 [ -z "$javacpp" ] || javacpp=$(path "$javacpp")
 
@@ -224,16 +224,18 @@ if [ "$(cat $build/key 2>/dev/null)" != "$key" ]; then
   echo "$key" >$build/key
 fi
 
+set -- -DNATIVENORM_TESTS=ON -DNATIVENORM_SANITIZE="$sanitize"
 if [ "$test" ]; then
-  set -- -DNATIVENORM_TESTS=ON -DNATIVENORM_SANITIZE="$sanitize"
+  target=nativenorm_test
 else
+  target=jninativenorm
   # One copy in one place, so that with Maven and without it the same is built.
   if [ "$javacpp" ]; then
     cmp -s "$javacpp" "$jar" || cp "$javacpp" "$jar"
   elif [ ! -f "$jar" ]; then
     mvn -q -B dependency:copy -Dartifact="org.bytedeco:javacpp:$version" -DoutputDirectory="$root/$build" || exit 1
   fi
-  set -- -DNATIVENORM_JAVACPP="$jar" -DNATIVENORM_JDK="$jdk" -DNATIVENORM_PLATFORM=$platform \
+  set -- "$@" -DNATIVENORM_JAVACPP="$jar" -DNATIVENORM_JDK="$jdk" -DNATIVENORM_PLATFORM=$platform \
     -DNATIVENORM_CLASSES="$root/target/classes"
 fi
 if [ "$cross" ]; then
@@ -263,5 +265,5 @@ quietly() {
 
 export CXX="$cxx"
 quietly cmake -S native -B $build "$@"
-quietly cmake --build $build --parallel "$(nproc 2>/dev/null || sysctl -n hw.ncpu)"
-[ -z "$test" ] || (cd $build && exec ctest --output-on-failure) || exit 1
+quietly cmake --build $build --target $target --parallel "$(nproc 2>/dev/null || sysctl -n hw.ncpu)"
+[ -z "$test" ] || (cd $build && exec ctest --output-on-failure --parallel 2) || exit 1

@@ -67,9 +67,10 @@ struct StripSums {
   Floats sums[kSums][kRows][kVectors];
 
   HWY_INLINE StripSums() {
-    Repeat<kSums>([&](auto s) {
-      Repeat<kRows>(
-          [&](auto r) { Repeat<kVectors>([&](auto v) { sums[s.value][r.value][v.value] = hn::Zero(kFloats); }); });
+    Repeat<kSums>([&](auto s) NN_INLINED {
+      Repeat<kRows>([&](auto r) NN_INLINED {
+        Repeat<kVectors>([&](auto v) NN_INLINED { sums[s.value][r.value][v.value] = hn::Zero(kFloats); });
+      });
     });
   }
 
@@ -78,16 +79,16 @@ struct StripSums {
   HWY_INLINE void ForRows(size_t rows, const Body& body) {
     size_t row = 0;
     for (; row + kRows <= rows; row += kRows) {
-      Repeat<kRows>([&](auto r) { body(row + r.value, r); });
+      Repeat<kRows>([&](auto r) NN_INLINED { body(row + r.value, r); });
     }
     for (; row < rows; ++row) body(row, Index<0>());
   }
 
   template <size_t kSum>
   HWY_INLINE void AddTo(Index<kSum>, double* totals) {
-    Repeat<kVectors>([&](auto v) {
+    Repeat<kVectors>([&](auto v) NN_INLINED {
       Floats sum = sums[kSum][0][v.value];
-      Repeat<kRows - 1>([&](auto r) { sum = hn::Add(sum, sums[kSum][r.value + 1][v.value]); });
+      Repeat<kRows - 1>([&](auto r) NN_INLINED { sum = hn::Add(sum, sums[kSum][r.value + 1][v.value]); });
       AddInto(totals + v.value * kLanes, sum);
     });
   }
@@ -100,24 +101,24 @@ HWY_INLINE void SumWide(size_t rows, size_t columns, double* const* totals, cons
   HWY_ALIGN float sums[kSums][kChunk];
   for (size_t begin = 0; begin < columns; begin += kChunk) {
     const size_t width = HWY_MIN(kChunk, columns - begin);
-    const auto flush = [&] {
-      Repeat<kSums>([&](auto s) {
+    const auto flush = [&]() NN_INLINED {
+      Repeat<kSums>([&](auto s) NN_INLINED {
         for (size_t j = 0; j < width; j += kLanes) {
           AddInto(totals[s.value] + begin + j, hn::Load(kFloats, sums[s.value] + j));
           hn::Store(hn::Zero(kFloats), kFloats, sums[s.value] + j);
         }
       });
     };
-    Repeat<kSums>([&](auto s) {
+    Repeat<kSums>([&](auto s) NN_INLINED {
       for (size_t j = 0; j < kChunk; ++j) sums[s.value][j] = 0;
     });
     size_t pending = 0;
-    ForGroups(rows, [&](auto group, size_t first) {
-      ForVectors(width, [&](auto part, size_t j) {
+    ForGroups(rows, [&](auto group, size_t first) NN_INLINED {
+      ForVectors(width, [&](auto part, size_t j) NN_INLINED {
         Floats v[kSums];
-        Repeat<kSums>([&](auto s) { v[s.value] = hn::Load(kFloats, sums[s.value] + j); });
-        Repeat<group.value>([&](auto r) { body(part, first + r.value, begin + j, v); });
-        Repeat<kSums>([&](auto s) { hn::Store(v[s.value], kFloats, sums[s.value] + j); });
+        Repeat<kSums>([&](auto s) NN_INLINED { v[s.value] = hn::Load(kFloats, sums[s.value] + j); });
+        Repeat<group.value>([&](auto r) NN_INLINED { body(part, first + r.value, begin + j, v); });
+        Repeat<kSums>([&](auto s) NN_INLINED { hn::Store(v[s.value], kFloats, sums[s.value] + j); });
       });
       pending += group.value;
       if (pending >= kBlockRows) {
@@ -136,7 +137,7 @@ HWY_INLINE void SumColumnsAround(const T* x, size_t rows, size_t columns, size_t
   for (size_t j = 0; j < PaddedColumns(columns); ++j) sums[j] = squares[j] = 0;
   if (columns > kNarrow) {
     double* const totals[] = {sums, squares};
-    SumWide<2>(rows, columns, totals, [&](auto part, size_t row, size_t j, Floats* v) {
+    SumWide<2>(rows, columns, totals, [&](auto part, size_t row, size_t j, Floats* v) NN_INLINED {
       Floats distance = Load(part, x + row * stride + j);
       if constexpr (kPivot) distance = hn::Sub(distance, hn::LoadU(kFloats, pivot + j));
       v[0] = hn::Add(v[0], distance);
@@ -144,17 +145,18 @@ HWY_INLINE void SumColumnsAround(const T* x, size_t rows, size_t columns, size_t
     });
     return;
   }
-  ForBlocks(rows, [&](size_t first, size_t count) {
-    ForStrips<kUnroll>(columns, [&](auto width, auto part, size_t j) {
+  ForBlocks(rows, [&](size_t first, size_t count) NN_INLINED {
+    ForStrips<kUnroll>(columns, [&](auto width, auto part, size_t j) NN_INLINED {
       constexpr size_t kVectors = width.value;
       Floats center[kVectors];
       if constexpr (kPivot) {
-        Repeat<kVectors>([&](auto v) { center[v.value] = hn::LoadU(kFloats, pivot + j + v.value * kLanes); });
+        Repeat<kVectors>([&](auto v)
+                             NN_INLINED { center[v.value] = hn::LoadU(kFloats, pivot + j + v.value * kLanes); });
       }
       StripSums<2, kVectors> strip;
-      strip.ForRows(count, [&](size_t row, auto r) {
+      strip.ForRows(count, [&](size_t row, auto r) NN_INLINED {
         const T* from = x + (first + row) * stride + j;
-        Repeat<kVectors>([&](auto v) {
+        Repeat<kVectors>([&](auto v) NN_INLINED {
           Floats distance = Load(part, from + v.value * kLanes);
           if constexpr (kPivot) distance = hn::Sub(distance, center[v.value]);
           strip.sums[0][r.value][v.value] = hn::Add(strip.sums[0][r.value][v.value], distance);
@@ -223,8 +225,8 @@ void column_moments(const T* x, size_t rows, size_t columns, size_t stride, floa
 template <class T>
 void column_affines(const double* mean, const double* variance, size_t columns, double eps, const float* weight,
                     const float* bias, float* center, float* scale, float* shift) {
-  Choose(weight != nullptr, [&](auto with_weight) {
-    Choose(bias != nullptr, [&](auto with_bias) {
+  Choose(weight != nullptr, [&](auto with_weight) NN_INLINED {
+    Choose(bias != nullptr, [&](auto with_bias) NN_INLINED {
       for (size_t j = 0; j < columns; ++j) {
         const double inverse = 1 / sqrt(static_cast<float>(variance[j]) + eps);
         const double normal_mean = inverse == 0 ? 0 : mean[j];
@@ -243,7 +245,7 @@ void column_gradients(ColumnGradientSums sums, const double* mean, const double*
                       const float* weight, double n, bool given, float* center, float* dy_factor, float* x_factor,
                       float* constant) {
   const double share = given ? 0 : 1 / n;
-  Choose(weight != nullptr, [&](auto with_weight) {
+  Choose(weight != nullptr, [&](auto with_weight) NN_INLINED {
     for (size_t j = 0; j < columns; ++j) {
       const double inverse = 1 / sqrt(static_cast<float>(variance[j]) + eps);
       const double offset = inverse == 0 ? 0 : sums.residual[j] * share;
@@ -273,37 +275,38 @@ template <class T>
 void column_normalize(const T* x, T* y, size_t rows, size_t columns, size_t stride, ColumnAffine affine, bool relu,
                       bool stream) {
   const bool aligned = reinterpret_cast<uintptr_t>(y) % (kLanes * sizeof(T)) == 0 && stride % kLanes == 0;
-  Choose(relu, [&](auto with_relu) {
-    Choose(stream && aligned, [&](auto streaming) {
-      const auto write = [&](auto part, size_t at, Floats center, Floats scale, Floats shift) {
+  Choose(relu, [&](auto with_relu) NN_INLINED {
+    Choose(stream && aligned, [&](auto streaming) NN_INLINED {
+      const auto write = [&](auto part, size_t at, Floats center, Floats scale, Floats shift) NN_INLINED {
         Floats value = hn::MulAdd(hn::Sub(Load(part, x + at), center), scale, shift);
         if constexpr (with_relu.value) value = Relu(value);
         Put<streaming.value>(part, value, y + at);
       };
       if (columns > kNarrow) {
-        ForGroups(rows, [&](auto group, size_t first) {
-          ForVectors(columns, [&](auto part, size_t j) {
+        ForGroups(rows, [&](auto group, size_t first) NN_INLINED {
+          ForVectors(columns, [&](auto part, size_t j) NN_INLINED {
             const Floats center = hn::LoadU(kFloats, affine.center + j);
             const Floats scale = hn::LoadU(kFloats, affine.scale + j);
             const Floats shift = hn::LoadU(kFloats, affine.shift + j);
-            Repeat<group.value>([&](auto r) { write(part, (first + r.value) * stride + j, center, scale, shift); });
+            Repeat<group.value>([&](auto r)
+                                    NN_INLINED { write(part, (first + r.value) * stride + j, center, scale, shift); });
           });
         });
         if constexpr (streaming.value) hwy::FlushStream();
         return;
       }
-      ForBlocks(rows, [&](size_t first, size_t count) {
-        ForStrips<kUnroll>(columns, [&](auto width, auto part, size_t j) {
+      ForBlocks(rows, [&](size_t first, size_t count) NN_INLINED {
+        ForStrips<kUnroll>(columns, [&](auto width, auto part, size_t j) NN_INLINED {
           constexpr size_t kVectors = width.value;
           Floats center[kVectors], scale[kVectors], shift[kVectors];
-          Repeat<kVectors>([&](auto v) {
+          Repeat<kVectors>([&](auto v) NN_INLINED {
             const size_t at = j + v.value * kLanes;
             center[v.value] = hn::LoadU(kFloats, affine.center + at);
             scale[v.value] = hn::LoadU(kFloats, affine.scale + at);
             shift[v.value] = hn::LoadU(kFloats, affine.shift + at);
           });
           for (size_t row = first; row < first + count; ++row) {
-            Repeat<kVectors>([&](auto v) {
+            Repeat<kVectors>([&](auto v) NN_INLINED {
               write(part, row * stride + j + v.value * kLanes, center[v.value], scale[v.value], shift[v.value]);
             });
           }
@@ -321,10 +324,10 @@ template <class T>
 void column_gradient_sums(const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride,
                           const float* center, ColumnGradientSums totals) {
   for (size_t j = 0; j < PaddedColumns(columns); ++j) totals.dy[j] = totals.product[j] = totals.residual[j] = 0;
-  Choose(y != nullptr, [&](auto relu) {
+  Choose(y != nullptr, [&](auto relu) NN_INLINED {
     if (columns > kNarrow) {
       double* const sums[] = {totals.dy, totals.product, totals.residual};
-      SumWide<3>(rows, columns, sums, [&](auto part, size_t row, size_t j, Floats* v) {
+      SumWide<3>(rows, columns, sums, [&](auto part, size_t row, size_t j, Floats* v) NN_INLINED {
         const size_t at = row * stride + j;
         const Floats distance = hn::Sub(Load(part, x + at), hn::LoadU(kFloats, center + j));
         const Floats gradient = Cut<relu.value>(part, dy, y, at);
@@ -334,14 +337,14 @@ void column_gradient_sums(const T* x, const T* dy, const T* y, size_t rows, size
       });
       return;
     }
-    ForBlocks(rows, [&](size_t first, size_t count) {
-      ForStrips<kGradientVectors>(columns, [&](auto width, auto part, size_t j) {
+    ForBlocks(rows, [&](size_t first, size_t count) NN_INLINED {
+      ForStrips<kGradientVectors>(columns, [&](auto width, auto part, size_t j) NN_INLINED {
         constexpr size_t kVectors = width.value;
         Floats c[kVectors];
-        Repeat<kVectors>([&](auto v) { c[v.value] = hn::LoadU(kFloats, center + j + v.value * kLanes); });
+        Repeat<kVectors>([&](auto v) NN_INLINED { c[v.value] = hn::LoadU(kFloats, center + j + v.value * kLanes); });
         StripSums<3, kVectors> strip;
-        strip.ForRows(count, [&](size_t row, auto r) {
-          Repeat<kVectors>([&](auto v) {
+        strip.ForRows(count, [&](size_t row, auto r) NN_INLINED {
+          Repeat<kVectors>([&](auto v) NN_INLINED {
             const size_t at = (first + row) * stride + j + v.value * kLanes;
             const Floats distance = hn::Sub(Load(part, x + at), c[v.value]);
             const Floats gradient = Cut<relu.value>(part, dy, y, at);
@@ -364,32 +367,34 @@ template <class T>
 void column_gradient(const T* x, const T* dy, const T* y, T* dx, size_t rows, size_t columns, size_t stride,
                      ColumnGradient g, bool stream) {
   const bool aligned = reinterpret_cast<uintptr_t>(dx) % (kLanes * sizeof(T)) == 0 && stride % kLanes == 0;
-  Choose(y != nullptr, [&](auto relu) {
-    Choose(stream && aligned, [&](auto streaming) {
-      const auto write = [&](auto part, size_t at, Floats center, Floats dy_factor, Floats x_factor, Floats constant) {
+  Choose(y != nullptr, [&](auto relu) NN_INLINED {
+    Choose(stream && aligned, [&](auto streaming) NN_INLINED {
+      const auto write = [&](auto part, size_t at, Floats center, Floats dy_factor, Floats x_factor,
+                             Floats constant) NN_INLINED {
         const Floats distance = hn::Sub(Load(part, x + at), center);
         const Floats rest = hn::MulAdd(x_factor, distance, constant);
         Put<streaming.value>(part, hn::MulAdd(dy_factor, Cut<relu.value>(part, dy, y, at), rest), dx + at);
       };
       if (columns > kNarrow) {
-        ForGroups(rows, [&](auto group, size_t first) {
-          ForVectors(columns, [&](auto part, size_t j) {
+        ForGroups(rows, [&](auto group, size_t first) NN_INLINED {
+          ForVectors(columns, [&](auto part, size_t j) NN_INLINED {
             const Floats center = hn::LoadU(kFloats, g.center + j);
             const Floats dy_factor = hn::LoadU(kFloats, g.dy_factor + j);
             const Floats x_factor = hn::LoadU(kFloats, g.x_factor + j);
             const Floats constant = hn::LoadU(kFloats, g.constant + j);
-            Repeat<group.value>(
-                [&](auto r) { write(part, (first + r.value) * stride + j, center, dy_factor, x_factor, constant); });
+            Repeat<group.value>([&](auto r) NN_INLINED {
+              write(part, (first + r.value) * stride + j, center, dy_factor, x_factor, constant);
+            });
           });
         });
         if constexpr (streaming.value) hwy::FlushStream();
         return;
       }
-      ForBlocks(rows, [&](size_t first, size_t count) {
-        ForStrips<kGradientVectors>(columns, [&](auto width, auto part, size_t j) {
+      ForBlocks(rows, [&](size_t first, size_t count) NN_INLINED {
+        ForStrips<kGradientVectors>(columns, [&](auto width, auto part, size_t j) NN_INLINED {
           constexpr size_t kVectors = width.value;
           Floats center[kVectors], dy_factor[kVectors], x_factor[kVectors], constant[kVectors];
-          Repeat<kVectors>([&](auto v) {
+          Repeat<kVectors>([&](auto v) NN_INLINED {
             const size_t at = j + v.value * kLanes;
             center[v.value] = hn::LoadU(kFloats, g.center + at);
             dy_factor[v.value] = hn::LoadU(kFloats, g.dy_factor + at);
@@ -397,7 +402,7 @@ void column_gradient(const T* x, const T* dy, const T* y, T* dx, size_t rows, si
             constant[v.value] = hn::LoadU(kFloats, g.constant + at);
           });
           for (size_t row = first; row < first + count; ++row) {
-            Repeat<kVectors>([&](auto v) {
+            Repeat<kVectors>([&](auto v) NN_INLINED {
               write(part, row * stride + j + v.value * kLanes, center[v.value], dy_factor[v.value], x_factor[v.value],
                     constant[v.value]);
             });

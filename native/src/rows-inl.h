@@ -24,11 +24,11 @@ double MeanSquare(const T* x, size_t length) {
   Sum squares;
   SweepBlocks(
       1, length, 0,
-      [&](auto part, size_t i, auto k) {
+      [&](auto part, size_t i, auto k) NN_INLINED {
         const Floats v = Load(part, x + i);
         squares.AddProduct(k, v, v);
       },
-      [&] { squares.Flush(); });
+      [&]() NN_INLINED { squares.Flush(); });
   const double n = static_cast<double>(length);
   Moments around_zero;
   if (Judge({0, squares.Total()}, n, 0, true, &around_zero) == Trust::kGood) return around_zero.m2 / n;
@@ -64,7 +64,7 @@ HWY_INLINE void NormalizeRow(const T* x, T* y, size_t length, RowAffine row, con
   const Floats center = hn::Set(kFloats, row.center);
   const Floats scale = hn::Set(kFloats, row.scale);
   const Floats shift = hn::Set(kFloats, row.shift);
-  const auto value = [&](auto part, size_t i) {
+  const auto value = [&](auto part, size_t i) NN_INLINED {
     const Floats v = Load(part, x + i);
     Floats result = hn::Mul(v, scale);
     if constexpr (kCentered) result = hn::MulAdd(hn::Sub(v, center), scale, shift);
@@ -78,16 +78,16 @@ HWY_INLINE void NormalizeRow(const T* x, T* y, size_t length, RowAffine row, con
     if constexpr (kRelu) result = Relu(result);
     return result;
   };
-  Choose(stream, [&](auto streaming) { Write<streaming.value>(y, length, value); });
+  Choose(stream, [&](auto streaming) NN_INLINED { Write<streaming.value>(y, length, value); });
 }
 
 // y = (x - mean) / sqrt(variance + eps) * weight + bias
 template <class T>
 void rows_forward(const T* x, T* y, const RowsForward& rows) {
-  Choose(rows.centered, [&](auto centered) {
-    Choose(rows.weight != nullptr, [&](auto with_weight) {
-      Choose(rows.bias != nullptr, [&](auto with_bias) {
-        Choose(rows.relu, [&](auto with_relu) {
+  Choose(rows.centered, [&](auto centered) NN_INLINED {
+    Choose(rows.weight != nullptr, [&](auto with_weight) NN_INLINED {
+      Choose(rows.bias != nullptr, [&](auto with_bias) NN_INLINED {
+        Choose(rows.relu, [&](auto with_relu) NN_INLINED {
           for (size_t r = 0; r < rows.rows; ++r) {
             const size_t at = r * rows.length;
             const size_t parameters = rows.period == 1 ? 0 : (rows.first_row + r) % rows.period * rows.length;
@@ -127,7 +127,7 @@ HWY_INLINE RowGradient MeasureGradient(const T* x, const T* dy, const T* y, cons
   Sum sum, product, residual;
   SweepBlocks(
       1, rows.length, 0,
-      [&](auto part, size_t i, auto k) {
+      [&](auto part, size_t i, auto k) NN_INLINED {
         Floats g = Cut<kRelu>(part, dy, y, i);
         if constexpr (kWeight) g = hn::Mul(g, Load(part, weight + i));
         if constexpr (kCentered) {
@@ -139,7 +139,7 @@ HWY_INLINE RowGradient MeasureGradient(const T* x, const T* dy, const T* y, cons
           product.AddProduct(k, g, Load(part, x + i));
         }
       },
-      [&] {
+      [&]() NN_INLINED {
         if constexpr (kCentered) sum.Flush();
         if constexpr (kResidual) residual.Flush();
         product.Flush();
@@ -156,14 +156,14 @@ HWY_INLINE RowGradient MeasureGradient(const T* x, const T* dy, const T* y, cons
 template <size_t kRows, bool kCentered, bool kWeight, bool kSums, bool kRelu, class T>
 HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_t length, const RowGradient* rows,
                                const float* weight, float* weight_gradient, float* bias_gradient, bool stream) {
-  const auto body = [&](auto part, size_t i, auto streaming) {
+  const auto body = [&](auto part, size_t i, auto streaming) NN_INLINED {
     Floats w = hn::Zero(kFloats), dw = hn::Zero(kFloats), db = hn::Zero(kFloats);
     if constexpr (kWeight) w = Load(part, weight + i);
     if constexpr (kSums) {
       dw = Load(part, weight_gradient + i);
       db = Load(part, bias_gradient + i);
     }
-    Repeat<kRows>([&](auto r) {
+    Repeat<kRows>([&](auto r) NN_INLINED {
       const RowGradient& row = rows[r.value];
       const size_t at = r.value * length + i;
       const Floats gradient = Cut<kRelu>(part, dy, y, at);
@@ -192,10 +192,10 @@ HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_
     }
   };
   if (stream && (kRows == 1 || length % kLanes == 0)) {
-    AlignedSweep(dx, length, [&](auto part, size_t i, auto) { body(part, i, Index<true>()); });
+    AlignedSweep(dx, length, [&](auto part, size_t i, auto) NN_INLINED { body(part, i, Index<true>()); });
     hwy::FlushStream();
   } else {
-    Sweep(length, [&](auto part, size_t i, auto) { body(part, i, Index<false>()); });
+    Sweep(length, [&](auto part, size_t i, auto) NN_INLINED { body(part, i, Index<false>()); });
   }
 }
 
@@ -213,7 +213,7 @@ HWY_INLINE void BackwardRows(const T* x, const T* dy, const T* y, T* dx, size_t 
       const double mean = rows.mean[row];
       far = mean * mean > kFarMean * kFarMean * (rows.variance[row] + rows.eps);
     }
-    Choose(far, [&](auto is_far) {
+    Choose(far, [&](auto is_far) NN_INLINED {
       constexpr bool kResidual = kCentered && is_far.value;
       found[k] = MeasureGradient<kCentered, kResidual, kWeight, kRelu>(x + begin, dy + begin,
                                                                        kRelu ? y + begin : nullptr, rows, row, weight);
@@ -230,10 +230,10 @@ constexpr size_t kRowsTogether = 4;
 // dx, and what is added to the gradients of weight and bias.
 template <class T>
 void rows_backward(const T* x, const T* dy, const T* y, T* dx, const RowsBackward& rows) {
-  Choose(rows.centered, [&](auto centered) {
-    Choose(rows.weight != nullptr, [&](auto with_weight) {
-      Choose(rows.weight_gradient != nullptr, [&](auto with_sums) {
-        Choose(y != nullptr, [&](auto relu) {
+  Choose(rows.centered, [&](auto centered) NN_INLINED {
+    Choose(rows.weight != nullptr, [&](auto with_weight) NN_INLINED {
+      Choose(rows.weight_gradient != nullptr, [&](auto with_sums) NN_INLINED {
+        Choose(y != nullptr, [&](auto relu) NN_INLINED {
           size_t r = 0;
           for (; rows.period == 1 && r + kRowsTogether <= rows.rows; r += kRowsTogether) {
             BackwardRows<centered.value, with_weight.value, with_sums.value, relu.value, kRowsTogether>(x, dy, y, dx, r,

@@ -10,6 +10,11 @@
 #include "hwy/cache_control.h"
 #include "hwy/highway.h"
 
+// For every lambda in a kernel. Inlined later than its callers it would keep what it captures in memory, which GCC 12
+// reads again after each store: LayerNorm of 128x768 took 2.4 times as long (AVX2, 49 us for 20), channels-last group
+// normalization 1.5 times.
+#define NN_INLINED __attribute__((always_inline))
+
 namespace nn {
 namespace NN_TARGET {
 namespace hn = hwy::HWY_NAMESPACE;
@@ -99,7 +104,7 @@ template <class Body>
 HWY_INLINE void Sweep(size_t n, const Body& body) {
   size_t i = 0;
   for (; i + kUnroll * kLanes <= n; i += kUnroll * kLanes) {
-    Repeat<kUnroll>([&](auto k) { body(Whole(), i + k.value * kLanes, k); });
+    Repeat<kUnroll>([&](auto k) NN_INLINED { body(Whole(), i + k.value * kLanes, k); });
   }
   for (; i + kLanes <= n; i += kLanes) body(Whole(), i, Index<0>());
   if (i < n) body(Part{n - i}, i, Index<1>());
@@ -111,17 +116,17 @@ HWY_INLINE void AlignedSweep(const T* to, size_t n, const Body& body) {
   const size_t misaligned = reinterpret_cast<uintptr_t>(to) / sizeof(T) % kLanes;
   const size_t head = misaligned == 0 ? 0 : HWY_MIN(n, kLanes - misaligned);
   if (head > 0) body(Part{head}, 0, Index<0>());
-  Sweep(n - head, [&](auto part, size_t i, auto k) { body(part, head + i, k); });
+  Sweep(n - head, [&](auto part, size_t i, auto k) NN_INLINED { body(part, head + i, k); });
 }
 
 // to[i] = value(part, i) for n elements, past the caches or not.
 template <bool kStream, class T, class Value>
 HWY_INLINE void Write(T* to, size_t n, const Value& value) {
   if constexpr (kStream) {
-    AlignedSweep(to, n, [&](auto part, size_t i, auto) { Stream(part, value(part, i), to + i); });
+    AlignedSweep(to, n, [&](auto part, size_t i, auto) NN_INLINED { Stream(part, value(part, i), to + i); });
     hwy::FlushStream();
   } else {
-    Sweep(n, [&](auto part, size_t i, auto) { Store(part, value(part, i), to + i); });
+    Sweep(n, [&](auto part, size_t i, auto) NN_INLINED { Store(part, value(part, i), to + i); });
   }
 }
 
@@ -166,7 +171,7 @@ class Sum {
 
  private:
   HWY_INLINE void Clear() {
-    Repeat<kUnroll>([&](auto k) { partial_[k.value] = hn::Zero(kFloats); });
+    Repeat<kUnroll>([&](auto k) NN_INLINED { partial_[k.value] = hn::Zero(kFloats); });
   }
 
   Floats partial_[kUnroll];
@@ -184,7 +189,7 @@ HWY_INLINE void SweepBlocks(size_t runs, size_t length, size_t stride, const Bod
     for (size_t start = 0; start < length; start += kBlock) {
       const size_t n = HWY_MIN(kBlock, length - start);
       const size_t base = run * stride + start;
-      Sweep(n, [&](auto part, size_t i, auto k) { body(part, base + i, k); });
+      Sweep(n, [&](auto part, size_t i, auto k) NN_INLINED { body(part, base + i, k); });
       // Short runs leave lanes unused: what counts is how many terms a lane has.
       pending += HWY_MAX(n, kUnroll * kLanes);
       if (pending >= kBlock) {

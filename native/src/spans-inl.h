@@ -58,13 +58,13 @@ HWY_INLINE PivotSums SumAround(const T* x, size_t runs, size_t length, size_t st
   Sum sum, squares;
   SweepBlocks(
       runs, length, stride,
-      [&](auto part, size_t i, auto k) {
+      [&](auto part, size_t i, auto k) NN_INLINED {
         Floats v = Load(part, x + i);
         if constexpr (kPivot) v = Keep(part, hn::Sub(v, center));
         sum.Add(k, v);
         squares.AddProduct(k, v, v);
       },
-      [&] {
+      [&]() NN_INLINED {
         sum.Flush();
         squares.Flush();
       });
@@ -87,15 +87,15 @@ Moments moments(const T* x, size_t runs, size_t length, size_t stride) {
 template <class T>
 void normalize(const T* x, T* y, size_t runs, size_t length, size_t stride, const Affine* affines, size_t step,
                bool relu, bool stream) {
-  Choose(relu, [&](auto with_relu) {
-    Choose(stream, [&](auto streaming) {
+  Choose(relu, [&](auto with_relu) NN_INLINED {
+    Choose(stream, [&](auto streaming) NN_INLINED {
       for (size_t run = 0; run < runs; ++run) {
         const Affine& affine = affines[run * step];
         const Floats center = hn::Set(kFloats, affine.center);
         const Floats scale = hn::Set(kFloats, affine.scale);
         const Floats shift = hn::Set(kFloats, affine.shift);
         const T* from = x + run * stride;
-        Write<streaming.value>(y + run * stride, length, [&](auto part, size_t i) {
+        Write<streaming.value>(y + run * stride, length, [&](auto part, size_t i) NN_INLINED {
           const Floats v = hn::MulAdd(hn::Sub(Load(part, from + i), center), scale, shift);
           if constexpr (with_relu.value) return Relu(v);
           return v;
@@ -120,12 +120,12 @@ void gradient_sums(const T* x, const T* dy, const T* y, size_t runs, size_t leng
                    GradientSums* sums, size_t step) {
   const Floats c = hn::Set(kFloats, center);
   const size_t together = step == 0 ? runs : 1;
-  Choose(y != nullptr, [&](auto relu) {
+  Choose(y != nullptr, [&](auto relu) NN_INLINED {
     for (size_t run = 0; run < runs; run += together) {
       Sum sum, product, residual;
       SweepBlocks(
           together, length, stride,
-          [&](auto part, size_t i, auto k) {
+          [&](auto part, size_t i, auto k) NN_INLINED {
             const size_t at = run * stride + i;
             const Floats distance = Keep(part, hn::Sub(Load(part, x + at), c));
             const Floats gradient = Cut<relu.value>(part, dy, y, at);
@@ -133,7 +133,7 @@ void gradient_sums(const T* x, const T* dy, const T* y, size_t runs, size_t leng
             product.AddProduct(k, gradient, distance);
             residual.Add(k, distance);
           },
-          [&] {
+          [&]() NN_INLINED {
             sum.Flush();
             product.Flush();
             residual.Flush();
@@ -147,8 +147,8 @@ void gradient_sums(const T* x, const T* dy, const T* y, size_t runs, size_t leng
 template <class T>
 void gradient(const T* x, const T* dy, const T* y, T* dx, size_t runs, size_t length, size_t stride,
               const Gradient* gradients, size_t step, bool stream) {
-  Choose(y != nullptr, [&](auto relu) {
-    Choose(stream, [&](auto streaming) {
+  Choose(y != nullptr, [&](auto relu) NN_INLINED {
+    Choose(stream, [&](auto streaming) NN_INLINED {
       for (size_t run = 0; run < runs; ++run) {
         const Gradient& g = gradients[run * step];
         const Floats center = hn::Set(kFloats, g.center);
@@ -156,7 +156,7 @@ void gradient(const T* x, const T* dy, const T* y, T* dx, size_t runs, size_t le
         const Floats x_factor = hn::Set(kFloats, g.x_factor);
         const Floats constant = hn::Set(kFloats, g.constant);
         const size_t at = run * stride;
-        Write<streaming.value>(dx + at, length, [&](auto part, size_t i) {
+        Write<streaming.value>(dx + at, length, [&](auto part, size_t i) NN_INLINED {
           const Floats distance = hn::Sub(Load(part, x + at + i), center);
           const Floats cut = Cut<relu.value>(part, dy, y, at + i);
           return hn::MulAdd(dy_factor, cut, hn::MulAdd(x_factor, distance, constant));
@@ -171,7 +171,8 @@ template <class T>
 void plain_pass(const T* x, T* y, size_t length, float a, float b) {
   const Floats factor = hn::Set(kFloats, a);
   const Floats constant = hn::Set(kFloats, b);
-  Write<false>(y, length, [&](auto part, size_t i) { return hn::MulAdd(Load(part, x + i), factor, constant); });
+  Write<false>(y, length,
+               [&](auto part, size_t i) NN_INLINED { return hn::MulAdd(Load(part, x + i), factor, constant); });
 }
 
 }  // namespace NN_TARGET

@@ -1,5 +1,5 @@
-// Runs all tests. The exit status is 1 if a check failed. `--errors` also prints the largest error of each kind, and
-// how long each file's tests took.
+// Runs all tests, or those that are named. The exit status is 1 if a check failed. `--errors`, first, also prints the
+// largest error of each kind, and how long each file's tests took.
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +8,7 @@
 #include <chrono>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "check.h"
 #include "nativenorm.h"
@@ -62,7 +63,13 @@ int main(int count, char** arguments) {
       {"kernels", nntest::TestKernels}, {"problems", nntest::TestProblems}, {"determinism", nntest::TestDeterminism},
       {"phases", nntest::TestPhases},   {"pool", nntest::TestPool},         {"system", nntest::TestSystem}};
   nntest::Check(nn_targets() > 0, "no kernels for this CPU");
+  const std::vector<std::string> wanted(arguments + (errors ? 2 : 1), arguments + count);
+  for (const std::string& name : wanted) {
+    nntest::Check(std::any_of(std::begin(kTests), std::end(kTests), [&](const auto& test) { return name == test.name; }),
+                  "there are no tests %s", name.c_str());
+  }
   for (const auto& test : kTests) {
+    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), test.name) == wanted.end()) continue;
     const auto begin = std::chrono::steady_clock::now();
     test.run();
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
