@@ -22,6 +22,7 @@ repository() {
 
 if [ ! -x "$home/bin/java" ]; then
   rm -rf "$folder"
+  [ "$(repository debian)" ] || apt-get -q update >&2
   apt=$folder/apt
   mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/parts" "$root"
   : >"$apt/status"

@@ -8,7 +8,9 @@ import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
 import java.io.IOException;
+import java.io.InputStream;
 import java.lang.module.ModuleFinder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -80,6 +82,42 @@ class JarsIT {
       assertTrue(files(jar).containsAll(List.of("META-INF/LICENSE", "META-INF/NOTICE")));
     }
     assertEquals("io.nativenorm.platform", moduleOf(TARGET.resolve("nativenorm-platform.jar")));
+  }
+
+  /**
+   * What GraalVM's native-image must know: classes that there are, and the library as a resource.
+   */
+  @Test
+  void eachLibraryHasItsReachabilityMetadata() throws Exception {
+    for (String platform : built()) {
+      Path jar = Path.of(JAR + "-" + platform + ".jar");
+      String library =
+          files(jar).stream().filter(name -> name.contains("jninativenorm.")).findFirst().get();
+      String folder = "META-INF/native-image/" + platform + "/jninativenorm/";
+      for (String use : List.of("jni", "reflect")) {
+        Set<String> names = new TreeSet<>();
+        for (JsonElement entry : json(jar, folder + use + "-config.json").getAsJsonArray()) {
+          names.add(entry.getAsJsonObject().get("name").getAsString());
+        }
+        assertTrue(names.contains("io.nativenorm.engine.fused.NativeKernels"), names::toString);
+        for (String name : names) {
+          Class.forName(name, false, getClass().getClassLoader()); // throws if there is none
+        }
+      }
+      boolean isResource = false;
+      JsonObject resources = json(jar, folder + "resource-config.json").getAsJsonObject();
+      for (JsonElement entry : resources.getAsJsonArray("resources")) {
+        isResource |= library.matches(entry.getAsJsonObject().get("pattern").getAsString());
+      }
+      assertTrue(isResource, library + " is none of " + resources);
+    }
+  }
+
+  private static JsonElement json(Path jar, String name) throws IOException {
+    try (JarFile file = new JarFile(jar.toFile());
+        InputStream content = file.getInputStream(file.getJarEntry(name))) {
+      return JsonParser.parseString(new String(content.readAllBytes(), StandardCharsets.UTF_8));
+    }
   }
 
   private static String moduleOf(Path jar) {
