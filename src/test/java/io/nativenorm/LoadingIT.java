@@ -89,6 +89,18 @@ class LoadingIT {
     assertTrue(output.contains("backward: " + backend), output);
   }
 
+  private static void assertRunsOnJavaSaying(String what, JavaProcess process) {
+    assertRunsOn(Backend.JAVA, process);
+    String output = process.output();
+    assertEquals(
+        1,
+        output
+            .lines()
+            .filter(l -> l.contains("NativeNorm runs on JAVA") && l.contains(what))
+            .count(),
+        output);
+  }
+
   /** Extracted for the first time, then found again; with oneDNN, which is large. */
   @Test
   void anEmptyCacheAndAFullOne() throws Exception {
@@ -171,16 +183,8 @@ class LoadingIT {
     String[] options = {"-Duser.home=" + home, "-Djava.io.tmpdir=" + temporary};
 
     JavaProcess process = run(mounted(mounts, program(jars(), options)));
-    assertRunsOn(Backend.JAVA, process);
     String what = "name another one with -Dorg.bytedeco.javacpp.cachedir=";
-    String output = process.output();
-    assertEquals(
-        1,
-        output
-            .lines()
-            .filter(l -> l.contains("NativeNorm runs on JAVA") && l.contains(what))
-            .count(),
-        output);
+    assertRunsOnJavaSaying(what, process);
 
     List<String> asTold = program(jars(), options[0], options[1], cacheOption());
     assertRunsOn(Backend.FUSED, run(mounted(mounts, asTold)));
@@ -192,16 +196,8 @@ class LoadingIT {
         Runtime.version().feature() >= 24, "NOT TESTED, this JDK denies nobody native access");
     String deny = "--illegal-native-access=deny";
     JavaProcess process = run(program(jars(), cacheOption(), deny));
-    assertRunsOn(Backend.JAVA, process);
     String what = "start Java with --enable-native-access=ALL-UNNAMED";
-    String output = process.output();
-    assertEquals(
-        1,
-        output
-            .lines()
-            .filter(l -> l.contains("NativeNorm runs on JAVA") && l.contains(what))
-            .count(),
-        output);
+    assertRunsOnJavaSaying(what, process);
 
     JavaProcess required = run(program(jars(), cacheOption(), deny, "-Dnativenorm.require=fused"));
     assertEquals(1, required.status(), required.output());
