@@ -32,11 +32,6 @@ final class Steps {
   private static final int MOST_CALLERS = 16;
   private static final int STARTS = 3;
 
-  /**
-   * What the JVM compiles needs longer: loops of the Vector API ran 40 times slower for a second.
-   */
-  private static final int JAVA_WARM_UPS = 3;
-
   /** A part of the race. */
   interface Action {
     void run() throws IOException, RunnerException;
@@ -194,7 +189,6 @@ final class Steps {
       throws IOException, RunnerException {
     ChainedOptionsBuilder options =
         options(CallBenchmark.class, threads)
-            .warmupIterations(mode.warmUps() * (contestant.jars().isEmpty() ? JAVA_WARM_UPS : 1))
             .param("contestant", contestant.name())
             .param("cell", cell)
             .threads(callers);
