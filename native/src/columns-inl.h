@@ -317,8 +317,8 @@ void column_normalize(const T* x, T* y, size_t rows, size_t columns, size_t stri
   });
 }
 
-// With 16 registers, three sums and a center leave room for two vectors; with 32 for four.
-constexpr size_t kGradientVectors = HWY_ARCH_ARM || HWY_TARGET <= HWY_AVX3 ? 4 : 2;
+// Three sums and a center of each: 16 registers have room for two vectors' with what else is needed.
+constexpr size_t kGradientVectors = kManyRegisters ? 4 : 2;
 
 template <class T>
 void column_gradient_sums(const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride,

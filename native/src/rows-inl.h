@@ -225,7 +225,9 @@ HWY_INLINE void BackwardRows(const T* x, const T* dy, const T* y, T* dx, size_t 
       rows.stream);
 }
 
-constexpr size_t kRowsTogether = 4;
+// A row has five numbers in registers. Four rows' do not fit into 16 of them: each element then takes seven loads
+// instead of four.
+constexpr size_t kRowsTogether = kManyRegisters ? 4 : 2;
 
 // dx, and what is added to the gradients of weight and bias.
 template <class T>

@@ -29,6 +29,8 @@ using Doubles = hn::Vec<DoubleTag>;
 constexpr FloatTag kFloats;
 constexpr DoubleTag kDoubles;
 constexpr size_t kLanes = HWY_LANES(float);
+// 32 vectors instead of 16.
+constexpr bool kManyRegisters = HWY_ARCH_ARM || HWY_TARGET <= HWY_AVX3;
 
 // Which lanes of a vector there is memory for. Beyond them nothing is read or written, and what is loaded is 0.
 struct Whole {};
