@@ -1,0 +1,163 @@
+// What the tests of kernels share: sizes and places, data, and the way a result is reported. Kernels are tested on
+// every instruction set, at sizes around each unroll and block, at every alignment, against pages that cannot be
+// touched.
+#ifndef NATIVENORM_KERNEL_CASES_H_
+#define NATIVENORM_KERNEL_CASES_H_
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <string>
+#include <vector>
+
+#include "check.h"
+#include "guarded_memory.h"
+#include "kernels.h"
+
+namespace nntest {
+
+using Table = nn::KernelTable<float>;
+
+// One function for each entry of NN_KERNELS, of the same name: a kernel without does not link. They are in files named
+// like those of the kernels: spans, columns, rows.
+namespace test_of {
+#define NN_TEST(result, name, parameters) void name(const Table& table, const char* target);
+NN_KERNELS(NN_TEST)
+#undef NN_TEST
+}  // namespace test_of
+
+constexpr uint64_t kSeed = 20240607;
+constexpr size_t kOffsets = 16;  // elements of the widest vector
+
+// Tolerances. A value comes from at most four roundings; sums are relative to their absolute values.
+constexpr double kValue = 1e-6;
+constexpr double kSum = 1e-6;
+constexpr double kLongSum = 4e-7;
+
+// Long sums of numbers whose roundings all go the same way: they show whether partial sums go into doubles in time.
+constexpr size_t kLong = 60001;
+
+constexpr double kEps = 1e-5;
+
+// Around vectors of 4, 8 and 16 lanes, four of them, and blocks of 64; and two blocks and a bit.
+const std::vector<size_t>& Lengths();
+
+// The arrays of a kernel, each at the same side; their alignments differ, and each has every one at some offset.
+struct Memory {
+  GuardedMemory x{size_t{1} << 18}, y{size_t{1} << 18}, dy{size_t{1} << 18}, dx{size_t{1} << 18};
+  GuardedMemory parameters[6] = {GuardedMemory(1 << 15), GuardedMemory(1 << 15), GuardedMemory(1 << 15),
+                                 GuardedMemory(1 << 15), GuardedMemory(1 << 15), GuardedMemory(1 << 15)};
+
+  bool IsIntact() const {
+    bool intact = x.IsIntact() && y.IsIntact() && dy.IsIntact() && dx.IsIntact();
+    for (const GuardedMemory& memory : parameters) intact &= memory.IsIntact();
+    return intact;
+  }
+};
+
+Memory& TheMemory();
+
+struct Place {
+  Side side;
+  size_t gap;
+
+  // The gap of another array: a permutation of the offsets, with 0 at another place.
+  size_t Other(size_t k) const { return (gap * (2 * k + 1) + 3 * k) % kOffsets; }
+};
+
+std::string Text(const Place& place);
+
+template <class Body>
+void ForPlaces(const Body& body) {
+  for (Side side : kSides) {
+    for (size_t gap = 0; gap < kOffsets; ++gap) body(Place{side, gap});
+  }
+}
+
+// A matrix's rows, `stride` apart; what is between them is not to be touched.
+struct Matrix {
+  size_t rows;
+  size_t columns;
+  size_t stride;
+
+  size_t Elements() const { return (rows - 1) * stride + columns; }
+
+  template <class Body>
+  void ForAll(const Body& body) const {
+    for (size_t row = 0; row < rows; ++row) {
+      for (size_t j = 0; j < columns; ++j) body(row, j, row * stride + j);
+    }
+  }
+
+  // Normal values; what is between rows stays.
+  void Fill(Random& random, float* to, double mean, double deviation) const {
+    ForAll([&](size_t, size_t, size_t i) { to[i] = static_cast<float>(mean + deviation * random.Normal()); });
+  }
+  // From numbers that are there: faster.
+  void Copy(const float* from, float* to) const {
+    ForAll([&](size_t, size_t, size_t i) { to[i] = from[i]; });
+  }
+
+  bool GapsAreUntouched(const float* array) const {
+    for (size_t row = 0; row + 1 < rows; ++row) {
+      for (size_t j = columns; j < stride; ++j) {
+        if (!GuardedMemory::IsUntouched(array[row * stride + j])) return false;
+      }
+    }
+    return true;
+  }
+};
+
+std::string Text(const Matrix& m);
+
+// Enough for any array here, made once.
+const std::vector<float>& Numbers(size_t which);
+
+// The output of an activation: as many positive as not, with zeros, and one that is not a number, which passes dy.
+const std::vector<float>& Outputs();
+
+double Cut(const float* dy, const float* y, size_t i);
+double Activated(double value, bool relu);
+
+// What moments must cope with. Each is checked against two passes in doubles.
+struct Distribution {
+  const char* name;
+  double mean;
+  double deviation;
+  double first;  // NaN: as the others
+};
+const std::vector<Distribution>& Distributions();
+
+// In two passes, of all elements.
+nn::Moments MomentsOf(const Matrix& m, const float* x);
+
+// Both in units of what their roundings are proportional to.
+void AddMoments(nn::Moments found, nn::Moments expected, double n, Distance* distance);
+
+struct Sums {
+  double dy = 0, product = 0, residual = 0;
+  double dy_scale = 1e-300, product_scale = 1e-300, residual_scale = 1e-300;
+
+  void Add(double g, double distance) {
+    dy += g;
+    product += g * distance;
+    residual += distance;
+    dy_scale += fabs(g);
+    product_scale += fabs(g * distance);
+    residual_scale += fabs(distance);
+  }
+  void Compare(nn::GradientSums found, Distance* distance) const {
+    distance->Add(found.dy, dy, dy_scale);
+    distance->Add(found.product, product, product_scale);
+    distance->Add(found.residual, residual, residual_scale);
+    distance->Next();
+  }
+};
+
+bool Report(const char* kernel, const char* target, const Distance& distance, double tolerance, bool intact,
+            const std::string& what);
+
+}  // namespace nntest
+
+#endif  // NATIVENORM_KERNEL_CASES_H_

@@ -1,0 +1,173 @@
+// The kernels of rows-inl.h.
+#include <algorithm>
+#include <iterator>
+#include <string>
+
+#include "kernel_cases.h"
+
+namespace nntest {
+namespace {
+
+// Which rows of how many; those before `first` are another part's.
+struct Part {
+  size_t rows;
+  size_t period;
+  size_t first;
+};
+const Part kParts[] = {{1, 1, 0}, {2, 1, 1}, {5, 1, 0}, {9, 1, 3}, {1, 3, 2}, {5, 3, 1}, {8, 3, 0}};
+
+// body(length, part, place, turn): all parts with no gap, and one in turn at every place.
+template <class Body>
+void ForRows(const Body& body) {
+  size_t turn = 0;
+  for (size_t length : Lengths()) {
+    for (const Part& part : kParts) {
+      if (length * part.rows > 8192) continue;
+      for (Side side : kSides) body(length, part, Place{side, 0}, turn++);
+    }
+    ForPlaces([&](Place place) {
+      const Part& part = kParts[turn % std::size(kParts)];
+      if (length * part.rows <= 8192) body(length, part, place, turn);
+      ++turn;
+    });
+  }
+}
+
+std::string Text(const Part& part, size_t length) {
+  return std::to_string(part.rows) + " rows of " + std::to_string(length) + " period " + std::to_string(part.period) +
+         " first " + std::to_string(part.first);
+}
+
+}  // namespace
+
+namespace test_of {
+
+void rows_forward(const Table& table, const char* target) {
+  Memory& memory = TheMemory();
+  ForRows([&](size_t length, const Part& part, Place place, size_t turn) {
+    for (int flags = 0; flags < 32; ++flags) {
+      if (length > 300 && (flags ^ turn) % 4 != 0) continue;
+      const bool centered = flags & 1, weighted = flags & 2, biased = flags & 4, relu = flags & 8, stream = flags & 16;
+      const bool in_place = turn % 3 == 1, with_statistics = turn % 4 != 2;
+      const size_t n = length * part.rows, parameters = length * part.period, last = part.first + part.rows;
+      float* y = memory.y.Place<float>(n, place.side, place.gap);
+      float* x = in_place ? y : memory.x.Place<float>(n, place.side, place.Other(1));
+      std::copy_n(Numbers(0).data(), n, x);
+      float* weight = weighted ? memory.parameters[0].Place<float>(parameters, place.side, place.Other(2)) : nullptr;
+      float* bias = biased ? memory.parameters[1].Place<float>(parameters, place.side, place.Other(3)) : nullptr;
+      if (weighted) std::copy_n(Numbers(3).data(), parameters, weight);
+      if (biased) std::copy_n(Numbers(2).data(), parameters, bias);
+      float* mean = with_statistics ? memory.parameters[2].Place<float>(last, Side::kEnd, 0) : nullptr;
+      float* variance = with_statistics ? memory.parameters[3].Place<float>(last, Side::kEnd, 0) : nullptr;
+      table.rows_forward(x, y,
+                         {centered, length, part.period, part.first, part.rows, kEps, weight, bias,
+                          centered ? mean : nullptr, variance, relu, stream});
+      Distance distance;
+      bool others = true;  // whether other rows' statistics stayed
+      for (size_t r = 0; with_statistics && r < part.first; ++r) {
+        others &= GuardedMemory::IsUntouched(mean[r]) && GuardedMemory::IsUntouched(variance[r]);
+      }
+      for (size_t r = 0; r < part.rows; ++r) {
+        const float* from = Numbers(0).data() + r * length;
+        const size_t row = part.first + r;
+        nn::Moments found = MomentsOf({1, length, 0}, from);
+        if (!centered) {
+          found = {0, 0};
+          for (size_t i = 0; i < length; ++i) found.m2 += double{from[i]} * from[i];
+        }
+        found.m2 /= static_cast<double>(length);
+        if (with_statistics && centered) distance.Add(mean[row], found.mean, 1 + fabs(found.mean));
+        if (with_statistics) distance.Add(variance[row], found.m2, 10 * found.m2 + 1e-30);
+        for (size_t i = 0; i < length; ++i, distance.Next()) {
+          const size_t at = row % part.period * length + i;
+          double value = (from[i] - found.mean) / sqrt(found.m2 + kEps);
+          value = value * (weighted ? weight[at] : 1) + (biased ? bias[at] : 0);
+          distance.Add(y[r * length + i], Activated(value, relu), 1 + fabs(value));
+        }
+      }
+      Report(
+          "rows_forward", target, distance, 2 * kValue, memory.IsIntact() && others,
+          Text(part, length) + " " + Text(place) + " flags " + std::to_string(flags) + " turn " + std::to_string(turn));
+    }
+  });
+}
+
+void rows_backward(const Table& table, const char* target) {
+  Memory& memory = TheMemory();
+  ForRows([&](size_t length, const Part& part, Place place, size_t turn) {
+    for (int flags = 0; flags < 32; ++flags) {
+      if (length > 300 && (flags ^ turn) % 4 != 0) continue;
+      const bool centered = flags & 1, weighted = flags & 2, sums = flags & 4, relu = flags & 8, stream = flags & 16;
+      const bool in_place = turn % 3 == 1;
+      const size_t n = length * part.rows, parameters = length * part.period, last = part.first + part.rows;
+      float* dx = memory.dx.Place<float>(n, place.side, place.gap);
+      float* x = memory.x.Place<float>(n, place.side, place.Other(1));
+      float* dy = in_place ? dx : memory.dy.Place<float>(n, place.side, place.Other(2));
+      float* y = relu ? memory.y.Place<float>(n, place.side, place.Other(3)) : nullptr;
+      std::copy_n(Numbers(0).data(), n, x);
+      std::copy_n(Numbers(1).data(), n, dy);
+      if (relu) std::copy_n(Outputs().data(), n, y);
+      float* weight = weighted ? memory.parameters[0].Place<float>(parameters, place.side, place.Other(4)) : nullptr;
+      if (weighted) std::copy_n(Numbers(3).data(), parameters, weight);
+      float* gradients[2] = {nullptr, nullptr};  // of weight and bias, which have something to be added to
+      std::vector<double> expected[2], scale[2];
+      for (size_t k = 0; sums && k < 2; ++k) {
+        gradients[k] = memory.parameters[k + 1].Place<float>(parameters, place.side, place.Other(5 + k));
+        std::copy_n(Numbers(2).data() + 100 * k, parameters, gradients[k]);
+        expected[k].assign(gradients[k], gradients[k] + parameters);
+        scale[k].assign(parameters, 1);
+      }
+      float* mean = memory.parameters[3].Place<float>(last, Side::kEnd, 0);
+      float* variance = memory.parameters[4].Place<float>(last, Side::kEnd, 0);
+      std::vector<double> values(n);
+      double direct_square = 0;
+      for (size_t r = 0; r < part.rows; ++r) {
+        const float* from = Numbers(0).data() + r * length;
+        const float* from_dy = Numbers(1).data() + r * length;
+        const float* from_y = relu ? y + r * length : nullptr;
+        const size_t row = part.first + r, parameter = row % part.period * length;
+        nn::Moments found = MomentsOf({1, length, 0}, from);
+        if (!centered) found = {0, 1.5 * static_cast<double>(length)};
+        // A row's variance need not be its own here; its mean is, to a float.
+        mean[row] = static_cast<float>(found.mean);
+        variance[row] = static_cast<float>(found.m2 / static_cast<double>(length));
+        const double inverse = 1 / sqrt(variance[row] + kEps), count = static_cast<double>(length);
+        double sum = 0, product = 0;
+        const auto gradient = [&](size_t i) {
+          return Cut(from_dy, from_y, i) * (weighted ? weight[parameter + i] : 1);
+        };
+        const auto xhat = [&](size_t i) { return (from[i] - found.mean) * inverse; };
+        for (size_t i = 0; i < length; ++i) {
+          sum += gradient(i);
+          product += gradient(i) * xhat(i);
+          direct_square += inverse * gradient(i) * inverse * gradient(i);
+          if (!sums) continue;
+          const double dy_i = Cut(from_dy, from_y, i);
+          expected[0][parameter + i] += dy_i * xhat(i);
+          expected[1][parameter + i] += dy_i;
+          scale[0][parameter + i] += fabs(dy_i * xhat(i));
+          scale[1][parameter + i] += fabs(dy_i);
+        }
+        for (size_t i = 0; i < length; ++i) {
+          values[r * length + i] = inverse * (gradient(i) - (centered ? sum / count : 0) - xhat(i) * product / count);
+        }
+        if (!centered) mean[row] = NAN;  // not to be read
+      }
+      table.rows_backward(x, dy, y, dx,
+                          {centered, length, part.period, part.first, part.rows, kEps, weight,
+                           centered ? mean : nullptr, variance, gradients[0], gradients[1], stream});
+      Distance distance;
+      const double typical = sqrt(direct_square / static_cast<double>(n)) + 1e-30;
+      for (size_t i = 0; i < n; ++i, distance.Next()) distance.Add(dx[i], values[i], 5 * typical + fabs(values[i]));
+      for (size_t k = 0; sums && k < 2; ++k) {
+        for (size_t i = 0; i < parameters; ++i) distance.Add(gradients[k][i], expected[k][i], scale[k][i]);
+      }
+      Report(
+          "rows_backward", target, distance, 2 * kValue, memory.IsIntact(),
+          Text(part, length) + " " + Text(place) + " flags " + std::to_string(flags) + " turn " + std::to_string(turn));
+    }
+  });
+}
+
+}  // namespace test_of
+}  // namespace nntest

@@ -1,0 +1,197 @@
+// The kernels of spans-inl.h.
+#include <string>
+
+#include "kernel_cases.h"
+
+namespace nntest {
+namespace {
+
+// body(runs, step of their parameters, place, turn): every length at every place, and a few runs of it.
+template <class Body>
+void ForRuns(const Body& body) {
+  size_t turn = 0;
+  for (size_t length : Lengths()) {
+    ForPlaces([&](Place place) { body(Matrix{1, length, 0}, 0, place, turn++); });
+    for (size_t runs : {2, 3, 7}) {
+      if (runs * (length + 5) > 8192) continue;
+      for (size_t step : {0, 1, 3}) {
+        body(Matrix{runs, length, length}, step, Place{Side::kEnd, 0}, turn);
+        body(Matrix{runs, length, length + 5}, step, Place{Side::kBegin, turn % kOffsets}, turn);
+        ++turn;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+namespace test_of {
+
+void normalize(const Table& table, const char* target) {
+  Memory& memory = TheMemory();
+  ForRuns([&](const Matrix& m, size_t step, Place place, size_t turn) {
+    for (int flags = 0; flags < 8; ++flags) {
+      if (m.Elements() > 300 && (flags ^ turn) % 2 != 0) continue;
+      const bool in_place = flags & 1, relu = flags & 2, stream = flags & 4;
+      float* y = memory.y.Place<float>(m.Elements(), place.side, place.gap);
+      float* x = in_place ? y : memory.x.Place<float>(m.Elements(), place.side, place.Other(1));
+      m.Copy(Numbers(0).data(), x);
+      const size_t count = (m.rows - 1) * step + 1;
+      nn::Affine* affines = memory.parameters[0].Place<nn::Affine>(count, Side::kEnd, 0);
+      for (size_t run = 0; run < m.rows; ++run) {
+        const float r = static_cast<float>(run * step);
+        affines[run * step] = {0.3f + r / 4, 1.7f - r / 4, -0.2f + r / 8};
+      }
+      table.normalize(x, y, m.rows, m.columns, m.stride, affines, step, relu, stream);
+      Distance distance;
+      m.ForAll([&](size_t run, size_t, size_t i) {
+        const nn::Affine& affine = affines[run * step];
+        const double value = (Numbers(0)[i] - double{affine.center}) * affine.scale + affine.shift;
+        distance.Add(y[i], Activated(value, relu), 1 + fabs(value));
+        distance.Next();
+      });
+      Report("normalize", target, distance, kValue, memory.IsIntact() && m.GapsAreUntouched(y),
+             Text(m) + " step " + std::to_string(step) + " " + Text(place) + " flags " + std::to_string(flags));
+    }
+  });
+  float values[] = {NAN, -INFINITY, INFINITY, -1, 1, NAN, NAN, 0, -2, 2, 3};
+  const nn::Affine same = {0, 1, 0};
+  for (bool stream : {false, true}) {  // max(v, 0) keeps what is not a number
+    float y[11];
+    table.normalize(values, y, 1, 11, 0, &same, 0, true, stream);
+    Distance distance;
+    for (size_t i = 0; i < 11; ++i, distance.Next()) distance.Add(y[i], Activated(values[i], true), 1);
+    Report("normalize", target, distance, 0, true, "not finite");
+  }
+}
+
+void plain_pass(const Table& table, const char* target) {
+  Memory& memory = TheMemory();
+  for (size_t length : Lengths()) {
+    ForPlaces([&](Place place) {
+      for (bool in_place : {false, true}) {
+        float* y = memory.y.Place<float>(length, place.side, place.gap);
+        float* x = in_place ? y : memory.x.Place<float>(length, place.side, place.Other(1));
+        const float* from = Numbers(0).data();
+        std::copy_n(from, length, x);
+        table.plain_pass(x, y, length, 1.25f, -0.75f);
+        Distance distance;
+        for (size_t i = 0; i < length; ++i, distance.Next()) distance.Add(y[i], from[i] * 1.25 - 0.75, 1 + fabs(y[i]));
+        Report("plain_pass", target, distance, kValue, memory.IsIntact(), std::to_string(length) + " " + Text(place));
+      }
+    });
+  }
+}
+
+void gradient(const Table& table, const char* target) {
+  Memory& memory = TheMemory();
+  ForRuns([&](const Matrix& m, size_t step, Place place, size_t turn) {
+    for (int flags = 0; flags < 8; ++flags) {
+      if (m.Elements() > 300 && (flags ^ turn) % 2 != 0) continue;
+      const bool in_place = flags & 1, relu = flags & 2, stream = flags & 4;
+      float* dx = memory.dx.Place<float>(m.Elements(), place.side, place.gap);
+      float* x = memory.x.Place<float>(m.Elements(), place.side, place.Other(1));
+      float* dy = in_place ? dx : memory.dy.Place<float>(m.Elements(), place.side, place.Other(2));
+      float* y = relu ? memory.y.Place<float>(m.Elements(), place.side, place.Other(3)) : nullptr;
+      m.Copy(Numbers(0).data(), x);
+      m.Copy(Numbers(1).data(), dy);
+      if (relu) m.Copy(Outputs().data(), y);
+      const size_t count = (m.rows - 1) * step + 1;
+      nn::Gradient* gradients = memory.parameters[0].Place<nn::Gradient>(count, Side::kEnd, 0);
+      for (size_t run = 0; run < m.rows; ++run) {
+        const float r = static_cast<float>(run * step);
+        gradients[run * step] = {0.3f + r / 4, 1.7f - r / 4, -0.6f + r / 8, 0.2f - r / 8};
+      }
+      table.gradient(x, dy, y, dx, m.rows, m.columns, m.stride, gradients, step, stream);
+      Distance distance;
+      m.ForAll([&](size_t run, size_t, size_t i) {
+        const nn::Gradient& g = gradients[run * step];
+        const double direct = g.dy_factor * Cut(Numbers(1).data(), y, i);
+        const double rest = double{g.x_factor} * (x[i] - double{g.center});
+        distance.Add(dx[i], direct + rest + g.constant, 1 + fabs(direct) + fabs(rest));
+        distance.Next();
+      });
+      Report("gradient", target, distance, kValue, memory.IsIntact() && m.GapsAreUntouched(dx),
+             Text(m) + " step " + std::to_string(step) + " " + Text(place) + " flags " + std::to_string(flags));
+    }
+  });
+}
+
+void moments(const Table& table, const char* target) {
+  Memory& memory = TheMemory();
+  Random random(kSeed);
+  const auto test = [&](const Matrix& m, const Distribution& values, Place place) {
+    float* x = memory.x.Place<float>(m.Elements(), place.side, place.gap);
+    m.Copy(Numbers(0).data() + random.Bits() % 4096, x);
+    m.ForAll([&](size_t, size_t, size_t i) { x[i] = static_cast<float>(values.mean + values.deviation * x[i]); });
+    if (!isnan(values.first)) x[0] = static_cast<float>(values.first);
+    const nn::Moments found = table.moments(x, m.rows, m.columns, m.stride);
+    Distance distance;
+    AddMoments(found, MomentsOf(m, x), static_cast<double>(m.rows * m.columns), &distance);
+    Report("moments", target, distance, kSum, memory.IsIntact(), Text(m) + " " + values.name + " " + Text(place));
+  };
+  for (size_t length : Lengths()) {
+    size_t turn = 0;
+    ForPlaces([&](Place place) { test({1, length, 0}, Distributions()[turn++ % Distributions().size()], place); });
+    for (size_t rows : {2, 3, 7}) {
+      if (rows * (length + 5) > 8192) continue;
+      for (const Distribution& values : Distributions()) {
+        test({rows, length, length}, values, {Side::kEnd, 0});
+        test({rows, length, length + 5}, values, {Side::kBegin, random.Bits() % kOffsets});
+      }
+    }
+  }
+  const Matrix m = {1, kLong, 0};
+  float* x = memory.x.Place<float>(kLong, Side::kEnd, 0);
+  for (size_t i = 0; i < kLong; ++i) x[i] = i % 3 == 0 ? 0.1f : 0.3f;
+  Distance distance;
+  AddMoments(table.moments(x, 1, kLong, 0), MomentsOf(m, x), kLong, &distance);
+  Report("moments", target, distance, kLongSum, memory.IsIntact(), "long");
+}
+
+void gradient_sums(const Table& table, const char* target) {
+  Memory& memory = TheMemory();
+  ForRuns([&](const Matrix& m, size_t step, Place place, size_t turn) {
+    for (bool relu : {false, true}) {
+      float* x = memory.x.Place<float>(m.Elements(), place.side, place.gap);
+      float* dy = memory.dy.Place<float>(m.Elements(), place.side, place.Other(1));
+      float* y = relu ? memory.y.Place<float>(m.Elements(), place.side, place.Other(2)) : nullptr;
+      m.Copy(Numbers(0).data() + turn, x);
+      m.Copy(Numbers(1).data() + turn, dy);
+      if (relu) m.Copy(Outputs().data() + turn, y);
+      const float center = 0.4f;
+      const size_t count = (m.rows - 1) * step + 1;
+      nn::GradientSums* found = memory.parameters[0].Place<nn::GradientSums>(count, Side::kEnd, 0);
+      table.gradient_sums(x, dy, y, m.rows, m.columns, m.stride, center, found, step);
+      std::vector<Sums> expected(count);
+      m.ForAll([&](size_t run, size_t, size_t i) { expected[run * step].Add(Cut(dy, y, i), x[i] - double{center}); });
+      Distance distance;
+      bool others = true;  // whether what is between the sums stayed
+      for (size_t i = 0; i < count; ++i) {
+        if (step == 0 || i % step == 0) {
+          expected[i].Compare(found[i], &distance);
+        } else {
+          others &= GuardedMemory::IsUntouched(found[i]);
+        }
+      }
+      Report("gradient_sums", target, distance, kSum, memory.IsIntact() && others,
+             Text(m) + " step " + std::to_string(step) + (relu ? " relu " : " ") + Text(place));
+    }
+  });
+  float* x = memory.x.Place<float>(kLong, Side::kEnd, 0);
+  float* dy = memory.dy.Place<float>(kLong, Side::kEnd, 0);
+  Sums expected;
+  for (size_t i = 0; i < kLong; ++i) {
+    x[i] = 0.7f;
+    dy[i] = 0.1f;
+    expected.Add(dy[i], x[i] - double{0.1f});
+  }
+  nn::GradientSums found;
+  table.gradient_sums(x, dy, nullptr, 1, kLong, 0, 0.1f, &found, 0);
+  Distance distance;
+  expected.Compare(found, &distance);
+  Report("gradient_sums", target, distance, kLongSum, memory.IsIntact(), "long");
+}
+
+}  // namespace test_of
+}  // namespace nntest
