@@ -14,6 +14,7 @@ native-image must know of it into target/classes/META-INF/native-image/<platform
   --platform NAME   this machine's, which is the default, or on Linux linux-x86_64, linux-arm64 or windows-x86_64 with
                     Debian's cross compilers
   --test            build and run the native tests instead, without Java; another platform's under QEMU or Wine
+  --only NAMES      with --test: some groups of them, such as kernels,phases
   --sanitize NAMES  with --test: under sanitizers, address, undefined or address,undefined
   --install         install what is missing first: with apt-get, or with Homebrew on macOS
   --javacpp JAR     the javacpp.jar to build with, else Maven gets it
@@ -31,15 +32,16 @@ wrong() {
   exit 2
 }
 
-test= sanitize= install= javacpp= require= platform=
+test= only= sanitize= install= javacpp= require= platform=
 while [ $# -gt 0 ]; do
   case $1 in
     --test) test=yes ;;
     --install) install=yes ;;
     --help | -h) usage && exit ;;
-    --sanitize | --javacpp | --require | --platform)
+    --only | --sanitize | --javacpp | --require | --platform)
       [ $# -ge 2 ] || wrong "$1 needs a value"
       case $1 in
+        --only) only=$2 ;;
         --sanitize) sanitize=$2 ;;
         --javacpp) javacpp=$2 ;;
         --platform) platform=$2 ;;
@@ -52,7 +54,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 case $sanitize in '' | address | undefined | address,undefined) ;; *) wrong "--sanitize is address, undefined or address,undefined" ;; esac
-[ -z "$sanitize" ] || [ "$test" ] || wrong "--sanitize needs --test"
+[ -z "$sanitize$only" ] || [ "$test" ] || wrong "--only and --sanitize need --test"
 [ -z "$javacpp" ] || [ -f "$javacpp" ] || wrong "no file $javacpp"
 
 # Explains why there is no library, once, and ends: an error only for whoever asked for the library.
@@ -266,4 +268,10 @@ quietly() {
 export CXX="$cxx"
 quietly cmake -S native -B $build "$@"
 quietly cmake --build $build --target $target --parallel "$(nproc 2>/dev/null || sysctl -n hw.ncpu)"
-[ -z "$test" ] || (cd $build && exec ctest --output-on-failure --parallel 2) || exit 1
+[ "$test" ] || exit 0
+cd $build
+# A group that is not there is an error, not a run of no test.
+for group in $(echo "$only" | tr , ' '); do
+  ctest --show-only -R "^$group\$" | grep -q 'Total Tests: 1$' || wrong "there are no tests $group"
+done
+exec ctest --output-on-failure --parallel 2 ${only:+-R "^($(echo "$only" | tr , '|'))\$"}
