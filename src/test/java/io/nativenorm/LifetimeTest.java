@@ -12,6 +12,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.locks.LockSupport;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.PointerScope;
 import org.junit.jupiter.api.Test;
@@ -178,7 +179,10 @@ class LifetimeTest {
         new Thread(
             () -> {
               while (!over.get()) {
+                long begin = System.nanoTime();
                 System.gc();
+                // As long for the others: under QEMU, where it takes long, they came to nothing.
+                LockSupport.parkNanos(System.nanoTime() - begin);
               }
             });
     collector.start();
