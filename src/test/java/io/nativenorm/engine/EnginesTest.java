@@ -72,6 +72,29 @@ class EnginesTest {
     assertEquals(beyond, onednn.reason().contains("32 bits"), onednn.reason());
   }
 
+  @ParameterizedTest
+  @CsvSource({"LAYER, 65536, false", "RMS, 512, false", "RMS, 65536, true"})
+  void autoPassesOverOnednnsGradientsOfLongRmsRows(
+      Operation operation, long channels, boolean passedOver) {
+    Problem problem =
+        new Problem(
+            operation,
+            Direction.BACKWARD,
+            Statistics.COMPUTED,
+            DataType.F32,
+            Layout.CHANNELS_LAST,
+            4,
+            channels,
+            1,
+            1,
+            1e-5,
+            false,
+            false,
+            Activation.NONE,
+            1);
+    assertEquals(passedOver, AutoRules.passOver(Backend.ONEDNN, problem).isPresent());
+  }
+
   @Test
   void aKernelIsPreparedOnce() {
     Kernel first = Engines.acquire(rows(3, true, true, Direction.INFERENCE), Backend.AUTO);

@@ -29,7 +29,7 @@ final class ForwardSteps implements Steps {
     normalize = new Primitive(PrimitiveDescription.forward(problem));
     boolean guarded =
         problem.statistics() == Statistics.COMPUTED && problem.operation() != Operation.RMS;
-    guard = guarded ? new StatisticsGuard(problem) : null;
+    guard = guarded ? new StatisticsGuard(problem, normalize.implementation()) : null;
     try {
       Problem given = problem.with(Direction.INFERENCE, Statistics.GIVEN);
       apply = guarded ? new Primitive(PrimitiveDescription.forward(given)) : null;
