@@ -269,6 +269,8 @@ export CXX="$cxx"
 quietly cmake -S native -B $build "$@"
 quietly cmake --build $build --target $target --parallel "$(nproc 2>/dev/null || sysctl -n hw.ncpu)"
 [ "$test" ] || exit 0
+# Two programs at once would both make Windows' folder.
+[ "$emulator" != wine ] || quietly wine wineboot --init
 cd $build
 # A group that is not there is an error, not a run of no test.
 for group in $(echo "$only" | tr , ' '); do
