@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import java.util.Map;
+import org.bytedeco.javacpp.Loader;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -67,6 +68,7 @@ class NativeNormTest {
 
   @Test
   void aNamedBackendSaysThatTheOthersWereNotAsked() {
+    String kernel = Loader.getPlatform().endsWith("-arm64") ? "simple:any" : "jit:uni";
     try (LayerNorm layer = LayerNorm.builder(64).threads(2).backend(Backend.ONEDNN).build();
         Tensor x = Tensor.zeros(16, 64)) {
       assertEquals(
@@ -80,8 +82,9 @@ class NativeNormTest {
               not JAVA: not asked: the backend is ONEDNN
             backward: ONEDNN, kernel onednn KERNEL
               not FUSED: not asked: the backend is ONEDNN
-              not JAVA: not asked: the backend is ONEDNN""",
-          layer.explain(x).replaceAll("kernel onednn .*", "kernel onednn KERNEL"));
+              not JAVA: not asked: the backend is ONEDNN"""
+              .replace("KERNEL", kernel),
+          layer.explain(x));
     }
   }
 

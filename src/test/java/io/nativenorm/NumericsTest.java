@@ -120,17 +120,17 @@ class NumericsTest {
   @ParameterizedTest
   @MethodSource("io.nativenorm.TestEngines#all")
   void rmsGradientsOfOneSign(Backend backend) {
-    rmsGradientsOfOneSign(backend, 512);
     // oneDNN's float sums over longer rows cost too many digits: see AutoRules.
-    if (backend != Backend.ONEDNN || !Loader.getPlatform().endsWith("-arm64")) {
-      rmsGradientsOfOneSign(backend, 4096);
-    }
-    if (backend != Backend.ONEDNN) {
-      rmsGradientsOfOneSign(backend, 65536);
+    boolean onednn = backend == Backend.ONEDNN;
+    boolean plainLoops = onednn && Loader.getPlatform().endsWith("-arm64");
+    rmsGradientsOfOneSign(backend, 512, 1e-5);
+    rmsGradientsOfOneSign(backend, 4096, plainLoops ? 1e-4 : 1e-5);
+    if (!onednn) {
+      rmsGradientsOfOneSign(backend, 65536, 1e-5);
     }
   }
 
-  private static void rmsGradientsOfOneSign(Backend backend, int width) {
+  private static void rmsGradientsOfOneSign(Backend backend, int width, double allowed) {
     float[] x = TestData.normal(1, 2 * width, 0, 1);
     float[] dy = new float[2 * width];
     Arrays.fill(dy, 1.1f);
@@ -141,7 +141,7 @@ class NumericsTest {
         Tensor gradient = Tensor.of(dy, 2, width);
         Pass pass = layer.forwardTraining(input);
         Gradients gradients = pass.backward(gradient)) {
-      assertEquals(0, TestData.relativeL2(expected, gradients.input().toArray()), 1e-5);
+      assertEquals(0, TestData.relativeL2(expected, gradients.input().toArray()), allowed);
     }
   }
 
