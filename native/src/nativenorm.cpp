@@ -51,7 +51,9 @@ const char* DriverName(const Problem& p) {
 }  // namespace
 
 bool nn_kernel::Streams(size_t tensors, size_t element_bytes, bool in_place) const {
-  return !in_place && tensors * Elements() * element_bytes > nn::LastLevelCacheBytes();
+  // Others work in that cache too. With 32 MB of it, 17 MB take as long either way; of 26 MB, results past the cache
+  // save a third of the time (EPYC 7003: LayerNorm of 4096x768, 1260 us to 880).
+  return !in_place && tensors * Elements() * element_bytes > nn::LastLevelCacheBytes() / 2;
 }
 
 nn_kernel* nn_prepare(int32_t operation, int32_t direction, int32_t statistics, int32_t data_type, int32_t layout,

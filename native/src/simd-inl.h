@@ -32,6 +32,12 @@ constexpr size_t kLanes = HWY_LANES(float);
 // 32 vectors instead of 16.
 constexpr bool kManyRegisters = HWY_ARCH_ARM || HWY_TARGET <= HWY_AVX3;
 
+// Whether rows that begin `stride` elements apart meet in the same lines of a first-level cache, of 4096 bytes a way.
+template <class T>
+constexpr bool Meet(size_t stride) {
+  return stride * sizeof(T) % 4096 == 0;
+}
+
 // Which lanes of a vector there is memory for. Beyond them nothing is read or written, and what is loaded is 0.
 struct Whole {};
 struct Part {

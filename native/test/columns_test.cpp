@@ -27,6 +27,12 @@ void ForMatrices(const Body& body) {
       }
     }
   }
+  std::vector<Matrix> more;
+  // Rows of 4096 bytes.
+  for (size_t rows : {1, 2, 3, 4, 5, 9}) more.push_back({rows, 1024, 1024});
+  for (const Matrix& matrix : more) {
+    for (Side side : kSides) body(matrix, Place{side, ++turn % kOffsets});
+  }
 }
 
 // Arrays over columns are padded.

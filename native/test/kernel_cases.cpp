@@ -40,14 +40,14 @@ std::string Text(const Matrix& m) {
 
 const std::vector<float>& Numbers(size_t which) {
   static const std::vector<float> numbers[] = {
-      Random(kSeed).Normals(1 << 14, 0, 1), Random(kSeed + 1).Normals(1 << 14, 0, 1),
-      Random(kSeed + 2).Normals(1 << 14, 0, 1), Random(kSeed + 3).Normals(1 << 14, 1, 0.5)};
+      Random(kSeed).Normals(1 << 15, 0, 1), Random(kSeed + 1).Normals(1 << 15, 0, 1),
+      Random(kSeed + 2).Normals(1 << 15, 0, 1), Random(kSeed + 3).Normals(1 << 15, 1, 0.5)};
   return numbers[which];
 }
 
 const std::vector<float>& Outputs() {
   static const std::vector<float> outputs = [] {
-    std::vector<float> values = Random(kSeed + 4).Normals(1 << 14, 0, 1);
+    std::vector<float> values = Random(kSeed + 4).Normals(1 << 15, 0, 1);
     for (size_t i = 0; i < values.size(); ++i) {
       if (i % 7 == 3) values[i] = 0;
       if (i % 7 == 4) values[i] = -0.0f;
