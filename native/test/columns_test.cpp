@@ -27,13 +27,18 @@ void ForMatrices(const Body& body) {
       }
     }
   }
-  std::vector<Matrix> more;
+  // Rows that are folded, by up to 16, with and without a rest; and a width too large for it with 16 lanes.
+  std::vector<Matrix> more = {{64, 6, 6}, {256, 3, 3}, {300, 65, 65}};
+  for (size_t columns : {1, 2, 3, 5, 7, 12, 15, 20, 30, 61}) more.push_back({259, columns, columns});
   // Rows of 4096 bytes.
   for (size_t rows : {1, 2, 3, 4, 5, 9}) more.push_back({rows, 1024, 1024});
   for (const Matrix& matrix : more) {
     for (Side side : kSides) body(matrix, Place{side, ++turn % kOffsets});
   }
 }
+
+// A lane adds up 32 rows before they go into doubles, of a run 16 elements.
+constexpr double kLongColumnSum = 5e-7;
 
 // Arrays over columns are padded.
 float* Parameter(GuardedMemory& memory, size_t columns, const float* values) {
@@ -154,7 +159,7 @@ void column_gradient_sums(const Table& table, const char* target) {
   table.column_gradient_sums(x, dy, nullptr, rows, 3, 3, center, {sum.data(), product.data(), residual.data()});
   Distance distance;
   for (size_t j = 0; j < 3; ++j) expected.Compare({sum[j], product[j], residual[j]}, &distance);
-  Report("column_gradient_sums", target, distance, kLongSum, memory.IsIntact(), "long");
+  Report("column_gradient_sums", target, distance, kLongColumnSum, memory.IsIntact(), "long");
 }
 
 void column_gradient(const Table& table, const char* target) {
