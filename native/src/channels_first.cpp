@@ -234,7 +234,8 @@ int ChannelsFirstNormalize(const Problem& p, const Forward<T>& data, const doubl
   ForAllRows<Affine>(
       p, [&](size_t unit, size_t channel) { return normals[unit].With(data.weight, data.bias, channel); },
       [&](size_t at, size_t runs, size_t length, const Affine* affines) {
-        Table<T>(*p.target).normalize(data.src + at, data.dst + at, runs, length, length, affines, 1, p.relu, stream);
+        Table<T>(*p.target).normalize(data.src + at, data.dst + at, runs, length, length, affines, 1, p.relu, stream,
+                                      0);
       });
   return NN_OK;
 }
@@ -255,17 +256,19 @@ int ChannelsFirstForward(const Problem& p, const Forward<T>& data) {
         Measured(data, unit, found.mean, variance);
         const Normal normal(found.mean, variance, p.eps);
         const size_t first = units.Row(unit, 0) * units.length;
+        const size_t ahead = unit + 1 < range.end ? units.unit_step * units.length : 0;
         if (units.row_step == 1) {
           ForRows<Affine>(
               p, first, units.rows * units.length,
               [&](size_t, size_t channel) { return normal.With(data.weight, data.bias, channel); },
               [&](size_t at, size_t runs, size_t length, const Affine* affines) {
-                kernels.normalize(data.src + at, data.dst + at, runs, length, length, affines, 1, p.relu, stream);
+                kernels.normalize(data.src + at, data.dst + at, runs, length, length, affines, 1, p.relu, stream,
+                                  ahead);
               });
         } else {
           const Affine affine = normal.With(data.weight, data.bias, unit);
           kernels.normalize(data.src + first, data.dst + first, units.rows, units.length, units.RunStride(), &affine, 0,
-                            p.relu, stream);
+                            p.relu, stream, ahead);
         }
       }
     });

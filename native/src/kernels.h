@@ -97,12 +97,12 @@ constexpr size_t PaddedColumns(size_t columns) {
 
 // All kernels, as (result, name, parameters). Runs of `length` elements begin `stride` apart; of what has a `step`, run
 // r takes number r * step: 0 where all share one. y is null in gradients without an activation; dx may be dy and y may
-// be x. `stream` writes past the caches.
+// be x. `stream` writes past the caches; then what will be read next begins `ahead` elements after what is read now.
 #define NN_KERNELS(KERNEL)                                                                                            \
   KERNEL(Moments, moments, (const T* x, size_t runs, size_t length, size_t stride))                                   \
   KERNEL(void, normalize,                                                                                             \
          (const T* x, T* y, size_t runs, size_t length, size_t stride, const Affine* affines, size_t step, bool relu, \
-          bool stream))                                                                                               \
+          bool stream, size_t ahead))                                                                                 \
   KERNEL(void, gradient_sums,                                                                                         \
          (const T* x, const T* dy, const T* y, size_t runs, size_t length, size_t stride, float center,               \
           GradientSums* sums, size_t step))                                                                           \

@@ -58,9 +58,15 @@ HWY_INLINE RowAffine Measure(const T* x, const RowsForward& rows, size_t row) {
   return {center, static_cast<float>(inverse), static_cast<float>(-rounded_away * inverse)};
 }
 
+// From a row to the one after it, if there is one.
+template <class Rows>
+size_t Ahead(const Rows& rows, size_t row) {
+  return row + 1 < rows.rows ? rows.length : 0;
+}
+
 template <bool kCentered, bool kWeight, bool kBias, bool kRelu, class T>
 HWY_INLINE void NormalizeRow(const T* x, T* y, size_t length, RowAffine row, const float* weight, const float* bias,
-                             bool stream) {
+                             bool stream, size_t ahead) {
   const Floats center = hn::Set(kFloats, row.center);
   const Floats scale = hn::Set(kFloats, row.scale);
   const Floats shift = hn::Set(kFloats, row.shift);
@@ -78,7 +84,12 @@ HWY_INLINE void NormalizeRow(const T* x, T* y, size_t length, RowAffine row, con
     if constexpr (kRelu) result = Relu(result);
     return result;
   };
-  Choose(stream, [&](auto streaming) NN_INLINED { Write<streaming.value>(y, length, value); });
+  Choose(stream, [&](auto streaming) NN_INLINED {
+    Write<streaming.value>(y, length, [&](auto part, size_t i, auto k) NN_INLINED {
+      if constexpr (streaming.value) Fetch(k, x + i + ahead);
+      return value(part, i);
+    });
+  });
 }
 
 // y = (x - mean) / sqrt(variance + eps) * weight + bias
@@ -94,7 +105,7 @@ void rows_forward(const T* x, T* y, const RowsForward& rows) {
             const RowAffine row = Measure<centered.value>(x + at, rows, rows.first_row + r);
             NormalizeRow<centered.value, with_weight.value, with_bias.value, with_relu.value>(
                 x + at, y + at, rows.length, row, with_weight.value ? rows.weight + parameters : nullptr,
-                with_bias.value ? rows.bias + parameters : nullptr, rows.stream);
+                with_bias.value ? rows.bias + parameters : nullptr, rows.stream, Ahead(rows, r));
           }
         });
       });
@@ -155,7 +166,8 @@ HWY_INLINE RowGradient MeasureGradient(const T* x, const T* dy, const T* y, cons
 // Goes once over kRows rows together, so that the weight's and bias's gradients are loaded and stored once for them.
 template <size_t kRows, bool kCentered, bool kWeight, bool kSums, bool kRelu, class T>
 HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_t length, const RowGradient* rows,
-                               const float* weight, float* weight_gradient, float* bias_gradient, bool stream) {
+                               const float* weight, float* weight_gradient, float* bias_gradient, bool stream,
+                               size_t ahead) {
   Floats center[kRows], offset[kRows], scale[kRows], x_factor[kRows], constant[kRows];
   for (size_t r = 0; r < kRows; ++r) {
     center[r] = hn::Set(kFloats, rows[r].center);
@@ -164,7 +176,7 @@ HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_
     x_factor[r] = hn::Set(kFloats, rows[r].x_factor);
     constant[r] = hn::Set(kFloats, rows[r].constant);
   }
-  const auto body = [&](auto part, size_t i, auto streaming) NN_INLINED {
+  const auto body = [&](auto part, size_t i, auto k, auto streaming) NN_INLINED {
     Floats w = hn::Zero(kFloats), dw = hn::Zero(kFloats), db = hn::Zero(kFloats);
     if constexpr (kWeight) w = Load(part, weight + i);
     if constexpr (kSums) {
@@ -174,6 +186,10 @@ HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_
     Repeat<kRows>([&](auto row) NN_INLINED {
       constexpr size_t r = row.value;
       const size_t at = r * length + i;
+      if constexpr (streaming.value) {
+        Fetch(k, x + at + ahead);
+        Fetch(k, dy + at + ahead);
+      }
       const Floats gradient = Cut<kRelu>(part, dy, y, at);
       Floats distance = Load(part, x + at);
       if constexpr (kCentered) distance = hn::Sub(hn::Sub(distance, center[r]), offset[r]);
@@ -197,10 +213,10 @@ HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_
     }
   };
   if (kRows == 1 && stream) {
-    AlignedSweep(dx, length, [&](auto part, size_t i, auto) NN_INLINED { body(part, i, Index<true>()); });
+    AlignedSweep(dx, length, [&](auto part, size_t i, auto k) NN_INLINED { body(part, i, k, Index<true>()); });
     hwy::FlushStream();
   } else {
-    Sweep(length, [&](auto part, size_t i, auto) NN_INLINED { body(part, i, Index<false>()); });
+    Sweep(length, [&](auto part, size_t i, auto k) NN_INLINED { body(part, i, k, Index<false>()); });
   }
 }
 
@@ -227,7 +243,7 @@ HWY_INLINE void BackwardRows(const T* x, const T* dy, const T* y, T* dx, size_t 
   ApplyGradients<kRows, kCentered, kWeight, kSums, kRelu>(
       x + at, dy + at, kRelu ? y + at : nullptr, dx + at, rows.length, found, weight,
       kSums ? rows.weight_gradient + parameters : nullptr, kSums ? rows.bias_gradient + parameters : nullptr,
-      rows.stream);
+      rows.stream, Ahead(rows, r));
 }
 
 // A row has five numbers in registers. Four rows' do not fit into 16 of them: LayerNorm's gradients of 128x768 then

@@ -86,7 +86,7 @@ Moments moments(const T* x, size_t runs, size_t length, size_t stride) {
 // y = (x - center) * scale + shift
 template <class T>
 void normalize(const T* x, T* y, size_t runs, size_t length, size_t stride, const Affine* affines, size_t step,
-               bool relu, bool stream) {
+               bool relu, bool stream, size_t ahead) {
   Choose(relu, [&](auto with_relu) NN_INLINED {
     Choose(stream, [&](auto streaming) NN_INLINED {
       for (size_t run = 0; run < runs; ++run) {
@@ -95,7 +95,8 @@ void normalize(const T* x, T* y, size_t runs, size_t length, size_t stride, cons
         const Floats scale = hn::Set(kFloats, affine.scale);
         const Floats shift = hn::Set(kFloats, affine.shift);
         const T* from = x + run * stride;
-        Write<streaming.value>(y + run * stride, length, [&](auto part, size_t i) NN_INLINED {
+        Write<streaming.value>(y + run * stride, length, [&](auto part, size_t i, auto k) NN_INLINED {
+          if constexpr (streaming.value) Fetch(k, from + i + ahead);
           const Floats v = hn::MulAdd(hn::Sub(Load(part, from + i), center), scale, shift);
           if constexpr (with_relu.value) return Relu(v);
           return v;
@@ -156,7 +157,7 @@ void gradient(const T* x, const T* dy, const T* y, T* dx, size_t runs, size_t le
         const Floats x_factor = hn::Set(kFloats, g.x_factor);
         const Floats constant = hn::Set(kFloats, g.constant);
         const size_t at = run * stride;
-        Write<streaming.value>(dx + at, length, [&](auto part, size_t i) NN_INLINED {
+        Write<streaming.value>(dx + at, length, [&](auto part, size_t i, auto) NN_INLINED {
           const Floats distance = hn::Sub(Load(part, x + at + i), center);
           const Floats cut = Cut<relu.value>(part, dy, y, at + i);
           return hn::MulAdd(dy_factor, cut, hn::MulAdd(x_factor, distance, constant));
@@ -172,7 +173,7 @@ void plain_pass(const T* x, T* y, size_t length, float a, float b) {
   const Floats factor = hn::Set(kFloats, a);
   const Floats constant = hn::Set(kFloats, b);
   Write<false>(y, length,
-               [&](auto part, size_t i) NN_INLINED { return hn::MulAdd(Load(part, x + i), factor, constant); });
+               [&](auto part, size_t i, auto) NN_INLINED { return hn::MulAdd(Load(part, x + i), factor, constant); });
 }
 
 }  // namespace NN_TARGET

@@ -65,8 +65,9 @@ int main(int count, char** arguments) {
   nntest::Check(nn_targets() > 0, "no kernels for this CPU");
   const std::vector<std::string> wanted(arguments + (errors ? 2 : 1), arguments + count);
   for (const std::string& name : wanted) {
-    nntest::Check(std::any_of(std::begin(kTests), std::end(kTests), [&](const auto& test) { return name == test.name; }),
-                  "there are no tests %s", name.c_str());
+    nntest::Check(
+        std::any_of(std::begin(kTests), std::end(kTests), [&](const auto& test) { return name == test.name; }),
+        "there are no tests %s", name.c_str());
   }
   for (const auto& test : kTests) {
     if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), test.name) == wanted.end()) continue;

@@ -42,7 +42,7 @@ void normalize(const Table& table, const char* target) {
         const float r = static_cast<float>(run * step);
         affines[run * step] = {0.3f + r / 4, 1.7f - r / 4, -0.2f + r / 8};
       }
-      table.normalize(x, y, m.rows, m.columns, m.stride, affines, step, relu, stream);
+      table.normalize(x, y, m.rows, m.columns, m.stride, affines, step, relu, stream, m.stride);
       Distance distance;
       m.ForAll([&](size_t run, size_t, size_t i) {
         const nn::Affine& affine = affines[run * step];
@@ -58,7 +58,7 @@ void normalize(const Table& table, const char* target) {
   const nn::Affine same = {0, 1, 0};
   for (bool stream : {false, true}) {  // max(v, 0) keeps what is not a number
     float y[11];
-    table.normalize(values, y, 1, 11, 0, &same, 0, true, stream);
+    table.normalize(values, y, 1, 11, 0, &same, 0, true, stream, 0);
     Distance distance;
     for (size_t i = 0; i < 11; ++i, distance.Next()) distance.Add(y[i], Activated(values[i], true), 1);
     Report("normalize", target, distance, 0, true, "not finite");
