@@ -129,8 +129,8 @@ HWY_INLINE void AlignedSweep(const T* to, size_t n, const Body& body) {
   Sweep(n - head, [&](auto part, size_t i, auto k) NN_INLINED { body(part, head + i, k); });
 }
 
-// Asks for the line of a sweep's k-th vector, once for each line; where there is no memory it does nothing. A row is read
-// to be measured, and again while it is written past the caches: meanwhile the next one comes (AVX2: LayerNorm of
+// Asks for the line of a sweep's k-th vector, once for each line; where there is no memory it does nothing. A row is
+// read to be measured, and again while it is written past the caches: meanwhile the next one comes (AVX2: LayerNorm of
 // 16384x768 5070 us -> 4380, its gradients 7120 -> 6250, instance normalization of 4x64x128x128 1210 -> 1000).
 template <size_t kIndex, class T>
 HWY_INLINE void Fetch(Index<kIndex>, const T* from) {
