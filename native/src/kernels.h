@@ -70,6 +70,7 @@ struct RowsForward {
   float* mean;
   float* variance;
   bool relu;
+  bool fetch;  // the next row, and what will be written; `stream` does too
   bool stream;
 };
 

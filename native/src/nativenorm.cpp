@@ -50,6 +50,10 @@ const char* DriverName(const Problem& p) {
 
 }  // namespace
 
+bool nn_kernel::Fetches(size_t tensors, size_t element_bytes) const {
+  return tensors * Elements() * element_bytes > nn::LastLevelCacheBytes() / 8 * 3;
+}
+
 bool nn_kernel::Streams(size_t tensors, size_t element_bytes, bool in_place) const {
   // Others work in that cache too. With 32 MB of it, 17 MB take as long either way; of 26 MB, results past the cache
   // save a third of the time (EPYC 7003: LayerNorm of 4096x768, 1260 us to 880).

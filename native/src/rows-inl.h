@@ -58,6 +58,10 @@ HWY_INLINE RowAffine Measure(const T* x, const RowsForward& rows, size_t row) {
   return {center, static_cast<float>(inverse), static_cast<float>(-rounded_away * inverse)};
 }
 
+// How far before it is written a line is fetched. RmsNorm of 512x4096, 17 MB, takes 460 us without, 350 with, and 390
+// where the next row alone is fetched; LayerNorm of 1400x768, 9 MB, 5 % longer with (EPYC 7003, AVX2, 2 threads).
+constexpr size_t kWriteAhead = 1024;
+
 // From a row to the one after it, if there is one.
 template <class Rows>
 size_t Ahead(const Rows& rows, size_t row) {
@@ -66,7 +70,7 @@ size_t Ahead(const Rows& rows, size_t row) {
 
 template <bool kCentered, bool kWeight, bool kBias, bool kRelu, class T>
 HWY_INLINE void NormalizeRow(const T* x, T* y, size_t length, RowAffine row, const float* weight, const float* bias,
-                             bool stream, size_t ahead) {
+                             bool fetch, bool stream, size_t ahead) {
   const Floats center = hn::Set(kFloats, row.center);
   const Floats scale = hn::Set(kFloats, row.scale);
   const Floats shift = hn::Set(kFloats, row.shift);
@@ -84,12 +88,18 @@ HWY_INLINE void NormalizeRow(const T* x, T* y, size_t length, RowAffine row, con
     if constexpr (kRelu) result = Relu(result);
     return result;
   };
-  Choose(stream, [&](auto streaming) NN_INLINED {
+  const auto write = [&](auto fetching, auto streaming) NN_INLINED {
     Write<streaming.value>(y, length, [&](auto part, size_t i, auto k) NN_INLINED {
-      if constexpr (streaming.value) Fetch(k, x + i + ahead);
+      if constexpr (fetching.value) Fetch(k, x + i + ahead);
+      if constexpr (fetching.value && !streaming.value) Fetch(k, y + i + kWriteAhead);
       return value(part, i);
     });
-  });
+  };
+  if (stream) {
+    write(Index<true>(), Index<true>());
+  } else {
+    Choose(fetch, [&](auto fetching) NN_INLINED { write(fetching, Index<false>()); });
+  }
 }
 
 // y = (x - mean) / sqrt(variance + eps) * weight + bias
@@ -105,7 +115,7 @@ void rows_forward(const T* x, T* y, const RowsForward& rows) {
             const RowAffine row = Measure<centered.value>(x + at, rows, rows.first_row + r);
             NormalizeRow<centered.value, with_weight.value, with_bias.value, with_relu.value>(
                 x + at, y + at, rows.length, row, with_weight.value ? rows.weight + parameters : nullptr,
-                with_bias.value ? rows.bias + parameters : nullptr, rows.stream, Ahead(rows, r));
+                with_bias.value ? rows.bias + parameters : nullptr, rows.fetch, rows.stream, Ahead(rows, r));
           }
         });
       });

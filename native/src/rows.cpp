@@ -39,7 +39,7 @@ template <class T>
 int RowsForwardPass(const Problem& p, const Forward<T>& data) {
   const Shape shape = ShapeOf(p);
   const size_t parts = Parts(p, shape.rows);
-  const bool stream = p.Streams(2, sizeof(T), data.src == data.dst);
+  const bool fetch = p.Fetches(2, sizeof(T)), stream = p.Streams(2, sizeof(T), data.src == data.dst);
   Parallel(p.threads, parts, [&](size_t i) {
     const Range range = PartOf(shape.rows, parts, i);
     const size_t at = range.begin * shape.length;
@@ -54,6 +54,7 @@ int RowsForwardPass(const Problem& p, const Forward<T>& data) {
                               data.mean,
                               data.variance,
                               p.relu,
+                              fetch,
                               stream};
     Table<T>(*p.target).rows_forward(data.src + at, data.dst + at, rows);
   });
