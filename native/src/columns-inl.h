@@ -8,86 +8,12 @@
 #include <math.h>
 
 #include "kernels.h"
+#include "matrix-inl.h"
 #include "simd-inl.h"
 #include "spans-inl.h"
 
 namespace nn {
 namespace NN_TARGET {
-
-// Also how many floats a lane adds up before they go into doubles.
-constexpr size_t kBlockRows = 32;
-
-constexpr size_t kNarrow = kUnroll * kLanes;
-// Rows that are summed up, or written, together. What is written past the caches goes row by row: lines of several rows
-// that are filled in turns leave half full, 4.6 times slower where the rows meet (AVX2, 4096x1024).
-constexpr size_t kGroup = 4;
-template <bool kStream>
-constexpr size_t kWrittenGroup = kStream ? 1 : kGroup;
-
-// body(rows of the group, first row) over all rows, at most kMost together. Of rows that meet in the same lines of the
-// first-level cache, two: with four of x and of y all eight lines are taken (batch normalization of 340x1024 took 87 us
-// for 47).
-template <size_t kMost, class Body>
-HWY_INLINE void ForGroups(size_t rows, bool meet, const Body& body) {
-  size_t row = 0;
-  if constexpr (kMost > 1) {
-    for (; !meet && row + kMost <= rows; row += kMost) body(Index<kMost>(), row);
-    for (; row + 2 <= rows; row += 2) body(Index<2>(), row);
-  }
-  for (; row < rows; ++row) body(Index<1>(), row);
-}
-
-// body(part, first column) over vectors of columns.
-template <class Body>
-HWY_INLINE void ForVectors(size_t columns, const Body& body) {
-  size_t j = 0;
-  for (; j + kLanes <= columns; j += kLanes) body(Whole(), j);
-  if (j < columns) body(Part{columns - j}, j);
-}
-
-// body(strip's width in vectors, part, first column) over all columns; what is left of a strip goes vector by vector.
-template <size_t kVectors, class Body>
-HWY_INLINE void ForStrips(size_t columns, const Body& body) {
-  size_t j = 0;
-  for (; j + kVectors * kLanes <= columns; j += kVectors * kLanes) body(Index<kVectors>(), Whole(), j);
-  if constexpr (kVectors > 2) {
-    for (; j + 2 * kLanes <= columns; j += 2 * kLanes) body(Index<2>(), Whole(), j);
-  }
-  for (; j + kLanes <= columns; j += kLanes) body(Index<1>(), Whole(), j);
-  if (j < columns) body(Index<1>(), Part{columns - j}, j);
-}
-
-// body(first row, rows) over blocks of rows.
-template <class Body>
-HWY_INLINE void ForBlocks(size_t rows, const Body& body) {
-  for (size_t row = 0; row < rows; row += kBlockRows) body(row, HWY_MIN(kBlockRows, rows - row));
-}
-
-// Rows of no whole number of vectors are folded: several that lie one after the other make a longer one of whole
-// vectors, with parameters that repeat (AVX2, inference: 10 us for 18 with 61 columns, 5 for 32 with 10). So many
-// columns at most, as what stands for them is on the stack; and so many rows at least, below which folding takes longer
-// than it saves.
-constexpr size_t kMostFolded = 1024;
-constexpr size_t kLeastFolded = 16;
-
-// How many rows make one; 1 where they stay as they are.
-inline size_t Folds(size_t rows, size_t columns, size_t stride) {
-  size_t folds = 1;
-  while (folds * columns % kLanes != 0) folds *= 2;
-  return stride == columns && rows >= kLeastFolded * folds && folds * columns <= kMostFolded ? folds : 1;
-}
-
-inline void Fold(const float* parameters, size_t columns, size_t folds, float* folded) {
-  for (size_t fold = 0; fold < folds; ++fold) {
-    for (size_t j = 0; j < columns; ++j) folded[fold * columns + j] = parameters[j];
-  }
-}
-
-inline void AddFolded(const double* folded, size_t columns, size_t folds, double* sums) {
-  for (size_t fold = 0; fold < folds; ++fold) {
-    for (size_t j = 0; j < columns; ++j) sums[j] += folded[fold * columns + j];
-  }
-}
 
 HWY_INLINE void AddInto(double* totals, Floats v) {
   hn::StoreU(hn::Add(hn::LoadU(kDoubles, totals), LowerDoubles(v)), kDoubles, totals);
@@ -253,10 +179,10 @@ void column_moments(const T* x, size_t rows, size_t columns, size_t stride, floa
   const size_t folds = Folds(rows, columns, stride), rest = folds > 1 ? rows % folds : rows;
   SumColumnsAround<false>(x + (rows - rest) * stride, rest, columns, stride, pivot, mean, m2);
   if (folds > 1) {
-    double sums[kMostFolded], squares[kMostFolded];
-    SumColumnsAround<false>(x, rows / folds, columns * folds, columns * folds, pivot, sums, squares);
-    AddFolded(sums, columns, folds, mean);
-    AddFolded(squares, columns, folds, m2);
+    FoldedSums<2> folded;
+    SumColumnsAround<false>(x, rows / folds, columns * folds, columns * folds, pivot, folded.arrays[0],
+                            folded.arrays[1]);
+    folded.AddTo(columns, folds, {mean, m2});
   }
   if (FinishColumns(columns, static_cast<double>(rows), mean, m2)) return;
   const size_t padded = PaddedColumns(columns);
@@ -303,14 +229,6 @@ void column_gradients(ColumnGradientSums sums, const double* mean, const double*
   });
 }
 
-// Whether a matrix that is written goes by rows instead of strips. What is written past the caches is written in order:
-// in two strips, 200000x24 took 1.7 times as long.
-template <bool kStream>
-constexpr bool GoesByRows(size_t columns, size_t narrow) {
-  const bool one_strip = (columns & (columns - 1)) == 0;
-  return columns > narrow || (kStream && !one_strip);
-}
-
 template <bool kStream, class Extent, class T>
 HWY_INLINE void Put(Extent part, Floats value, T* to) {
   if constexpr (kStream) {
@@ -325,10 +243,8 @@ template <class T>
 void column_normalize(const T* x, T* y, size_t rows, size_t columns, size_t stride, ColumnAffine affine, bool relu,
                       bool stream) {
   if (const size_t folds = Folds(rows, columns, stride); folds > 1) {
-    float center[kMostFolded], scale[kMostFolded], shift[kMostFolded];
-    Fold(affine.center, columns, folds, center);
-    Fold(affine.scale, columns, folds, scale);
-    Fold(affine.shift, columns, folds, shift);
+    const FoldedParameters<3> folded(columns, folds, {affine.center, affine.scale, affine.shift});
+    const auto& [center, scale, shift] = folded.arrays;
     column_normalize(x, y, rows / folds, columns * folds, columns * folds, {center, scale, shift}, relu, stream);
     const size_t done = (rows - rows % folds) * columns;
     x += done;
@@ -389,14 +305,12 @@ void column_gradient_sums(const T* x, const T* dy, const T* y, size_t rows, size
   if (const size_t folds = Folds(rows, columns, stride); folds > 1) {
     const size_t rest = rows % folds, done = (rows - rest) * columns;
     column_gradient_sums(x + done, dy + done, y == nullptr ? y : y + done, rest, columns, stride, center, totals);
-    float centers[kMostFolded];
-    Fold(center, columns, folds, centers);
-    double sums[kMostFolded], products[kMostFolded], residuals[kMostFolded];
-    column_gradient_sums(x, dy, y, rows / folds, columns * folds, columns * folds, centers,
+    const FoldedParameters<1> centers(columns, folds, {center});
+    FoldedSums<3> folded;
+    auto& [sums, products, residuals] = folded.arrays;
+    column_gradient_sums(x, dy, y, rows / folds, columns * folds, columns * folds, centers.arrays[0],
                          {sums, products, residuals});
-    AddFolded(sums, columns, folds, totals.dy);
-    AddFolded(products, columns, folds, totals.product);
-    AddFolded(residuals, columns, folds, totals.residual);
+    folded.AddTo(columns, folds, {totals.dy, totals.product, totals.residual});
     return;
   }
   for (size_t j = 0; j < PaddedColumns(columns); ++j) totals.dy[j] = totals.product[j] = totals.residual[j] = 0;
@@ -443,11 +357,8 @@ template <class T>
 void column_gradient(const T* x, const T* dy, const T* y, T* dx, size_t rows, size_t columns, size_t stride,
                      ColumnGradient g, bool stream) {
   if (const size_t folds = Folds(rows, columns, stride); folds > 1) {
-    float center[kMostFolded], dy_factor[kMostFolded], x_factor[kMostFolded], constant[kMostFolded];
-    Fold(g.center, columns, folds, center);
-    Fold(g.dy_factor, columns, folds, dy_factor);
-    Fold(g.x_factor, columns, folds, x_factor);
-    Fold(g.constant, columns, folds, constant);
+    const FoldedParameters<4> folded(columns, folds, {g.center, g.dy_factor, g.x_factor, g.constant});
+    const auto& [center, dy_factor, x_factor, constant] = folded.arrays;
     column_gradient(x, dy, y, dx, rows / folds, columns * folds, columns * folds,
                     {center, dy_factor, x_factor, constant}, stream);
     const size_t done = (rows - rows % folds) * columns;

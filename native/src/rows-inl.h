@@ -222,12 +222,14 @@ HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_
       Store(part, db, bias_gradient + i);
     }
   };
-  if (kRows == 1 && stream) {
-    AlignedSweep(dx, length, [&](auto part, size_t i, auto k) NN_INLINED { body(part, i, k, Index<true>()); });
-    hwy::FlushStream();
-  } else {
-    Sweep(length, [&](auto part, size_t i, auto k) NN_INLINED { body(part, i, k, Index<false>()); });
+  if constexpr (kRows == 1) {
+    if (stream) {
+      AlignedSweep(dx, length, [&](auto part, size_t i, auto k) NN_INLINED { body(part, i, k, Index<true>()); });
+      hwy::FlushStream();
+      return;
+    }
   }
+  Sweep(length, [&](auto part, size_t i, auto k) NN_INLINED { body(part, i, k, Index<false>()); });
 }
 
 template <bool kCentered, bool kWeight, bool kSums, bool kRelu, size_t kRows, class T>
