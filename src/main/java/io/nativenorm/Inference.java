@@ -66,7 +66,11 @@ final class Inference {
     }
   }
 
-  /** Inference on heap arrays; without a shape it is the one that their length implies. */
+  /**
+   * Inference on heap arrays; without a shape it is the one that their length implies. The caller
+   * may write to the shape meanwhile: from the first look at it on, only the memo's copy or one
+   * made here is used.
+   */
   void run(float[] x, float[] y, long[] shape) {
     int threads = layer.threads();
     boolean implied = shape.length == 0;
@@ -74,7 +78,8 @@ final class Inference {
         !implied
             ? KernelMemo.matching(memo, shape, Layout.CHANNELS_FIRST, threads)
             : layer.normalizesRows() ? KernelMemo.matching(memo, x.length, threads) : null;
-    long[] full = known != null ? known.shape() : implied ? layer.impliedShape(x.length) : shape;
+    long[] full =
+        known != null ? known.shape() : implied ? layer.impliedShape(x.length) : shape.clone();
     requireLengths(x, y, full, known != null ? known.size() : Shapes.size(full));
     if (known == null) {
       layer.requireInferable(full);
@@ -101,15 +106,17 @@ final class Inference {
     }
   }
 
-  /** The kernel for an input that was checked, in use: the known one if it is still there. */
+  /**
+   * The kernel for an input that was checked, in use: the known one if it is still there. The shape
+   * is one that nobody writes to.
+   */
   private KernelMemo acquire(KernelMemo known, long[] shape, Layout layout, int threads) {
     if (known != null && Engines.reacquire(known.kernel())) {
       return known;
     }
     Kernel kernel = Engines.acquire(layer.inferenceProblem(shape, layout, threads), backend);
     boolean reordered = layer.needsReordering(shape, layout);
-    KernelMemo made =
-        new KernelMemo(shape.clone(), Shapes.size(shape), layout, reordered, threads, kernel);
+    KernelMemo made = new KernelMemo(shape, Shapes.size(shape), layout, reordered, threads, kernel);
     memo = made;
     return made;
   }

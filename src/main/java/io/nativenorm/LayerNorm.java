@@ -38,7 +38,7 @@ public final class LayerNorm extends NormLayer {
    * @throws IllegalArgumentException if there is none, or one is not positive
    */
   public static Builder builder(long... normalizedShape) {
-    return new Builder(normalizedShape);
+    return new Builder(normalizedShape.clone());
   }
 
   /** Options of a {@link LayerNorm}. */

@@ -39,7 +39,7 @@ public final class RmsNorm extends NormLayer {
    * @throws IllegalArgumentException if there is none, or one is not positive
    */
   public static Builder builder(long... normalizedShape) {
-    return new Builder(normalizedShape);
+    return new Builder(normalizedShape.clone());
   }
 
   /** Options of a {@link RmsNorm}. */

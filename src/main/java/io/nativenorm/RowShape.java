@@ -8,7 +8,7 @@ final class RowShape {
   private final String layer;
   private final long[] extents;
 
-  /** Checks a layer's normalized shape. */
+  /** Checks a layer's normalized shape, which becomes this one's own. */
   RowShape(String layerKind, long[] normalizedShape) {
     layer = nameOf(layerKind, normalizedShape);
     if (normalizedShape.length == 0) {
@@ -20,7 +20,7 @@ final class RowShape {
     for (long extent : normalizedShape) {
       Shapes.requirePositive(layer, "normalized_shape", extent);
     }
-    extents = normalizedShape.clone();
+    extents = normalizedShape;
   }
 
   static String nameOf(String layerKind, long[] normalizedShape) {

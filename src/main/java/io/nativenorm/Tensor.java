@@ -71,19 +71,19 @@ public final class Tensor implements AutoCloseable {
    *     type is not supported
    */
   public static Tensor allocate(DataType type, Layout layout, long... shape) {
-    Tensor tensor = uninitialized(type, layout, shape);
+    Tensor tensor = uninitialized(type, layout, shape.clone());
     tensor.floats.setAll(0);
     return tensor;
   }
 
-  /** A new tensor whose elements are all going to be written. */
+  /** A new tensor whose elements are all going to be written; the shape becomes its own. */
   static Tensor uninitialized(DataType type, Layout layout, long... shape) {
     requireSupported(type);
     Objects.requireNonNull(layout, "layout");
     long size = Shapes.size(shape);
     BufferPool.Buffer memory = BufferPool.take(size);
     Storage storage = new Storage(memory::close, false, null);
-    return new Tensor(type, layout, memory.floats().first(size), storage, shape.clone());
+    return new Tensor(type, layout, memory.floats().first(size), storage, shape);
   }
 
   /**
@@ -106,8 +106,9 @@ public final class Tensor implements AutoCloseable {
    * @throws IllegalArgumentException if the shape does not have as many elements as values
    */
   public static Tensor of(float[] values, long... shape) {
-    requireLength(values.length, Shapes.size(shape), "values");
-    Tensor tensor = uninitialized(DataType.F32, Layout.CHANNELS_FIRST, shape);
+    long[] extents = shape.clone();
+    requireLength(values.length, Shapes.size(extents), "values");
+    Tensor tensor = uninitialized(DataType.F32, Layout.CHANNELS_FIRST, extents);
     tensor.copyFrom(values);
     return tensor;
   }
@@ -132,11 +133,13 @@ public final class Tensor implements AutoCloseable {
               + direct.order()
               + "; set ByteBuffer.order(ByteOrder.nativeOrder()) before asFloatBuffer()");
     }
-    long size = Shapes.size(shape);
-    requireRoom(direct.remaining(), size);
-    Storage storage = new Storage(() -> {}, direct.isReadOnly(), null);
-    NativeFloats floats = NativeMemory.of(direct).slice(0, size);
-    return new Tensor(DataType.F32, Layout.CHANNELS_FIRST, floats, storage, shape.clone());
+    long[] extents = shape.clone();
+    long size = Shapes.size(extents);
+    FloatBuffer own = direct.slice(); // nobody else moves its position and limit
+    requireRoom(own.capacity(), size);
+    Storage storage = new Storage(() -> {}, own.isReadOnly(), null);
+    NativeFloats floats = NativeMemory.of(own).slice(0, size);
+    return new Tensor(DataType.F32, Layout.CHANNELS_FIRST, floats, storage, extents);
   }
 
   /**
@@ -160,8 +163,11 @@ public final class Tensor implements AutoCloseable {
     if (memory == null || memory.isNull()) {
       throw new IllegalArgumentException("wrap expects memory, but got a null pointer");
     }
-    long size = Shapes.size(shape);
-    long address = memory.address() + memory.position() * memory.sizeof();
+    long[] extents = shape.clone();
+    long size = Shapes.size(extents);
+    long position = memory.position();
+    long limit = memory.limit();
+    long address = memory.address() + position * memory.sizeof();
     if (address % type.bytes() != 0) {
       throw new IllegalArgumentException(
           "wrap expects memory aligned to "
@@ -169,13 +175,13 @@ public final class Tensor implements AutoCloseable {
               + " bytes, but got address 0x"
               + Long.toHexString(address));
     }
-    if (memory.limit() > 0) { // 0 if JavaCPP does not know how long it is
-      long bytes = (memory.limit() - memory.position()) * memory.sizeof();
+    if (limit > 0) { // 0 if JavaCPP does not know how long it is
+      long bytes = (limit - position) * memory.sizeof();
       requireRoom(bytes / type.bytes(), size);
     }
     Storage storage = new Storage(() -> {}, false, memory);
     NativeFloats floats = new NativeFloats(address, size, memory);
-    return new Tensor(type, layout, floats, storage, shape.clone());
+    return new Tensor(type, layout, floats, storage, extents);
   }
 
   private static void requireSupported(DataType type) {
@@ -216,7 +222,7 @@ public final class Tensor implements AutoCloseable {
     return shape.clone();
   }
 
-  /** The shape itself, not to be written. */
+  /** The shape itself, which no one may write to: tensors share it. */
   long[] extents() {
     return shape;
   }
@@ -401,16 +407,17 @@ public final class Tensor implements AutoCloseable {
    * @throws IllegalStateException if this tensor is closed
    */
   public Tensor reshape(long... newShape) {
-    if (Shapes.size(newShape) != size) {
+    long[] extents = newShape.clone();
+    if (Shapes.size(extents) != size) {
       throw new IllegalArgumentException(
-          "shape " + Shapes.text(newShape) + " is invalid for input of size " + size);
+          "shape " + Shapes.text(extents) + " is invalid for input of size " + size);
     }
     if (layout == Layout.CHANNELS_LAST && rank() > 2) {
       try (Tensor ordered = to(Layout.CHANNELS_FIRST)) {
-        return ordered.reshape(newShape);
+        return ordered.sharing(Layout.CHANNELS_FIRST, extents);
       }
     }
-    return sharing(Layout.CHANNELS_FIRST, newShape);
+    return sharing(Layout.CHANNELS_FIRST, extents);
   }
 
   /** The elements in the shape's order. */
@@ -435,7 +442,7 @@ public final class Tensor implements AutoCloseable {
     try {
       // Cannot fail: this handle holds the storage while it is acquired.
       storage.lifetime.acquire();
-      return new Tensor(dataType, order, floats, storage, extents.clone());
+      return new Tensor(dataType, order, floats, storage, extents);
     } finally {
       release();
     }

@@ -1,0 +1,189 @@
+package io.nativenorm;
+
+import java.io.IOException;
+import java.lang.reflect.Constructor;
+import java.lang.reflect.Executable;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Method;
+import java.lang.reflect.Modifier;
+import java.lang.reflect.Parameter;
+import java.net.URISyntaxException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.javacpp.Pointer;
+
+/**
+ * Every public method and constructor of the package, as the class files tell, each with an object
+ * to call it on and arguments that it takes: no method that comes later is forgotten.
+ */
+final class PublicApi {
+  /** Extents that every layer here takes. */
+  private static final long[] SHAPE = {2, 1, 6};
+
+  private static final int SIZE = 12;
+
+  /** One way to call a method: on a layer's class for what layers inherit. */
+  record Call(Class<?> owner, Executable executable) {
+    /** Makes an object that an instance method is called on, or null for what is static. */
+    Object receiver() {
+      return executable instanceof Constructor || Modifier.isStatic(executable.getModifiers())
+          ? null
+          : example(owner);
+    }
+
+    Object[] arguments(Object receiver) {
+      return Arrays.stream(executable.getParameters())
+          .map(parameter -> argument(receiver, parameter))
+          .toArray();
+    }
+
+    /** The call's result; throws what the method does. */
+    Object invoke(Object receiver, Object... arguments) throws Throwable {
+      try {
+        return executable instanceof Method method
+            ? method.invoke(receiver, arguments)
+            : ((Constructor<?>) executable).newInstance(arguments);
+      } catch (InvocationTargetException e) {
+        throw e.getCause();
+      }
+    }
+
+    @Override
+    public String toString() {
+      return owner.getName().replaceFirst(".*\\.", "")
+          + "."
+          + executable.getName().replaceFirst(".*\\.", "")
+          + Arrays.toString(executable.getParameters());
+    }
+  }
+
+  private PublicApi() {}
+
+  /** All calls, in a fixed order. */
+  static List<Call> calls() throws IOException, URISyntaxException, ClassNotFoundException {
+    List<Call> calls = new ArrayList<>();
+    for (Class<?> type : publicClasses()) {
+      List<Executable> executables = new ArrayList<>(List.of(type.getConstructors()));
+      // An abstract class's methods are called on those that inherit them.
+      if (!Modifier.isAbstract(type.getModifiers())) {
+        executables.addAll(List.of(type.getMethods()));
+      }
+      executables.stream()
+          .filter(e -> e.getDeclaringClass().getPackage() == PublicApi.class.getPackage())
+          .filter(e -> !isTheCompilers(e))
+          .sorted(Comparator.comparing(Executable::toString))
+          .forEach(e -> calls.add(new Call(type, e)));
+    }
+    return calls;
+  }
+
+  private static List<Class<?>> publicClasses()
+      throws IOException, URISyntaxException, ClassNotFoundException {
+    Path classes =
+        Path.of(Tensor.class.getProtectionDomain().getCodeSource().getLocation().toURI());
+    List<String> names;
+    try (Stream<Path> files = Files.list(classes.resolve("io/nativenorm"))) {
+      names =
+          files
+              .map(file -> file.getFileName().toString())
+              .filter(name -> name.endsWith(".class") && !name.equals("package-info.class"))
+              .map(name -> "io.nativenorm." + name.replace(".class", ""))
+              .sorted()
+              .toList();
+    }
+    List<Class<?>> found = new ArrayList<>();
+    for (String name : names) {
+      Class<?> type = Class.forName(name);
+      if (Modifier.isPublic(type.getModifiers())) {
+        found.add(type);
+      }
+    }
+    return found;
+  }
+
+  /** Bridges, a record's equals, an enum's valueOf: nothing that is written down here. */
+  private static boolean isTheCompilers(Executable e) {
+    Class<?> owner = e.getDeclaringClass();
+    return e.isSynthetic()
+        || (owner.isEnum() && List.of("values", "valueOf").contains(e.getName()))
+        || (owner.isRecord() && e.getName().equals("equals"));
+  }
+
+  private static Object example(Class<?> type) {
+    if (type == Tensor.class) {
+      return Tensor.zeros(SHAPE);
+    } else if (type == Pass.class) {
+      return GroupNorm.of(1, 1).forwardTraining(Tensor.zeros(SHAPE));
+    } else if (type == Gradients.class) {
+      return ((Pass) example(Pass.class)).backward(Tensor.zeros(SHAPE));
+    } else if (type == NativeNorm.EngineInfo.class) {
+      return new NativeNorm.EngineInfo(Backend.JAVA, true, "");
+    } else if (type == NativeNormException.class) {
+      return new NativeNormException("");
+    } else if (type.isEnum()) {
+      return type.getEnumConstants()[0];
+    } else if (NormLayer.class.isAssignableFrom(type)) {
+      return ((LayerBuilder<?>) example(type.getDeclaredClasses()[0])).build();
+    } else if (type == BatchNorm.Builder.class) {
+      return onJava(BatchNorm.builder(1));
+    } else if (type == InstanceNorm.Builder.class) {
+      return onJava(InstanceNorm.builder(1).trackRunningStats(true));
+    } else if (type == GroupNorm.Builder.class) {
+      return onJava(GroupNorm.builder(1, 1));
+    } else if (type == LayerNorm.Builder.class) {
+      return onJava(LayerNorm.builder(1));
+    } else if (type == RmsNorm.Builder.class) {
+      return onJava(RmsNorm.builder(1));
+    }
+    throw new AssertionError("say here how to make a " + type);
+  }
+
+  /** There an index that is out of bounds is an exception. */
+  private static LayerBuilder<?> onJava(LayerBuilder<?> builder) {
+    return builder.backend(Backend.JAVA);
+  }
+
+  private static Object argument(Object receiver, Parameter parameter) {
+    Class<?> type = parameter.getType();
+    if (type == long[].class) {
+      return parameter.getName().equals("normalizedShape") ? new long[] {1} : SHAPE.clone();
+    } else if (type == float[].class) {
+      return new float[SIZE];
+    } else if (type == FloatBuffer.class) {
+      return ByteBuffer.allocateDirect(SIZE * Float.BYTES)
+          .order(ByteOrder.nativeOrder())
+          .asFloatBuffer();
+    } else if (type == Pointer.class) {
+      return new FloatPointer(SIZE);
+    } else if (type == Tensor.class) {
+      return Tensor.zeros(SHAPE);
+    } else if (type == Map.class) {
+      return ((NormLayer) receiver).state();
+    } else if (type == String.class) {
+      return "text";
+    } else if (type == boolean.class) {
+      return false;
+    } else if (type == int.class) {
+      return 1;
+    } else if (type == long.class) {
+      return 1L;
+    } else if (type == float.class) {
+      return 1f;
+    } else if (type == double.class) {
+      return 1.0;
+    } else if (type.isEnum()) {
+      return type.getEnumConstants()[0];
+    }
+    throw new AssertionError("say here what to pass as a " + type);
+  }
+}
