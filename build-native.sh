@@ -16,7 +16,8 @@ native-image must know of it into target/classes/META-INF/native-image/<platform
   --test            build and run the native tests instead, without Java; another platform's under QEMU or Wine
   --only NAMES      with --test: some groups of them, such as kernels,phases
   --sanitize NAMES  with --test: under sanitizers, address, undefined or address,undefined
-  --install         install what is missing first: with apt-get, or with Homebrew on macOS
+  --install         install what is missing first, a JDK and Maven too: with apt-get, for which sudo may ask for a
+                    password, or with Homebrew on macOS. Under sudo in a user's clone it installs and does not build
   --javacpp JAR     the javacpp.jar to build with, else Maven gets it
   --require NAMES   engines that must be there: with fused, missing tools are an error
   --help            this text
@@ -57,13 +58,21 @@ case $sanitize in '' | address | undefined | address,undefined) ;; *) wrong "--s
 [ -z "$sanitize$only" ] || [ "$test" ] || wrong "--only and --sanitize need --test"
 [ -z "$javacpp" ] || [ -f "$javacpp" ] || wrong "no file $javacpp"
 
+# What root builds in a user's clone, the user's own builds cannot overwrite. Maven has made its target/ already.
+guest=
+if [ "$(id -u)" = 0 ] && [ "${SUDO_USER:-root}" != root ] && [ "$(ls -dn . | tr -s ' ' | cut -d ' ' -f 3)" != 0 ]; then
+  guest=yes
+  [ "$install$javacpp" ] || wrong "root's target/ would be in the way of $SUDO_USER's builds: leave out sudo"
+fi
+
 # Explains why there is no library, once, and ends: an error only for whoever asked for the library.
 missing() {
   status=3 word=WARNING
   case ",$require," in *,fused,*) status=1 word=ERROR ;; esac
   {
     echo "$word: the native library was not built."
-    printf '%s\n' "$1"
+    printf '%s\n' "${1%
+}"
     [ $status = 1 ] || echo "NativeNorm works without it, on oneDNN and Java."
   } >&2
   exit $status
@@ -115,7 +124,24 @@ build=target/native${sanitize:+-$sanitize}$suffix
 jar=$root/$build/javacpp-$version.jar
 [ -z "$javacpp" ] || javacpp=$(path "$javacpp")
 
-# Sets `jdk`, `headers`, and what is missing: `lacks`, a line each, and `packages`, as the machine's installer calls them.
+# Where Highway's headers are, if the compiler does not look there by itself.
+headers=
+case $host:$system in
+  linux-*:Windows)
+    # Linux' own, and nothing else of Linux.
+    if [ "$guest" ]; then
+      headers=$(mktemp -d)
+      trap 'rm -r "$headers"' EXIT
+    else
+      headers=$root/target/headers
+    fi
+    mkdir -p "$headers"
+    ln -sfn /usr/include/hwy "$headers/hwy"
+    ;;
+  macosx-*) ! command -v brew >/dev/null || headers=$(brew --prefix)/include ;;
+esac
+
+# Sets `jdk` and what is missing: `lacks`, a line each, and `packages`, as the machine's installer calls them.
 check() {
   lacks= packages=
   # JAVA_HOME's, else the one of the javac on the path.
@@ -127,17 +153,6 @@ check() {
     esac
   fi
   jdk=$(path "$jdk")
-  # Where Highway's headers are, if the compiler does not look there by itself.
-  headers=
-  case $host:$system in
-    linux-*:Windows)
-      # Linux' own, and nothing else of Linux.
-      headers=$root/target/headers
-      mkdir -p "$headers"
-      ln -sfn /usr/include/hwy "$headers/hwy"
-      ;;
-    macosx-*) ! command -v brew >/dev/null || headers=$(brew --prefix)/include ;;
-  esac
   highway="Google Highway's headers, 0.17 or later: hwy/highway.h"
   if ! command -v "$cxx" >/dev/null; then
     lack "a C++ compiler: $cxx" "$compiler" '' gcc
@@ -161,9 +176,13 @@ check() {
     *) command -v make >/dev/null || command -v ninja >/dev/null || lack "make or ninja" make ninja ;;
   esac
   if [ ! "$test" ]; then
-    [ -x "$jdk/bin/javac" ] && [ -f "$jdk/include/jni.h" ] ||
+    if [ ! -x "$jdk/bin/javac" ] || [ ! -f "$jdk/include/jni.h" ]; then
       lack "a JDK with javac and include/jni.h, in JAVA_HOME or on the path" default-jdk-headless
-    [ -f "${javacpp:-$jar}" ] || command -v mvn >/dev/null || lack "mvn, or --javacpp JAR" maven maven
+    elif release=$(sed -n 's/^JAVA_VERSION="\([0-9]*\).*/\1/p' "$jdk/release" 2>/dev/null) && [ "${release:-17}" -lt 17 ]; then
+      lack "a JDK 17 or later: $jdk is older" default-jdk-headless
+    fi
+    # Maven builds everything else.
+    [ ! "$install" ] && [ -f "${javacpp:-$jar}" ] || command -v mvn >/dev/null || lack "mvn, or --javacpp JAR" maven maven
   fi
 }
 
@@ -180,42 +199,58 @@ lack() {
   case " $packages " in *" $package "*) ;; *) packages="${packages:+$packages }$package" ;; esac
 }
 
-check
-if [ "$packages" ] && [ "$install" ]; then
-  sudo= why=
+# Sets `how`, the command that installs `packages`, `where` that is so, and `hinders`: why --install cannot run it.
+plan() {
+  hinders=
   case $host in
     linux-*)
+      how="apt-get install -y --no-install-recommends $packages" where="On Debian and Ubuntu"
       if ! command -v apt-get >/dev/null; then
-        why="there is no apt-get here"
-      elif [ "$(id -u)" != 0 ]; then
-        sudo=sudo
-        command -v sudo >/dev/null && sudo -n true 2>/dev/null || why="only root may, and sudo asks for a password"
+        hinders="There is no apt-get here"
+      elif [ "$(id -u)" = 0 ]; then
+        :
+      elif ! command -v sudo >/dev/null; then
+        hinders="Only root may install, and there is no sudo here" where="As root"
+      else
+        how="sudo $how"
+        # It asks on the terminal, whatever standard input is.
+        [ ! "$install" ] || sudo -n apt-get --version >/dev/null 2>&1 || (: </dev/tty) 2>/dev/null ||
+          hinders="sudo needs a password, and there is no terminal to ask for it on" where="On one"
       fi
       ;;
-    macosx-*) command -v brew >/dev/null || why="there is no brew here" ;;
-    windows-*) why="that is for you to do on Windows" ;;
+    macosx-*)
+      how="brew install $packages" where="clang++ is of Xcode:  xcode-select --install
+the rest of Homebrew"
+      command -v brew >/dev/null || hinders="There is no brew here"
+      ;;
+    windows-*) how="pacman -S --needed $packages" where="In a shell of MSYS2" hinders="On Windows that is for you to do" ;;
   esac
-  if [ "$why" ]; then
-    echo "build-native.sh: cannot install $packages: $why" >&2
+}
+
+check
+advice=
+if [ "$packages" ]; then
+  plan
+  advice="$where:  $how
+"
+  if [ ! "$install" ]; then
+    [ "$hinders" ] || advice="${advice}which ./build-native.sh --install does for you.
+"
+  elif [ "$hinders" ]; then
+    advice="$hinders. $advice"
   else
-    case $host in
-      linux-*) $sudo apt-get update -q && $sudo apt-get install -q -y --no-install-recommends $packages ;;
-      macosx-*) brew install $packages ;;
-    esac || exit 1
+    { case $host in linux-*) ${how%%apt-get*} apt-get update -q ;; esac && $how; } || {
+      echo "build-native.sh: failed: $how" >&2
+      exit 1
+    }
     check
   fi
 fi
-if [ "$lacks" ]; then
-  case $host in
-    linux-*) how="On Debian and Ubuntu:  apt-get install $packages
-which ./build-native.sh --install does for you." ;;
-    macosx-*) how="clang++ is of Xcode:  xcode-select --install${packages:+
-the rest of Homebrew:  brew install $packages
-which ./build-native.sh --install does for you.}" ;;
-    windows-*) how="In a shell of MSYS2:  pacman -S --needed $packages" ;;
-  esac
-  missing "It needs
-$lacks$how"
+[ ! "$lacks" ] || missing "It needs
+$lacks$advice"
+if [ "$guest" ] && [ "$install" ]; then
+  echo "build-native.sh: everything is installed. Build it without sudo, as $SUDO_USER:  ./build-native.sh"
+  exit
 fi
 
 # A folder that was configured elsewhere or with another compiler is of no use.
