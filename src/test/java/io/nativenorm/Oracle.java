@@ -68,11 +68,11 @@ final class Oracle {
     return n * c * s;
   }
 
-  private int channelOf(int element) {
+  int channelOf(int element) {
     return element / s % c;
   }
 
-  private int groupOf(int element) {
+  int groupOf(int element) {
     int sample = element / (s * c);
     return switch (kind) {
       case BATCH -> channelOf(element);
@@ -102,7 +102,7 @@ final class Oracle {
     return sums;
   }
 
-  private double[] xhat(double[] x) {
+  double[] xhat(double[] x) {
     if (!given) {
       mean = kind == Kind.RMS ? new double[groupCount()] : averages(x);
       double[] squares = new double[size()];
@@ -113,9 +113,21 @@ final class Oracle {
     }
     double[] xhat = new double[size()];
     for (int e = 0; e < size(); e++) {
-      xhat[e] = (x[e] - mean[groupOf(e)]) / Math.sqrt(variance[groupOf(e)] + eps);
+      double distance = x[e] - mean[groupOf(e)];
+      xhat[e] = distance == 0 ? 0 : distance / deviation(groupOf(e));
     }
     return xhat;
+  }
+
+  /**
+   * What a group is divided by. It is infinite, so that the group becomes 0, where the variance is
+   * beyond the largest float, and where there is neither spread nor an eps whose root's inverse is
+   * a float.
+   */
+  double deviation(int group) {
+    double deviation = Math.sqrt(variance[group] + eps);
+    boolean none = !given && variance[group] == 0 && deviation < 1 / (double) Float.MAX_VALUE;
+    return none || variance[group] > Float.MAX_VALUE ? Double.POSITIVE_INFINITY : deviation;
   }
 
   private double weightOf(int element) {
@@ -173,7 +185,8 @@ final class Oracle {
       int group = groupOf(e);
       double throughMean = given || kind == Kind.RMS ? 0 : averageG[group];
       double throughVariance = given ? 0 : xhat[e] * averageGXhat[group];
-      dx[e] = (g[e] - throughMean - throughVariance) / Math.sqrt(variance[group] + eps);
+      double rest = g[e] - throughMean - throughVariance;
+      dx[e] = rest == 0 ? 0 : rest / deviation(group);
     }
     return new double[][] {dx, dWeight, dBias};
   }

@@ -33,6 +33,20 @@ public final class Moments {
     return sum(x, groups, group, center, true) / groups.size();
   }
 
+  /**
+   * What distances from the mean are multiplied by, 1 / sqrt(variance + eps). It is 0 for a group
+   * without spread if no float is large enough for it (eps is 0, or next to it): such a group gives
+   * exactly the bias, and its gradient is 0.
+   *
+   * @param variance the computed variance of a group, or mean square for RMS
+   * @param eps added to it
+   * @return the factor
+   */
+  public static double inverseDeviation(double variance, double eps) {
+    double inverse = 1 / Math.sqrt(variance + eps);
+    return variance == 0 && inverse > Float.MAX_VALUE ? 0 : inverse;
+  }
+
   /** The sum of the distances from a center, or of their squares. */
   private static double sum(
       FloatView x, Groups groups, long group, double center, boolean squared) {

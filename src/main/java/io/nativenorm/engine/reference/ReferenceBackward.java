@@ -20,7 +20,8 @@ import io.nativenorm.engine.Statistics;
  * </pre>
  *
  * The mean is computed again: rounded to float, as it was handed out, it would cost dweight digits
- * at large means. RMS has no mean, so the term with sum(g) falls away; given statistics are
+ * at large means. So is a variance below the smallest normal float, of which rounding left few
+ * digits or none. RMS has no mean, so the term with sum(g) falls away; given statistics are
  * constants, so both sums do. After a ReLU, dy counts only where the output is positive (or NaN).
  */
 final class ReferenceBackward extends Kernel {
@@ -77,7 +78,7 @@ final class ReferenceBackward extends Kernel {
       boolean given = problem.statistics() == Statistics.GIVEN;
       for (long k = 0; k < groups.count(); k++) {
         mean = rms ? 0 : given ? means.get(k) : Moments.mean(src, groups, k);
-        inverseStd = 1 / Math.sqrt(variances.get(k) + problem.eps());
+        inverseStd = inverseDeviation(k, given);
         sum(k);
         if (given) {
           sumG = 0;
@@ -91,6 +92,23 @@ final class ReferenceBackward extends Kernel {
       store(biasSums, diffBias);
     }
 
+    private double inverseDeviation(long group, boolean given) {
+      double variance = variances.get(group);
+      if (given) {
+        return 1 / Math.sqrt(variance + problem.eps());
+      }
+      if (variance < Float.MIN_NORMAL) {
+        variance = Moments.meanSquare(src, groups, group, mean);
+      }
+      return Moments.inverseDeviation(variance, problem.eps());
+    }
+
+    /** A distance of 0 stays so if given statistics have neither variance nor eps. */
+    private double xhat(long at) {
+      double distance = src.get(at) - mean;
+      return distance == 0 ? 0 : distance * inverseStd;
+    }
+
     private void sum(long group) {
       sumG = 0;
       sumGXhat = 0;
@@ -101,7 +119,7 @@ final class ReferenceBackward extends Kernel {
         int channel = (int) (first + i * groups.outerChannels());
         for (long j = 0; j < groups.inner(); j++) {
           double dy = gradientAt(at);
-          double dyXhat = dy * (src.get(at) - mean) * inverseStd;
+          double dyXhat = dy * xhat(at);
           weightSums[channel] += dyXhat;
           biasSums[channel] += dy;
           double scale = scale(channel);
@@ -122,9 +140,9 @@ final class ReferenceBackward extends Kernel {
         long at = start + i * groups.outerStride();
         long channel = first + i * groups.outerChannels();
         for (long j = 0; j < groups.inner(); j++) {
-          double xhat = (src.get(at) - mean) * inverseStd;
           double g = gradientAt(at) * scale(channel);
-          diffSrc.put(at, (float) (inverseStd * (g - meanG - xhat * meanGXhat)));
+          double rest = g - meanG - xhat(at) * meanGXhat;
+          diffSrc.put(at, (float) (rest == 0 ? 0 : inverseStd * rest));
           at += groups.innerStride();
           channel += groups.innerChannels();
         }

@@ -44,7 +44,11 @@ final class ReferenceForward extends Kernel {
         }
         variances.put(k, (float) variance);
       }
-      normalize(k, mean, 1 / Math.sqrt(variance + problem.eps()), src, dst, weight, bias);
+      double inverse =
+          given
+              ? 1 / Math.sqrt(variance + problem.eps())
+              : Moments.inverseDeviation(variance, problem.eps());
+      normalize(k, mean, inverse, src, dst, weight, bias);
     }
   }
 
@@ -71,7 +75,9 @@ final class ReferenceForward extends Kernel {
       for (long j = 0; j < groups.inner(); j++) {
         double scale = weight == null ? 1 : weight.get(channel);
         double shift = bias == null ? 0 : bias.get(channel);
-        double y = (src.get(at) - mean) * inverseStd * scale + shift;
+        double distance = src.get(at) - mean;
+        // Given neither variance nor eps, what is equal to the mean is the bias.
+        double y = (distance == 0 ? 0 : distance * inverseStd * scale) + shift;
         dst.put(at, (float) (relu ? Math.max(y, 0) : y));
         at += groups.innerStride();
         channel += groups.innerChannels();
