@@ -15,7 +15,7 @@ native-image must know of it into target/classes/META-INF/native-image/<platform
                     Debian's cross compilers
   --test            build and run the native tests instead, without Java; another platform's under QEMU or Wine
   --only NAMES      with --test: some groups of them, such as kernels,phases
-  --sanitize NAMES  with --test: under sanitizers, address, undefined or address,undefined
+  --sanitize NAMES  with --test: under sanitizers, address, undefined, address,undefined or thread
   --install         install what is missing first, a JDK and Maven too: with apt-get, for which sudo may ask for a
                     password, or with Homebrew on macOS. Under sudo in a user's clone it installs and does not build
   --javacpp JAR     the javacpp.jar to build with, else Maven gets it
@@ -54,7 +54,10 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-case $sanitize in '' | address | undefined | address,undefined) ;; *) wrong "--sanitize is address, undefined or address,undefined" ;; esac
+case $sanitize in
+  '' | address | undefined | address,undefined | thread) ;;
+  *) wrong "--sanitize is address, undefined, address,undefined or thread" ;;
+esac
 [ -z "$sanitize$only" ] || [ "$test" ] || wrong "--only and --sanitize need --test"
 [ -z "$javacpp" ] || [ -f "$javacpp" ] || wrong "no file $javacpp"
 
