@@ -14,6 +14,8 @@ record LayerCase(
     double mean,
     long seed) {
 
+  private static final Recent<String, double[]> INFERENCES = new Recent<>();
+
   /** The layers, with the ways they take their statistics. */
   enum Kind {
     BATCH,
@@ -220,6 +222,11 @@ record LayerCase(
         .given(runningMean(), runningVariance());
   }
 
+  /** What inference on x must give, whatever the engine and the layout. */
+  double[] expected() {
+    return INFERENCES.get(problem(), problem -> inferenceOracle().forward(TestData.widen(x())));
+  }
+
   /** Logical values in this case's physical order. */
   float[] physical(float[] logical) {
     return layout == Layout.CHANNELS_LAST ? TestData.channelsLast(logical, n(), c(), s()) : logical;
@@ -242,15 +249,11 @@ record LayerCase(
     return logical(tensor.toArray());
   }
 
-  @Override
-  public String toString() {
+  /** All but how and where it is computed. */
+  String problem() {
     return kind
         + " "
         + Arrays.toString(shape)
-        + " "
-        + layout
-        + " "
-        + backend
         + " "
         + affine
         + " "
@@ -259,5 +262,10 @@ record LayerCase(
         + mean
         + " seed "
         + seed;
+  }
+
+  @Override
+  public String toString() {
+    return problem() + " " + layout + " " + backend;
   }
 }
