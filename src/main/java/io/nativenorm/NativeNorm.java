@@ -1,10 +1,12 @@
 package io.nativenorm;
 
+import io.nativenorm.engine.BufferPool;
 import io.nativenorm.engine.Engine;
 import io.nativenorm.engine.Engines;
 import java.lang.module.ModuleDescriptor;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
 
@@ -14,7 +16,12 @@ import java.util.concurrent.atomic.AtomicInteger;
  * <p>System properties, read when a layer is built: {@code nativenorm.backend} (auto, fused,
  * onednn, java) is the backend of layers that name none; {@code nativenorm.threads} is the number
  * of threads and {@code nativenorm.require} a list of engines, such as {@code fused,onednn},
- * without which no layer is built, both as the first layer finds them.
+ * without which no layer is built, both as the first layer finds them. {@code nativenorm.pool},
+ * read with the first tensor or layer, is the most memory that closed tensors leave for the next
+ * ones: a number of bytes, with {@code k}, {@code m} or {@code g} of so many of them, and 0 for
+ * none. It is never more than half of JavaCPP's {@code maxBytes} and a quarter of its {@code
+ * maxPhysicalBytes}, which is the default. What nobody has used for five seconds is freed, but for
+ * 8 MB.
  */
 public final class NativeNorm {
   /** 0 until it is set or first asked for. */
@@ -128,7 +135,8 @@ public final class NativeNorm {
   }
 
   /**
-   * Version, platform, threads and engines in a few lines, for logs and bug reports.
+   * Version, platform, threads, engines and the memory kept for the next tensors in a few lines,
+   * for logs and bug reports.
    *
    * @return lines of text
    */
@@ -142,6 +150,12 @@ public final class NativeNorm {
       text.append("\n  ").append(engine.backend());
       text.append(engine.available() ? ": " : " is missing: ").append(engine.detail());
     }
+    text.append("\n  memory kept for the next tensors: ").append(megabytes(BufferPool.keptBytes()));
+    text.append(" of at most ").append(megabytes(BufferPool.bound()));
     return text.toString();
+  }
+
+  private static String megabytes(long bytes) {
+    return String.format(Locale.ROOT, "%.1f MB", bytes / 0x1p20);
   }
 }

@@ -1,5 +1,6 @@
 package io.nativenorm;
 
+import io.nativenorm.engine.BufferPool;
 import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.Kernel;
@@ -38,7 +39,8 @@ public abstract sealed class NormLayer implements AutoCloseable
 
   NormLayer(LayerBuilder<?> options, RunningStatistics running, long... parameterShape) {
     Engines.all(); // fails here where a required engine is missing,
-    NativeNorm.threads(); // and here where the number of threads is none
+    NativeNorm.threads(); // here where the number of threads is none,
+    BufferPool.bound(); // and here where what the pool may keep is none
     name = options.name();
     eps = options.eps();
     backend = options.backend();

@@ -17,10 +17,11 @@ import org.bytedeco.javacpp.Pointer;
  * wrapped memory may lie anywhere.
  *
  * <p>Closing gives back memory that NativeNorm allocated, as soon as no call and no other tensor on
- * the same memory uses it; up to 64 MB of it are kept for the next tensors of the process. A tensor
- * that is dropped without closing is freed some time after a garbage collection. Using a closed
- * tensor throws {@link IllegalStateException}. Tensors may be shared between threads, their
- * elements only as plain memory may.
+ * the same memory uses it. It is kept for the next tensors of the process, up to a bound (see
+ * {@link NativeNorm}), until nobody has used it for some five seconds, or an allocation would fail
+ * otherwise. A tensor that is dropped without closing is freed some time after a garbage
+ * collection. Using a closed tensor throws {@link IllegalStateException}. Tensors may be shared
+ * between threads, their elements only as plain memory may.
  *
  * <p>This version computes {@link DataType#F32} only; other types are refused.
  */

@@ -127,6 +127,8 @@ class NativeNormTest {
         + " quick'",
     "-Dnativenorm.threads=3, 0, threads 3",
     "-Dnativenorm.threads=many, 1, 'nativenorm.threads expects a whole number, but got many'",
+    "-Dnativenorm.pool=lots, 1, 'nativenorm.pool expects a number of bytes, such as 512m, or 0, but"
+        + " got lots'",
     "'-Dnativenorm.require=onednn,java', 0, ONEDNN",
     "-Dnativenorm.backend=onednn, 0, 'not FUSED: not asked'",
     "-Dnativenorm.require=cuda, 1, 'nativenorm.require names cuda, which is missing: not part of"

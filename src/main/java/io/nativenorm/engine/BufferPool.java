@@ -1,50 +1,41 @@
 package io.nativenorm.engine;
 
-import java.util.ArrayDeque;
-import java.util.ArrayList;
-import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * Native memory that is kept for the next who asks: the tensors that the library makes, copies of
- * heap arrays, masked gradients. JavaCPP reads the process's size from the system whenever it
- * allocates, which made a training pass over one row of 4096 floats 7.5 times slower than its
- * kernel. What is kept is bounded, for the whole process.
+ * heap arrays, masked gradients. Fresh memory costs twice: JavaCPP reads the process's size from
+ * the system, which made a training pass over one row of 4096 floats 7.5 times slower than its
+ * kernel, and every 4 KB of a large block are a page fault: twelve LayerNorms over 32x128x768 took
+ * 49 ms a training step where the blocks went back to the system, and 26 where they stayed.
+ *
+ * <p>So what was in use in the last seconds is kept, all of it up to {@link #bound}. What nobody
+ * has taken for some five seconds is freed, down to {@link #IDLE_BYTES}, and all of it before an
+ * allocation of ours is refused ({@link NativeMemory}).
  */
 public final class BufferPool {
-  /** 64 MB: two tensors of the larger shapes in use (32x64x56x56 floats are 26 MB). */
-  static final long KEPT_FLOATS = 16L << 20;
+  /** What is kept however long nobody asks for it. */
+  static final long IDLE_BYTES = 8L << 20;
 
-  private static final int SMALLEST = 1024;
+  private static final long TICK_MILLISECONDS = 1000;
 
-  /** Steps from one power of two to the next: at most an eighth is allocated in vain. */
-  private static final int STEPS = 8;
+  /** Null until memory is first asked for, when the bound is read. */
+  private static volatile Shelves shelves;
 
-  /** The kept buffers of each capacity, oldest first; guards itself. */
-  private static final List<ArrayDeque<Buffer>> KEPT = new ArrayList<>();
-
-  static {
-    for (int i = 0; i <= sizeClass(KEPT_FLOATS); i++) {
-      KEPT.add(new ArrayDeque<>());
-    }
-  }
-
-  // Guarded by KEPT.
-  private static long keptFloats;
-  private static long clock;
+  /** Whether there is a thread that trims. */
+  private static final AtomicBoolean TRIMMING = new AtomicBoolean();
 
   private BufferPool() {}
 
   /** Native floats that go back to the pool when closed, not to be used after. */
   public static final class Buffer implements AutoCloseable {
-    private final long capacity;
     private final NativeMemory memory;
 
-    // Guarded by KEPT.
+    // Guarded by the shelves.
     private boolean isKept;
     private long keptSince;
 
-    private Buffer(long capacity) {
-      this.capacity = capacity;
+    Buffer(long capacity) {
       this.memory = new NativeMemory(capacity);
     }
 
@@ -57,26 +48,38 @@ public final class BufferPool {
       return memory.floats();
     }
 
+    long capacity() {
+      return memory.floats().capacity();
+    }
+
+    long bytes() {
+      return NativeMemory.bytes(capacity());
+    }
+
+    boolean isKept() {
+      return isKept;
+    }
+
+    long keptSince() {
+      return keptSince;
+    }
+
+    void keep(long since) {
+      isKept = true;
+      keptSince = since;
+    }
+
+    void use() {
+      isKept = false;
+    }
+
+    void free() {
+      memory.free();
+    }
+
     @Override
     public void close() {
-      if (capacity > KEPT_FLOATS) {
-        memory.free();
-        return;
-      }
-      boolean tooMuch;
-      synchronized (KEPT) {
-        if (isKept) {
-          return; // closed before
-        }
-        isKept = true;
-        keptSince = clock++;
-        keptFloats += capacity;
-        KEPT.get(sizeClass(capacity)).addLast(this);
-        tooMuch = keptFloats > KEPT_FLOATS;
-      }
-      if (tooMuch) {
-        freeOldest();
-      }
+      put(this);
     }
   }
 
@@ -85,56 +88,127 @@ public final class BufferPool {
    *
    * @param floats how many floats it must hold
    * @return a buffer, to be closed by the caller
+   * @throws IllegalArgumentException if the property {@code nativenorm.pool} is no number of bytes
    */
   public static Buffer take(long floats) {
-    if (floats > KEPT_FLOATS) {
-      return new Buffer(floats);
-    }
-    int sizeClass = sizeClass(floats);
-    synchronized (KEPT) {
-      Buffer kept = KEPT.get(sizeClass).pollLast();
-      if (kept != null) {
-        kept.isKept = false;
-        keptFloats -= kept.capacity;
-        return kept;
-      }
-    }
-    return new Buffer(capacity(sizeClass));
+    Shelves from = shelves();
+    Buffer kept = from.take(floats);
+    return kept != null ? kept : new Buffer(from.capacity(floats));
   }
 
-  private static void freeOldest() {
-    while (true) {
-      Buffer oldest = null;
-      synchronized (KEPT) {
-        if (keptFloats <= KEPT_FLOATS) {
-          return;
+  /**
+   * The bytes that are kept and in nobody's use, as JavaCPP counts them.
+   *
+   * @return 0 or more
+   */
+  public static long keptBytes() {
+    Shelves known = shelves;
+    return known == null ? 0 : known.bytes();
+  }
+
+  /**
+   * The most bytes that are ever kept.
+   *
+   * @return the lesser of the limits' shares and the property {@code nativenorm.pool}
+   * @throws IllegalArgumentException if the property is no number of bytes
+   */
+  public static long bound() {
+    return shelves().bound();
+  }
+
+  /**
+   * Frees kept buffers, those first that were not used for longest.
+   *
+   * @param bytes how many bytes are to be freed
+   * @return how many were: fewer only if no more were kept
+   */
+  public static long giveBack(long bytes) {
+    Shelves from = shelves;
+    return from == null || bytes <= 0 ? 0 : freeAbove(from, Math.max(0, from.bytes() - bytes));
+  }
+
+  private static long freeAbove(Shelves from, long most) {
+    long freed = 0;
+    Buffer oldest = from.removeAbove(most);
+    while (oldest != null) {
+      freed += oldest.bytes();
+      oldest.free();
+      oldest = from.removeAbove(most);
+    }
+    return freed;
+  }
+
+  private static Shelves shelves() {
+    Shelves known = shelves;
+    return known == null ? firstShelves() : known;
+  }
+
+  private static synchronized Shelves firstShelves() {
+    if (shelves == null) {
+      shelves = new Shelves(PoolBound.bytes());
+    }
+    return shelves;
+  }
+
+  private static void put(Buffer buffer) {
+    Shelves to = shelves;
+    if (!to.keeps(buffer.capacity())) {
+      buffer.free();
+      return;
+    }
+    long kept = to.put(buffer);
+    long above = Math.min(kept, NativeMemory.bytesAboveShare());
+    long most = Math.min(to.bound(), kept - above);
+    if (kept > most) {
+      freeAbove(to, most);
+    }
+    trimLater(kept);
+  }
+
+  private static void trimLater(long kept) {
+    if (kept > IDLE_BYTES && !TRIMMING.get() && TRIMMING.compareAndSet(false, true)) {
+      beginTrimming();
+    }
+  }
+
+  /** A thread that lives while there is something to trim, and holds nobody's class loader. */
+  private static void beginTrimming() {
+    Thread thread = new Thread(null, BufferPool::trim, "NativeNorm pool", 0, false);
+    thread.setDaemon(true);
+    thread.setContextClassLoader(null);
+    try {
+      thread.start();
+    } catch (OutOfMemoryError e) {
+      TRIMMING.set(false); // no more threads: the next that is closed tries again
+    }
+  }
+
+  private static void trim() {
+    Shelves from = shelves;
+    try {
+      do {
+        Thread.sleep(TICK_MILLISECONDS);
+        from.age();
+        if (freeOld(from) > 0) {
+          NativeMemory.trim();
         }
-        for (ArrayDeque<Buffer> sameCapacity : KEPT) {
-          Buffer candidate = sameCapacity.peekFirst();
-          if (candidate != null && (oldest == null || candidate.keptSince < oldest.keptSince)) {
-            oldest = candidate;
-          }
-        }
-        KEPT.get(sizeClass(oldest.capacity)).removeFirst();
-        keptFloats -= oldest.capacity;
-      }
-      oldest.memory.free(); // outside: JavaCPP takes a lock of its own
+      } while (from.bytes() > IDLE_BYTES);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    } finally {
+      TRIMMING.set(false);
+      trimLater(from.bytes()); // what was closed just now relied on this thread
     }
   }
 
-  /** Which of the capacities is the smallest with room for so many floats. */
-  private static int sizeClass(long floats) {
-    if (floats <= SMALLEST) {
-      return 0;
+  private static int freeOld(Shelves from) {
+    int freed = 0;
+    Buffer old = from.removeOldAbove(IDLE_BYTES);
+    while (old != null) {
+      old.free();
+      freed++;
+      old = from.removeOldAbove(IDLE_BYTES);
     }
-    long last = floats - 1;
-    int octave = Long.numberOfTrailingZeros(Long.highestOneBit(last));
-    int step = (int) (last >>> (octave - 3)) - STEPS;
-    return (octave - 10) * STEPS + step + 1;
-  }
-
-  private static long capacity(int sizeClass) {
-    long octave = SMALLEST << (sizeClass / STEPS);
-    return octave + octave / STEPS * (sizeClass % STEPS);
+    return freed;
   }
 }
