@@ -84,7 +84,7 @@ final class FusedKernel extends Kernel {
 
   @Override
   public boolean infer(float[] src, float[] dst, Operands constants) {
-    if (!onHeapArrays) {
+    if (!onHeapArrays || !HeapArrays.mayBeHeldNow()) {
       return false;
     }
     boolean helped = beginHelp();

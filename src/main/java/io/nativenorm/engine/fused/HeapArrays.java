@@ -5,9 +5,11 @@ import java.lang.management.ManagementFactory;
 import java.util.List;
 
 /**
- * When a heap array may be held in its place for the length of a native call, instead of being
- * copied. Before JDK 22 the collector waits until it is let go, and with it every thread that needs
- * memory; since then G1 pins the array's region and goes on (JEP 423).
+ * When heap arrays may be held in their place for the length of a native call, instead of being
+ * copied. Since JDK 22 G1 pins their regions and goes on (JEP 423). Before, and with other
+ * collectors, a collection waits until all of them are let go, and an allocation that has waited
+ * three times, and found the memory taken by others each time, fails: with 64 threads and 40 to 256
+ * MB of heap thousands did within a minute, those of the program too, with 8 threads none.
  */
 final class HeapArrays {
   /**
@@ -17,13 +19,31 @@ final class HeapArrays {
    */
   static final long SHORT_ELEMENTS = 1 << 16;
 
+  /**
+   * Of the heap for each thread that holds arrays, beyond the first eight: more than one can fill
+   * with results while another has no processor, some 10 MB a millisecond for slices of 3 ms.
+   */
+  private static final long HEAP_EACH = 64L << 20;
+
+  private static final int FEW = 8;
+
   private static final boolean PINNED = Runtime.version().feature() >= 22 && collectsWithG1();
+
+  private static final Callers CALLERS =
+      new Callers(
+          (int) Math.max(FEW, Math.min(64, Runtime.getRuntime().maxMemory() / HEAP_EACH)),
+          System::nanoTime);
 
   private HeapArrays() {}
 
   /** Whether the arrays of a call may be held, which is on its caller's thread alone or not. */
   static boolean mayBeHeld(long elements, boolean alone) {
     return PINNED || (alone && elements <= SHORT_ELEMENTS);
+  }
+
+  /** Whether they may be held by this thread now: not while many threads call. */
+  static boolean mayBeHeldNow() {
+    return PINNED || CALLERS.areFew(Thread.currentThread().getId());
   }
 
   private static boolean collectsWithG1() {

@@ -1,0 +1,72 @@
+package io.nativenorm;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/**
+ * 64 threads with heap arrays beside a small heap: no collector that waits for held arrays may make
+ * an allocation fail. {@code -Dnativenorm.callers.seconds} makes it a minute for each.
+ */
+class ManyCallersTest {
+  private static final int SECONDS = Integer.getInteger("nativenorm.callers.seconds", 3);
+  private static final int THREADS = 64;
+
+  /** Calls one layer from all threads; each also allocates for itself. */
+  static final class Callers {
+    public static void main(String[] args) throws Exception {
+      int elements = Integer.getInteger("elements");
+      long end = System.nanoTime() + SECONDS * 1_000_000_000L;
+      ExecutorService pool = Executors.newFixedThreadPool(THREADS);
+      try (LayerNorm layer = LayerNorm.of(512)) {
+        List<Future<Integer>> failures = new ArrayList<>();
+        for (int i = 0; i < THREADS; i++) {
+          failures.add(pool.submit(() -> failures(layer, new float[elements], end)));
+        }
+        int failed = 0;
+        for (Future<Integer> ended : failures) {
+          failed += ended.get();
+        }
+        System.out.println(failed + " OutOfMemoryErrors");
+      } finally {
+        pool.shutdown();
+      }
+    }
+
+    private static int failures(LayerNorm layer, float[] x, long end) {
+      int failed = 0;
+      float[] own = {};
+      while (System.nanoTime() < end) {
+        try {
+          own = layer.forward(x);
+          own = new float[x.length / 4 + own.length % 2];
+        } catch (OutOfMemoryError e) {
+          failed++;
+        }
+      }
+      return failed;
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"G1, 40m, 32768", "Parallel, 40m, 32768", "Serial, 40m, 32768", "G1, 64m, 32768"})
+  void theCollectorIsNeverKeptWaitingForTooLong(String collector, String heap, int elements)
+      throws Exception {
+    JavaProcess process =
+        JavaProcess.run(
+            Callers.class,
+            Map.of(),
+            "-Xmx" + heap,
+            "-XX:+Use" + collector + "GC",
+            "-Delements=" + elements,
+            "-Dnativenorm.callers.seconds=" + SECONDS);
+    assertEquals("0 OutOfMemoryErrors\n", process.output());
+  }
+}
