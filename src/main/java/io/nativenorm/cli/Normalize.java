@@ -2,26 +2,28 @@ package io.nativenorm.cli;
 
 import io.nativenorm.Backend;
 import io.nativenorm.BatchNorm;
-import io.nativenorm.DataType;
 import io.nativenorm.GroupNorm;
 import io.nativenorm.InstanceNorm;
 import io.nativenorm.LayerBuilder;
 import io.nativenorm.LayerNorm;
 import io.nativenorm.Layout;
 import io.nativenorm.NormLayer;
-import io.nativenorm.Pass;
 import io.nativenorm.RmsNorm;
 import io.nativenorm.Tensor;
-import java.nio.file.Files;
+import java.io.IOException;
+import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.stream.Stream;
+import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParentCommand;
 import picocli.CommandLine.Spec;
 
 /** Normalizes one file. */
@@ -32,34 +34,57 @@ import picocli.CommandLine.Spec;
     showDefaultValues = true,
     sortOptions = false)
 final class Normalize implements Callable<Integer> {
+  /** What stands for standard input and output. */
+  static final Path STANDARD = Path.of("-");
+
+  /** BatchNorm's and InstanceNorm's. */
+  private static final double DEFAULT_EPS = 1e-5;
+
   /** The normalizations by their layers. */
   enum Op {
     BATCH,
     LAYER,
     RMS,
     GROUP,
-    INSTANCE
+    INSTANCE;
+
+    @Override
+    public String toString() {
+      return name().toLowerCase(Locale.ROOT);
+    }
   }
 
   /** Which axis of the file's array is the channel. */
   enum Order {
     FIRST,
-    LAST
+    LAST;
+
+    @Override
+    public String toString() {
+      return name().toLowerCase(Locale.ROOT);
+    }
   }
 
   @Spec private CommandSpec spec;
+  @ParentCommand private Main main;
 
   @Option(names = "--op", required = true, description = "One of: ${COMPLETION-CANDIDATES}.")
   private Op op;
 
-  @Option(names = "--input", required = true, paramLabel = "FILE", description = "The input.")
+  @Option(
+      names = "--input",
+      required = true,
+      paramLabel = "FILE",
+      description = "The input; - is standard input, as for all files below.")
   private Path input;
 
   @Option(
       names = "--output",
       required = true,
       paramLabel = "FILE",
-      description = "Where the result goes; replaced if it exists.")
+      description =
+          "Where the result goes; - is standard output. A file that exists is replaced; a device"
+              + " or a pipe is written to.")
   private Path output;
 
   @Option(names = "--weight", paramLabel = "FILE", description = "Scale; 1 if absent.")
@@ -111,22 +136,15 @@ final class Normalize implements Callable<Integer> {
   private boolean training;
 
   @Override
-  public Integer call() throws UnusableInputException {
+  public Integer call() throws IOException, UnusableInputException {
     checkOptions();
-    NpyFile array = NpyFile.read(input);
-    Map<String, NpyFile> parameters = new HashMap<>();
-    read(parameters, "weight", weight);
-    read(parameters, "bias", bias);
-    read(parameters, "running_mean", mean);
-    read(parameters, "running_var", variance);
-    try (NormLayer layer = layer(array);
-        Tensor x = tensor(array)) {
-      load(layer, parameters);
-      long start = System.nanoTime();
-      float[] result = run(layer, x);
-      double milliseconds = (System.nanoTime() - start) / 1e6;
-      new NpyFile(result, array.shape()).write(output);
-      report(layer, x, milliseconds);
+    Output target = Output.of(output, main.out());
+    try (NpyInput array = open(input);
+        NormLayer layer = layer(array.shape())) {
+      load(layer);
+      try (Tensor x = tensor(array, target)) {
+        normalize(layer, x, array.isMapped(), array.shape(), target);
+      }
     }
     return 0;
   }
@@ -145,9 +163,16 @@ final class Normalize implements Callable<Integer> {
     require(
         op != Op.BATCH || mean != null || training,
         "--op batch needs --mean and --variance, or --training for the batch's own");
-    require(!Files.isDirectory(output), "--output is a directory: " + output);
-    Path folder = output.toAbsolutePath().getParent();
-    require(Files.isDirectory(folder), "the folder of --output does not exist: " + folder);
+    requireOneReader();
+  }
+
+  /** Standard input can be read once. */
+  private void requireOneReader() throws UnusableInputException {
+    long readers =
+        Stream.of(input, weight, bias, mean, variance)
+            .filter(file -> file != null && file.equals(STANDARD))
+            .count();
+    require(readers <= 1, "- is standard input for one option only, but is given to " + readers);
   }
 
   private static void require(boolean met, String otherwise) throws UnusableInputException {
@@ -156,20 +181,21 @@ final class Normalize implements Callable<Integer> {
     }
   }
 
-  private static void read(Map<String, NpyFile> parameters, String name, Path file)
-      throws UnusableInputException {
-    if (file != null) {
-      parameters.put(name, NpyFile.read(file));
-    }
+  private NpyInput open(Path path) throws UnusableInputException {
+    return path.equals(STANDARD) ? NpyInput.open("standard input", main.in()) : NpyInput.open(path);
   }
 
-  private NormLayer layer(NpyFile array) throws UnusableInputException {
-    long[] shape = logicalShape(array.shape());
+  private NormLayer layer(long[] extents) throws UnusableInputException {
+    long[] shape = logicalShape(extents);
     boolean rows = op == Op.LAYER || op == Op.RMS;
     int least = rows ? 1 : 2;
     require(
         shape.length >= least,
-        input + ": expected at least " + least + " dimensions, but got " + Arrays.toString(shape));
+        input
+            + ": expected at least "
+            + least
+            + " dimensions, but got "
+            + Arrays.toString(extents));
     return switch (op) {
       case BATCH -> configure(BatchNorm.builder(shape[1]).trackRunningStats(mean != null));
       case INSTANCE -> configure(InstanceNorm.builder(shape[1]).trackRunningStats(mean != null));
@@ -209,51 +235,90 @@ final class Normalize implements Callable<Integer> {
     return logical;
   }
 
-  private Tensor tensor(NpyFile array) {
-    Layout order = layout == Order.FIRST ? Layout.CHANNELS_FIRST : Layout.CHANNELS_LAST;
-    Tensor tensor = Tensor.allocate(DataType.F32, order, logicalShape(array.shape()));
-    tensor.copyFrom(array.values());
-    return tensor;
-  }
-
-  private static void load(NormLayer layer, Map<String, NpyFile> parameters) {
-    Map<String, Tensor> state = new HashMap<>(layer.state());
+  /** Parameters and statistics into a layer. */
+  private void load(NormLayer layer) throws UnusableInputException {
     Map<String, Tensor> given = new HashMap<>();
-    parameters.forEach((name, file) -> given.put(name, Tensor.of(file.values(), file.shape())));
-    state.putAll(given);
     try {
+      read(given, "weight", weight);
+      read(given, "bias", bias);
+      read(given, "running_mean", mean);
+      read(given, "running_var", variance);
+      requireVariances(given.get("running_var"));
+      Map<String, Tensor> state = new HashMap<>(layer.state());
+      state.putAll(given);
       layer.load(state);
     } finally {
       given.values().forEach(Tensor::close);
     }
   }
 
-  private float[] run(NormLayer layer, Tensor x) {
-    if (training) {
-      try (Pass pass = layer.forwardTraining(x)) {
-        return pass.output().toArray();
+  private void read(Map<String, Tensor> given, String name, Path file)
+      throws UnusableInputException {
+    if (file != null) {
+      try (NpyInput array = open(file)) {
+        given.put(name, array.tensor());
       }
-    }
-    try (Tensor y = layer.forward(x)) {
-      return y.toArray();
     }
   }
 
-  private void report(NormLayer layer, Tensor x, double milliseconds) {
-    String direction = training ? "training: " : "inference: ";
+  /** What has a root together with eps: folding and rounding leave variances a little below 0. */
+  private void requireVariances(Tensor given) throws UnusableInputException {
+    double least = eps == null ? -DEFAULT_EPS : -eps;
+    float[] values = given == null ? new float[0] : given.toArray();
+    for (int i = 0; i < values.length; i++) {
+      require(
+          values[i] >= 0 || values[i] > least,
+          "--variance "
+              + variance
+              + ": expected 0 or more, or above -eps, "
+              + least
+              + ", but got "
+              + values[i]
+              + " for channel "
+              + i);
+    }
+  }
+
+  private Tensor tensor(NpyInput array, Output target) throws IOException, UnusableInputException {
+    Layout order = layout == Order.FIRST ? Layout.CHANNELS_FIRST : Layout.CHANNELS_LAST;
+    // Windows does not replace a file that is in memory.
+    boolean mayMap = !target.replaces(input);
+    return array.tensor(mayMap, order, logicalShape(array.shape()));
+  }
+
+  /** Computes and writes. What is no mapped file is overwritten, so that there is one copy. */
+  private void normalize(NormLayer layer, Tensor x, boolean isMapped, long[] shape, Output target)
+      throws UnusableInputException {
+    long start = System.nanoTime();
+    try (Tensor y = isMapped ? layer.forward(x) : x) {
+      if (!isMapped) {
+        layer.forward(x, y);
+      }
+      double milliseconds = (System.nanoTime() - start) / 1e6;
+      NpyHeader header = new NpyHeader(ByteOrder.nativeOrder(), shape);
+      target.write(
+          channel -> {
+            TensorBytes.writeFully(header.encoded(), channel);
+            TensorBytes.write(y, channel);
+          });
+      report(layer, x, milliseconds, target);
+    }
+  }
+
+  private void report(NormLayer layer, Tensor x, double milliseconds, Output target) {
     String ran =
         layer
             .explain(x)
             .lines()
             .map(String::strip)
-            .filter(line -> line.startsWith(direction))
+            .filter(line -> line.startsWith("inference: "))
             .findFirst()
             .orElseThrow();
-    spec.commandLine()
-        .getOut()
+    CommandLine commandLine = spec.commandLine();
+    (target.isStandard() ? commandLine.getErr() : commandLine.getOut())
         .printf(Locale.ROOT, "%s on %s%n  %s%n", layer, x, ran)
         .printf(Locale.ROOT, "  %.2f ms, the first call's preparation included%n", milliseconds)
-        .printf(Locale.ROOT, "  written to %s%n", output)
+        .printf(Locale.ROOT, "  written to %s%n", target)
         .flush();
   }
 }

@@ -5,14 +5,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.nativenorm.Backend;
 import io.nativenorm.TestEngines;
-import java.io.ByteArrayOutputStream;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
@@ -26,31 +21,8 @@ class CommandLineTest {
   private Path x;
   private Path y;
 
-  private record Outcome(int status, String out, String err) {}
-
-  private static Outcome run(String... args) {
-    PrintStream out = System.out;
-    PrintStream err = System.err;
-    ByteArrayOutputStream outBytes = new ByteArrayOutputStream();
-    ByteArrayOutputStream errBytes = new ByteArrayOutputStream();
-    try {
-      System.setOut(new PrintStream(outBytes, true, StandardCharsets.UTF_8));
-      System.setErr(new PrintStream(errBytes, true, StandardCharsets.UTF_8));
-      int status = Main.run(args);
-      return new Outcome(
-          status,
-          outBytes.toString(StandardCharsets.UTF_8),
-          errBytes.toString(StandardCharsets.UTF_8));
-    } finally {
-      System.setOut(out);
-      System.setErr(err);
-    }
-  }
-
   private Path file(String name, float[] values, long... shape) throws Exception {
-    Path path = folder.resolve(name);
-    new NpyFile(values, shape).write(path);
-    return path;
+    return NpyFiles.write(folder.resolve(name), values, shape);
   }
 
   @BeforeEach
@@ -59,29 +31,26 @@ class CommandLineTest {
     y = folder.resolve("y.npy");
   }
 
-  private Outcome normalize(String... options) {
-    return run(
-        Stream.concat(
-                Stream.of("normalize", "--input", x.toString(), "--output", y.toString()),
-                Stream.of(options))
-            .toArray(String[]::new));
+  private CommandLineRun normalize(String... options) {
+    String[] files = {"normalize", "--input", x.toString(), "--output", y.toString()};
+    return CommandLineRun.of(
+        Stream.concat(Stream.of(files), Stream.of(options)).toArray(String[]::new));
   }
 
-  private void assertOutput(float[] expected, Outcome outcome) throws Exception {
-    assertEquals("", outcome.err);
-    assertEquals(0, outcome.status);
-    NpyFile written = NpyFile.read(y);
-    assertArrayEquals(expected, written.values(), 1e-3f);
-    assertArrayEquals(new long[] {2, 2, 2}, written.shape());
+  private void assertOutput(float[] expected, CommandLineRun outcome) throws Exception {
+    outcome.assertDone();
+    assertArrayEquals(expected, NpyFiles.values(y), 1e-3f);
+    assertArrayEquals(new long[] {2, 2, 2}, NpyFiles.shape(y));
   }
 
   @Test
   void layer() throws Exception {
-    Outcome outcome = normalize("--op", "layer");
+    CommandLineRun outcome = normalize("--op", "layer");
     assertOutput(new float[] {-1, 1, -1, 1, 0, 0, 1, -1}, outcome);
-    assertTrue(outcome.out.contains("LayerNorm([2]) on F32 CHANNELS_FIRST [2, 2, 2]"), outcome.out);
+    assertTrue(
+        outcome.out().contains("LayerNorm([2]) on F32 CHANNELS_FIRST [2, 2, 2]"), outcome.out());
     String winner = TestEngines.hasFused() ? "FUSED, kernel fused " : "ONEDNN, kernel onednn ";
-    assertTrue(outcome.out.contains("inference: " + winner), outcome.out);
+    assertTrue(outcome.out().contains("inference: " + winner), outcome.out());
   }
 
   @Test
@@ -99,7 +68,7 @@ class CommandLineTest {
   void parametersAndEps() throws Exception {
     Path weight = file("weight.npy", new float[] {10, 100}, 2);
     Path bias = file("bias.npy", new float[] {1, 2}, 2);
-    Outcome outcome =
+    CommandLineRun outcome =
         normalize(
             "--op",
             "layer",
@@ -113,8 +82,8 @@ class CommandLineTest {
             "2",
             "--backend",
             "java");
-    // The row (5, 5) has no variance and no eps: NaN, as in PyTorch.
-    assertOutput(new float[] {-9, 102, -9, 102, Float.NaN, Float.NaN, 11, -98}, outcome);
+    // The row (5, 5) has no variance and no eps: the bias.
+    assertOutput(new float[] {-9, 102, -9, 102, 1, 2, 11, -98}, outcome);
     // An eps beyond all variances leaves the bias.
     assertOutput(
         new float[] {1, 2, 1, 2, 1, 2, 1, 2},
@@ -142,6 +111,29 @@ class CommandLineTest {
     assertOutput(
         new float[] {-0.5f, 0.5f, -2, 0, 2, 2, 6, 4},
         normalize("--op", "batch", "--mean", mean.toString(), "--variance", variance.toString()));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"-1, 1e-5", "-1.01e-5, 1e-5", "NaN, 1e-5", "-Infinity, 1", "-0.5, 0.5", "-1, 0"})
+  void aVarianceWithoutARootIsRefused(float value, String eps) throws Exception {
+    Path mean = file("mean.npy", new float[] {1, 3}, 2);
+    Path variance = file("variance.npy", new float[] {4, value}, 2);
+    for (String op : new String[] {"batch", "instance"}) {
+      CommandLineRun run =
+          normalize("--op", op, "--mean=" + mean, "--variance=" + variance, "--eps", eps);
+      run.assertRefused("variance");
+      assertTrue(run.err().contains("but got " + value), run.err());
+      assertFalse(Files.exists(y));
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"-0.99e-5, 1e-5", "-0.49, 0.5", "-0.0, 0", "0, 1e-5"})
+  void aVarianceThatEpsMakesPositiveIsTaken(float value, String eps) throws Exception {
+    Path mean = file("mean.npy", new float[] {1, 3}, 2);
+    Path variance = file("variance.npy", new float[] {4, value}, 2);
+    normalize("--op", "batch", "--mean=" + mean, "--variance=" + variance, "--eps", eps)
+        .assertDone();
   }
 
   @Test
@@ -192,14 +184,14 @@ class CommandLineTest {
           --op=softmax                   | Invalid value for option '--op'
           --backend=java                 | Missing required option: '--op
           --op=layer --colour=red        | Unknown option: '--colour=red'
+          --op=layer --op=rms            | option '--op' (<op>) should be specified only once
+          --op=layer --eps=1 --eps=2     | option '--eps' (<eps>) should be specified only once
+          --op=layer --output=z.npy      | option '--output' (FILE) should be specified only once
+          --op=layer extra.npy           | Unmatched argument at index 6: 'extra.npy'
           """)
   void whatCannotBeIsRefusedInOneLine(String options, String says) {
-    Outcome outcome = normalize(options.split(" "));
-    assertEquals(2, outcome.status, outcome.err);
-    assertEquals(1, outcome.err.lines().count(), outcome.err);
-    assertTrue(outcome.err.startsWith("nativenorm normalize: "), outcome.err);
-    assertTrue(outcome.err.contains(says), outcome.err);
-    assertEquals("", outcome.out);
+    CommandLineRun outcome = normalize(options.split(" "));
+    outcome.assertRefused(says);
     assertFalse(Files.exists(y));
   }
 
@@ -207,9 +199,9 @@ class CommandLineTest {
   void aFailureLeavesAnOldOutputAlone() throws Exception {
     Files.writeString(y, "old");
     Path weight = file("weight.npy", new float[] {1, 2, 3}, 3);
-    Outcome outcome = normalize("--op", "layer", "--weight", weight.toString());
-    assertEquals(2, outcome.status);
-    assertTrue(outcome.err.contains("size mismatch for weight"), outcome.err);
+    CommandLineRun outcome = normalize("--op", "layer", "--weight", weight.toString());
+    assertEquals(2, outcome.status());
+    assertTrue(outcome.err().contains("size mismatch for weight"), outcome.err());
     assertEquals("old", Files.readString(y));
     try (Stream<Path> files = Files.list(folder)) {
       assertEquals(List.of("weight.npy", "x.npy", "y.npy"), names(files));
@@ -218,84 +210,5 @@ class CommandLineTest {
 
   private static List<String> names(Stream<Path> files) {
     return files.map(path -> path.getFileName().toString()).sorted().toList();
-  }
-
-  @Test
-  void filesThatAreNotArrays() throws Exception {
-    Files.writeString(x, "not numpy");
-    assertTrue(normalize("--op", "layer").err.contains("x.npy is not an .npy file"));
-    Files.write(x, new byte[0]);
-    assertTrue(normalize("--op", "layer").err.contains("x.npy is not an .npy file"));
-    new NpyFile(new float[8], new long[] {8}).write(x);
-    byte[] whole = Files.readAllBytes(x);
-    Files.write(x, Arrays.copyOf(whole, whole.length - 1));
-    assertTrue(normalize("--op", "layer").err.contains("x.npy ends too early"));
-    Files.write(x, Arrays.copyOf(whole, whole.length + 1));
-    assertTrue(normalize("--op", "layer").err.contains("x.npy has data after its array"));
-    x = folder;
-    assertTrue(normalize("--op", "layer").err.contains("is a directory"));
-  }
-
-  @Test
-  void outputsThatCannotBeWritten() {
-    y = folder.resolve("no/such/y.npy");
-    assertTrue(normalize("--op", "layer").err.contains("the folder of --output does not exist"));
-    for (Path directory : new Path[] {folder, Path.of("/")}) {
-      y = directory;
-      Outcome outcome = normalize("--op", "layer");
-      assertEquals(2, outcome.status);
-      assertTrue(outcome.err.contains("--output is a directory"), outcome.err);
-    }
-  }
-
-  @Test
-  void helpIsEverywhere() {
-    for (String[] args :
-        new String[][] {{"--help"}, {"doctor", "--help"}, {"normalize", "--help"}}) {
-      Outcome outcome = run(args);
-      assertEquals(0, outcome.status);
-      assertTrue(outcome.out.startsWith("Usage: nativenorm"), outcome.out);
-    }
-    assertTrue(run("--version").out.contains("ONEDNN: oneDNN 3.11"));
-  }
-
-  @Test
-  void doctorFindsEveryLayerRight() {
-    Outcome outcome = run();
-    assertEquals(0, outcome.status, outcome.out);
-    List<String> engines =
-        TestEngines.hasFused()
-            ? List.of("fused", "onednn", "reference")
-            : List.of("onednn", "reference");
-    for (String layer : List.of("BatchNorm", "LayerNorm", "RmsNorm", "GroupNorm", "InstanceNorm")) {
-      for (String direction : List.of("inference", "training", "backward")) {
-        for (String engine : engines) {
-          assertTrue(
-              outcome
-                  .out
-                  .lines()
-                  .anyMatch(
-                      line ->
-                          line.startsWith(layer)
-                              && line.contains(direction)
-                              && line.contains(engine)
-                              && line.endsWith("ok")),
-              layer + " " + direction + " " + engine + " is not in\n" + outcome.out);
-        }
-      }
-    }
-    assertFalse(outcome.out.contains("WRONG"), outcome.out);
-    // Five layers, three of them in two layouts, three directions: AUTO takes one engine for each.
-    List<String> taken = outcome.out.lines().filter(line -> line.contains("takes it")).toList();
-    assertEquals(8 * 3, taken.size(), outcome.out);
-    String speedUpAndShare = ".* [0-9.]+x  +[0-9]+\\.[0-9]{2}  ok";
-    assertEquals(
-        TestEngines.hasFused(),
-        taken.stream().allMatch(line -> line.matches(speedUpAndShare)),
-        outcome.out);
-    for (Backend engine : TestEngines.named().toList()) {
-      String start = "start with " + engine + " +cold +[0-9]{2,} ms, warm +[0-9]{2,} ms";
-      assertEquals(1, outcome.out.lines().filter(l -> l.matches(start)).count(), outcome.out);
-    }
   }
 }
