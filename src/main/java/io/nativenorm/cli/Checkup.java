@@ -25,7 +25,7 @@ import java.util.stream.Stream;
 /** Runs every layer on every engine: same input, same parameters, held against pure Java. */
 final class Checkup {
   /** The numerical contract of the layers, forward and backward. */
-  private static final double ALLOWED = 1e-5;
+  static final double ALLOWED = 1e-5;
 
   /** Enough for the JVM to compile the loops; the whole of doctor stays within seconds. */
   private static final int WARM_UP_RUNS = 20;
@@ -39,6 +39,7 @@ final class Checkup {
    * @param chosen whether AUTO takes this engine
    * @param error largest |error| / (1 + |y|) forward, relative L2 error backward; pure Java is what
    *     the others are held against, so it has none
+   * @param agrees whether that is within what is allowed
    * @param share bytes that must move over the time, as a share of what a plain pass over the same
    *     memory reaches; NaN where there is none
    */
@@ -51,13 +52,10 @@ final class Checkup {
       String kernel,
       boolean chosen,
       double error,
+      boolean agrees,
       double microseconds,
       double speedUp,
-      double share) {
-    boolean agrees() {
-      return error <= ALLOWED;
-    }
-  }
+      double share) {}
 
   /** A layer to check, on inputs of a shape. */
   private record Subject(Supplier<LayerBuilder<?>> builder, boolean bothLayouts, long... shape) {}
@@ -108,6 +106,7 @@ final class Checkup {
       Outcome wanted = reference.get(direction);
       for (int engine = 0; engine < engines.size(); engine++) {
         Outcome got = others.get(engine).get(direction);
+        double error = error(wanted, got);
         rows.add(
             new Row(
                 subject.builder.get().toString(),
@@ -117,7 +116,8 @@ final class Checkup {
                 engines.get(engine),
                 got.kernel,
                 got.kernel.equals(chosen.get(direction)),
-                error(wanted, got),
+                error,
+                error <= ALLOWED,
                 got.microseconds,
                 wanted.microseconds / got.microseconds,
                 plainPass * got.tensors() / 2 / got.microseconds));

@@ -11,10 +11,14 @@ import java.io.OutputStream;
 import java.io.OutputStreamWriter;
 import java.io.PrintWriter;
 import java.nio.charset.Charset;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import picocli.AutoComplete.GenerateCompletion;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.IVersionProvider;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.ParameterException;
 
 /** The executable jar. Without a command it runs {@code doctor}. */
@@ -22,8 +26,7 @@ import picocli.CommandLine.ParameterException;
     name = "nativenorm",
     description = "Normalization layers at native speed. Without a command: doctor.",
     mixinStandardHelpOptions = true,
-    versionProvider = Main.Version.class,
-    subcommands = {Doctor.class, Normalize.class, FirstCall.class})
+    subcommands = {Doctor.class, Normalize.class, GenerateCompletion.class, FirstCall.class})
 public final class Main {
   /** Exit status for arguments and files that cannot be used. */
   static final int UNUSABLE = CommandLine.ExitCode.USAGE;
@@ -70,6 +73,7 @@ public final class Main {
     commandLine.setExecutionExceptionHandler(main::explainFailure);
     commandLine.setExecutionStrategy(Main::runWithinMemory);
     commandLine.setOut(new PrintWriter(new OutputStreamWriter(main.out, charset())));
+    describe(commandLine);
     int status = commandLine.execute(args.length == 0 ? new String[] {"doctor"} : args);
     commandLine.getOut().flush();
     return main.out.failure().map(e -> explainLostOutput(commandLine, e)).orElse(status);
@@ -78,6 +82,19 @@ public final class Main {
   /** Of standard output where the JVM tells it (19 and later), else of the system. */
   private static Charset charset() {
     return Charset.forName(System.getProperty("stdout.encoding", Charset.defaultCharset().name()));
+  }
+
+  /** What is the same for all commands, picocli's own included. */
+  private static void describe(CommandLine commandLine) {
+    Map<String, String> statuses = new LinkedHashMap<>();
+    statuses.put("0", "Done.");
+    statuses.put("1", "A check of doctor failed, or the program itself.");
+    statuses.put("2", "Arguments or files that cannot be used.");
+    statuses.put("141", "Nobody reads the output any more.");
+    CommandSpec spec = commandLine.getCommandSpec();
+    spec.versionProvider(new Version());
+    spec.usageMessage().exitCodeListHeading("%nExit status:%n").exitCodeList(statuses);
+    commandLine.getSubcommands().values().forEach(Main::describe);
   }
 
   InputStream in() {

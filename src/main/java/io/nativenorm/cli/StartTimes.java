@@ -17,10 +17,10 @@ import java.util.stream.Stream;
  * with an empty cache, into which JavaCPP extracts the libraries, and with a full one.
  *
  * @param backend the engine
- * @param cold milliseconds with an empty cache
- * @param warm milliseconds with a full one
+ * @param coldMilliseconds with an empty cache
+ * @param warmMilliseconds with a full one
  */
-record StartTimes(Backend backend, long cold, long warm) {
+record StartTimes(Backend backend, long coldMilliseconds, long warmMilliseconds) {
   private static final String CACHE = "org.bytedeco.javacpp.cachedir";
   private static final int PATIENCE_SECONDS = 120;
 

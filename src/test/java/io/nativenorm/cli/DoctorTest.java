@@ -1,0 +1,180 @@
+package io.nativenorm.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.google.gson.Gson;
+import com.google.gson.JsonElement;
+import com.google.gson.JsonObject;
+import com.google.gson.Strictness;
+import com.google.gson.stream.JsonReader;
+import io.nativenorm.Backend;
+import io.nativenorm.Layout;
+import io.nativenorm.NativeNorm;
+import io.nativenorm.TestEngines;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.io.StringReader;
+import java.nio.charset.StandardCharsets;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.Collectors;
+import org.junit.jupiter.api.Test;
+
+/** That doctor finds every layer right, in a table and as JSON. */
+class DoctorTest {
+  private static final Set<String> FIELDS =
+      Set.of(
+          "layer",
+          "input",
+          "layout",
+          "direction",
+          "backend",
+          "kernel",
+          "chosen",
+          "error",
+          "agrees",
+          "microseconds",
+          "speedUp",
+          "share");
+
+  private static Checkup.Row row(Backend backend, boolean chosen, double error, double share) {
+    return new Checkup.Row(
+        "LayerNorm([768])",
+        "2x128x768",
+        Layout.CHANNELS_FIRST,
+        "inference",
+        backend,
+        "kernel " + backend,
+        chosen,
+        error,
+        error <= Checkup.ALLOWED,
+        12.3,
+        4.56,
+        share);
+  }
+
+  @Test
+  void theTableHasALineForEachCheck() {
+    List<String> lines =
+        DoctorText.table(
+            List.of(
+                row(Backend.FUSED, true, 1.5e-7, 0.789),
+                row(Backend.ONEDNN, false, Double.POSITIVE_INFINITY, Double.NaN),
+                row(Backend.JAVA, false, 0, 0.1)));
+    assertEquals(4, lines.size());
+    String common = "LayerNorm\\(\\[768]\\)  2x128x768  channels first  inference  ";
+    for (int i = 1; i < lines.size(); i++) {
+      String rest =
+          List.of(
+                  "kernel FUSED +takes it +1.5e-07 +12 +4.6x +0.79  ok",
+                  "kernel ONEDNN +Infinity +12 +4.6x +WRONG",
+                  "kernel JAVA +reference +12 +4.6x +0.10  ok")
+              .get(i - 1);
+      assertTrue(lines.get(i).matches(common + rest), lines.get(i));
+    }
+    assertTrue(lines.get(0).matches("layer +input +layout +direction +engine and kernel +AUTO .*"));
+    assertEquals(
+        "start with JAVA    cold   560 ms, warm    78 ms",
+        DoctorText.line(new StartTimes(Backend.JAVA, 560, 78)));
+  }
+
+  @Test
+  void theSummaryCountsWhatIsWrong() {
+    Checkup.Row right = row(Backend.FUSED, true, 1.5e-7, 0.789);
+    String summary = DoctorText.summary(List.of(right, right));
+    assertTrue(
+        summary.startsWith("All 2 checks agree with pure Java. The largest error is 1.5e-07"));
+    assertEquals(
+        "1 of 2 checks differ from pure Java.",
+        DoctorText.summary(List.of(right, row(Backend.ONEDNN, false, 2e-5, 1))));
+  }
+
+  @Test
+  void itIsTheCommandWithoutACommandAndStopsWhenNobodyReadsIt() {
+    ByteArrayOutputStream read = new ByteArrayOutputStream();
+    OutputStream untilFlushed =
+        new OutputStream() {
+          @Override
+          public void write(int b) {
+            read.write(b);
+          }
+
+          @Override
+          public void flush() throws IOException {
+            throw new IOException("Broken pipe");
+          }
+        };
+    assertEquals(Main.READER_GONE, Main.run(InputStream.nullInputStream(), untilFlushed));
+    String text = read.toString(StandardCharsets.UTF_8);
+    assertTrue(text.startsWith(NativeNorm.describe()), text);
+    assertTrue(text.strip().lines().reduce((a, b) -> b).orElseThrow().startsWith("  CPU: "), text);
+  }
+
+  @Test
+  void tellsAllOfItAsJson() {
+    CommandLineRun run = CommandLineRun.of("doctor", "--json");
+    run.assertDone();
+    JsonObject report = strictly(run.out());
+    assertEquals(
+        Set.of(
+            "version",
+            "os",
+            "architecture",
+            "java",
+            "threads",
+            "cpu",
+            "description",
+            "engines",
+            "allowedError",
+            "agrees",
+            "checks",
+            "starts"),
+        report.keySet());
+    assertTrue(report.get("agrees").getAsBoolean());
+    assertEquals(System.getProperty("java.version"), report.get("java").getAsString());
+    String description =
+        report.getAsJsonArray("description").asList().stream()
+            .map(JsonElement::getAsString)
+            .collect(Collectors.joining("\n"));
+    assertTrue(
+        description.startsWith("NativeNorm " + report.get("version").getAsString() + " on "));
+    long available = NativeNorm.engines().stream().filter(NativeNorm.EngineInfo::available).count();
+    assertEquals(NativeNorm.engines().size(), report.getAsJsonArray("engines").size());
+    assertEquals(available, report.getAsJsonArray("starts").size());
+    // Five layers, three of them in two layouts, three directions, each engine.
+    assertEquals(8 * 3 * available, report.getAsJsonArray("checks").size());
+    Set<String> checked = new HashSet<>();
+    long chosen = 0;
+    for (JsonElement element : report.getAsJsonArray("checks")) {
+      JsonObject check = element.getAsJsonObject();
+      assertEquals(FIELDS, check.keySet());
+      assertTrue(check.get("agrees").getAsBoolean(), check::toString);
+      assertTrue(check.get("error").getAsDouble() <= report.get("allowedError").getAsDouble());
+      assertTrue(check.get("microseconds").getAsDouble() > 0);
+      assertEquals(TestEngines.hasFused(), check.get("share").isJsonPrimitive());
+      chosen += check.get("chosen").getAsBoolean() ? 1 : 0;
+      checked.add(
+          check.get("layer").getAsString().replaceAll("\\(.*", "")
+              + check.get("layout").getAsString()
+              + check.get("direction").getAsString()
+              + check.get("backend").getAsString());
+    }
+    assertEquals(8 * 3 * available, checked.size()); // all of them different
+    assertEquals(8 * 3, chosen); // AUTO takes one engine for each
+    for (JsonElement start : report.getAsJsonArray("starts")) {
+      assertTrue(start.getAsJsonObject().get("coldMilliseconds").getAsLong() >= 10);
+      assertTrue(start.getAsJsonObject().get("warmMilliseconds").getAsLong() >= 10);
+    }
+  }
+
+  /** As the standard has it: Gson by itself takes NaN, comments and more. */
+  private static JsonObject strictly(String text) {
+    JsonReader reader = new JsonReader(new StringReader(text));
+    reader.setStrictness(Strictness.STRICT);
+    return new Gson().fromJson(reader, JsonObject.class);
+  }
+}
