@@ -36,8 +36,9 @@ enum { NN_OK, NN_OUT_OF_MEMORY };
 
 typedef struct nn_kernel nn_kernel;
 
-/* Prepares a problem: extents of 1 or more, groups dividing the channels, statistics given only to NN_BATCH. `threads`
- * is how many may work on one call. Null if the problem is none of these or memory is short. */
+/* Prepares a problem: extents of 1 or more, 2^53 elements or fewer, groups dividing the channels, statistics given only
+ * to NN_BATCH, `eps` finite and not negative. `threads`, from 1 to 65536, is how many may work on one call. Null if the
+ * problem is none of these or memory is short. */
 NN_API nn_kernel* nn_prepare(int32_t operation, int32_t direction, int32_t statistics, int32_t data_type,
                              int32_t layout, int64_t batch, int64_t channels, int64_t spatial, int64_t groups,
                              double eps, int32_t activation, int32_t threads);
@@ -79,7 +80,8 @@ NN_API int32_t nn_grad_input(const nn_kernel* kernel, const void* src, const voi
                              const double* sum_dy_centered, double count, void* diff_src);
 
 /* The instruction sets this library has kernels for and this CPU can run, best last. Kernels keep the one that was in
- * use when they were prepared: the last, unless a test chose another. */
+ * use when they were prepared: the last, unless a test chose another. One that is not there has no name, and is not
+ * chosen. */
 NN_API int32_t nn_targets(void);
 NN_API const char* nn_target_name(int32_t index);
 NN_API void nn_use_target(int32_t index);
@@ -88,7 +90,8 @@ NN_API void nn_use_target(int32_t index);
  * the others, and waits for them. */
 NN_API void nn_set_workers(int32_t count);
 
-/* A plain pass over memory, y = a * x + b over n floats: what a kernel that moves as many bytes is measured against. */
+/* A plain pass over memory, y = a * x + b over n floats, none if n is negative: what a kernel that moves as many bytes
+ * is measured against. */
 NN_API void nn_stream(const float* x, float* y, int64_t n, float a, float b, int32_t threads);
 
 #ifdef __cplusplus

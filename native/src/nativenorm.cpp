@@ -2,6 +2,7 @@
 #include "nativenorm.h"
 
 #include <atomic>
+#include <cmath>
 #include <cstdio>
 #include <new>
 
@@ -17,6 +18,11 @@ using nn::Problem;
 // Below this a call costs less than a second thread: 20 us.
 constexpr size_t kElementsPerThread = 1 << 15;
 constexpr int kMostThreads = 256;
+// More is no number of threads, but memory that was not written.
+constexpr int32_t kMostThreadsAskedFor = 1 << 16;
+// Doubles count that far. Scratch arrays take 656 bytes an element at most (channels last, groups of single elements,
+// backward), which no size_t is too short for then.
+constexpr int64_t kMostElements = int64_t{1} << 53;
 
 std::atomic<int> target_in_use{-1};
 
@@ -24,6 +30,16 @@ int WorthwhileThreads(size_t elements, int threads) {
   const size_t most = elements / kElementsPerThread;
   const int allowed = threads > kMostThreads ? kMostThreads : threads;
   return static_cast<size_t>(allowed) <= most ? allowed : most < 1 ? 1 : static_cast<int>(most);
+}
+
+bool IsTarget(int32_t index) { return index >= 0 && index < nn::TargetCount(); }
+
+bool IsOneOf(int32_t value, int32_t last) { return value >= 0 && value <= last; }
+
+// Whether there are so many elements or fewer, whatever the product is modulo 2^64.
+bool AreElements(int64_t batch, int64_t channels, int64_t spatial) {
+  return batch >= 1 && channels >= 1 && spatial >= 1 && batch <= kMostElements / channels &&
+         batch * channels <= kMostElements / spatial;
 }
 
 template <class T>
@@ -63,13 +79,16 @@ bool nn_kernel::Streams(size_t tensors, size_t element_bytes, bool in_place) con
 nn_kernel* nn_prepare(int32_t operation, int32_t direction, int32_t statistics, int32_t data_type, int32_t layout,
                       int64_t batch, int64_t channels, int64_t spatial, int64_t groups, double eps, int32_t activation,
                       int32_t threads) {
-  const int targets = nn::TargetCount();
-  const bool known = operation >= NN_BATCH && operation <= NN_GROUP && direction >= NN_INFERENCE &&
-                     direction <= NN_BACKWARD && data_type == NN_F32 && threads >= 1;
-  if (!known || targets == 0 || batch < 1 || channels < 1 || spatial < 1 || groups < 1 || channels % groups != 0 ||
-      (statistics == NN_GIVEN && operation != NN_BATCH)) {
+  const bool known = IsOneOf(operation, NN_GROUP) && IsOneOf(direction, NN_BACKWARD) && IsOneOf(statistics, NN_GIVEN) &&
+                     IsOneOf(data_type, NN_F32) && IsOneOf(layout, NN_CHANNELS_LAST) && IsOneOf(activation, NN_RELU);
+  if (!known || !AreElements(batch, channels, spatial) || groups < 1 || channels % groups != 0 || !(eps >= 0) ||
+      !std::isfinite(eps) || threads < 1 || threads > kMostThreadsAskedFor) {
     return nullptr;
   }
+  const bool rows = operation == NN_LAYER || operation == NN_RMS;
+  if ((rows && spatial != 1) || (statistics == NN_GIVEN && operation != NN_BATCH)) return nullptr;
+  const int targets = nn::TargetCount();
+  if (targets == 0) return nullptr;
   nn_kernel* kernel = new (std::nothrow) nn_kernel;
   if (kernel == nullptr) return nullptr;
   kernel->operation = operation;
@@ -155,13 +174,16 @@ int32_t nn_grad_input(const nn_kernel* kernel, const void* src, const void* dst,
 
 int32_t nn_targets(void) { return nn::TargetCount(); }
 
-const char* nn_target_name(int32_t index) { return nn::TargetAt(index).name; }
+const char* nn_target_name(int32_t index) { return IsTarget(index) ? nn::TargetAt(index).name : nullptr; }
 
-void nn_use_target(int32_t index) { target_in_use.store(index, std::memory_order_relaxed); }
+void nn_use_target(int32_t index) {
+  if (IsTarget(index)) target_in_use.store(index, std::memory_order_relaxed);
+}
 
 void nn_set_workers(int32_t count) { nn::SetWorkers(count); }
 
 void nn_stream(const float* x, float* y, int64_t n, float a, float b, int32_t threads) {
+  if (n < 1 || nn::TargetCount() == 0) return;
   const nn::Target& target = nn::TargetAt(nn::TargetCount() - 1);
   const int together = WorthwhileThreads(static_cast<size_t>(n), threads);
   const size_t parts = together > 1 ? 4 * static_cast<size_t>(together) : 1;

@@ -47,6 +47,9 @@ class Distance {
   size_t count_ = 0;
 };
 
+// The environment's NATIVENORM_SEED, for random tests to go another way or to go one again, else this.
+uint64_t SeedOr(uint64_t usual);
+
 // Numbers that are the same in every run: splitmix64.
 class Random {
  public:
@@ -84,6 +87,7 @@ void TestDeterminism();
 void TestPhases();
 void TestPool();
 void TestSystem();
+void TestPrepare();
 
 }  // namespace nntest
 

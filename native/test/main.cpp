@@ -2,6 +2,7 @@
 // largest error of each kind, and how long each file's tests took.
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <algorithm>
@@ -52,6 +53,11 @@ void Note(double error, const char* format, ...) {
   most = std::max(most, error);
 }
 
+uint64_t SeedOr(uint64_t usual) {
+  const char* wanted = getenv("NATIVENORM_SEED");
+  return wanted == nullptr ? usual : strtoull(wanted, nullptr, 10);
+}
+
 }  // namespace nntest
 
 int main(int count, char** arguments) {
@@ -61,7 +67,8 @@ int main(int count, char** arguments) {
     void (*run)();
   } kTests[] = {
       {"kernels", nntest::TestKernels}, {"problems", nntest::TestProblems}, {"determinism", nntest::TestDeterminism},
-      {"phases", nntest::TestPhases},   {"pool", nntest::TestPool},         {"system", nntest::TestSystem}};
+      {"phases", nntest::TestPhases},   {"pool", nntest::TestPool},         {"system", nntest::TestSystem},
+      {"prepare", nntest::TestPrepare}};
   nntest::Check(nn_targets() > 0, "no kernels for this CPU");
   const std::vector<std::string> wanted(arguments + (errors ? 2 : 1), arguments + count);
   for (const std::string& name : wanted) {

@@ -233,54 +233,10 @@ void TestScales() {
   });
 }
 
-void TestPrepare() {
-  struct Arguments {
-    int operation, direction, statistics, type, layout;
-    int64_t batch, channels, spatial, groups;
-    int threads;
-  };
-  const Arguments good = {NN_BATCH, NN_TRAINING, NN_COMPUTED, NN_F32, NN_CHANNELS_FIRST, 2, 6, 5, 1, 1};
-  const auto prepare = [](const Arguments& a) {
-    return Prepared(nn_prepare(a.operation, a.direction, a.statistics, a.type, a.layout, a.batch, a.channels, a.spatial,
-                               a.groups, kEps, NN_NONE, a.threads));
-  };
-  Check(prepare(good) != nullptr, "a good problem is refused");
-  const auto refuses = [&](const char* what, auto change) {
-    Arguments bad = good;
-    change(bad);
-    Check(prepare(bad) == nullptr, "prepared although %s", what);
-  };
-  refuses("the operation is unknown", [](Arguments& a) { a.operation = NN_GROUP + 1; });
-  refuses("the operation is negative", [](Arguments& a) { a.operation = -1; });
-  refuses("the direction is unknown", [](Arguments& a) { a.direction = NN_BACKWARD + 1; });
-  refuses("the type is unknown", [](Arguments& a) { a.type = NN_F32 + 1; });
-  refuses("the batch is empty", [](Arguments& a) { a.batch = 0; });
-  refuses("there are no channels", [](Arguments& a) { a.channels = 0; });
-  refuses("there is nothing spatial", [](Arguments& a) { a.spatial = 0; });
-  refuses("the extent is negative", [](Arguments& a) { a.spatial = -5; });
-  refuses("there are no groups", [](Arguments& a) { a.groups = 0; });
-  refuses("groups do not divide channels", [](Arguments& a) { a.groups = 4; });
-  refuses("there are no threads", [](Arguments& a) { a.threads = 0; });
-  refuses("group statistics are given", [](Arguments& a) {
-    a.operation = NN_GROUP;
-    a.statistics = NN_GIVEN;
-  });
-  Arguments large = good;
-  large.spatial = 100000;
-  large.threads = 3;
-  Check(nn_threads(prepare(large).get()) == 3, "a large problem has %d threads", nn_threads(prepare(large).get()));
-  large.spatial = 10;
-  Check(nn_threads(prepare(large).get()) == 1, "a small problem has %d threads", nn_threads(prepare(large).get()));
-  for (int target = 0; target < nn_targets(); ++target) {
-    nn_use_target(target);
-    const std::string name = std::string(nn_target_name(target)) + " batch_channels_first_f32";
-    Check(nn_name(prepare(good).get()) == name, "%s is called %s", name.c_str(), nn_name(prepare(good).get()));
-  }
-}
-
 void TestStream() {
   GuardedMemory x_memory(size_t{1} << 20), y_memory(size_t{1} << 20);
   Random random(kSeed);
+  for (int64_t n : {int64_t{0}, int64_t{-1}, INT64_MIN}) nn_stream(nullptr, nullptr, n, 2, 0.5f, 3);
   for (size_t n : {1, 15, 16, 17, 100, 1000, 200000}) {
     for (int threads : {1, 3}) {
       float* x = x_memory.Place<float>(n, Side::kEnd, 0);
@@ -299,7 +255,6 @@ void TestStream() {
 
 void TestProblems() {
   nn_set_workers(3);  // more than there may be processors: threads are to meet
-  TestPrepare();
   TestStream();
   TestSmall();
   TestThreads();
