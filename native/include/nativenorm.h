@@ -1,8 +1,12 @@
 /* Normalization kernels: batch, layer, RMS and group (with one channel each: instance) normalization, forward and
  * backward, in both layouts.
  *
- * A problem is prepared once and executed many times, from any number of threads at once. Nothing here throws or
- * allocates memory that outlives its thread; every function that computes returns NN_OK or NN_OUT_OF_MEMORY.
+ * A problem is prepared once and executed many times, from any number of threads at once. Nothing here throws; every
+ * function that computes returns NN_OK or, with results that are not to be used, NN_OUT_OF_MEMORY, and the next call
+ * works again. Where there is no memory for a thread a call does without.
+ *
+ * Everything is computed as C++ begins: rounding to nearest, with subnormal numbers, without traps. A caller's own
+ * floating-point control word (MXCSR, FPCR) is put aside for the length of the call.
  *
  * Every shape is reduced to three extents. For batch and group normalization they are N, C and the product S of the
  * spatial dimensions; a layer's or RMS's rows are the batch and a row's elements its channels, S is 1. */
@@ -86,8 +90,10 @@ NN_API int32_t nn_targets(void);
 NN_API const char* nn_target_name(int32_t index);
 NN_API void nn_use_target(int32_t index);
 
-/* How many threads of its own this process may have for all calls together, 0 at first. Fewer than there are now ends
- * the others, and waits for them. */
+/* How many threads of its own this library may have for all calls together, 0 at first. Fewer than there are now ends
+ * the others, and waits for them; 0 also frees the memory that is kept for the next calls. A program that unloads the
+ * library calls it with 0 before; on Linux unloading does the same. A child that fork makes begins without threads, on
+ * Linux; elsewhere it must not call. */
 NN_API void nn_set_workers(int32_t count);
 
 /* A plain pass over memory, y = a * x + b over n floats, none if n is negative: what a kernel that moves as many bytes

@@ -8,6 +8,7 @@
 
 #include "pool.h"
 #include "problem.h"
+#include "scratch.h"
 #include "system.h"
 #include "targets.h"
 
@@ -118,6 +119,7 @@ int32_t nn_threads(const nn_kernel* kernel) { return kernel->threads; }
 
 int32_t nn_forward(const nn_kernel* kernel, const void* src, void* dst, const float* weight, const float* bias,
                    float* mean, float* variance) {
+  const nn::DefaultFloatingPoint as_default;
   using T = float;
   return RunForward<T>(*kernel, {static_cast<const T*>(src), static_cast<T*>(dst), weight, bias,
                                  kernel->operation == NN_RMS ? nullptr : mean, variance});
@@ -125,12 +127,14 @@ int32_t nn_forward(const nn_kernel* kernel, const void* src, void* dst, const fl
 
 int32_t nn_backward(const nn_kernel* kernel, const void* src, const void* dst, const float* weight, const float* mean,
                     const float* variance, const void* diff_dst, void* diff_src, float* diff_weight, float* diff_bias) {
+  const nn::DefaultFloatingPoint as_default;
   using T = float;
   return RunBackward<T>(*kernel, {static_cast<const T*>(src), Output<T>(*kernel, dst), weight, mean, variance,
                                   static_cast<const T*>(diff_dst), static_cast<T*>(diff_src), diff_weight, diff_bias});
 }
 
 int32_t nn_moments(const nn_kernel* kernel, const void* src, double* mean, double* m2) {
+  const nn::DefaultFloatingPoint as_default;
   using T = float;
   const T* x = static_cast<const T*>(src);
   return kernel->channels_first ? nn::ChannelsFirstMoments(*kernel, x, mean, m2)
@@ -139,6 +143,7 @@ int32_t nn_moments(const nn_kernel* kernel, const void* src, double* mean, doubl
 
 int32_t nn_normalize(const nn_kernel* kernel, const void* src, void* dst, const float* weight, const float* bias,
                      const double* mean, const double* variance) {
+  const nn::DefaultFloatingPoint as_default;
   using T = float;
   const nn::Forward<T> data = {static_cast<const T*>(src), static_cast<T*>(dst), weight, bias, nullptr, nullptr};
   return kernel->channels_first ? nn::ChannelsFirstNormalize(*kernel, data, mean, variance)
@@ -147,6 +152,7 @@ int32_t nn_normalize(const nn_kernel* kernel, const void* src, void* dst, const 
 
 int32_t nn_grad_moments(const nn_kernel* kernel, const void* src, const void* dst, const void* diff_dst,
                         const double* mean, double* sum_dy, double* sum_dy_centered) {
+  const nn::DefaultFloatingPoint as_default;
   using T = float;
   const nn::Backward<T> data = {static_cast<const T*>(src),
                                 Output<T>(*kernel, dst),
@@ -164,6 +170,7 @@ int32_t nn_grad_moments(const nn_kernel* kernel, const void* src, const void* ds
 int32_t nn_grad_input(const nn_kernel* kernel, const void* src, const void* dst, const float* weight,
                       const double* mean, const double* variance, const void* diff_dst, const double* sum_dy,
                       const double* sum_dy_centered, double count, void* diff_src) {
+  const nn::DefaultFloatingPoint as_default;
   using T = float;
   const nn::Backward<T> data = {static_cast<const T*>(src),      Output<T>(*kernel, dst),   weight,  nullptr, nullptr,
                                 static_cast<const T*>(diff_dst), static_cast<T*>(diff_src), nullptr, nullptr};
@@ -180,9 +187,21 @@ void nn_use_target(int32_t index) {
   if (IsTarget(index)) target_in_use.store(index, std::memory_order_relaxed);
 }
 
-void nn_set_workers(int32_t count) { nn::SetWorkers(count); }
+void nn_set_workers(int32_t count) {
+  nn::SetWorkers(count);
+  if (count <= 0) nn::Scratch::FreeKept();
+}
+
+#if defined(__linux__)
+// When the library is unloaded or the process ends. Windows lets no library that it unloads wait for a thread.
+__attribute__((destructor)) static void Unload() {
+  nn::EndIdleWorkers();
+  nn::Scratch::FreeKept();
+}
+#endif
 
 void nn_stream(const float* x, float* y, int64_t n, float a, float b, int32_t threads) {
+  const nn::DefaultFloatingPoint as_default;
   if (n < 1 || nn::TargetCount() == 0) return;
   const nn::Target& target = nn::TargetAt(nn::TargetCount() - 1);
   const int together = WorthwhileThreads(static_cast<size_t>(n), threads);

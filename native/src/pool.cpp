@@ -4,8 +4,9 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <mutex>
-#include <system_error>
+#include <new>
 #include <thread>
 
 #include "system.h"
@@ -80,10 +81,22 @@ class Pool {
   }
 
   void SetLimit(int count) {
-    while (busy_.exchange(true, std::memory_order_acquire)) std::this_thread::yield();
+    while (!TrySetLimit(count)) std::this_thread::yield();
+  }
+
+  // Not while a job runs.
+  bool TrySetLimit(int count) {
+    if (busy_.exchange(true, std::memory_order_acquire)) return false;
     limit_.store(count < 0 ? 0 : count < kMaxThreads ? count : kMaxThreads - 1, std::memory_order_relaxed);
     while (started_ > limit_.load(std::memory_order_relaxed)) End(workers_[--started_]);
     busy_.store(false, std::memory_order_release);
+    return true;
+  }
+
+  // In a child that fork made, where none of the threads is: what they held is held for ever.
+  void ForgetThreads() {
+    const int limit = limit_.load(std::memory_order_relaxed);
+    (new (this) Pool)->limit_.store(limit, std::memory_order_relaxed);
   }
 
  private:
@@ -126,9 +139,9 @@ class Pool {
     worker.ends.store(false, std::memory_order_relaxed);
     const uint64_t seen = Epoch(gate_.load(std::memory_order_relaxed));
     try {
-      worker.thread = StartThread([this, index, seen] { Serve(index, seen); });
-    } catch (const std::system_error&) {
-      return false;  // no more threads here: the caller works with those there are
+      worker.thread = StartThread(index + 1, [this, index, seen] { Serve(index, seen); });
+    } catch (const std::exception&) {
+      return false;  // no more threads or no memory for one: the caller works with those there are
     }
     return true;
   }
@@ -187,9 +200,15 @@ class Pool {
   Worker workers_[kMaxThreads];
 };
 
-// Never destroyed: workers may still look at it while the process ends.
+// Never destroyed: calls of other threads may still use it while the process ends. Nor allocated, so that there is one
+// where memory is short.
+alignas(Pool) unsigned char place[sizeof(Pool)];
+
 Pool& ThePool() {
-  static Pool* pool = new Pool;
+  static Pool* const pool = [] {
+    CallInForkedChildren([] { ThePool().ForgetThreads(); });
+    return new (place) Pool;
+  }();
   return *pool;
 }
 
@@ -204,5 +223,7 @@ void RunTasks(int threads, size_t tasks, void (*task)(const void*, size_t), cons
 }
 
 void SetWorkers(int count) { ThePool().SetLimit(count); }
+
+void EndIdleWorkers() { ThePool().TrySetLimit(0); }
 
 }  // namespace nn

@@ -8,11 +8,15 @@ namespace nn {
 
 // Runs task(context, i) for every i below `tasks`, each once, and returns when all are done. Up to `threads` threads
 // work on them, the caller among them: as many as are idle. While other callers keep the processors busy the caller
-// works alone. Which thread does a task is not known beforehand, so results must not depend on it.
+// works alone, and so it does where there is no memory for a thread. Which thread does a task is not known beforehand,
+// so results must not depend on it. Tasks do not throw.
 void RunTasks(int threads, size_t tasks, void (*task)(const void* context, size_t i), const void* context);
 
 // The pool may have this many threads of its own. Waits for those that are too many.
 void SetWorkers(int count);
+
+// Ends all of them, unless somebody works with them: where nobody is left to call, only in a process that ends.
+void EndIdleWorkers();
 
 template <class Body>
 void Parallel(int threads, size_t tasks, const Body& body) {

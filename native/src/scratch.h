@@ -6,8 +6,14 @@
 
 namespace nn {
 
-// A part of a block that the thread keeps for its next calls; they may nest. The kept block grows to what calls have
-// needed, up to a bound, so that calls that repeat allocate nothing.
+struct ScratchBlock;
+
+// What is small lies in the object itself, on the stack: the least a block costs is 25 ns. What is larger is a block
+// that is kept for the next calls; they may nest. Kept blocks grow to what calls have needed, up to a bound, so that
+// calls that repeat allocate nothing.
+//
+// Blocks belong to no thread: what a thread has of its own must be destroyed when it ends, which may be after the
+// library was unloaded, and cannot be made where memory is short (glibc ends the process then).
 class Scratch {
  public:
   // With room for arrays that take this many Bytes together.
@@ -16,13 +22,16 @@ class Scratch {
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
 
-  bool IsThere() const { return begin_ != nullptr; }
+  // Frees what is kept.
+  static void FreeKept();
+
+  bool IsThere() const { return next_ != nullptr; }
 
   // The next array, on cache lines of its own; of any content.
   template <class U>
   U* Take(size_t count) {
-    U* array = reinterpret_cast<U*>(begin_ + used_);
-    used_ += Bytes<U>(count);
+    U* array = reinterpret_cast<U*>(next_);
+    next_ += Bytes<U>(count);
     return array;
   }
 
@@ -33,14 +42,12 @@ class Scratch {
   }
 
  private:
-  struct Arena;
   static constexpr size_t kLine = 64;
+  static constexpr size_t kSmall = 4096;
 
-  size_t bytes_;
-  Arena* arena_;  // the thread's; where there is not even memory for that, there is nothing
-  size_t used_ = 0;
-  char* own_ = nullptr;  // where the kept block has no room
-  char* begin_ = nullptr;
+  ScratchBlock* block_ = nullptr;  // the whole of it belongs to this call
+  char* next_ = nullptr;
+  char small_[kSmall + kLine];
 };
 
 }  // namespace nn

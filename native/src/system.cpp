@@ -2,19 +2,19 @@
 
 #include <stdint.h>
 
+#include <cstdio>
 #include <utility>
 
 #if defined(_WIN32)
 #include <windows.h>
 
 #include <memory>
+#include <new>
 #else
 #include <pthread.h>
 #include <signal.h>
 #if defined(__APPLE__)
 #include <sys/sysctl.h>
-#else
-#include <cstdio>
 #endif
 #endif
 
@@ -76,6 +76,16 @@ class SignalsHeldOff {
 };
 #endif
 
+void SetThreadName(int number) {
+  char name[16];
+  std::snprintf(name, sizeof name, "nativenorm-%d", number);
+#if defined(__linux__)
+  pthread_setname_np(pthread_self(), name);
+#elif defined(__APPLE__)
+  pthread_setname_np(name);
+#endif
+}
+
 }  // namespace
 
 size_t LastLevelCacheBytes() {
@@ -86,28 +96,23 @@ size_t LastLevelCacheBytes() {
   return bytes;
 }
 
-std::thread StartThread(std::function<void()> body) {
+std::thread StartThread(int number, std::function<void()> body) {
 #if !defined(_WIN32)
   const SignalsHeldOff held_off;
 #endif
-  return std::thread([body = std::move(body)] {
-#if defined(__linux__)
-    pthread_setname_np(pthread_self(), "nativenorm");
-#elif defined(__APPLE__)
-    pthread_setname_np("nativenorm");
-#endif
+  return std::thread([number, body = std::move(body)] {
+    SetThreadName(number);
+    const DefaultFloatingPoint as_default;
     body();
   });
 }
 
-#if defined(_WIN32)
-// Windows calls `destroy` with the values of threads that end, and of all there are when the index is given back.
-ThreadSlot::ThreadSlot(void (*destroy)(void*)) : index_(FlsAlloc(destroy)) {}
-ThreadSlot::~ThreadSlot() {
-  if (index_ != FLS_OUT_OF_INDEXES) FlsFree(index_);
-}
-void* ThreadSlot::Get() const { return FlsGetValue(index_); }
-bool ThreadSlot::Set(void* value) const { return FlsSetValue(index_, value); }
+void CallInForkedChildren(void (*body)()) {
+#if defined(__linux__)
+  pthread_atfork(nullptr, nullptr, body);
+#else
+  static_cast<void>(body);
 #endif
+}
 
 }  // namespace nn

@@ -3,9 +3,9 @@
 #define NATIVENORM_SYSTEM_H_
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include <functional>
-#include <new>
 #include <thread>
 
 namespace nn {
@@ -13,44 +13,48 @@ namespace nn {
 // Where the last-level cache's size cannot be told, 32 MB.
 size_t LastLevelCacheBytes();
 
-// Starts a thread that gets none of the host's signals; throws std::system_error where there can be no more.
-std::thread StartThread(std::function<void()> body);
+// Starts a thread "nativenorm-<number>" that gets none of the host's signals and computes as C++ begins, whatever its
+// creator does; throws std::system_error or std::bad_alloc where there can be no more.
+std::thread StartThread(int number, std::function<void()> body);
 
-// The calling thread's own T, destroyed when the thread ends. Null where there is no memory for it.
-#if defined(_WIN32)
-// Not a thread_local variable: on threads that MinGW did not start, such as the JVM's, it frees the variable first and
-// then lets the destructor read it.
-class ThreadSlot {
+// Has this called in each child that fork makes, where such children may go on (Linux; elsewhere they only start
+// programs). Never called after the library is unloaded.
+void CallInForkedChildren(void (*body)());
+
+// While it lives, the calling thread computes as C++ begins: to nearest, with subnormal numbers, without traps. Costs
+// 4 ns where it does so already.
+class DefaultFloatingPoint {
  public:
-  explicit ThreadSlot(void (*destroy)(void*));
-  ~ThreadSlot();
-  ThreadSlot(const ThreadSlot&) = delete;
-  ThreadSlot& operator=(const ThreadSlot&) = delete;
-
-  void* Get() const;
-  bool Set(void* value) const;
+  DefaultFloatingPoint() : before_(Read()) {
+    if ((before_ & kSettings) != kDefault) Write(kDefault);
+  }
+  ~DefaultFloatingPoint() {
+    if ((before_ & kSettings) != kDefault) Write(before_);
+  }
+  DefaultFloatingPoint(const DefaultFloatingPoint&) = delete;
+  DefaultFloatingPoint& operator=(const DefaultFloatingPoint&) = delete;
 
  private:
-  unsigned long index_;
-};
-
-template <class T>
-T* OfThisThread() {
-  static const ThreadSlot slot([](void* value) { delete static_cast<T*>(value); });
-  T* value = static_cast<T*>(slot.Get());
-  if (value != nullptr) return value;
-  value = new (std::nothrow) T;
-  if (slot.Set(value)) return value;
-  delete value;
-  return nullptr;
-}
-#else
-template <class T>
-T* OfThisThread() {
-  static thread_local T value;
-  return &value;
-}
+#if defined(__x86_64__) || defined(_M_X64)
+  using Word = unsigned;
+  static constexpr Word kDefault = 0x1f80;
+  static constexpr Word kSettings = 0xffffffc0;  // the others say what has happened
+  static Word Read() { return __builtin_ia32_stmxcsr(); }
+  static void Write(Word word) { __builtin_ia32_ldmxcsr(word); }
+#elif defined(__aarch64__)
+  using Word = uint64_t;
+  static constexpr Word kDefault = 0;
+  static constexpr Word kSettings = ~Word{0};
+  static Word Read() {
+    Word word;
+    asm volatile("mrs %0, fpcr" : "=r"(word));
+    return word;
+  }
+  static void Write(Word word) { asm volatile("msr fpcr, %0" : : "r"(word) : "memory"); }
 #endif
+
+  Word before_;
+};
 
 }  // namespace nn
 

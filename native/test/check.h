@@ -88,6 +88,7 @@ void TestPhases();
 void TestPool();
 void TestSystem();
 void TestPrepare();
+void TestMemory();
 
 }  // namespace nntest
 

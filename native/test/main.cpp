@@ -68,7 +68,7 @@ int main(int count, char** arguments) {
   } kTests[] = {
       {"kernels", nntest::TestKernels}, {"problems", nntest::TestProblems}, {"determinism", nntest::TestDeterminism},
       {"phases", nntest::TestPhases},   {"pool", nntest::TestPool},         {"system", nntest::TestSystem},
-      {"prepare", nntest::TestPrepare}};
+      {"prepare", nntest::TestPrepare}, {"memory", nntest::TestMemory}};
   nntest::Check(nn_targets() > 0, "no kernels for this CPU");
   const std::vector<std::string> wanted(arguments + (errors ? 2 : 1), arguments + count);
   for (const std::string& name : wanted) {

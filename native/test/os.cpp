@@ -9,7 +9,6 @@
 #include <tlhelp32.h>
 #else
 #include <dirent.h>
-#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #endif
@@ -57,16 +56,7 @@ int ThreadCount() {
   return count;
 }
 
-void RunOnForeignThread(void (*body)()) {
-  const LPTHREAD_START_ROUTINE start = [](void* body) -> DWORD {
-    (*static_cast<void (**)()>(body))();
-    return 0;
-  };
-  const HANDLE thread = CreateThread(nullptr, 0, start, &body, 0, nullptr);
-  Need(thread != nullptr, "CreateThread");
-  WaitForSingleObject(thread, INFINITE);
-  CloseHandle(thread);
-}
+std::vector<std::string> Tasks() { return {}; }
 
 #else
 
@@ -83,24 +73,18 @@ void OpenPages(char* from, size_t bytes) { Need(mprotect(from, bytes, PROT_READ 
 void ReleasePages(char* from, size_t bytes) { Need(munmap(from, bytes) == 0, "munmap"); }
 
 // Linux lists them.
-int ThreadCount() {
-  int count = 0;
-  if (DIR* tasks = opendir("/proc/self/task")) {
-    while (const dirent* task = readdir(tasks)) count += task->d_name[0] != '.';
-    closedir(tasks);
+std::vector<std::string> Tasks() {
+  std::vector<std::string> tasks;
+  if (DIR* listed = opendir("/proc/self/task")) {
+    while (const dirent* task = readdir(listed)) {
+      if (task->d_name[0] != '.') tasks.push_back(task->d_name);
+    }
+    closedir(listed);
   }
-  return count;
+  return tasks;
 }
 
-void RunOnForeignThread(void (*body)()) {
-  const auto start = [](void* body) -> void* {
-    (*static_cast<void (**)()>(body))();
-    return nullptr;
-  };
-  pthread_t thread;
-  Need(pthread_create(&thread, nullptr, start, &body) == 0, "pthread_create");
-  pthread_join(thread, nullptr);
-}
+int ThreadCount() { return static_cast<int>(Tasks().size()); }
 
 #endif
 

@@ -4,6 +4,9 @@
 
 #include <stddef.h>
 
+#include <string>
+#include <vector>
+
 namespace nntest {
 
 size_t PageBytes();
@@ -15,9 +18,8 @@ void ReleasePages(char* from, size_t bytes);
 
 // The threads of this process; 0 where that cannot be told.
 int ThreadCount();
-
-// Runs it on a thread that the C++ library knows nothing of, as the JVM's are, and waits for the thread's end.
-void RunOnForeignThread(void (*body)());
+// The kernel's numbers of them.
+std::vector<std::string> Tasks();
 
 }  // namespace nntest
 

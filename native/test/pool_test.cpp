@@ -11,6 +11,7 @@
 #include "check.h"
 #include "os.h"
 #include "run.h"
+#include "workers.h"
 
 namespace nntest {
 namespace {
@@ -64,17 +65,7 @@ void TestTogether() {
   nn::SetWorkers(1);
   for (int pause : {0, 0, 50, 50}) {
     std::this_thread::sleep_for(std::chrono::milliseconds(pause));
-    std::atomic<int> there{0};
-    std::atomic<bool> met{true};
-    nn::Parallel(2, 2, [&](size_t) {
-      there.fetch_add(1);
-      const auto begin = std::chrono::steady_clock::now();
-      while (there.load() < 2 && met.load()) {
-        if (std::chrono::steady_clock::now() - begin > std::chrono::seconds(10)) met = false;
-        std::this_thread::yield();
-      }
-    });
-    Check(met, "a worker did not come to help after a pause of %d ms", pause);
+    Check(AWorkerHelps(), "a worker did not come to help after a pause of %d ms", pause);
   }
   nn::SetWorkers(0);
 }

@@ -1,0 +1,47 @@
+// All that the C functions write for a problem, for comparing runs of it bit by bit.
+#ifndef NATIVENORM_RESULTS_H_
+#define NATIVENORM_RESULTS_H_
+
+#include <string>
+#include <vector>
+
+#include "nativenorm.h"
+#include "run.h"
+
+namespace nntest {
+
+struct Results {
+  int status = NN_OK;
+  std::vector<float> y, mean, variance, diff_src, diff_weight, diff_bias;
+  // Of the phases: batch normalization only.
+  std::vector<float> phases_y, phases_diff_src;
+  std::vector<double> phases_mean, phases_m2, sum_dy, sum_dy_centered;
+
+  // Room for a problem's results.
+  explicit Results(const Shape& shape);
+  bool operator==(const Results& other) const;
+};
+
+// A problem made ready for training and backward.
+class Runs {
+ public:
+  Runs(const Shape& shape, int threads);
+
+  // Calls the C functions, and nothing else: forward, backward and the phases, in this order. After one that failed no
+  // more are called.
+  void Into(const Problem& problem, Results& results) const;
+  Results Of(const Problem& problem) const;
+
+  bool ArePrepared() const { return forward_ != nullptr && backward_ != nullptr; }
+  int Threads() const { return nn_threads(forward_.get()); }
+
+ private:
+  Prepared forward_, backward_;
+};
+
+// Problems for three threads and more that take every driver's every way: many units, few, one.
+std::vector<Shape> LargeShapes();
+
+}  // namespace nntest
+
+#endif  // NATIVENORM_RESULTS_H_
