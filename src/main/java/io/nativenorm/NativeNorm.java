@@ -22,6 +22,18 @@ import java.util.concurrent.atomic.AtomicInteger;
  * none. It is never more than half of JavaCPP's {@code maxBytes} and a quarter of its {@code
  * maxPhysicalBytes}, which is the default. What nobody has used for five seconds is freed, but for
  * 8 MB.
+ *
+ * <p>FUSED computes as Java does, rounding to nearest and with subnormal numbers, also on threads
+ * whose floating-point control word (MXCSR, FPCR) native code has changed. On the other engines
+ * such a thread computes its part of a call in its own way, and no other thread does.
+ *
+ * <p>FUSED's threads, at most one less than there are processors, are named {@code nativenorm-1}
+ * and so on for the operating system. They end when their library is unloaded, which is when the
+ * class loader of these classes and of JavaCPP's was collected. Three things keep that loader:
+ * JavaCPP's deallocator thread, for ever, which {@code -Dorg.bytedeco.javacpp.noPointerGC=true}
+ * leaves out, but then native memory of what is dropped without {@code close} is lost; ONEDNN's
+ * thread, for ever, once a large problem ran there; and the JDK, which for records remembers the
+ * last class that it met.
  */
 public final class NativeNorm {
   /** 0 until it is set or first asked for. */
