@@ -24,10 +24,13 @@ final class AutoRules {
    */
   private static final long SMALL_BACKWARD = 1024;
 
+  /** Rows that oneDNN's backward takes at once, so that its float sums over them stay short. */
+  private static final long ROWS_AT_ONCE = 256;
+
   /**
-   * oneDNN's float sums over a row of gradients of one sign: on x86-64 1e-6 at 4096, 6e-6 at 16384
-   * and 4e-5 at 65536; on arm64, where they are plain loops, 1e-6 at 512, 1e-5 at 1024 and 4e-5 at
-   * 4096.
+   * oneDNN's float sums over a row of gradients of one sign were off by 1e-6 at 4096, 6e-6 at 16384
+   * and 4e-5 at 65536 on x86-64, and on arm64, where they are plain loops, by 1e-6 at 512, 1e-5 at
+   * 1024 and 4e-5 at 4096. So rows beyond this go by sums in Java on ONEDNN too.
    */
   private static final long LONG_ROW = Loader.getPlatform().endsWith("-arm64") ? 512 : 16384;
 
@@ -45,7 +48,8 @@ final class AutoRules {
           // 1.8, 2x320x4096 in 32 groups 158 ms to 23, 32x64x3136 in 64 groups 382 ms to 55, and no
           // better for channels last.
           Optional.of(
-              "accepts it, but has only its ref:any loops for this, 6 to 13 times slower than JAVA");
+              "accepts it, but has only its ref:any loops for this, 6 to 13 times slower than JAVA, and"
+                  + " goes by sums in Java itself");
       case LAYER, RMS -> passOverRows(problem);
     };
   }
@@ -54,6 +58,10 @@ final class AutoRules {
     if (problem.elements() < SMALL_BACKWARD) {
       // It would wait for its turn on the team (see OnednnKernel), perhaps behind a large one.
       return Optional.of("accepts it, but JAVA is as fast for so little");
+    }
+    if (ROWS_AT_ONCE * problem.channels() < SMALL_BACKWARD && problem.batch() > ROWS_AT_ONCE) {
+      return Optional.of(
+          "accepts it, but takes 256 rows at once, which for rows so short is slower");
     }
     if (problem.operation() == Operation.RMS && problem.channels() > LONG_ROW) {
       return Optional.of("accepts it, but its float sums over so long a row cost too many digits");

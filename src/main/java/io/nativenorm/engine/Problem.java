@@ -109,6 +109,30 @@ public record Problem(
         threads);
   }
 
+  /**
+   * The same problem over another number of samples or rows.
+   *
+   * @param other how many
+   * @return a problem that differs in nothing else
+   */
+  public Problem withBatch(long other) {
+    return new Problem(
+        operation,
+        direction,
+        statistics,
+        dataType,
+        layout,
+        other,
+        channels,
+        spatial,
+        groups,
+        eps,
+        weight,
+        bias,
+        activation,
+        threads);
+  }
+
   /** One line for messages: operation, direction, type, layout and extents. */
   @Override
   public String toString() {

@@ -73,9 +73,12 @@ class EnginesTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"LAYER, 65536, false", "RMS, 512, false", "RMS, 65536, true"})
-  void autoPassesOverOnednnsGradientsOfLongRmsRows(
-      Operation operation, long channels, boolean passedOver) {
+  @CsvSource({
+    "LAYER, 4, 65536, false", "RMS, 4, 512, false", "RMS, 4, 65536, true",
+    "LAYER, 65536, 2, true", "RMS, 65536, 3, true", "LAYER, 65536, 4, false"
+  })
+  void autoPassesOverOnednnsGradientsOfLongRmsRowsAndOfManyShortOnes(
+      Operation operation, long rows, long channels, boolean passedOver) {
     Problem problem =
         new Problem(
             operation,
@@ -83,7 +86,7 @@ class EnginesTest {
             Statistics.COMPUTED,
             DataType.F32,
             Layout.CHANNELS_LAST,
-            4,
+            rows,
             channels,
             1,
             1,

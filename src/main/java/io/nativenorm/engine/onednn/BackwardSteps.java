@@ -1,46 +1,89 @@
 package io.nativenorm.engine.onednn;
 
 import io.nativenorm.Activation;
+import io.nativenorm.engine.BufferPool;
+import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.Groups;
+import io.nativenorm.engine.Kernel;
+import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
-import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.reference.ReferenceEngine;
 
-/** The gradient of the activation, then that of the normalization, mended for RMS. */
+/**
+ * The gradient of the activation, then that of the normalization: oneDNN's where its sums are not
+ * too long ({@link BlockGradient}), else {@link ChannelGradient}; and where a sum or product is
+ * beyond float, the reference's.
+ */
 final class BackwardSteps implements Steps {
   private final Problem problem;
-  private final Primitive backward;
+  private final Kernel reference;
 
-  /** Null except for RMS. */
-  private final RmsGradientMend mend;
+  /** Null where the gradient goes by channels. */
+  private final BlockGradient rows;
+
+  private final ChannelGradient channels;
 
   BackwardSteps(Problem problem) {
     this.problem = problem;
-    mend = problem.operation() == Operation.RMS ? new RmsGradientMend(problem) : null;
-    backward = new Primitive(PrimitiveDescription.backward(problem));
+    reference = new ReferenceEngine().prepare(problem);
+    rows = rowsOf(problem);
+    channels = rows == null ? new ChannelGradient(problem) : null;
+  }
+
+  /** Whether a gradient is one of channels, which takes nothing of oneDNN's. */
+  static boolean isByChannels(Problem problem) {
+    return problem.direction() == Direction.BACKWARD
+        && switch (problem.operation()) {
+          case GROUP -> true;
+          case BATCH ->
+              problem.statistics() == Statistics.GIVEN
+                  || Groups.of(problem).size() > StatisticsGuard.LONGEST_SUM;
+          case LAYER, RMS -> false;
+        };
+  }
+
+  private static BlockGradient rowsOf(Problem problem) {
+    if (isByChannels(problem)) {
+      return null;
+    }
+    BlockGradient rows = new BlockGradient(problem);
+    long longest = StatisticsGuard.longestSum(problem, rows.implementation());
+    if (longest <= StatisticsGuard.LONGEST_SUM) {
+      return rows;
+    }
+    rows.close();
+    return null;
   }
 
   @Override
-  public void run(Operands operands) {
-    if (problem.activation() == Activation.NONE) {
-      normalize(operands);
-    } else {
-      Relu.mask(operands.dst(), operands.diffDst(), operands.diffSrc(), problem.elements());
-      // oneDNN takes diff_dst and diff_src in one place, so the masked gradient needs no other.
-      normalize(withMaskedGradient(operands));
+  public void run(Operands o) {
+    if (o.diffDst().address() != o.diffSrc().address()) {
+      runApart(o);
+      return;
+    }
+    // The reference may have to start again from the gradient, which is overwritten.
+    try (BufferPool.Buffer copy = BufferPool.take(problem.elements())) {
+      NativeFloats dy = copy.floats().slice(0, problem.elements());
+      o.diffDst().copyTo(dy);
+      runApart(withGradient(o, dy));
     }
   }
 
-  private void normalize(Operands operands) {
-    if (mend == null) {
-      backward.run(operands);
-    } else {
-      float[] missing = mend.missing(operands);
-      backward.run(operands);
-      mend.add(missing, operands.diffSrc());
+  private void runApart(Operands o) {
+    Operands masked = o;
+    if (problem.activation() == Activation.RELU) {
+      Relu.mask(o.dst(), o.diffDst(), o.diffSrc(), problem.elements());
+      masked = withGradient(o, o.diffSrc());
+    }
+    boolean done = rows == null ? channels.run(masked) : rows.run(masked);
+    if (!done) {
+      reference.execute(o);
     }
   }
 
-  private static Operands withMaskedGradient(Operands o) {
+  private static Operands withGradient(Operands o, NativeFloats dy) {
     return new Operands(
         o.src(),
         o.dst(),
@@ -48,7 +91,7 @@ final class BackwardSteps implements Steps {
         o.bias(),
         o.mean(),
         o.variance(),
-        o.diffSrc(),
+        dy,
         o.diffSrc(),
         o.diffWeight(),
         o.diffBias());
@@ -56,16 +99,18 @@ final class BackwardSteps implements Steps {
 
   @Override
   public String implementation() {
-    return backward.implementation();
+    return rows == null ? "sums in blocks" : rows.implementation();
   }
 
   @Override
   public boolean keepsItsTeamSize() {
-    return backward.keepsItsTeamSize();
+    return rows == null || rows.keepsItsTeamSize();
   }
 
   @Override
   public void close() {
-    backward.close();
+    if (rows != null) {
+      rows.close();
+    }
   }
 }

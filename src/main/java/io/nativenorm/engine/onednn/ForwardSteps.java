@@ -3,48 +3,72 @@ package io.nativenorm.engine.onednn;
 import io.nativenorm.Activation;
 import io.nativenorm.engine.BufferPool;
 import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.Groups;
+import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.reference.ReferenceEngine;
 import org.bytedeco.javacpp.Pointer;
 
 /**
- * Normalization, with the statistics checked and if need be replaced ({@link StatisticsGuard}), and
- * the activation.
+ * Normalization and the activation. Units that are not too long for oneDNN's sums are left to it,
+ * and its statistics checked and if need be replaced ({@link StatisticsGuard}); for all others they
+ * are computed first ({@link ExactStatistics}). What floats cannot hold goes through the reference.
  */
 final class ForwardSteps implements Steps {
   private final Problem problem;
+  private final Application application;
+  private final ExactStatistics exact;
+  private final Kernel reference;
+
+  /** Computes statistics and normalizes; null, as the guard, where oneDNN is given them. */
   private final Primitive normalize;
 
-  /** Null where the statistics are given or there is no mean. */
   private final StatisticsGuard guard;
-
-  /** Applies the guard's statistics; null without guard. */
-  private final Primitive apply;
 
   ForwardSteps(Problem problem) {
     this.problem = problem;
-    normalize = new Primitive(PrimitiveDescription.forward(problem));
-    boolean guarded =
-        problem.statistics() == Statistics.COMPUTED && problem.operation() != Operation.RMS;
-    guard = guarded ? new StatisticsGuard(problem, normalize.implementation()) : null;
+    exact = new ExactStatistics(problem);
+    reference = new ReferenceEngine().prepare(problem);
+    application = new Application(problem);
     try {
-      Problem given = problem.with(Direction.INFERENCE, Statistics.GIVEN);
-      apply = guarded ? new Primitive(PrimitiveDescription.forward(given)) : null;
+      normalize = own();
     } catch (RuntimeException | Error e) {
-      normalize.close();
+      application.close();
       throw e;
     }
+    guard = normalize == null ? null : new StatisticsGuard(problem, normalize.implementation());
+  }
+
+  /** oneDNN's computation of statistics, where it does not add too many values. */
+  private Primitive own() {
+    boolean rows = problem.operation() == Operation.LAYER || problem.operation() == Operation.RMS;
+    boolean few = Groups.of(problem).size() <= StatisticsGuard.LONGEST_SUM;
+    if (problem.statistics() == Statistics.GIVEN || !rows && !few) {
+      return null;
+    }
+    Primitive primitive = new Primitive(PrimitiveDescription.forward(problem));
+    long longest = StatisticsGuard.longestSum(problem, primitive.implementation());
+    if (longest <= StatisticsGuard.LONGEST_SUM) {
+      return primitive;
+    }
+    primitive.close();
+    return null;
   }
 
   @Override
   public void run(Operands operands) {
-    if (problem.statistics() == Statistics.GIVEN || problem.direction() == Direction.TRAINING) {
+    if (problem.statistics() == Statistics.GIVEN) {
+      if (!application.run(operands)) {
+        reference.execute(operands);
+      }
+    } else if (problem.direction() == Direction.TRAINING) {
       normalize(operands);
     } else {
-      // Mean and variance, which nobody asked for but the guard.
+      // Mean and variance, which nobody asked for but we.
       try (BufferPool.Buffer own = BufferPool.take(2 * problem.statisticsCount())) {
         normalize(withStatistics(operands, own.floats()));
       }
@@ -61,42 +85,49 @@ final class ForwardSteps implements Steps {
     return Operands.forward(o.src(), o.dst(), o.weight(), o.bias(), mean, variance);
   }
 
-  private void normalize(Operands operands) {
+  private void normalize(Operands o) {
     if (guard == null) {
-      normalize.run(operands);
-    } else if (operands.src().address() != operands.dst().address()) {
-      normalizeGuarded(operands, operands.src());
+      if (!exact.compute(o.src(), o.mean(), o.variance()) || !application.run(o)) {
+        reference.execute(o);
+      }
+    } else if (o.src().address() != o.dst().address()) {
+      normalizeGuarded(o, o.src());
     } else {
       // The guard may have to start again from the input, which is overwritten here.
       try (BufferPool.Buffer copy = BufferPool.take(problem.elements())) {
-        Pointer.memcpy(copy.floats(), operands.src(), problem.elements() * Float.BYTES);
-        normalizeGuarded(operands, copy.floats());
+        Pointer.memcpy(copy.floats(), o.src(), problem.elements() * Float.BYTES);
+        normalizeGuarded(o, copy.floats());
       }
     }
   }
 
   private void normalizeGuarded(Operands o, NativeFloats src) {
     normalize.run(o);
-    if (guard.replace(src, o.mean(), o.variance())) {
-      apply.run(Operands.forward(src, o.dst(), o.weight(), o.bias(), o.mean(), o.variance()));
+    StatisticsGuard.Finding finding = guard.replace(src, o.mean(), o.variance());
+    if (finding != StatisticsGuard.Finding.TRUSTED) {
+      Operands again = Operands.forward(src, o.dst(), o.weight(), o.bias(), o.mean(), o.variance());
+      boolean done = finding == StatisticsGuard.Finding.REPLACED && application.run(again);
+      if (!done) {
+        reference.execute(again);
+      }
     }
   }
 
   @Override
   public String implementation() {
-    return normalize.implementation();
+    return normalize == null ? application.implementation() : normalize.implementation();
   }
 
   @Override
   public boolean keepsItsTeamSize() {
-    return normalize.keepsItsTeamSize() && (apply == null || apply.keepsItsTeamSize());
+    return application.keepsItsTeamSize() && (normalize == null || normalize.keepsItsTeamSize());
   }
 
   @Override
   public void close() {
-    normalize.close();
-    if (apply != null) {
-      apply.close();
+    application.close();
+    if (normalize != null) {
+      normalize.close();
     }
   }
 }

@@ -136,14 +136,17 @@ public final class OnednnEngine implements Engine {
       // 16 million positions of 64 channels end the process; LayerNorm's kernel cannot be made.
       return Optional.of("its kernels address a sample or row with 32 bits");
     }
-    if (problem.operation() == Operation.RMS && problem.batch() >= Integer.MAX_VALUE) {
-      return Optional.of("its gradient is mended through an array of all rows");
+    if (problem.statisticsCount() >= Integer.MAX_VALUE / 2) {
+      return Optional.of("its statistics are mended through an array of all of them");
     }
     boolean sumsOverTheTeam =
         problem.direction() == Direction.BACKWARD
             && (problem.operation() == Operation.LAYER || problem.operation() == Operation.RMS);
     if (teamLimit == 0 && sumsOverTheTeam) {
       return Optional.of("OpenMP gives smaller teams than it promises: the sums would be wrong");
+    }
+    if (BackwardSteps.isByChannels(problem)) {
+      return Optional.empty();
     }
     AtomicReference<String> refusal = new AtomicReference<>();
     team.run(
@@ -162,7 +165,7 @@ public final class OnednnEngine implements Engine {
 
   @Override
   public Kernel prepare(Problem problem) {
-    boolean small = problem.elements() < TEAM_ELEMENTS;
+    boolean small = problem.elements() < TEAM_ELEMENTS || BackwardSteps.isByChannels(problem);
     int threads = small ? 1 : Math.max(1, Math.min(problem.threads(), teamLimit));
     return OnednnKernel.prepare(team, helpers, problem, threads);
   }

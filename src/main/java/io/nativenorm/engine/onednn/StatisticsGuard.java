@@ -1,60 +1,95 @@
 package io.nativenorm.engine.onednn;
 
+import static org.bytedeco.dnnl.global.dnnl.dnnl_get_effective_cpu_isa;
+
 import io.nativenorm.engine.FloatView;
 import io.nativenorm.engine.Groups;
-import io.nativenorm.engine.Moments;
 import io.nativenorm.engine.NativeFloats;
+import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
+import org.bytedeco.javacpp.Loader;
 
 /**
- * Replaces oneDNN's statistics where they are not good enough. oneDNN sums in float. Its mean is
- * off by some rounding errors of the mean, and the output by as many over the standard deviation:
- * 2e-3 at mean 1000 and std 1 for channels-last BatchNorm, and a constant row comes out as anything
- * but the bias. Its variance loses digits with the number of values. Where that could pass 1e-5,
- * mean and variance are computed again, in double.
- *
- * <p>The bounds were found on normal data of std 1 with oneDNN 3.11 (largest error / (1 + |y|) over
- * all its implementations): 3136 values with mean 2 gave 4e-6, with mean 4 9e-6; 65536 with mean 1
- * 4e-6, with mean 2 8e-6; 100352 with mean 1 7e-6; 262144 with mean 0 3e-5. Its reference code adds
- * value to value: channels-last GroupNorm on arm64 was off by 1.5e-5 at 24766 values with mean 1.
+ * Looks at the statistics that oneDNN computed, and replaces those that cannot be trusted. oneDNN
+ * sums in float: n values one after another, if they are equal, come out up to n / 2^25 too small
+ * or large. Its JIT kernels add a row in the lanes of a vector, its reference loops value to value.
+ * So the mean is off by that share of itself and the output by as much over the standard deviation,
+ * which makes anything but the bias of a constant row; and a sum of squares beyond the largest
+ * float is infinite, below the smallest 0.
  */
 final class StatisticsGuard {
-  /** The largest mean^2 / variance at which a group's statistics are taken. */
+  /** The longest sum in float that is trusted: 7.6e-6 of the variance's root at worst. */
+  static final int LONGEST_SUM = 512;
+
+  /** (mean / std) * values: 4e-6 of the standard deviation at worst. */
+  private static final double TRUSTED_MEAN = 134;
+
+  /** The largest mean^2 / variance; found on normal data, where the mean is rounded once more. */
   private static final double TRUSTED_RATIO = 4;
 
-  /** The largest number of values, and the largest mean^2 / variance times that number. */
-  private static final long TRUSTED_VALUES = 1 << 17;
+  /** An eps beside which a variance that vanished in float does not matter. */
+  private static final double LARGE_EPS = 1e-12;
 
-  /** The same for the reference code. */
-  private static final long TRUSTED_BY_REFERENCE = 1 << 13;
+  private static final int AVX2 = 0x7;
 
-  private final Groups groups;
-  private final long trustedValues;
+  private final Problem problem;
+  private final ExactStatistics exact;
+  private final long units;
+  private final double ratio;
+  private final double smallest;
+  private final boolean rms;
 
   /** For a problem on one of oneDNN's implementations. */
   StatisticsGuard(Problem problem, String implementation) {
-    groups = Groups.of(problem);
-    trustedValues = implementation.equals("ref:any") ? TRUSTED_BY_REFERENCE : TRUSTED_VALUES;
+    this.problem = problem;
+    exact = new ExactStatistics(problem);
+    units = problem.statisticsCount();
+    rms = problem.operation() == Operation.RMS;
+    double trusted = TRUSTED_MEAN / longestSum(problem, implementation);
+    ratio = Math.min(TRUSTED_RATIO, trusted * trusted);
+    smallest = problem.eps() >= LARGE_EPS ? 0 : ExactStatistics.SMALLEST;
   }
 
-  /** Checks the statistics of a forward pass, corrects them, and returns whether it had to. */
-  boolean replace(NativeFloats src, NativeFloats mean, NativeFloats variance) {
-    FloatView means = mean.view();
+  /** How many values of a unit an implementation adds one after another. */
+  static long longestSum(Problem problem, String implementation) {
+    boolean rows = problem.operation() == Operation.LAYER || problem.operation() == Operation.RMS;
+    if (!rows || !implementation.startsWith("jit") || !Loader.getPlatform().endsWith("x86_64")) {
+      return Groups.of(problem).size();
+    }
+    int lanes = (dnnl_get_effective_cpu_isa() & AVX2) == AVX2 ? 8 : 4;
+    return Math.max(1, problem.channels() / lanes);
+  }
+
+  /** What {@link #replace} found. */
+  enum Finding {
+    /** The output is right. */
+    TRUSTED,
+
+    /** The statistics are right now, the output is not. */
+    REPLACED,
+
+    /** Floats cannot normalize with these statistics. */
+    BEYOND_FLOAT
+  }
+
+  /** Checks the statistics of a forward pass and corrects them. */
+  Finding replace(NativeFloats src, NativeFloats mean, NativeFloats variance) {
+    FloatView means = FloatView.of(mean);
     FloatView variances = variance.view();
-    double ratio = Math.min(TRUSTED_RATIO, (double) trustedValues / groups.size());
-    boolean replaced = false;
-    for (long k = 0; k < groups.count(); k++) {
-      double m = means.get(k);
-      // A float sum that overflowed is not trusted either.
-      boolean trusted = Double.isFinite(m) && m * m <= ratio * variances.get(k);
-      if (!trusted || groups.size() > trustedValues) {
-        FloatView x = src.view();
-        double exact = Moments.mean(x, groups, k);
-        means.put(k, (float) exact);
-        variances.put(k, (float) Moments.meanSquare(x, groups, k, exact));
-        replaced = true;
+    Finding finding = Finding.TRUSTED;
+    BlockSums sums = null;
+    for (long k = 0; k < units; k++) {
+      double m = rms ? 0 : means.get(k);
+      double v = variances.get(k);
+      boolean trusted = m * m <= ratio * v && v >= smallest && v <= ExactStatistics.LARGEST;
+      if (!trusted) {
+        sums = sums == null ? BlockSums.ofMoments(problem, src) : sums;
+        if (!exact.compute(k, sums, src, mean, variance)) {
+          return Finding.BEYOND_FLOAT;
+        }
+        finding = Finding.REPLACED;
       }
     }
-    return replaced;
+    return finding;
   }
 }
