@@ -12,6 +12,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.concurrent.CompletableFuture;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
@@ -153,5 +155,32 @@ class StreamsTest {
     assertEquals(2, run.status());
     String expected = "standard output cannot be written: No space left on device";
     assertEquals("nativenorm: " + expected, run.err().strip());
+  }
+
+  /** Where there are no pointers, the elements are copied over the heap. */
+  @ParameterizedTest
+  @ValueSource(strings = {"--op layer --input x.npy", "--op instance --layout last --input -"})
+  @DisabledOnOs(value = OS.WINDOWS, disabledReason = "a shell's line")
+  void withoutNativeCode(String options) throws Exception {
+    NpyFiles.write(x, new float[] {1, 9, 3, 7}, 1, 2, 2);
+    String classes = System.getProperty("java.class.path");
+    String separator = System.getProperty("path.separator");
+    String withoutBinaries =
+        Pattern.compile(Pattern.quote(separator))
+            .splitAsStream(classes)
+            .filter(entry -> !entry.matches(".*javacpp-[0-9.]+-[a-z].*"))
+            .collect(Collectors.joining(separator));
+    CommandLineProcess run =
+        CommandLineProcess.shell(
+            folder,
+            "CLASSES='"
+                + withoutBinaries
+                + "'; cat x.npy | nativenorm normalize --output y.npy "
+                + options);
+    assertEquals(0, run.status(), run.err());
+    assertTrue(run.out().contains("inference: JAVA"), run.out());
+    float[] rows = {-1, 1, -1, 1};
+    float[] columns = {-1, 1, 1, -1};
+    assertArrayEquals(options.contains("last") ? columns : rows, NpyFiles.values(y), 1e-3f);
   }
 }
