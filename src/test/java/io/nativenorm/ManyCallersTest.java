@@ -1,6 +1,6 @@
 package io.nativenorm;
 
-import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -34,7 +34,7 @@ class ManyCallersTest {
         for (Future<Integer> ended : failures) {
           failed += ended.get();
         }
-        System.out.println(failed + " OutOfMemoryErrors");
+        System.out.println("\n" + failed + " OutOfMemoryErrors");
       } finally {
         pool.shutdown();
       }
@@ -67,6 +67,7 @@ class ManyCallersTest {
             "-XX:+Use" + collector + "GC",
             "-Delements=" + elements,
             "-Dnativenorm.callers.seconds=" + SECONDS);
-    assertEquals("0 OutOfMemoryErrors\n", process.output());
+    // Newer JDKs also print warnings about native access.
+    assertTrue(process.output().endsWith("\n0 OutOfMemoryErrors\n"), process.output());
   }
 }
