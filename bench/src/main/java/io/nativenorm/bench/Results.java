@@ -39,4 +39,11 @@ public record Results(Map<String, float[]> values) {
     }
     return new Results(values);
   }
+
+  /** Of a training step over a stack; the parameters are those of its last layer. */
+  public static Results step(float[] output, float[] input, float[] weight, float[] bias) {
+    Map<String, float[]> values = new LinkedHashMap<>(gradients(input, weight, bias).values());
+    values.put(OUTPUT, output);
+    return new Results(values);
+  }
 }
