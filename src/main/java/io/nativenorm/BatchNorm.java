@@ -86,7 +86,10 @@ public final class BatchNorm extends NormLayer {
 
   @Override
   void checkComputable(Extents extents, long[] shape) {
-    requirePositiveEps();
+    if (eps() == 0) {
+      throw new IllegalArgumentException(
+          this + ": batch_norm eps must be positive during training, but got 0");
+    }
     if (extents.valuesPerStatistic() == 1) {
       throw new IllegalArgumentException(
           this

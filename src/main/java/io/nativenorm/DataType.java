@@ -1,6 +1,9 @@
 package io.nativenorm;
 
-/** The type of a tensor's elements. Statistics and parameters are {@link #F32} whatever it is. */
+/**
+ * The type of a tensor's elements. Statistics and parameters are {@link #F32} whatever it is,
+ * counts are {@link #I64}.
+ */
 public enum DataType {
   /** IEEE 754 binary32. */
   F32(4),
@@ -11,7 +14,9 @@ public enum DataType {
   /** Signed 8-bit integer. */
   S8(1),
   /** Unsigned 8-bit integer. */
-  U8(1);
+  U8(1),
+  /** Signed 64-bit integer: counts. */
+  I64(8);
 
   private final int bytes;
 

@@ -6,9 +6,10 @@ import java.util.Arrays;
 /** An input's shape as a layer sees it. */
 record Extents(Operation operation, long batch, long channels, long spatial, long groups) {
 
-  /** N, C and the product of the rest. */
+  /** N, C and the product of the rest: nothing where all is nothing, however large a part is. */
   static Extents ofChannels(Operation operation, long[] shape, long groups) {
-    return new Extents(operation, shape[0], shape[1], Shapes.sizeFrom(shape, 2), groups);
+    long spatial = Shapes.size(shape) == 0 ? 0 : Shapes.sizeFrom(shape, 2);
+    return new Extents(operation, shape[0], shape[1], spatial, groups);
   }
 
   /** Rows over the leading dimensions, and the elements of the trailing ones. */

@@ -37,6 +37,7 @@ final class Inference {
   /** Inference on tensors in use. */
   void run(Tensor x, Tensor y) {
     int threads = layer.threads();
+    layer.requireF32(x);
     KernelMemo known = KernelMemo.matching(memo, x.extents(), x.layout(), threads);
     if (known == null) {
       layer.requireInferable(x.extents());
@@ -60,9 +61,9 @@ final class Inference {
   private void runReordered(Kernel kernel, Tensor x, Tensor y) {
     try (BufferPool.Buffer buffer = BufferPool.take(x.size())) {
       NativeFloats rows = buffer.floats();
-      Transposition.toChannelsFirst(x.extents(), x.floats(), rows);
+      Transposition.toChannelsFirst(x.extents(), x.dataType(), x.floats(), rows);
       kernel.infer(rows, rows, constants);
-      Transposition.toChannelsLast(x.extents(), rows, y.floats());
+      Transposition.toChannelsLast(x.extents(), x.dataType(), rows, y.floats());
     }
   }
 

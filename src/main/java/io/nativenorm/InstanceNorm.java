@@ -10,7 +10,8 @@ import io.nativenorm.engine.Operation;
  * statistics. With {@code trackRunningStats(true)} training takes the average over the samples into
  * the running statistics and inference uses them, as PyTorch's {@code InstanceNorm1d/2d/3d} do.
  * Unlike PyTorch's, an empty batch leaves them alone instead of making them NaN, and batches are
- * counted, so that {@code cumulative()} works.
+ * counted, so that {@code cumulative()} works; and inference of a single position gives the bias,
+ * as ONNX has it, where training refuses it.
  *
  * @see <a href="https://arxiv.org/abs/1607.08022">Ulyanov, Vedaldi and Lempitsky, 2016</a>
  */
@@ -83,8 +84,7 @@ public final class InstanceNorm extends NormLayer {
   }
 
   @Override
-  void checkComputable(Extents extents, long[] shape) {
-    requirePositiveEps();
+  void checkTrainable(Extents extents, long[] shape) {
     if (extents.spatial() == 1 && extents.batch() > 0) {
       throw new IllegalArgumentException(
           this

@@ -15,7 +15,10 @@ public abstract sealed class LayerBuilder<B extends LayerBuilder<B>>
 
   private double eps;
   private boolean affine;
-  private boolean bias = true;
+
+  /** Null until it is said, which makes it as affine says. */
+  private Boolean bias;
+
   private Backend backend = defaultBackend();
   private int threads;
   private Activation activation = Activation.NONE;
@@ -62,7 +65,8 @@ public abstract sealed class LayerBuilder<B extends LayerBuilder<B>>
   }
 
   /**
-   * Whether there are a learned weight and bias. Default true; InstanceNorm false.
+   * Whether there are a learned weight and bias. Default true; InstanceNorm false. What {@link
+   * #bias} says of the bias comes first, before or after this.
    *
    * @param value false for neither
    * @return this
@@ -73,9 +77,11 @@ public abstract sealed class LayerBuilder<B extends LayerBuilder<B>>
   }
 
   /**
-   * Whether an affine layer has a bias besides its weight. Default true; RmsNorm has none.
+   * Whether there is a bias, whatever {@link #affine} says, which says of the weight. Default as
+   * affine; RmsNorm has none.
    *
-   * @param value false for the weight alone
+   * @param value false for the weight alone, true for a bias with a weight or, beside {@code
+   *     affine(false)}, alone
    * @return this
    */
   public B bias(boolean value) {
@@ -86,11 +92,11 @@ public abstract sealed class LayerBuilder<B extends LayerBuilder<B>>
   /**
    * The engine. Default AUTO, or the system property {@code nativenorm.backend}.
    *
-   * @param value AUTO, or the one engine to use
+   * @param backend AUTO, or the one engine to use
    * @return this
    */
-  public B backend(Backend value) {
-    backend = Objects.requireNonNull(value, "backend");
+  public B backend(Backend backend) {
+    this.backend = Objects.requireNonNull(backend, "backend");
     return self();
   }
 
@@ -109,11 +115,11 @@ public abstract sealed class LayerBuilder<B extends LayerBuilder<B>>
   /**
    * What is applied to the result, and accounted for in backward. Default NONE.
    *
-   * @param value the activation
+   * @param activation the activation
    * @return this
    */
-  public B activation(Activation value) {
-    activation = Objects.requireNonNull(value, "activation");
+  public B activation(Activation activation) {
+    this.activation = Objects.requireNonNull(activation, "activation");
     return self();
   }
 
@@ -136,7 +142,7 @@ public abstract sealed class LayerBuilder<B extends LayerBuilder<B>>
   }
 
   boolean hasBias() {
-    return affine && bias;
+    return bias == null ? affine : bias;
   }
 
   Backend backend() {

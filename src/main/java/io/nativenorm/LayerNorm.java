@@ -1,6 +1,7 @@
 package io.nativenorm;
 
 import io.nativenorm.engine.Operation;
+import java.util.Objects;
 
 /**
  * Layer normalization over the trailing dimensions of each row: {@code y = (x - mean) /
@@ -38,7 +39,7 @@ public final class LayerNorm extends NormLayer {
    * @throws IllegalArgumentException if there is none, or one is not positive
    */
   public static Builder builder(long... normalizedShape) {
-    return new Builder(normalizedShape.clone());
+    return new Builder(Objects.requireNonNull(normalizedShape, "normalizedShape").clone());
   }
 
   /** Options of a {@link LayerNorm}. */

@@ -7,6 +7,7 @@ import java.lang.module.ModuleDescriptor;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
 
@@ -46,7 +47,13 @@ public final class NativeNorm {
    * @param available whether it can run anything here
    * @param detail its version and instruction set, or why it is not available
    */
-  public record EngineInfo(Backend backend, boolean available, String detail) {}
+  public record EngineInfo(Backend backend, boolean available, String detail) {
+    /** Refuses nulls. */
+    public EngineInfo {
+      Objects.requireNonNull(backend, "backend");
+      Objects.requireNonNull(detail, "detail");
+    }
+  }
 
   private NativeNorm() {}
 
@@ -116,11 +123,15 @@ public final class NativeNorm {
    * @param y output of as many elements; it may be the input
    * @param a factor
    * @param b summand
-   * @throws IllegalArgumentException if the tensors differ in size, or y is read-only
+   * @throws IllegalArgumentException if the tensors differ in size or are not F32, or y is
+   *     read-only
    * @throws NativeNormException if the engine FUSED is missing, whose code this is
    */
   public static void plainPass(Tensor x, Tensor y, float a, float b) {
-    if (x.size() != y.size() || y.isReadOnly()) {
+    Objects.requireNonNull(x, "x");
+    Objects.requireNonNull(y, "y");
+    boolean alike = x.size() == y.size() && x.dataType() == y.dataType();
+    if (!alike || x.dataType() != DataType.F32 || y.isReadOnly()) {
       throw new IllegalArgumentException(
           "plainPass expects an output like the input, " + x + ", to write to, but got " + y);
     }

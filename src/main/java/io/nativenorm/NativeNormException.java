@@ -1,5 +1,7 @@
 package io.nativenorm;
 
+import java.util.Objects;
+
 /**
  * An engine could not do what was asked of it: a native library is missing or failed, or a named
  * {@link Backend} does not take the problem. Wrong arguments are {@link IllegalArgumentException}s.
@@ -13,6 +15,6 @@ public class NativeNormException extends RuntimeException {
    * @param message what failed, on which problem, and why
    */
   public NativeNormException(String message) {
-    super(message);
+    super(Objects.requireNonNull(message, "message"));
   }
 }

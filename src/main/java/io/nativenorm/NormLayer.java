@@ -8,7 +8,9 @@ import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
+import java.util.Arrays;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.locks.StampedLock;
 
 /**
@@ -56,6 +58,16 @@ public abstract sealed class NormLayer implements AutoCloseable
   /** Checks that an input's own statistics mean something; nothing to check for most layers. */
   void checkComputable(Extents extents, long[] shape) {}
 
+  /** Checks what training asks for beyond that; nothing for most layers. */
+  void checkTrainable(Extents extents, long[] shape) {}
+
+  /** Checks an input's type. */
+  final void requireF32(Tensor x) {
+    if (x.dataType() != DataType.F32) {
+      throw new IllegalArgumentException(name + ": expected an input of type F32, but got " + x);
+    }
+  }
+
   /** Checks that inference on an input of a shape can be. */
   final void requireInferable(long[] shape) {
     Extents extents = extents(shape);
@@ -64,12 +76,8 @@ public abstract sealed class NormLayer implements AutoCloseable
     }
   }
 
-  /** PyTorch's further condition for what it computes as batch normalization. */
-  final void requirePositiveEps() {
-    if (eps == 0) {
-      throw new IllegalArgumentException(
-          name + ": batch_norm eps must be positive during training, but got 0");
-    }
+  final double eps() {
+    return eps;
   }
 
   /** The shape of {@link Pass#mean}. */
@@ -88,6 +96,8 @@ public abstract sealed class NormLayer implements AutoCloseable
    * @return a new tensor of the input's shape, type and layout
    */
   public Tensor forward(Tensor x) {
+    Objects.requireNonNull(x, "x");
+    requireF32(x);
     Tensor y = Tensor.uninitialized(x.dataType(), x.layout(), x.extents());
     try {
       forward(x, y);
@@ -106,6 +116,8 @@ public abstract sealed class NormLayer implements AutoCloseable
    *     its memory, but not overlap it in part
    */
   public void forward(Tensor x, Tensor y) {
+    Objects.requireNonNull(x, "x");
+    Objects.requireNonNull(y, "y");
     long stamp = readLock();
     try {
       x.acquire();
@@ -133,6 +145,7 @@ public abstract sealed class NormLayer implements AutoCloseable
    * @return a new array of the output
    */
   public float[] forward(float[] x, long... shape) {
+    Objects.requireNonNull(x, "x");
     float[] y = new float[x.length];
     forward(x, y, shape);
     return y;
@@ -147,6 +160,9 @@ public abstract sealed class NormLayer implements AutoCloseable
    *     the length tells
    */
   public void forward(float[] x, float[] y, long... shape) {
+    Objects.requireNonNull(x, "x");
+    Objects.requireNonNull(y, "y");
+    Objects.requireNonNull(shape, "shape");
     long stamp = readLock();
     try {
       inference.run(x, y, shape);
@@ -173,10 +189,13 @@ public abstract sealed class NormLayer implements AutoCloseable
    * @return what backward needs, to be closed by the caller
    */
   public Pass forwardTraining(Tensor x) {
+    Objects.requireNonNull(x, "x");
     x.acquire();
     try {
+      requireF32(x);
       Extents extents = extents(x.extents());
       checkComputable(extents, x.extents());
+      checkTrainable(extents, x.extents());
       Problem problem = problem(extents, x, Direction.TRAINING, Statistics.COMPUTED);
       Pass pass = pass(problem, x);
       try {
@@ -204,11 +223,13 @@ public abstract sealed class NormLayer implements AutoCloseable
 
   /** A pass with frozen statistics: those that inference uses, as constants to the gradient. */
   Pass frozenPass(Tensor x) {
+    Objects.requireNonNull(x, "x");
     if (running() == null) {
       throw new IllegalStateException(name + " has no running statistics to freeze");
     }
     x.acquire();
     try {
+      requireF32(x);
       Extents extents = extents(x.extents());
       return pass(problem(extents, x, Direction.INFERENCE, Statistics.GIVEN), x);
     } finally {
@@ -219,8 +240,7 @@ public abstract sealed class NormLayer implements AutoCloseable
   private Pass pass(Problem problem, Tensor x) {
     boolean rms = problem.operation() == Operation.RMS;
     boolean frozen = problem.statistics() == Statistics.GIVEN;
-    long[] statisticsShape =
-        frozen ? new long[] {problem.channels()} : statisticsShape(x.extents());
+    long[] statisticsShape = frozen ? new long[] {problem.channels()} : shapeOfStatistics(x);
     Pass pass;
     try (Closer made = new Closer()) {
       Tensor input =
@@ -246,6 +266,15 @@ public abstract sealed class NormLayer implements AutoCloseable
       pass.close();
       throw e;
     }
+  }
+
+  /** An empty input has no statistics, though there may be 2^40 units without an element. */
+  private long[] shapeOfStatistics(Tensor x) {
+    long[] shape = statisticsShape(x.extents());
+    if (x.size() == 0 && Arrays.stream(shape).noneMatch(extent -> extent == 0)) {
+      shape[0] = 0;
+    }
+    return shape;
   }
 
   /** Runs a problem of a pass; for backward the layer must still be open. */
@@ -375,7 +404,7 @@ public abstract sealed class NormLayer implements AutoCloseable
   /**
    * All that training changes, under the names of PyTorch's {@code state_dict}: {@code weight},
    * {@code bias}, and with running statistics {@code running_mean}, {@code running_var} and the
-   * scalar {@code num_batches_tracked}.
+   * scalar {@code num_batches_tracked}, an {@link DataType#I64}.
    *
    * @return live tensors, which stay the layer's
    */
@@ -387,17 +416,21 @@ public abstract sealed class NormLayer implements AutoCloseable
    * Copies a state in, all of it or, if anything does not fit, nothing.
    *
    * @param state tensors under the names that {@link #state} gives; {@code num_batches_tracked} may
-   *     be absent, as in old files
-   * @throws IllegalArgumentException if a name is missing or unknown or a shape differs; the
-   *     message lists all of them
+   *     be absent, as in old files, or an F32 scalar
+   * @throws IllegalArgumentException if a name is missing or unknown, a shape or type differs, a
+   *     running variance is NaN or so far below 0 that nothing positive is left under the root
+   *     (from -eps to 0 is allowed, and so is infinity, with which a channel gives its bias), or
+   *     the count is negative or no whole number; the message lists all of them
    */
   public void load(Map<String, Tensor> state) {
-    parameters.requireFit(name, state);
-    long stamp = writeLock();
-    try {
-      parameters.load(state);
-    } finally {
-      lock.unlockWrite(stamp);
+    Objects.requireNonNull(state, "state");
+    try (StateCopy copy = new StateCopy(name, eps, parameters.named(), state)) {
+      long stamp = writeLock();
+      try {
+        copy.load();
+      } finally {
+        lock.unlockWrite(stamp);
+      }
     }
   }
 
@@ -409,6 +442,8 @@ public abstract sealed class NormLayer implements AutoCloseable
    * @return some lines of text
    */
   public String explain(Tensor x) {
+    Objects.requireNonNull(x, "x");
+    requireF32(x);
     Extents extents = extents(x.extents());
     Problem training = problem(extents, x, Direction.TRAINING, Statistics.COMPUTED);
     return Explanation.of(

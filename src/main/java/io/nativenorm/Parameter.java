@@ -10,11 +10,21 @@ final class Parameter {
   private final Tensor memory;
   private Tensor handle;
 
-  /** A parameter of a shape with all elements one value. */
-  Parameter(float value, long... shape) {
-    memory = Tensor.uninitialized(DataType.F32, Layout.CHANNELS_FIRST, shape);
-    memory.floats().setAll(value);
+  private Parameter(Tensor memory) {
+    this.memory = memory;
     handle = memory.share();
+  }
+
+  /** A parameter of a shape with all elements one value. */
+  static Parameter filled(float value, long... shape) {
+    Tensor memory = Tensor.uninitialized(DataType.F32, Layout.CHANNELS_FIRST, shape);
+    memory.floats().setAll(value);
+    return new Parameter(memory);
+  }
+
+  /** A count, of nothing yet. */
+  static Parameter count() {
+    return new Parameter(Tensor.allocate(DataType.I64, Layout.CHANNELS_FIRST));
   }
 
   static Tensor handle(Parameter parameter) {
@@ -40,9 +50,9 @@ final class Parameter {
     return memory.size();
   }
 
-  /** Copies as many values in. */
-  void set(float[] values) {
-    memory.floats().write(0, values, 0, values.length);
+  /** Copies the elements of a tensor of the same size and type in. */
+  void set(Tensor values) {
+    values.floats().copyTo(memory.floats());
   }
 
   synchronized void close() {

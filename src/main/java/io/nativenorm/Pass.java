@@ -6,6 +6,7 @@ import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Problem;
 import java.util.Arrays;
+import java.util.Objects;
 
 /**
  * One training pass through a layer: its output, its statistics, and what backward needs. It keeps
@@ -92,7 +93,8 @@ public final class Pass implements AutoCloseable {
   /**
    * The means the input was normalized with: of each channel for BatchNorm and frozen statistics,
    * over the leading dimensions for LayerNorm, of samples x groups for GroupNorm, of samples x
-   * channels for InstanceNorm.
+   * channels for InstanceNorm. An empty input has none: the first of these extents is 0, whatever
+   * the input's are, unless the statistics are frozen.
    *
    * @return a tensor that this pass closes, or null for RmsNorm
    */
@@ -119,6 +121,7 @@ public final class Pass implements AutoCloseable {
    * @throws IllegalStateException if this pass, its layer or the tensor is closed
    */
   public Gradients backward(Tensor dy) {
+    Objects.requireNonNull(dy, "dy");
     if (!lifetime.acquire()) {
       throw new IllegalStateException("the pass of " + layer + " is closed");
     }

@@ -78,11 +78,11 @@ public abstract sealed class RunningBuilder<B extends RunningBuilder<B>> extends
   /**
    * Which variance goes into the running variance. Default UNBIASED.
    *
-   * @param value PyTorch's rule or ONNX's
+   * @param rule PyTorch's or ONNX's
    * @return this
    */
-  public B runningVariance(RunningVariance value) {
-    rule = Objects.requireNonNull(value, "runningVariance");
+  public B runningVariance(RunningVariance rule) {
+    this.rule = Objects.requireNonNull(rule, "rule");
     return self();
   }
 

@@ -13,18 +13,14 @@ final class RunningStatistics {
   private final RunningVariance rule;
   private final Parameter mean;
   private final Parameter variance;
-
-  /** The count as PyTorch keeps it. It is live, but as a float it would stop at 2^24. */
-  private final Parameter batchesShown = new Parameter(0);
-
-  private long batches;
+  private final Parameter batches = Parameter.count();
 
   RunningStatistics(long channels, double newWeight, boolean cumulative, RunningVariance rule) {
     this.newWeight = newWeight;
     this.cumulative = cumulative;
     this.rule = rule;
-    mean = new Parameter(0, channels);
-    variance = new Parameter(1, channels);
+    mean = Parameter.filled(0, channels);
+    variance = Parameter.filled(1, channels);
   }
 
   Parameter mean() {
@@ -37,8 +33,7 @@ final class RunningStatistics {
 
   /** The count, or what a user has written over it. */
   long batches() {
-    float shown = Parameter.floats(batchesShown).view().get(0);
-    return shown == (float) batches ? batches : (long) shown;
+    return Longs.get(Parameter.floats(batches), 0);
   }
 
   /**
@@ -49,9 +44,9 @@ final class RunningStatistics {
    * @param values how many values each of them is of, more than 1
    */
   void update(Tensor means, Tensor variances, long values) {
-    batches = batches() + 1;
-    Parameter.floats(batchesShown).view().put(0, batches);
-    double share = cumulative ? 1.0 / batches : newWeight;
+    long count = batches() + 1;
+    Longs.put(Parameter.floats(batches), 0, count);
+    double share = cumulative ? 1.0 / count : newWeight;
     double correction = rule == RunningVariance.UNBIASED ? values / (values - 1.0) : 1;
     blend(mean, means.floats(), share, 1);
     blend(variance, variances.floats(), share, correction);
@@ -77,6 +72,6 @@ final class RunningStatistics {
   void putInto(Map<String, Parameter> state) {
     state.put("running_mean", mean);
     state.put("running_var", variance);
-    state.put("num_batches_tracked", batchesShown);
+    state.put("num_batches_tracked", batches);
   }
 }

@@ -29,12 +29,32 @@ final class Shapes {
       for (int i = position; i < shape.length; i++) {
         size = Math.multiplyExact(size, shape[i]);
       }
-      Math.addExact(Math.multiplyExact(size, Float.BYTES), 4096); // with room for alignment
+      Math.addExact(Math.multiplyExact(size, Long.BYTES), 4096); // with room for alignment
     } catch (ArithmeticException e) {
       throw new IllegalArgumentException(
           "shape " + Arrays.toString(shape) + " has too many elements");
     }
     return size;
+  }
+
+  /** Where an element lies in memory. */
+  static long offset(long[] index, long[] shape, Layout layout) {
+    boolean fits = index.length == shape.length;
+    for (int i = 0; fits && i < index.length; i++) {
+      fits = index[i] >= 0 && index[i] < shape[i];
+    }
+    if (!fits) {
+      throw new IndexOutOfBoundsException(
+          "index " + text(index) + " is out of bounds for shape " + text(shape));
+    }
+    boolean channelIsLast = layout == Layout.CHANNELS_LAST && shape.length > 2;
+    long offset = 0;
+    for (int i = 0; i < index.length; i++) {
+      if (i != 1 || !channelIsLast) {
+        offset = offset * shape[i] + index[i];
+      }
+    }
+    return channelIsLast ? offset * shape[1] + index[1] : offset;
   }
 
   static String text(long... shape) {

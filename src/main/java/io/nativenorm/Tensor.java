@@ -1,11 +1,9 @@
 package io.nativenorm;
 
-import io.nativenorm.engine.BufferPool;
 import io.nativenorm.engine.Lifetime;
 import io.nativenorm.engine.NativeAccess;
 import io.nativenorm.engine.NativeFloats;
-import io.nativenorm.engine.NativeMemory;
-import java.nio.ByteOrder;
+import io.nativenorm.engine.NativeLongs;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.Objects;
@@ -23,48 +21,32 @@ import org.bytedeco.javacpp.Pointer;
  * collection. Using a closed tensor throws {@link IllegalStateException}. Tensors may be shared
  * between threads, their elements only as plain memory may.
  *
- * <p>This version computes {@link DataType#F32} only; other types are refused.
+ * <p>This version computes {@link DataType#F32} only, and keeps counts as {@link DataType#I64};
+ * other types are refused. Floats that are copied out of an I64 tensor are its elements rounded to
+ * the nearest float; those copied in must be whole numbers.
  */
 public final class Tensor implements AutoCloseable {
-  /** Memory that several tensors may lie on, each holding it until it is closed. */
-  private static final class Storage {
-    private final Lifetime lifetime;
-    private final boolean readOnly;
-
-    /** The pointer a caller wrapped, which the caller may free; null if the memory is ours. */
-    private final Pointer wrapped;
-
-    Storage(Runnable free, boolean readOnly, Pointer wrapped) {
-      this.lifetime = new Lifetime(free);
-      this.readOnly = readOnly;
-      this.wrapped = wrapped;
-    }
-  }
-
   private final long[] shape;
   private final long size;
   private final DataType dataType;
   private final Layout layout;
-  private final NativeFloats floats;
   private final Storage storage;
   private final Lifetime lifetime;
 
   /** Takes over one hold on the storage. */
-  private Tensor(
-      DataType dataType, Layout layout, NativeFloats floats, Storage storage, long[] shape) {
+  private Tensor(DataType dataType, Layout layout, Storage storage, long[] shape) {
     this.shape = shape;
     this.size = Shapes.size(shape);
     this.dataType = dataType;
     this.layout = layout;
-    this.floats = floats;
     this.storage = storage;
-    this.lifetime = new Lifetime(storage.lifetime::release);
+    this.lifetime = new Lifetime(storage::release);
   }
 
   /**
    * A new tensor of zeros.
    *
-   * @param type element type; F32 in this version
+   * @param type element type; F32 or I64 in this version
    * @param layout order of the elements
    * @param shape logical extents, each 0 or more
    * @return a tensor that owns its memory
@@ -72,19 +54,17 @@ public final class Tensor implements AutoCloseable {
    *     type is not supported
    */
   public static Tensor allocate(DataType type, Layout layout, long... shape) {
-    Tensor tensor = uninitialized(type, layout, shape.clone());
-    tensor.floats.setAll(0);
+    Objects.requireNonNull(type, "type");
+    Objects.requireNonNull(layout, "layout");
+    Tensor tensor = uninitialized(type, layout, ownCopy(shape));
+    tensor.floats().setAll(0);
     return tensor;
   }
 
   /** A new tensor whose elements are all going to be written; the shape becomes its own. */
   static Tensor uninitialized(DataType type, Layout layout, long... shape) {
     requireSupported(type);
-    Objects.requireNonNull(layout, "layout");
-    long size = Shapes.size(shape);
-    BufferPool.Buffer memory = BufferPool.take(size);
-    Storage storage = new Storage(memory::close, false, null);
-    return new Tensor(type, layout, memory.floats().first(size), storage, shape);
+    return new Tensor(type, layout, Storage.allocate(Shapes.size(shape) * type.bytes()), shape);
   }
 
   /**
@@ -107,88 +87,73 @@ public final class Tensor implements AutoCloseable {
    * @throws IllegalArgumentException if the shape does not have as many elements as values
    */
   public static Tensor of(float[] values, long... shape) {
-    long[] extents = shape.clone();
+    Objects.requireNonNull(values, "values");
+    long[] extents = ownCopy(shape);
     requireLength(values.length, Shapes.size(extents), "values");
     Tensor tensor = uninitialized(DataType.F32, Layout.CHANNELS_FIRST, extents);
     tensor.copyFrom(values);
     return tensor;
   }
 
+  private static long[] ownCopy(long[] shape) {
+    return Objects.requireNonNull(shape, "shape").clone();
+  }
+
   /**
    * An F32 tensor, channels first, on a buffer's memory from its position on. Nothing is copied;
    * the buffer stays reachable while the tensor is.
+   *
+   * <p>On memory of a {@code java.lang.foreign.Arena} the tensor can be used as the buffer can:
+   * once the arena is closed, or on a thread that may not use it, whatever uses the elements throws
+   * what the buffer's own {@code get} does. That is looked at when a call begins; an arena that is
+   * closed during a call takes the memory from under it. A mapped file must keep its length: if it
+   * is cut while it is used here, the operating system ends the process (SIGBUS).
    *
    * @param direct a direct buffer in native byte order; if it is read-only, layers only read it
    * @param shape logical extents, with at most as many elements as the buffer has remaining
    * @return a tensor on that memory
    * @throws IllegalArgumentException if the buffer is not direct, not in native order or too short
+   * @throws IllegalStateException if the arena of its memory is closed
    */
   public static Tensor wrap(FloatBuffer direct, long... shape) {
-    if (!direct.isDirect()) {
-      throw new IllegalArgumentException(
-          "wrap expects a direct FloatBuffer, but got one on the Java heap; Tensor.of copies");
-    }
-    if (direct.order() != ByteOrder.nativeOrder()) {
-      throw new IllegalArgumentException(
-          "wrap expects a buffer in native byte order, but got "
-              + direct.order()
-              + "; set ByteBuffer.order(ByteOrder.nativeOrder()) before asFloatBuffer()");
-    }
-    long[] extents = shape.clone();
-    long size = Shapes.size(extents);
-    FloatBuffer own = direct.slice(); // nobody else moves its position and limit
-    requireRoom(own.capacity(), size);
-    Storage storage = new Storage(() -> {}, own.isReadOnly(), null);
-    NativeFloats floats = NativeMemory.of(own).slice(0, size);
-    return new Tensor(DataType.F32, Layout.CHANNELS_FIRST, floats, storage, extents);
+    Objects.requireNonNull(direct, "direct");
+    long[] extents = ownCopy(shape);
+    Storage storage = Storage.of(direct, Shapes.size(extents));
+    return new Tensor(DataType.F32, Layout.CHANNELS_FIRST, storage, extents);
   }
 
   /**
    * A tensor on memory that the caller owns, from the pointer's position on. Nothing is copied. The
    * memory must stay valid while the tensor is used; the pointer stays reachable while the tensor
-   * is, and using the tensor after {@code memory.close()} throws.
+   * is, and using the tensor after {@code memory.close()} throws. What else ends the memory cannot
+   * be seen here: another pointer to it, the arena of a buffer it was taken from, or a mapped file
+   * that is cut, for which the operating system ends the process (SIGBUS).
    *
    * @param memory where the elements are, aligned to their size
-   * @param type element type; F32 in this version
+   * @param type element type; F32 or I64 in this version
    * @param layout order of the elements
    * @param shape logical extents
    * @return a tensor on that memory
-   * @throws IllegalArgumentException if the pointer is null, has a known capacity that is too
-   *     small, or the type is not supported
+   * @throws IllegalArgumentException if the pointer's address is 0; if its capacity is known and
+   *     position, limit or shape go beyond it; or if the type is not supported. Unknown is the
+   *     capacity of an address that native code gave, as {@code Pointer.malloc} does: such memory
+   *     is taken to be as large as the shape
    * @throws NativeNormException if JavaCPP's library is missing, so that there are no pointers
    */
   public static Tensor wrap(Pointer memory, DataType type, Layout layout, long... shape) {
-    requireSupported(type);
+    Objects.requireNonNull(memory, "memory");
+    Objects.requireNonNull(type, "type");
     Objects.requireNonNull(layout, "layout");
+    long[] extents = ownCopy(shape);
+    requireSupported(type);
     requirePointers();
-    if (memory == null || memory.isNull()) {
-      throw new IllegalArgumentException("wrap expects memory, but got a null pointer");
-    }
-    long[] extents = shape.clone();
-    long size = Shapes.size(extents);
-    long position = memory.position();
-    long limit = memory.limit();
-    long address = memory.address() + position * memory.sizeof();
-    if (address % type.bytes() != 0) {
-      throw new IllegalArgumentException(
-          "wrap expects memory aligned to "
-              + type.bytes()
-              + " bytes, but got address 0x"
-              + Long.toHexString(address));
-    }
-    if (limit > 0) { // 0 if JavaCPP does not know how long it is
-      long bytes = (limit - position) * memory.sizeof();
-      requireRoom(bytes / type.bytes(), size);
-    }
-    Storage storage = new Storage(() -> {}, false, memory);
-    NativeFloats floats = new NativeFloats(address, size, memory);
-    return new Tensor(type, layout, floats, storage, extents);
+    return new Tensor(type, layout, Storage.of(memory, type, Shapes.size(extents)), extents);
   }
 
   private static void requireSupported(DataType type) {
-    if (type != DataType.F32) {
+    if (type != DataType.F32 && type != DataType.I64) {
       throw new IllegalArgumentException(
-          "this version supports DataType F32 only, but got " + type);
+          "this version supports DataType F32 and, for counts, I64, but got " + type);
     }
   }
 
@@ -198,13 +163,6 @@ public final class Tensor implements AutoCloseable {
             missing -> {
               throw new NativeNormException("there are no pointers here: " + missing);
             });
-  }
-
-  private static void requireRoom(long available, long size) {
-    if (available < size) {
-      throw new IllegalArgumentException(
-          "the shape has " + size + " elements, but the memory has room for " + available);
-    }
   }
 
   private static void requireLength(long length, long size, String what) {
@@ -265,9 +223,13 @@ public final class Tensor implements AutoCloseable {
   }
 
   /**
-   * The memory itself, for native code. It is valid until this tensor is closed.
+   * The memory itself, for native code. It is valid until this tensor is closed, and only while the
+   * pointer itself, or this tensor, is reachable: what is made of the pointer, such as its {@code
+   * asBuffer()}, another pointer or an indexer, does not keep the memory, which then is the next
+   * tensor's. {@link #buffer()} does.
    *
-   * @return a pointer to the first element, with the size as capacity
+   * @return a pointer to the first element, a FloatPointer or for I64 a LongPointer, with the size
+   *     as capacity
    * @throws IllegalStateException if this tensor is closed
    * @throws NativeNormException if JavaCPP's library is missing, so that there are no pointers
    */
@@ -275,16 +237,65 @@ public final class Tensor implements AutoCloseable {
     acquire();
     release();
     requirePointers();
-    return floats.slice(0, size);
+    return dataType == DataType.I64 ? new NativeLongs(floats()) : floats().slice(0, size);
   }
 
-  /** The memory for an engine, to be used between {@link #acquire} and {@link #release}. */
+  /**
+   * The elements as a buffer, in memory order (see {@link #toArray}), live: what is written to one
+   * is in the other. The memory is kept as long as the buffer, or one made of it, is reachable,
+   * also after this tensor and its layer are closed; wrapped memory is kept as far as wrapping it
+   * does.
+   *
+   * @return a direct buffer from position 0 to the size, read-only if this is on a read-only one
+   * @throws IllegalArgumentException if the type is not F32, or there are more elements than the
+   *     2^31 - 1 bytes that a buffer reaches have room for
+   * @throws IllegalStateException if this tensor is closed
+   */
+  public FloatBuffer buffer() {
+    if (dataType != DataType.F32 || size > Integer.MAX_VALUE / Float.BYTES) {
+      throw new IllegalArgumentException("a FloatBuffer cannot hold the tensor " + this);
+    }
+    acquire();
+    try {
+      return storage.lend((int) size);
+    } finally {
+      release();
+    }
+  }
+
+  /**
+   * One element of an I64 tensor.
+   *
+   * @param index one number for each dimension; none for a scalar
+   * @return its value
+   * @throws IllegalArgumentException if the type is not I64
+   * @throws IndexOutOfBoundsException if there are more or fewer numbers than dimensions, or one is
+   *     not within its extent
+   * @throws IllegalStateException if this tensor is closed
+   */
+  public long getLong(long... index) {
+    long offset = Shapes.offset(Objects.requireNonNull(index, "index").clone(), shape, layout);
+    if (dataType != DataType.I64) {
+      throw new IllegalArgumentException("getLong reads I64 tensors only, but this is " + this);
+    }
+    acquire();
+    try {
+      return Longs.get(floats(), offset);
+    } finally {
+      release();
+    }
+  }
+
+  /**
+   * The memory for an engine, to be used between {@link #acquire} and {@link #release}; an I64
+   * takes two floats.
+   */
   NativeFloats floats() {
-    return floats;
+    return storage.floats();
   }
 
   boolean isReadOnly() {
-    return storage.readOnly;
+    return storage.isReadOnly();
   }
 
   /** Keeps the memory from being freed. */
@@ -292,9 +303,11 @@ public final class Tensor implements AutoCloseable {
     if (!lifetime.acquire()) {
       throw new IllegalStateException("the tensor " + this + " is closed");
     }
-    if (storage.wrapped != null && storage.wrapped.isNull()) {
+    try {
+      storage.requireThere(this);
+    } catch (RuntimeException | Error e) {
       lifetime.release();
-      throw new IllegalStateException("the memory under the tensor " + this + " was freed");
+      throw e;
     }
   }
 
@@ -323,17 +336,23 @@ public final class Tensor implements AutoCloseable {
    * Copies values in, in memory order (see {@link #toArray}).
    *
    * @param values as many as this tensor has elements
-   * @throws IllegalArgumentException if there are more or fewer, or the memory is read-only
+   * @throws IllegalArgumentException if there are more or fewer, the memory is read-only, or this
+   *     is an I64 tensor and one is not a whole number that it can hold
    * @throws IllegalStateException if this tensor is closed
    */
   public void copyFrom(float[] values) {
+    Objects.requireNonNull(values, "values");
     requireLength(values.length, size, "values");
     if (isReadOnly()) {
       throw new IllegalArgumentException("the tensor " + this + " is on a read-only buffer");
     }
     acquire();
     try {
-      floats.write(0, values, 0, values.length);
+      if (dataType == DataType.I64) {
+        Longs.write(floats(), values.clone());
+      } else {
+        floats().write(0, values, 0, values.length);
+      }
     } finally {
       release();
     }
@@ -347,10 +366,15 @@ public final class Tensor implements AutoCloseable {
    * @throws IllegalStateException if this tensor is closed
    */
   public void copyTo(float[] values) {
+    Objects.requireNonNull(values, "values");
     requireLength(values.length, size, "places");
     acquire();
     try {
-      floats.read(0, values, 0, values.length);
+      if (dataType == DataType.I64) {
+        Longs.read(floats(), values);
+      } else {
+        floats().read(0, values, 0, values.length);
+      }
     } finally {
       release();
     }
@@ -359,14 +383,27 @@ public final class Tensor implements AutoCloseable {
   /**
    * A copy in another element type.
    *
-   * @param type the wanted type; F32 in this version
+   * @param type the wanted type; F32 or I64 in this version
    * @return a new tensor that owns its memory, even if the type is the same
-   * @throws IllegalArgumentException if the type is not supported
+   * @throws IllegalArgumentException if the type is not supported or, where it is another one,
+   *     there are more elements than an array can hold or I64 cannot hold one of them
    * @throws IllegalStateException if this tensor is closed
    */
   public Tensor to(DataType type) {
+    Objects.requireNonNull(type, "type");
     requireSupported(type);
-    return to(layout);
+    if (type == dataType) {
+      return to(layout);
+    }
+    float[] values = toArray();
+    Tensor copy = uninitialized(type, layout, shape);
+    try {
+      copy.copyFrom(values);
+      return copy;
+    } catch (RuntimeException | Error e) {
+      copy.close();
+      throw e;
+    }
   }
 
   /**
@@ -377,6 +414,7 @@ public final class Tensor implements AutoCloseable {
    * @throws IllegalStateException if this tensor is closed
    */
   public Tensor to(Layout wanted) {
+    Objects.requireNonNull(wanted, "wanted");
     acquire();
     try {
       Tensor copy = uninitialized(dataType, wanted, shape);
@@ -389,12 +427,15 @@ public final class Tensor implements AutoCloseable {
 
   /** Copies into a tensor of the same shape and type, in its order; both are acquired. */
   void copyElementsTo(Tensor target) {
+    if (size == 0) {
+      return; // 2^40 samples without an element would be gone through one by one
+    }
     if (target.layout == layout || rank() < 3) {
-      floats.copyTo(target.floats);
+      floats().copyTo(target.floats());
     } else if (target.layout == Layout.CHANNELS_LAST) {
-      Transposition.toChannelsLast(shape, floats, target.floats);
+      Transposition.toChannelsLast(shape, dataType, floats(), target.floats());
     } else {
-      Transposition.toChannelsFirst(shape, floats, target.floats);
+      Transposition.toChannelsFirst(shape, dataType, floats(), target.floats());
     }
   }
 
@@ -408,7 +449,7 @@ public final class Tensor implements AutoCloseable {
    * @throws IllegalStateException if this tensor is closed
    */
   public Tensor reshape(long... newShape) {
-    long[] extents = newShape.clone();
+    long[] extents = Objects.requireNonNull(newShape, "newShape").clone();
     if (Shapes.size(extents) != size) {
       throw new IllegalArgumentException(
           "shape " + Shapes.text(extents) + " is invalid for input of size " + size);
@@ -419,13 +460,6 @@ public final class Tensor implements AutoCloseable {
       }
     }
     return sharing(Layout.CHANNELS_FIRST, extents);
-  }
-
-  /** The elements in the shape's order. */
-  float[] inOrder() {
-    try (Tensor ordered = in(Layout.CHANNELS_FIRST)) {
-      return ordered.toArray();
-    }
   }
 
   /** This tensor in an order: another handle on the same memory, or a copy. */
@@ -441,9 +475,8 @@ public final class Tensor implements AutoCloseable {
   private Tensor sharing(Layout order, long[] extents) {
     acquire();
     try {
-      // Cannot fail: this handle holds the storage while it is acquired.
-      storage.lifetime.acquire();
-      return new Tensor(dataType, order, floats, storage, extents);
+      storage.hold();
+      return new Tensor(dataType, order, storage, extents);
     } finally {
       release();
     }

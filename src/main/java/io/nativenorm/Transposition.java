@@ -10,21 +10,33 @@ final class Transposition {
 
   private Transposition() {}
 
-  /** From channels-first memory of a shape to channels-last. */
-  static void toChannelsLast(long[] shape, NativeFloats from, NativeFloats to) {
-    copy(from, to, shape[0], shape[1], Shapes.sizeFrom(shape, 2));
+  /** From channels-first memory of a shape, which is not empty, to channels-last. */
+  static void toChannelsLast(long[] shape, DataType type, NativeFloats from, NativeFloats to) {
+    copy(type, from, to, shape[0], shape[1], Shapes.sizeFrom(shape, 2));
   }
 
-  /** From channels-last memory of a shape to channels-first. */
-  static void toChannelsFirst(long[] shape, NativeFloats from, NativeFloats to) {
-    copy(from, to, shape[0], Shapes.sizeFrom(shape, 2), shape[1]);
+  /** From channels-last memory of a shape, which is not empty, to channels-first. */
+  static void toChannelsFirst(long[] shape, DataType type, NativeFloats from, NativeFloats to) {
+    copy(type, from, to, shape[0], Shapes.sizeFrom(shape, 2), shape[1]);
   }
 
-  /** to[n][column][row] = from[n][row][column]. */
+  /** to[n][column][row] = from[n][row][column], of elements of one float or more. */
   private static void copy(
-      NativeFloats from, NativeFloats to, long samples, long rows, long columns) {
-    FloatView source = from.view();
-    FloatView target = to.view();
+      DataType type, NativeFloats from, NativeFloats to, long samples, long rows, long columns) {
+    int width = type.bytes() / Float.BYTES;
+    for (int part = 0; part < width; part++) {
+      copy(from.view(), to.view(), samples, rows, columns, width, part);
+    }
+  }
+
+  private static void copy(
+      FloatView source,
+      FloatView target,
+      long samples,
+      long rows,
+      long columns,
+      int width,
+      int part) {
     for (long n = 0; n < samples; n++) {
       long start = n * rows * columns;
       for (long row = 0; row < rows; row += BLOCK) {
@@ -33,7 +45,8 @@ final class Transposition {
           long columnEnd = Math.min(column + BLOCK, columns);
           for (long r = row; r < rowEnd; r++) {
             for (long c = column; c < columnEnd; c++) {
-              target.put(start + c * rows + r, source.get(start + r * columns + c));
+              long at = (start + r * columns + c) * width + part;
+              target.put((start + c * rows + r) * width + part, source.get(at));
             }
           }
         }

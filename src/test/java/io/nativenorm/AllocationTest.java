@@ -5,8 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import com.sun.management.ThreadMXBean;
 import io.nativenorm.engine.BufferPool;
 import java.lang.management.ManagementFactory;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
+import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.Pointer;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -70,6 +73,18 @@ class AllocationTest {
         Tensor y = c.tensor(c.x())) {
       assertAllocatesNothing(c.toString(), () -> layer.forward(x, y));
       assertAllocatesNothing(c + " in place", () -> layer.forward(y, y));
+    }
+  }
+
+  @Test
+  void onWrappedMemory() {
+    ByteBuffer bytes = ByteBuffer.allocateDirect(64 * Float.BYTES).order(ByteOrder.nativeOrder());
+    try (LayerNorm layer = LayerNorm.builder(32).backend(Backend.FUSED).build();
+        Tensor onBuffer = Tensor.wrap(bytes.asFloatBuffer(), 2, 32);
+        FloatPointer memory = new FloatPointer(64);
+        Tensor onPointer = Tensor.wrap(memory, DataType.F32, Layout.CHANNELS_FIRST, 2, 32)) {
+      assertAllocatesNothing("buffer", () -> layer.forward(onBuffer, onBuffer));
+      assertAllocatesNothing("pointer", () -> layer.forward(onBuffer, onPointer));
     }
   }
 

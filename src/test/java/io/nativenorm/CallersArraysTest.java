@@ -32,8 +32,8 @@ class CallersArraysTest {
   private static final long SEED = Long.getLong("nativenorm.seed", 20261126);
   private static final VarHandle EXTENT = MethodHandles.arrayElementVarHandle(long[].class);
 
-  /** One look at so many extents takes 0.1 ms, as long as the pauses between two flips. */
-  private static final int RANK = 1 << 17;
+  /** One look at so many extents takes 10 us, as long as the pauses between two flips. */
+  private static final int RANK = 1 << 14;
 
   /** Neither the first two, which are samples and channels, nor the last, which is a row. */
   private static final int FLIPPED = 2;
@@ -44,12 +44,14 @@ class CallersArraysTest {
   private static final int TOO_MANY = 4096;
 
   /**
-   * A second look shows in one call of two to ten. They count if there was a flip meanwhile: on a
-   * busy machine there may be none.
+   * A second look shows in one call of two to ten. They count if there was a flip meanwhile; on a
+   * busy machine there may be none, and time ends it.
    */
-  private static final int CALLS = 40;
+  private static final int CALLS = 100;
 
-  private static final long LONGEST_PAUSE = 200_000;
+  private static final long NANOS = 200_000_000;
+
+  private static final long LONGEST_PAUSE = 25_000;
 
   static Stream<Call> callsWithAnArray() throws Exception {
     return PublicApi.calls().stream()
@@ -72,21 +74,27 @@ class CallersArraysTest {
   @Timeout(60)
   @MethodSource("callsWithAnArray")
   void aShapeIsReadOnce(Call call) throws Throwable {
-    long[] shape = shape();
-    Object receiver = call.owner() == Tensor.class ? Tensor.zeros(FITS) : call.receiver();
+    boolean isIndex = call.executable().getName().equals("getLong");
+    long[] shape = isIndex ? index() : shape();
+    Object receiver =
+        isIndex ? indexed() : call.owner() == Tensor.class ? Tensor.zeros(FITS) : call.receiver();
     Object[] arguments = arguments(call, receiver, shape);
     Flipper flipper = new Flipper(call.toString().hashCode() ^ SEED, LONGEST_PAUSE);
     flipper.start(
         random -> EXTENT.setVolatile(shape, FLIPPED, random.nextBoolean() ? FITS : TOO_MANY));
     int taken = 0;
     try {
-      for (int calls = 0; calls < CALLS || taken == 0; ) {
+      long end = System.nanoTime() + NANOS;
+      for (int calls = 0; taken == 0 || (calls < CALLS && System.nanoTime() < end); ) {
         int flips = flipper.flips;
         try {
           requireWhole(call.invoke(receiver, arguments), call);
           taken++;
-        } catch (IllegalArgumentException refused) {
-          // as it should where the shape was too large
+        } catch (IllegalArgumentException | IndexOutOfBoundsException refused) {
+          // As it should where the shape was too large; out of bounds is an index alone.
+          if (refused instanceof IndexOutOfBoundsException && !isIndex) {
+            throw new AssertionError(call + ", -Dnativenorm.seed=" + SEED, refused);
+          }
         } catch (Throwable e) {
           throw new AssertionError(call + ", -Dnativenorm.seed=" + SEED, e);
         }
@@ -102,6 +110,19 @@ class CallersArraysTest {
     Arrays.fill(shape, 1);
     shape[FLIPPED] = FITS;
     return shape;
+  }
+
+  private static long[] index() {
+    long[] index = new long[RANK];
+    index[FLIPPED] = FITS;
+    return index;
+  }
+
+  /** What has an element at that index. */
+  private static Tensor indexed() {
+    long[] shape = shape();
+    shape[FLIPPED] = FITS + 1;
+    return Tensor.allocate(DataType.I64, Layout.CHANNELS_FIRST, shape);
   }
 
   private static Object[] arguments(Call call, Object receiver, long[] shape) {
@@ -153,10 +174,11 @@ class CallersArraysTest {
   void aBuffersPositionIsReadOnce() {
     FloatBuffer buffer = direct(2 * FITS);
     long begin = address(buffer);
+    buffer.position(FITS);
     Flipper flipper = new Flipper(SEED, 2_000);
     flipper.start(random -> buffer.position(random.nextBoolean() ? FITS : 2 * FITS - 1));
     try {
-      for (int end = flipper.flips + 5000; flipper.flips < end; ) {
+      for (long end = System.nanoTime() + NANOS; System.nanoTime() < end; ) {
         try (Tensor tensor = Tensor.wrap(buffer, FITS)) {
           assertEquals(begin + FITS * Float.BYTES, tensor.pointer().address(), "seed " + SEED);
         } catch (IllegalArgumentException refused) {

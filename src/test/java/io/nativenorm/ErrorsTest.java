@@ -7,9 +7,11 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.javacpp.LongPointer;
 import org.bytedeco.javacpp.Pointer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
@@ -80,7 +82,6 @@ class ErrorsTest {
         Tensor two = Tensor.zeros(2, 3, 1)) {
       refused(batch + "[1, 3]", () -> tracking.forwardTraining(one));
       refused(batch + "[1, 3]", () -> plain.forward(one));
-      refused(instance + "[2, 3, 1]", () -> instances.forward(two));
       refused(instance + "[2, 3, 1]", () -> instances.forwardTraining(two));
       assertEquals(0, tracking.numBatchesTracked());
       tracking.forward(one).close(); // the running statistics are enough
@@ -90,11 +91,11 @@ class ErrorsTest {
   @Test
   void noEpsWhereTheVarianceMayBeZero() {
     try (BatchNorm batch = BatchNorm.builder(2).eps(0).build();
-        InstanceNorm instance = InstanceNorm.builder(2).eps(0).build();
+        BatchNorm plain = BatchNorm.builder(2).eps(0).trackRunningStats(false).build();
         Tensor x = Tensor.zeros(3, 2, 4)) {
       String says = ": batch_norm eps must be positive during training, but got 0";
       refused("BatchNorm(2)" + says, () -> batch.forwardTraining(x));
-      refused("InstanceNorm(2)" + says, () -> instance.forward(x));
+      refused("BatchNorm(2)" + says, () -> plain.forward(x));
       batch.forward(x).close(); // running statistics need none
     }
   }
@@ -205,7 +206,7 @@ class ErrorsTest {
         "expected 6 values for the tensor's elements, but got 5",
         () -> Tensor.of(new float[5], 2, 3));
     refused(
-        "this version supports DataType F32 only, but got BF16",
+        "this version supports DataType F32 and, for counts, I64, but got BF16",
         () -> Tensor.allocate(DataType.BF16, Layout.CHANNELS_FIRST, 2));
     refused(
         "wrap expects a direct FloatBuffer, but got one on the Java heap; Tensor.of copies",
@@ -221,14 +222,15 @@ class ErrorsTest {
         () -> Tensor.wrap(new FloatPointer(4), DataType.F32, Layout.CHANNELS_FIRST, 5));
     refused(
         "wrap expects memory, but got a null pointer",
-        () -> Tensor.wrap((Pointer) null, DataType.F32, Layout.CHANNELS_FIRST, 5));
+        () -> Tensor.wrap(new Pointer(), DataType.F32, Layout.CHANNELS_FIRST, 5));
     try (Tensor tensor = Tensor.zeros(2, 3)) {
       refused("shape [4] is invalid for input of size 6", () -> tensor.reshape(4));
       refused(
           "expected 6 places for the tensor's elements, but got 5",
           () -> tensor.copyTo(new float[5]));
       refused(
-          "this version supports DataType F32 only, but got F16", () -> tensor.to(DataType.F16));
+          "this version supports DataType F32 and, for counts, I64, but got F16",
+          () -> tensor.to(DataType.F16));
     }
   }
 
@@ -277,6 +279,64 @@ class ErrorsTest {
                 + wrong,
             () -> layer.load(state));
       }
+    }
+  }
+
+  @Test
+  void aRunningVarianceLeavesSomethingUnderTheRoot() {
+    float[] before = {1, 1};
+    for (float wrong : new float[] {-1, -1.1e-5f, Float.NaN, Float.NEGATIVE_INFINITY}) {
+      try (BatchNorm batch = BatchNorm.of(2);
+          InstanceNorm instance = InstanceNorm.builder(2).trackRunningStats(true).build();
+          Tensor variance = Tensor.of(new float[] {1, wrong}, 2)) {
+        for (NormLayer layer : List.of(batch, instance)) {
+          Map<String, Tensor> state = new TreeMap<>(layer.state());
+          state.put("running_var", variance);
+          refused(
+              layer
+                  + ": error in loading state_dict: running_var must be above -eps, -1.0E-5, but got "
+                  + wrong
+                  + " for channel 1",
+              () -> layer.load(state));
+          assertArrayEquals(before, layer.state().get("running_var").toArray());
+        }
+      }
+    }
+    for (float right : new float[] {-9.9e-6f, -0f, 0, Float.MIN_VALUE, Float.POSITIVE_INFINITY}) {
+      try (BatchNorm layer = BatchNorm.of(1);
+          Tensor variance = Tensor.of(new float[] {right}, 1)) {
+        Map<String, Tensor> state = new TreeMap<>(layer.state());
+        state.put("running_var", variance);
+        layer.load(state);
+        assertArrayEquals(new float[] {right}, layer.runningVar().toArray());
+        if (right > 1) {
+          assertArrayEquals(new float[] {0}, layer.forward(new float[] {3}, 1, 1));
+        }
+      }
+    }
+    try (BatchNorm layer = BatchNorm.builder(1).eps(0).build();
+        Tensor variance = Tensor.of(new float[] {-Float.MIN_VALUE}, 1)) {
+      layer.runningVar().copyFrom(new float[] {0});
+      layer.load(layer.state()); // 0 is a variance, also without eps
+      Map<String, Tensor> state = new TreeMap<>(layer.state());
+      state.put("running_var", variance);
+      assertThrows(IllegalArgumentException.class, () -> layer.load(state));
+    }
+  }
+
+  @Test
+  void statesOfOtherTypes() {
+    try (BatchNorm layer = BatchNorm.of(1);
+        LongPointer minus = new LongPointer(new long[] {-5});
+        Tensor count = Tensor.wrap(minus, DataType.I64, Layout.CHANNELS_FIRST);
+        Tensor weight = Tensor.allocate(DataType.I64, Layout.CHANNELS_FIRST, 1)) {
+      Map<String, Tensor> state = new TreeMap<>(layer.state());
+      state.put("num_batches_tracked", count);
+      state.put("weight", weight);
+      refused(
+          "BatchNorm(1): error in loading state_dict: num_batches_tracked must be a whole number, 0"
+              + " or more, but got -5; weight must be of type F32, but got I64",
+          () -> layer.load(state));
     }
   }
 

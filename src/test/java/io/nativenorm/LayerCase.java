@@ -45,6 +45,7 @@ record LayerCase(
   enum Affine {
     BOTH,
     WEIGHT,
+    BIAS,
     NONE
   }
 
@@ -104,11 +105,11 @@ record LayerCase(
   }
 
   private boolean hasWeight() {
-    return affine != Affine.NONE;
+    return affine == Affine.BOTH || affine == Affine.WEIGHT;
   }
 
   private boolean hasBias() {
-    return affine == Affine.BOTH && kind != Kind.RMS;
+    return (affine == Affine.BOTH || affine == Affine.BIAS) && kind != Kind.RMS;
   }
 
   float[] weightValues() {

@@ -84,8 +84,10 @@ class LayerContractTest {
     Stream<UnaryOperator<LayerCase>> options =
         Stream.of(
             c -> c.with(LayerCase.Affine.WEIGHT),
+            c -> c.with(LayerCase.Affine.BIAS),
             c -> c.with(LayerCase.Affine.NONE),
             c -> c.with(Activation.RELU),
+            c -> c.with(Activation.RELU).with(LayerCase.Affine.BIAS),
             c -> c.with(Activation.RELU).with(LayerCase.Affine.NONE));
     return options.flatMap(
         option ->

@@ -28,7 +28,7 @@ import org.bytedeco.javacpp.Pointer;
  */
 final class PublicApi {
   /** Extents that every layer here takes. */
-  private static final long[] SHAPE = {2, 1, 6};
+  private static final long[] SHAPE = {2, 1, 6, 1};
 
   private static final int SIZE = 12;
 
@@ -38,7 +38,9 @@ final class PublicApi {
     Object receiver() {
       return executable instanceof Constructor || Modifier.isStatic(executable.getModifiers())
           ? null
-          : example(owner);
+          : executable.getName().equals("getLong")
+              ? Tensor.allocate(DataType.I64, Layout.CHANNELS_FIRST, SHAPE)
+              : example(owner);
     }
 
     Object[] arguments(Object receiver) {
@@ -156,7 +158,11 @@ final class PublicApi {
   private static Object argument(Object receiver, Parameter parameter) {
     Class<?> type = parameter.getType();
     if (type == long[].class) {
-      return parameter.getName().equals("normalizedShape") ? new long[] {1} : SHAPE.clone();
+      return switch (parameter.getName()) {
+        case "normalizedShape" -> new long[] {1};
+        case "index" -> new long[SHAPE.length];
+        default -> SHAPE.clone();
+      };
     } else if (type == float[].class) {
       return new float[SIZE];
     } else if (type == FloatBuffer.class) {

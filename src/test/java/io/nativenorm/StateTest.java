@@ -4,10 +4,15 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 
+import java.util.AbstractMap;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.function.BiConsumer;
+import org.bytedeco.javacpp.LongPointer;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 
 /** PyTorch's names, live tensors, all or nothing (the refusals are in ErrorsTest). */
 class StateTest {
@@ -81,11 +86,102 @@ class StateTest {
   void theCountIsLive() {
     try (BatchNorm layer = BatchNorm.of(1);
         Tensor x = Tensor.of(new float[] {1, 2}, 2, 1)) {
+      assertEquals(DataType.I64, layer.state().get("num_batches_tracked").dataType());
       layer.state().get("num_batches_tracked").copyFrom(new float[] {41});
       assertEquals(41, layer.numBatchesTracked());
       layer.forwardTraining(x).close();
       assertEquals(42, layer.numBatchesTracked());
+      assertEquals(42, layer.state().get("num_batches_tracked").getLong());
     }
+  }
+
+  @Test
+  void theCountIsExactBeyondWhatAFloatHolds() {
+    long many = 1L << 24;
+    try (BatchNorm layer = BatchNorm.of(1);
+        BatchNorm next = BatchNorm.of(1);
+        LongPointer memory = new LongPointer(new long[] {many + 1});
+        Tensor odd = Tensor.wrap(memory, DataType.I64, Layout.CHANNELS_FIRST);
+        Tensor x = Tensor.of(new float[] {1, 2}, 2, 1)) {
+      layer.state().get("num_batches_tracked").copyFrom(new float[] {many});
+      layer.forwardTraining(x).close();
+      assertEquals(many + 1, layer.state().get("num_batches_tracked").getLong());
+      next.load(layer.state());
+      assertEquals(many + 1, next.numBatchesTracked());
+      Map<String, Tensor> state = new HashMap<>(layer.state());
+      state.put("num_batches_tracked", odd);
+      memory.put(0, many + 3);
+      next.load(state);
+      assertEquals(many + 3, next.numBatchesTracked());
+    }
+  }
+
+  /** A map that uses the layer whenever it is looked at. */
+  @Test
+  @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+  void aMapMayUseTheLayer() {
+    try (LayerNorm layer = LayerNorm.of(2)) {
+      Map<String, Tensor> state = new HashMap<>(layer.state());
+      int[] looks = new int[1];
+      layer.load(
+          new AbstractMap<>() {
+            @Override
+            public Set<Entry<String, Tensor>> entrySet() {
+              looks[0]++;
+              layer.forward(new float[2]);
+              return state.entrySet();
+            }
+
+            @Override
+            public void forEach(BiConsumer<? super String, ? super Tensor> action) {
+              for (Entry<String, Tensor> entry : entrySet()) {
+                action.accept(entry.getKey(), entry.getValue());
+              }
+            }
+          });
+      assertEquals(1, looks[0], "a map is read once");
+    }
+  }
+
+  @Test
+  void aMapThatChangesMeanwhileIsNotReadAgain() {
+    try (LayerNorm layer = LayerNorm.of(2);
+        Tensor fits = Tensor.zeros(2);
+        Tensor tooLong = Tensor.zeros(3)) {
+      int[] looks = new int[1];
+      layer.load(
+          new AbstractMap<>() {
+            @Override
+            public Set<Entry<String, Tensor>> entrySet() {
+              return Map.of("weight", looks[0]++ == 0 ? fits : tooLong, "bias", fits).entrySet();
+            }
+          });
+      assertArrayEquals(new float[2], layer.weight().toArray());
+    }
+  }
+
+  @Test
+  void aBiasThatIsAskedForIsThere() {
+    for (boolean biasFirst : new boolean[] {true, false}) {
+      for (LayerBuilder<?> builder :
+          List.of(
+              LayerNorm.builder(2),
+              BatchNorm.builder(2).trackRunningStats(false),
+              GroupNorm.builder(1, 2),
+              InstanceNorm.builder(2))) {
+        NormLayer layer =
+            biasFirst
+                ? builder.bias(true).affine(false).build()
+                : builder.affine(false).bias(true).build();
+        assertNull(layer.weight());
+        assertNames(layer, "bias");
+      }
+    }
+    assertNames(InstanceNorm.builder(2).bias(true).build(), "bias");
+    assertNames(LayerNorm.builder(2).bias(false).affine(true).build(), "weight");
+    assertNames(LayerNorm.builder(2).bias(false).affine(false).build());
+    assertNames(LayerNorm.builder(2).affine(false).build());
+    assertNames(RmsNorm.builder(2).affine(false).build());
   }
 
   @Test

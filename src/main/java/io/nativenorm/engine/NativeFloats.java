@@ -1,5 +1,7 @@
 package io.nativenorm.engine;
 
+import java.lang.ref.Cleaner;
+import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicLong;
@@ -99,6 +101,32 @@ public final class NativeFloats extends FloatPointer {
    */
   public NativeFloats first(long count) {
     return new NativeFloats(address, count, owner, this, buffer);
+  }
+
+  /** Tells when buffers that were lent are gone; its thread begins with the first. */
+  private static final class Lent {
+    static final Cleaner CLEANER = Cleaner.create();
+
+    private Lent() {}
+  }
+
+  /**
+   * A buffer over the beginning of this memory, for others, who keep it as long as they like.
+   *
+   * @param count how many floats it has
+   * @param release called when neither the buffer nor one made of it is reachable any more. Where
+   *     the memory is a buffer itself that cannot be told, and it is never called: the collector
+   *     frees such memory when it is not used
+   * @return a direct buffer
+   */
+  public FloatBuffer lend(int count, Runnable release) {
+    if (buffer != null) {
+      return buffer.slice(0, count);
+    }
+    // All that is made of it refers to this first one: JDK 17 to 25 keep it as their attachment.
+    ByteBuffer first = asByteBuffer();
+    Lent.CLEANER.register(first, release);
+    return first.asFloatBuffer().slice(0, count);
   }
 
   /** A buffer over all of this memory, at most 2^31 - 1 bytes. */

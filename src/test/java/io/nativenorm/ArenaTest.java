@@ -1,0 +1,186 @@
+package io.nativenorm;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import java.lang.reflect.Method;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/**
+ * Tensors on the memory of arenas, which JDK 22 and later have: after {@code Arena.close} they are
+ * as closed as the buffer. By reflection, since this is compiled for JDK 17.
+ */
+class ArenaTest {
+  private static final boolean HAS_ARENAS = Runtime.version().feature() >= 22;
+
+  /** An arena, or on an older JDK nothing, where a direct buffer stands for its memory. */
+  private record Arena(AutoCloseable arena) implements AutoCloseable {
+    static Arena of(String kind) throws Exception {
+      if (!HAS_ARENAS) {
+        return new Arena(null);
+      }
+      String factory = kind.equals("Global") ? "global" : "of" + kind;
+      return new Arena((AutoCloseable) type("Arena").getMethod(factory).invoke(null));
+    }
+
+    FloatBuffer floats(int count) throws Exception {
+      ByteBuffer bytes = ByteBuffer.allocateDirect(count * Float.BYTES);
+      if (arena != null) {
+        Method allocate = type("Arena").getMethod("allocate", long.class, long.class);
+        Object segment = allocate.invoke(arena, (long) count * Float.BYTES, 64L);
+        bytes = (ByteBuffer) type("MemorySegment").getMethod("asByteBuffer").invoke(segment);
+      }
+      return bytes.order(ByteOrder.nativeOrder()).asFloatBuffer();
+    }
+
+    Tensor tensor(long... shape) throws Exception {
+      return Tensor.wrap(floats((int) Shapes.size(shape)), shape);
+    }
+
+    @Override
+    public void close() {
+      try {
+        if (arena != null) {
+          arena.close();
+        }
+      } catch (Exception e) {
+        throw new AssertionError(e);
+      }
+    }
+  }
+
+  private static Class<?> type(String name) throws ClassNotFoundException {
+    return Class.forName("java.lang.foreign." + name);
+  }
+
+  /** Every way to use the elements of x, of (2, 3), which the pass was made of. */
+  private static Map<String, Executable> uses(Tensor x, LayerNorm layer, Pass pass, BatchNorm batch)
+      throws Exception {
+    Tensor other = Tensor.zeros(2, 3);
+    Map<String, Tensor> state = new HashMap<>(layer.state());
+    state.put("weight", x);
+    Map<String, Executable> uses = new LinkedHashMap<>();
+    uses.put("forward", () -> layer.forward(x));
+    uses.put("forward in place", () -> layer.forward(x, x));
+    uses.put("forward into it", () -> layer.forward(other, x));
+    uses.put("forward of it", () -> layer.forward(x, other));
+    uses.put("training", () -> layer.forwardTraining(x));
+    uses.put("frozen", () -> batch.forwardFrozen(x));
+    uses.put("backward of it", () -> pass.backward(other));
+    uses.put("gradient", () -> layer.forwardTraining(other).backward(x));
+    uses.put("load", () -> layer.load(state));
+    uses.put("toArray", x::toArray);
+    uses.put("copyTo", () -> x.copyTo(new float[6]));
+    uses.put("copyFrom", () -> x.copyFrom(new float[6]));
+    uses.put("to a layout", () -> x.to(Layout.CHANNELS_LAST));
+    uses.put("to a type", () -> x.to(DataType.I64));
+    uses.put("reshape", () -> x.reshape(6));
+    uses.put("share", x::share);
+    uses.put("in", () -> x.in(Layout.CHANNELS_LAST));
+    uses.put("pointer", x::pointer);
+    uses.put("buffer", x::buffer);
+    uses.put("plainPass", () -> NativeNorm.plainPass(x, other, 1, 0));
+    uses.put("plainPass into it", () -> NativeNorm.plainPass(other, x, 1, 0));
+    return uses;
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"Shared", "Confined"})
+  void afterItsArenaATensorIsNotUsed(String kind) throws Exception {
+    Arena arena = Arena.of(kind);
+    FloatBuffer buffer = arena.floats(6);
+    try (LayerNorm layer = LayerNorm.of(2, 3);
+        BatchNorm batch = BatchNorm.of(3);
+        Tensor x = Tensor.wrap(buffer, 2, 3);
+        Tensor again = x.reshape(2, 3);
+        Pass pass = layer.forwardTraining(x)) {
+      x.copyFrom(new float[] {1, 2, 3, 4, 5, 6});
+      FloatBuffer live = x.buffer();
+      assertEquals(4, live.get(3));
+      layer.forward(x, x);
+      arena.close();
+      if (!HAS_ARENAS) {
+        assertThrows(ClassNotFoundException.class, () -> type("Arena"));
+        assertEquals(6, x.toArray().length, "a buffer without an arena lasts");
+        return;
+      }
+      assertThrows(IllegalStateException.class, () -> buffer.get(0));
+      assertThrows(IllegalStateException.class, () -> live.get(0));
+      assertThrows(IllegalStateException.class, () -> Tensor.wrap(buffer, 2, 3));
+      for (Tensor each : new Tensor[] {x, again}) {
+        uses(each, layer, pass, batch)
+            .forEach((name, use) -> assertThrows(IllegalStateException.class, use, name));
+      }
+      assertArrayEquals(new float[] {1, 1, 1, 1, 1, 1}, layer.weight().toArray());
+    }
+  }
+
+  @Test
+  void onAnotherThreadAConfinedArenasTensorIsNotUsed() throws Exception {
+    try (Arena arena = Arena.of("Confined");
+        LayerNorm layer = LayerNorm.of(2, 3);
+        BatchNorm batch = BatchNorm.of(3);
+        Tensor x = arena.tensor(2, 3);
+        Pass pass = layer.forwardTraining(x)) {
+      for (Map.Entry<String, Executable> use : uses(x, layer, pass, batch).entrySet()) {
+        String thrown = HAS_ARENAS ? "WrongThreadException" : "nothing";
+        assertEquals(thrown, thrownElsewhere(use.getValue()), use.getKey());
+      }
+      x.toArray(); // and here still is
+    }
+  }
+
+  private static String thrownElsewhere(Executable use) {
+    try {
+      CompletableFuture.runAsync(
+              () -> {
+                try {
+                  use.execute();
+                } catch (Throwable e) {
+                  throw new CompletionException(e);
+                }
+              },
+              task -> new Thread(task).start())
+          .join();
+      return "nothing";
+    } catch (CompletionException e) {
+      return e.getCause().getClass().getSimpleName();
+    }
+  }
+
+  @Test
+  void anArenaClosesWhatIsUnderASharedTensorAtOnce() throws Exception {
+    for (int floats : new int[] {8, 1 << 20}) {
+      Arena arena = Arena.of("Shared");
+      try (LayerNorm layer = LayerNorm.of(8);
+          Tensor x = arena.tensor(floats / 8, 8)) {
+        arena.close();
+        if (HAS_ARENAS) {
+          assertThrows(IllegalStateException.class, () -> layer.forward(x, x));
+        } else {
+          layer.forward(x, x);
+        }
+      }
+    }
+  }
+
+  @Test
+  void arenasThatCannotBeClosedAreNoHindrance() throws Exception {
+    for (String kind : new String[] {"Auto", "Global"}) {
+      Tensor x = Arena.of(kind).tensor(2, 3);
+      assertEquals("nothing", thrownElsewhere(x::toArray), kind);
+    }
+  }
+}

@@ -1,0 +1,54 @@
+package io.nativenorm;
+
+import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.nativenorm.PublicApi.Call;
+import java.lang.reflect.Parameter;
+import java.util.Arrays;
+import java.util.stream.Stream;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Null for any argument of any public method is refused with the argument's name. */
+class NullsTest {
+  static Stream<Call> callsWithAReference() throws Exception {
+    return PublicApi.calls().stream()
+        .filter(
+            call ->
+                Arrays.stream(call.executable().getParameterTypes())
+                    .anyMatch(type -> !type.isPrimitive()));
+  }
+
+  @ParameterizedTest
+  @MethodSource("callsWithAReference")
+  void aNullIsNamed(Call call) {
+    assertDoesNotThrow(
+        () -> {
+          Object receiver = call.receiver();
+          try {
+            call.invoke(receiver, call.arguments(receiver));
+          } catch (IllegalArgumentException e) {
+            // forward(x, y) without a shape is for rows.
+            assertTrue(e.getMessage().contains("cannot be told"), e::toString);
+          }
+        },
+        call + " must take what the nulls stand beside");
+    Parameter[] parameters = call.executable().getParameters();
+    for (int i = 0; i < parameters.length; i++) {
+      if (!parameters[i].getType().isPrimitive()) {
+        Object receiver = call.receiver();
+        Object[] arguments = call.arguments(receiver);
+        arguments[i] = null;
+        NullPointerException e =
+            assertThrows(
+                NullPointerException.class,
+                () -> call.invoke(receiver, arguments),
+                call + ", " + parameters[i]);
+        assertEquals(parameters[i].getName(), e.getMessage(), call.toString());
+      }
+    }
+  }
+}
