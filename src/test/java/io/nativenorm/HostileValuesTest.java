@@ -216,11 +216,12 @@ class HostileValuesTest {
     double[][] terms = terms(h, oracle, x, dy);
     try (Tensor gradient = h.tensor(slopes);
         Gradients actual = pass.backward(gradient)) {
-      // What cancels in dx is r * dy * weight.
+      // What cancels in dx is r * dy * weight; a mean of 10 in float costs dweight 5e-7 of its
+      // terms.
       assertClose(expected[0], h.logical(actual.input()), terms[0], 1e-5, "dx " + replay);
-      assertClose(expected[1], actual.weight().toArray(), terms[1], 2e-7, "dweight " + replay);
+      assertClose(expected[1], actual.weight().toArray(), terms[1], 1e-6, "dweight " + replay);
       if (h.bias() != null) {
-        assertClose(expected[2], actual.bias().toArray(), terms[2], 2e-7, "dbias " + replay);
+        assertClose(expected[2], actual.bias().toArray(), terms[2], 1e-6, "dbias " + replay);
       }
     }
   }

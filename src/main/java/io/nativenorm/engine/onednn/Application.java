@@ -1,8 +1,8 @@
 package io.nativenorm.engine.onednn;
 
-import io.nativenorm.engine.BufferPool;
 import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.NativeFloats;
+import io.nativenorm.engine.NativeMemory;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
@@ -16,10 +16,16 @@ import java.util.Arrays;
  * leaves oneDNN no product that could overflow before the result does.
  */
 final class Application implements AutoCloseable {
+  /** Calls at once whose memory is kept. */
+  private static final int MOST_KEPT = 4;
+
   private final Problem problem;
   private final boolean folded;
   private final int units;
   private final Primitive primitive;
+
+  /** For variances, and weights where they are folded. */
+  private final Pool<NativeMemory> memories;
 
   Application(Problem problem) {
     this.problem = problem;
@@ -42,18 +48,22 @@ final class Application implements AutoCloseable {
             problem.activation(),
             problem.threads());
     primitive = new Primitive(PrimitiveDescription.forward(applied));
+    memories = new Pool<>(MOST_KEPT, () -> new NativeMemory(2L * units), NativeMemory::free);
   }
 
   /** Normalizes; false, and nothing is done, where floats do not hold what is needed for it. */
   boolean run(Operands o) {
-    try (BufferPool.Buffer buffer = BufferPool.take(2L * units)) {
-      NativeFloats variances = buffer.floats().slice(0, units);
-      NativeFloats weights = folded ? buffer.floats().slice(units, units) : o.weight();
+    NativeMemory memory = memories.take();
+    try {
+      NativeFloats variances = memory.floats().slice(0, units);
+      NativeFloats weights = folded ? memory.floats().slice(units, units) : o.weight();
       if (!(folded ? fold(o, variances, weights) : addEps(o, variances))) {
         return false;
       }
       primitive.run(Operands.forward(o.src(), o.dst(), weights, o.bias(), o.mean(), variances));
       return true;
+    } finally {
+      memories.give(memory);
     }
   }
 
@@ -111,5 +121,6 @@ final class Application implements AutoCloseable {
   @Override
   public void close() {
     primitive.close();
+    memories.close();
   }
 }
