@@ -30,7 +30,7 @@ class MissingBinariesTest {
 
   @BeforeEach
   void nameFolder() {
-    classes = folder.resolve("classes");
+    classes = folder.resolve("target/classes");
   }
 
   /** Asks for an engine that is not there. */
@@ -102,13 +102,31 @@ class MissingBinariesTest {
     assertRunsOn(
         Backend.ONEDNN,
         runWithout("nativenorm"),
-        "FUSED is missing: its library .* no " + FILE + " for " + PLATFORM + " was .*");
+        "FUSED is missing: its library .* no "
+            + FILE
+            + " for "
+            + PLATFORM
+            + " was found, which io.nativenorm:nativenorm-platform brings");
+  }
+
+  @Test
+  void inACloneItSaysHowItIsBuilt() throws Exception {
+    Files.createFile(folder.resolve("build-native.sh"));
+    assertRunsOn(
+        Backend.ONEDNN,
+        runWithout("nativenorm"),
+        "FUSED is missing: .* was found, which ./build-native.sh --install in "
+            + folder
+            + " builds.*");
+    // That brings nothing of others.
+    assertTrue(
+        runWithout("dnnl").output().contains(", which io.nativenorm:nativenorm-platform brings"));
   }
 
   @Test
   void withoutOneDnnItRunsOnOurLibrary() throws Exception {
     assertRunsOn(
-        Backend.FUSED,
+        TestEngines.hasFused() ? Backend.FUSED : Backend.JAVA,
         runWithout("dnnl"),
         "ONEDNN is missing: its library cannot be loaded: no .*dnnl.* was found.*");
   }

@@ -38,6 +38,11 @@ public final class TestEngines {
     return named().anyMatch(Backend.FUSED::equals);
   }
 
+  /** The engine that AUTO takes. */
+  static Backend best() {
+    return hasFused() ? Backend.FUSED : Backend.ONEDNN;
+  }
+
   /** Leaves a test out, with the reason, if there is no library with the fused kernels. */
   public static void assumeFused() {
     Assumptions.assumeTrue(hasFused(), () -> "FUSED is missing: " + info(Backend.FUSED).detail());

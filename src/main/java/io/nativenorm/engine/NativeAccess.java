@@ -1,8 +1,10 @@
 package io.nativenorm.engine;
 
 import java.io.IOException;
+import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.CodeSource;
 import java.util.Optional;
 import java.util.stream.Stream;
 import org.bytedeco.javacpp.Loader;
@@ -34,9 +36,18 @@ public final class NativeAccess {
 
   private static String findMissing() {
     if (isMusl(MAPPED_FILES)) {
-      // Else JavaCPP tries its libraries all the same. Beside gcompat some load, and crash.
-      System.setProperty("org.bytedeco.javacpp.loadLibraries", "false");
+      // Beside gcompat some load, and crash.
+      loadNothing();
       return "this JVM runs on musl (Alpine Linux), and there are binaries for glibc only";
+    }
+    try {
+      LibraryCache.choose();
+      LibraryCache.fill(Pointer.class);
+    } catch (UnsatisfiedLinkError e) {
+      if (Loader.getLoadedLibraries().isEmpty()) {
+        loadNothing();
+      }
+      return "JavaCPP's library cannot be loaded: " + e.getMessage();
     }
     try {
       Loader.load(Pointer.class);
@@ -46,6 +57,22 @@ public final class NativeAccess {
     } catch (LinkageError | RuntimeException e) {
       return "JavaCPP's library cannot be loaded: " + explain(e, Pointer.class, "jnijavacpp");
     }
+  }
+
+  /** Else JavaCPP tries its library all the same, as soon as there is anything like a pointer. */
+  private static void loadNothing() {
+    System.setProperty("org.bytedeco.javacpp.loadLibraries", "false");
+  }
+
+  /**
+   * Loads a library, once it is seen to be what is in its jar.
+   *
+   * @param binding the class with the library's native methods
+   * @throws LinkageError if it cannot be loaded: see {@link #explain}
+   */
+  public static void load(Class<?> binding) {
+    LibraryCache.fill(binding);
+    Loader.load(binding);
   }
 
   /** Whether the JVM's C library is musl's: its dynamic loader is among the files in memory. */
@@ -71,18 +98,17 @@ public final class NativeAccess {
    */
   public static String explain(Throwable e, Class<?> binding, String library) {
     String file = System.mapLibraryName(library);
-    if (!isFound(binding, Loader.getPlatform() + "/" + file)) {
-      return "no "
-          + file
-          + " for "
-          + Loader.getPlatform()
-          + " was found, which io.nativenorm:nativenorm-platform brings";
+    if (!isFound(binding, library)) {
+      return "no " + file + " for " + Loader.getPlatform() + " was found, " + advice(binding);
     }
+    boolean denied = false;
     Throwable cause = e;
-    while (cause.getCause() != null) {
-      cause = cause.getCause();
+    for (Throwable next = e; next != null; next = next.getCause()) {
+      // A class whose start failed keeps the exception of the first try as text.
+      denied |= next.toString().contains(IllegalCallerException.class.getName());
+      cause = next;
     }
-    if (cause instanceof IllegalCallerException || !isEnabled(binding.getModule())) {
+    if (denied) {
       String modules = binding.getModule().isNamed() ? MODULES : "ALL-UNNAMED";
       return "native access is denied, start Java with --enable-native-access=" + modules;
     }
@@ -95,20 +121,33 @@ public final class NativeAccess {
     return message;
   }
 
-  private static boolean isFound(Class<?> binding, String resource) {
+  private static boolean isFound(Class<?> binding, String library) {
     try {
-      return Loader.findResource(binding, resource) != null;
+      return LibraryCache.find(binding, library) != null;
     } catch (IOException e) {
       return false;
     }
   }
 
-  /** {@code Module.isNativeAccessEnabled}, which is there from JDK 22 on. */
-  private static boolean isEnabled(Module module) {
+  /** What brings a library that is not there: where our own is built, that. */
+  private static String advice(Class<?> binding) {
+    Optional<Path> clone = sourceTree(binding);
+    return clone.isEmpty()
+        ? "which io.nativenorm:nativenorm-platform brings"
+        : "which ./build-native.sh --install in " + clone.get() + " builds for the next package";
+  }
+
+  /** The clone in whose {@code target/} a class of ours is, in a jar or in its folder. */
+  private static Optional<Path> sourceTree(Class<?> binding) {
+    if (!binding.getName().startsWith("io.nativenorm.")) {
+      return Optional.empty(); // of JavaCPP's, in an executable jar
+    }
     try {
-      return (boolean) Module.class.getMethod("isNativeAccessEnabled").invoke(module);
-    } catch (ReflectiveOperationException e) {
-      return true; // an older JDK denies nobody
+      CodeSource source = binding.getProtectionDomain().getCodeSource();
+      return Optional.of(Path.of(source.getLocation().toURI()).getParent().getParent())
+          .filter(folder -> Files.exists(folder.resolve("build-native.sh")));
+    } catch (RuntimeException | URISyntaxException e) {
+      return Optional.empty(); // not of a file
     }
   }
 }

@@ -37,7 +37,7 @@ public final class FusedEngine implements Engine {
 
   private Optional<String> findMissing() {
     try {
-      NativeKernels.load();
+      NativeAccess.load(NativeKernels.class);
       // The first call, which may be what is denied: loading alone does not tell.
       return NativeKernels.targets() == 0
           ? Optional.of("its library has no kernels for this processor")

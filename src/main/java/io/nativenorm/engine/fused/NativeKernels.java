@@ -1,6 +1,5 @@
 package io.nativenorm.engine.fused;
 
-import org.bytedeco.javacpp.Loader;
 import org.bytedeco.javacpp.annotation.Cast;
 import org.bytedeco.javacpp.annotation.Const;
 import org.bytedeco.javacpp.annotation.CriticalRegion;
@@ -19,11 +18,6 @@ final class NativeKernels {
   private static final String FLOATS = "float*";
 
   private NativeKernels() {}
-
-  /** Loads the library once; throws a {@link LinkageError} where there is none. */
-  static void load() {
-    Loader.load(NativeKernels.class);
-  }
 
   @Name("nn_prepare")
   @Cast("jlong")

@@ -60,7 +60,7 @@ public final class OnednnEngine implements Engine {
       return;
     }
     try {
-      Loader.load(dnnl.class);
+      NativeAccess.load(dnnl.class);
       team = new Team(OpenMp.loaded());
       teamLimit = sizeCheckedInTurn();
     } catch (NoClassDefFoundError e) {
