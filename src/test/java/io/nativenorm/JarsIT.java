@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.lang.module.ModuleFinder;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -24,6 +25,9 @@ import java.util.stream.StreamSupport;
 import java.util.zip.ZipEntry;
 import org.bytedeco.javacpp.Loader;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -122,6 +126,21 @@ class JarsIT {
 
   private static String moduleOf(Path jar) {
     return ModuleFinder.of(jar).findAll().iterator().next().descriptor().name();
+  }
+
+  /** Everyone whom the umask lets read new files can read the jars. */
+  @Test
+  @DisabledOnOs(OS.WINDOWS)
+  void theJarsHaveTheModeOfNewFiles(@TempDir Path folder) throws IOException {
+    Path fresh = Files.createFile(folder.resolve("fresh"));
+    try (DirectoryStream<Path> jars = Files.newDirectoryStream(TARGET, "nativenorm*.jar")) {
+      for (Path jar : jars) {
+        assertEquals(
+            Files.getPosixFilePermissions(fresh),
+            Files.getPosixFilePermissions(jar),
+            jar::toString);
+      }
+    }
   }
 
   @Test
