@@ -6,5 +6,11 @@ set -eu
 # took 26 ms instead of 3.4. A program that races would not leave it so: one heap that is kept.
 export MALLOC_ARENA_MAX=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184
 cd "$(dirname "$0")/.."
+cat >&2 <<'END'
+Gets the contestants, as far as they are not there: 770 MB into Maven's repository. The first run unpacks them: 1.6 GB into
+JavaCPP's cache (~/.javacpp), 432 MB into DJL's (~/.djl.ai).
+END
+echo "Building NativeNorm ..." >&2
 mvn -q -B -ntp install -DskipTests
+echo "Getting the contestants and building the benchmarks ..." >&2
 bench/java.sh io.nativenorm.bench.Race "$@"

@@ -212,4 +212,19 @@ class BuildScriptTest {
       assertTrue(process.output().contains("a JDK 17 or later: "), process.output());
     }
   }
+
+  /** Before anything is fetched. */
+  @Test
+  void aRaceSaysFirstWhatItGets() throws Exception {
+    Path script = clone.resolve("bench/run.sh");
+    Files.createDirectory(script.getParent());
+    Files.copy(Path.of("bench/run.sh"), script);
+    tool("mvn", "echo fetching", "exit 1");
+    JavaProcess process =
+        JavaProcess.run(
+            List.of("env", "-i", "PATH=" + tools, "sh", script.toString(), "quick"), Map.of());
+    assertEquals(1, process.status(), process.output());
+    assertTrue(
+        process.output().matches("(?s).*770 MB.*1\\.6 GB.*432 MB.*fetching.*"), process.output());
+  }
 }
