@@ -87,6 +87,21 @@ void* operator new(size_t bytes) { return nntest::Allocate(bytes, alignof(max_al
 void* operator new(size_t bytes, std::align_val_t alignment) {
   return nntest::Allocate(bytes, static_cast<size_t>(alignment));
 }
+// Which do not come here by themselves under sanitizers, that have their own.
+void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
+  try {
+    return operator new(bytes);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+void* operator new(size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  try {
+    return operator new(bytes, alignment);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
 void operator delete(void* memory) noexcept { nntest::Deallocate(memory); }
 void operator delete(void* memory, size_t) noexcept { nntest::Deallocate(memory); }
 void operator delete(void* memory, std::align_val_t) noexcept { nntest::Deallocate(memory); }

@@ -146,9 +146,9 @@ class Hostile {
 
   int64_t Extent() {
     if (!IsHostile()) return static_cast<int64_t>(Small());
-    const int64_t power = static_cast<int64_t>(uint64_t{1} << random_.Bits() % 64);
-    const int64_t all[] = {0, -1, INT64_MIN, INT64_MAX, power, power - 1, static_cast<int64_t>(random_.Bits())};
-    return all[random_.Bits() % 7];
+    const uint64_t power = uint64_t{1} << random_.Bits() % 64;
+    const uint64_t all[] = {0, ~uint64_t{0}, uint64_t{1} << 63, ~uint64_t{0} >> 1, power, power - 1, random_.Bits()};
+    return static_cast<int64_t>(all[random_.Bits() % 7]);
   }
 
   // Extents whose product is small, or one, modulo 2^64.
