@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.nativenorm.engine.LeakCheck.LeavesMemoryToTheCollector;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -20,6 +21,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Closing, using after closing, and the collector. */
+@LeavesMemoryToTheCollector
 class LifetimeTest {
   @Test
   void aClosedLayerIsNotUsed() {

@@ -31,12 +31,18 @@ final class OpenMp {
     this.pauseResourceAll = pauseResourceAll;
   }
 
-  /** The runtime that is loaded, if its functions can be found. */
+  /** Of the process, whose cells for addresses are never freed: it is made once. */
+  private static final class Loaded {
+    static final OpenMp RUNTIME =
+        new OpenMp(
+            function("omp_set_num_threads"),
+            function("omp_set_dynamic"),
+            function("omp_pause_resource_all"));
+  }
+
+  /** The runtime that was loaded with oneDNN, if its functions can be found. */
   static OpenMp loaded() {
-    return new OpenMp(
-        function("omp_set_num_threads"),
-        function("omp_set_dynamic"),
-        function("omp_pause_resource_all"));
+    return Loaded.RUNTIME;
   }
 
   /** A runtime whose functions cannot be found. */

@@ -1,0 +1,95 @@
+package io.nativenorm.engine;
+
+import io.nativenorm.Activation;
+import io.nativenorm.Backend;
+import io.nativenorm.DataType;
+import io.nativenorm.Layout;
+import java.lang.annotation.ElementType;
+import java.lang.annotation.Retention;
+import java.lang.annotation.RetentionPolicy;
+import java.lang.annotation.Target;
+import org.bytedeco.javacpp.Pointer;
+import org.junit.jupiter.api.extension.AfterAllCallback;
+import org.junit.jupiter.api.extension.BeforeAllCallback;
+import org.junit.jupiter.api.extension.ExtensionContext;
+import org.junit.jupiter.api.extension.ExtensionContext.Namespace;
+
+/**
+ * Fails every class of tests after which more native memory is in use than before: a test that
+ * forgot to close something, or a library that did. JUnit finds it as a service. What the pool
+ * keeps is not counted, and the cache of kernels is emptied first. The collector is no help, except
+ * to classes that say so.
+ */
+public final class LeakCheck implements BeforeAllCallback, AfterAllCallback {
+  /** Of a class whose tests drop what they made, or lend its memory to buffers. */
+  @Retention(RetentionPolicy.RUNTIME)
+  @Target(ElementType.TYPE)
+  public @interface LeavesMemoryToTheCollector {}
+
+  private static final Namespace NAMESPACE = Namespace.create(LeakCheck.class);
+
+  /** Makes what an engine makes once for a process. */
+  static {
+    if (hasPointers()) {
+      for (Engine engine : Engines.all()) {
+        if (engine.unavailable().isEmpty()) {
+          Engines.release(Engines.acquire(problem(1), engine.backend()));
+        }
+      }
+    }
+  }
+
+  private static boolean hasPointers() {
+    return NativeAccess.missing().isEmpty();
+  }
+
+  @Override
+  public void beforeAll(ExtensionContext tests) {
+    if (hasPointers()) {
+      tests.getStore(NAMESPACE).put("bytes", bytesInUse());
+    }
+  }
+
+  @Override
+  public void afterAll(ExtensionContext tests) throws InterruptedException {
+    if (!hasPointers()) {
+      return;
+    }
+    long before = tests.getStore(NAMESPACE).get("bytes", long.class);
+    boolean dropped =
+        tests.getRequiredTestClass().isAnnotationPresent(LeavesMemoryToTheCollector.class);
+    for (int i = 0; dropped && i < 100 && bytesInUse() > before; i++) {
+      System.gc();
+      Thread.sleep(20); // the deallocator's thread frees what was found
+    }
+    long more = bytesInUse() - before;
+    if (more > 0) {
+      throw new AssertionError(more + " bytes of native memory were not closed");
+    }
+  }
+
+  private static long bytesInUse() {
+    for (int i = 0; i < Engines.CACHED_KERNELS; i++) {
+      Engines.release(Engines.acquire(problem(2 + i), Backend.JAVA)); // displaces all others
+    }
+    return Pointer.totalBytes() - BufferPool.keptBytes();
+  }
+
+  private static Problem problem(long batch) {
+    return new Problem(
+        Operation.LAYER,
+        Direction.INFERENCE,
+        Statistics.COMPUTED,
+        DataType.F32,
+        Layout.CHANNELS_LAST,
+        batch,
+        4,
+        1,
+        1,
+        1e-5,
+        false,
+        false,
+        Activation.NONE,
+        1);
+  }
+}
