@@ -75,6 +75,11 @@ final class Oracle {
     return this;
   }
 
+  /** Whether mean and variance are not the values' own. */
+  boolean isGiven() {
+    return given;
+  }
+
   private int size() {
     return n * c * s;
   }

@@ -1,0 +1,284 @@
+package io.nativenorm;
+
+import java.lang.reflect.Executable;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Random;
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.javacpp.Pointer;
+
+/** Arguments of random calls: such as a method must take, and such as it must refuse or survive. */
+final class CallArguments {
+  /** Beyond what a machine has, or what a long holds. */
+  private static final long[] HUGE = {1L << 40, 1L << 62, Long.MAX_VALUE, Long.MIN_VALUE};
+
+  private final CallSubjects subjects;
+  private final Random random;
+
+  CallArguments(CallSubjects subjects) {
+    this.subjects = subjects;
+    this.random = subjects.random;
+  }
+
+  /** Such as the method takes. */
+  Object[] valid(Executable method, Object receiver) {
+    Class<?>[] types = method.getParameterTypes();
+    if (types.length == 0) {
+      return new Object[0];
+    }
+    if (receiver instanceof NormLayer layer) {
+      return ofLayer(method, layer);
+    }
+    if (receiver instanceof Tensor tensor) {
+      return ofTensor(method.getName(), types[0], tensor);
+    }
+    return switch (method.getName()) {
+      case "backward" -> new Object[] {gradient((Pass) receiver)};
+      case "of", "builder", "zeros" -> shaped(types);
+      case "allocate" -> {
+        long[] shape = shape();
+        yield new Object[] {DataType.F32, subjects.layout(), shape};
+      }
+      case "wrap" -> wrapped(types[0]);
+      case "plainPass" -> {
+        Tensor x = subjects.openTensor();
+        Tensor y = subjects.tensor(x.layout(), x.shape());
+        yield new Object[] {x, y, random.nextFloat(), random.nextFloat()};
+      }
+      case "bias" -> new Object[] {random.nextBoolean() && !(receiver instanceof RmsNorm.Builder)};
+      default -> ofTypes(types);
+    };
+  }
+
+  /** The same with one or two of them, where there are any, replaced by something else. */
+  Object[] hostile(Executable method, Object receiver) {
+    Object[] arguments = valid(method, receiver);
+    Class<?>[] types = method.getParameterTypes();
+    for (int i = 0; types.length > 0 && i <= random.nextInt(2); i++) {
+      int which = random.nextInt(types.length);
+      arguments[which] = hostile(types[which], arguments[which]);
+    }
+    return arguments;
+  }
+
+  private Object[] ofLayer(Executable method, NormLayer layer) {
+    Class<?>[] types = method.getParameterTypes();
+    LayerSpec spec = subjects.layers.get(layer);
+    if (types[0] == Map.class) {
+      return new Object[] {stateLike(layer)};
+    }
+    if (types[0] == float[].class) {
+      long[] shape = spec.shape(random);
+      float[] x = subjects.values((int) Shapes.size(shape));
+      Object y = random.nextBoolean() ? x : new float[x.length];
+      return types.length == 3
+          ? new Object[] {x, y, shape}
+          : new Object[] {x, types[1] == float[].class ? y : shape};
+    }
+    Tensor x = subjects.input(spec);
+    if (types.length == 1) {
+      return new Object[] {x};
+    }
+    return new Object[] {x, random.nextBoolean() ? x : subjects.tensor(x.layout(), x.shape())};
+  }
+
+  private Map<String, Tensor> stateLike(NormLayer layer) {
+    Map<String, Tensor> state = new HashMap<>();
+    if (CallSubjects.isClosed(layer)) {
+      return state;
+    }
+    layer
+        .state()
+        .forEach(
+            (name, tensor) -> {
+              Tensor copy = tensor.to(tensor.layout());
+              if (copy.dataType() == DataType.F32 && copy.rank() > 0) {
+                float[] values = TestData.normal(random.nextLong(), (int) copy.size(), 1, 0.1);
+                copy.copyFrom(values);
+              }
+              subjects.keep(copy);
+              state.put(name, copy);
+            });
+    return state;
+  }
+
+  private Object[] ofTensor(String method, Class<?> type, Tensor tensor) {
+    return switch (method) {
+      case "copyFrom" -> new Object[] {subjects.values((int) tensor.size())};
+      case "copyTo" -> new Object[] {new float[(int) tensor.size()]};
+      case "reshape" ->
+          new Object[] {
+            random.nextBoolean() ? new long[] {tensor.size()} : new long[] {1, tensor.size(), 1}
+          };
+      case "getLong" -> new Object[] {new long[tensor.rank()]};
+      case "to" -> new Object[] {type == DataType.class ? DataType.F32 : subjects.layout()};
+      default -> throw new AssertionError("no arguments for Tensor." + method);
+    };
+  }
+
+  private Tensor gradient(Pass pass) {
+    Tensor output = pass.output();
+    Tensor dy = subjects.tensor(output.layout(), output.shape());
+    dy.copyFrom(TestData.normal(random.nextLong(), (int) dy.size(), 0, 1));
+    return dy;
+  }
+
+  private Object[] shaped(Class<?>[] types) {
+    if (types[0] == float[].class) {
+      long[] shape = shape();
+      return new Object[] {subjects.values((int) Shapes.size(shape)), shape};
+    }
+    if (types.length == 2) {
+      long groups = subjects.channels();
+      return new Object[] {groups, groups * (1 + random.nextInt(3))};
+    }
+    return types[0] == long.class
+        ? new Object[] {subjects.channels()}
+        : new Object[] {new long[] {subjects.channels()}};
+  }
+
+  private long[] shape() {
+    long[] shape = new long[random.nextInt(5)];
+    Arrays.setAll(shape, i -> random.nextInt(7));
+    return shape;
+  }
+
+  private Object[] wrapped(Class<?> memory) {
+    long[] shape = shape();
+    int size = (int) Shapes.size(shape);
+    return memory == FloatBuffer.class
+        ? new Object[] {subjects.buffer(size + random.nextInt(2)), shape}
+        : new Object[] {subjects.pointer(size), DataType.F32, subjects.layout(), shape};
+  }
+
+  private Object[] ofTypes(Class<?>[] types) {
+    return Arrays.stream(types).map(this::ofType).toArray();
+  }
+
+  private Object ofType(Class<?> type) {
+    if (type == double.class) {
+      return Math.pow(10, -random.nextInt(8));
+    }
+    if (type == int.class) {
+      return 1 + random.nextInt(3);
+    }
+    if (type == boolean.class) {
+      return random.nextBoolean();
+    }
+    if (type == Backend.class) {
+      return TestEngines.all().get(random.nextInt(TestEngines.all().size()));
+    }
+    if (type.isEnum()) {
+      return anyOf(type);
+    }
+    if (type == String.class || type == Object.class) {
+      return "words";
+    }
+    throw new AssertionError("no value of " + type);
+  }
+
+  private Object anyOf(Class<?> enumeration) {
+    Object[] constants = enumeration.getEnumConstants();
+    return constants[random.nextInt(constants.length)];
+  }
+
+  private Object hostile(Class<?> type, Object valid) {
+    if (valid == null || (!type.isPrimitive() && random.nextInt(4) == 0)) {
+      return null;
+    }
+    if (type == long.class) {
+      return hostileLong();
+    }
+    if (type == int.class) {
+      return new int[] {0, -1, Integer.MIN_VALUE, Integer.MAX_VALUE}[random.nextInt(4)];
+    }
+    if (type == double.class) {
+      return new double[] {0, -1, Double.NaN, 1 / 0.0, Double.MIN_VALUE, 1e308}[random.nextInt(6)];
+    }
+    if (type == float.class) {
+      return new float[] {0, -1, Float.NaN, 1 / 0f, Float.MIN_VALUE}[random.nextInt(5)];
+    }
+    if (type == long[].class) {
+      return hostileShape((long[]) valid);
+    }
+    if (type == float[].class) {
+      return subjects.values(Math.max(0, ((float[]) valid).length + random.nextInt(5) - 2));
+    }
+    if (type == Tensor.class) {
+      Tensor any = subjects.any(Tensor.class);
+      return any != null ? any : valid;
+    }
+    if (type == FloatBuffer.class) {
+      return hostileBuffer((FloatBuffer) valid);
+    }
+    if (type == Pointer.class) {
+      return valid instanceof FloatPointer pointer ? hostilePointer(pointer) : valid;
+    }
+    if (type == Map.class) {
+      return hostileState((Map<?, ?>) valid);
+    }
+    if (type == String.class) {
+      return "";
+    }
+    return type.isEnum() ? anyOf(type) : valid;
+  }
+
+  private long hostileLong() {
+    return random.nextInt(50) == 0
+        ? HUGE[random.nextInt(HUGE.length)]
+        : new long[] {0, -1, 7, Integer.MIN_VALUE, Long.MIN_VALUE}[random.nextInt(5)];
+  }
+
+  private long[] hostileShape(long[] valid) {
+    long[] shape = Arrays.copyOf(valid, random.nextInt(valid.length + 3));
+    if (shape.length > 0 && random.nextBoolean()) {
+      shape[random.nextInt(shape.length)] = hostileLong();
+    }
+    return shape;
+  }
+
+  private FloatBuffer hostileBuffer(FloatBuffer valid) {
+    return switch (random.nextInt(5)) {
+      case 0 -> FloatBuffer.allocate(valid.capacity());
+      case 1 -> valid.asReadOnlyBuffer();
+      case 2 -> valid.duplicate().limit(random.nextInt(valid.capacity() + 1));
+      case 3 -> valid.duplicate().position(random.nextInt(valid.limit() + 1));
+      default -> {
+        ByteBuffer bytes = ByteBuffer.allocateDirect(4 * valid.capacity() + 1);
+        boolean foreign = ByteOrder.nativeOrder() == ByteOrder.LITTLE_ENDIAN;
+        yield random.nextBoolean()
+            ? bytes.position(1).slice().order(ByteOrder.nativeOrder()).asFloatBuffer()
+            : bytes.order(foreign ? ByteOrder.BIG_ENDIAN : ByteOrder.LITTLE_ENDIAN).asFloatBuffer();
+      }
+    };
+  }
+
+  private Pointer hostilePointer(FloatPointer valid) {
+    return switch (random.nextInt(4)) {
+      case 0 -> new FloatPointer();
+      case 1 -> new BytePointer(valid).position(1 + random.nextInt(3));
+      case 2 -> new FloatPointer(valid).limit(random.nextInt((int) valid.capacity() + 1));
+      default -> new FloatPointer(valid).position(random.nextInt((int) valid.capacity() + 1));
+    };
+  }
+
+  private Map<String, Tensor> hostileState(Map<?, ?> valid) {
+    Map<String, Tensor> state = new HashMap<>();
+    valid.forEach(
+        (name, tensor) -> {
+          switch (random.nextInt(5)) {
+            case 0 -> state.put((String) name, null);
+            case 1 -> state.put(name + "_", (Tensor) tensor);
+            case 2 -> state.put((String) name, subjects.any(Tensor.class));
+            case 3 -> {}
+            default -> state.put((String) name, (Tensor) tensor);
+          }
+        });
+    return state;
+  }
+}

@@ -1,0 +1,127 @@
+package io.nativenorm;
+
+import java.lang.reflect.Executable;
+import java.util.Arrays;
+
+/** What holds after a call, made before it from what goes in. */
+interface CallCheck {
+  /** After a call that returned. */
+  void returned(Object result);
+
+  /** After a call that threw: what it would have written to is as it was. */
+  default void threw() {}
+
+  /** More elements are not held against the oracle, whose loops are slow. */
+  int MANY = 1 << 18;
+
+  /** The check of a call. */
+  static CallCheck before(
+      Executable method, Object receiver, Object[] given, CallSubjects subjects, boolean hostile) {
+    if (hostile) {
+      return untouched(given);
+    }
+    if (receiver instanceof NormLayer layer && given.length > 0 && !CallSubjects.isClosed(layer)) {
+      LayerSpec spec = subjects.layers.get(layer);
+      return switch (method.getName()) {
+        case "forward" -> forward(layer, spec, given);
+        case "forwardTraining" -> training(layer, spec, (Tensor) given[0]);
+        case "forwardFrozen" -> spec.tracks ? frozen(layer, spec, (Tensor) given[0]) : result -> {};
+        default -> result -> {};
+      };
+    }
+    if (receiver instanceof Pass pass && method.getName().equals("backward")) {
+      return backward(pass, subjects.passes.get(pass), (Tensor) given[0]);
+    }
+    return result -> {};
+  }
+
+  /** An output is the last array or tensor; what is not there or closed, cannot be touched. */
+  private static CallCheck untouched(Object[] given) {
+    Object output = given.length > 1 ? given[1] : null;
+    float[] before = contents(output);
+    return new CallCheck() {
+      @Override
+      public void returned(Object result) {}
+
+      @Override
+      public void threw() {
+        if (before != null && !Arrays.equals(before, contents(output))) {
+          throw new AssertionError("the output was touched by a call that failed");
+        }
+      }
+    };
+  }
+
+  private static float[] contents(Object output) {
+    if (output instanceof float[] array) {
+      return array.clone();
+    }
+    boolean readable = output instanceof Tensor t && !t.isClosed() && t.dataType() == DataType.F32;
+    return readable ? ((Tensor) output).toArray() : null;
+  }
+
+  private static CallCheck forward(NormLayer layer, LayerSpec spec, Object[] given) {
+    long[] shape;
+    float[] x;
+    if (given[0] instanceof Tensor input) {
+      shape = input.shape();
+      x = CallSubjects.inOrder(input);
+    } else {
+      x = ((float[]) given[0]).clone();
+      Object last = given[given.length - 1];
+      if (last instanceof long[] said) {
+        shape = said;
+      } else if (spec.normalizesRows()) {
+        shape = layer.impliedShape(x.length);
+      } else {
+        return result -> {}; // is refused
+      }
+    }
+    Oracle oracle = oracle(layer, spec, shape, CallNumbers.runningOf(layer));
+    return result -> {
+      Object y = result != null ? result : given[1];
+      float[] values = y instanceof Tensor tensor ? CallSubjects.inOrder(tensor) : (float[]) y;
+      check(spec, oracle, x, values);
+    };
+  }
+
+  private static CallCheck training(NormLayer layer, LayerSpec spec, Tensor input) {
+    float[] x = CallSubjects.inOrder(input);
+    Oracle oracle = oracle(layer, spec, input.shape(), null);
+    return result -> check(spec, oracle, x, CallSubjects.inOrder(((Pass) result).output()));
+  }
+
+  private static CallCheck frozen(NormLayer layer, LayerSpec spec, Tensor input) {
+    float[] x = CallSubjects.inOrder(input);
+    Oracle oracle = oracle(layer, spec, input.shape(), CallNumbers.runningOf(layer));
+    return result -> check(spec, oracle, x, CallSubjects.inOrder(((Pass) result).output()));
+  }
+
+  private static void check(LayerSpec spec, Oracle oracle, float[] x, float[] y) {
+    if (x.length > 0 && x.length <= MANY) {
+      CallNumbers.checkForward(spec, oracle, x, y);
+    }
+  }
+
+  private static CallCheck backward(Pass pass, CallSubjects.Trained trained, Tensor dy) {
+    boolean isKnown =
+        trained != null
+            && !CallSubjects.isClosed(trained.layer())
+            && trained.x().length > 0
+            && trained.x().length <= MANY
+            && trained.isUnchanged(pass);
+    if (!isKnown) {
+      return result -> {};
+    }
+    float[] gradient = CallSubjects.inOrder(dy);
+    Oracle oracle = oracle(trained.layer(), trained.spec(), trained.shape(), trained.running());
+    return result ->
+        CallNumbers.checkBackward(
+            trained.spec(), oracle, trained.x(), gradient, (Gradients) result);
+  }
+
+  private static Oracle oracle(NormLayer layer, LayerSpec spec, long[] shape, float[][] running) {
+    return spec.oracle(
+        shape, CallNumbers.valuesOf(layer.weight()), CallNumbers.valuesOf(layer.bias()), running);
+  }
+}

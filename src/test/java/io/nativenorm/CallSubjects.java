@@ -1,0 +1,315 @@
+package io.nativenorm;
+
+import java.lang.reflect.Executable;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.IdentityHashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import org.bytedeco.javacpp.FloatPointer;
+
+/**
+ * The objects that random calls are made on: open and closed, fresh and used. What leaves the lists
+ * is closed, so that memory stays bounded.
+ */
+final class CallSubjects implements AutoCloseable {
+  private static final int KEPT = 12;
+
+  /** A training pass, and what its gradients depend on as it was at the time. */
+  record Trained(
+      LayerSpec spec, NormLayer layer, Tensor input, float[] x, float[] y, float[][] running) {
+
+    long[] shape() {
+      return input.shape();
+    }
+
+    /** Whether the layer or the pass is closed, as its output shows. */
+    boolean isClosed(Pass pass) {
+      return CallSubjects.isClosed(layer) || pass.output().isClosed();
+    }
+
+    /** Whether nothing was written to the input and the output since. */
+    boolean isUnchanged(Pass pass) {
+      return !input.isClosed()
+          && !pass.output().isClosed()
+          && Arrays.equals(x, inOrder(input))
+          && Arrays.equals(y, pass.output().toArray());
+    }
+  }
+
+  final Random random;
+  private final Map<Class<?>, List<Object>> kept = new LinkedHashMap<>();
+  final Map<NormLayer, LayerSpec> layers = new IdentityHashMap<>();
+  final Map<LayerBuilder<?>, LayerSpec> builders = new IdentityHashMap<>();
+  final Map<Pass, Trained> passes = new IdentityHashMap<>();
+
+  private final List<FloatPointer> pointers = new ArrayList<>();
+
+  CallSubjects(Random random) {
+    this.random = random;
+  }
+
+  /** A tensor's elements in its shape's order. */
+  static float[] inOrder(Tensor tensor) {
+    try (Tensor ordered = tensor.in(Layout.CHANNELS_FIRST)) {
+      return ordered.toArray();
+    }
+  }
+
+  /** One of the kept objects of a class, or null if there is none. */
+  <T> T any(Class<T> type) {
+    List<Object> objects = kept.getOrDefault(listOf(type), List.of());
+    List<T> fitting = objects.stream().filter(type::isInstance).map(type::cast).toList();
+    return fitting.isEmpty() ? null : fitting.get(random.nextInt(fitting.size()));
+  }
+
+  /** Keeps what a call returned. */
+  void keep(Object made) {
+    Class<?> list = listOf(made.getClass());
+    List<Object> objects = kept.computeIfAbsent(list, type -> new ArrayList<>());
+    if (objects.stream().noneMatch(object -> object == made)) {
+      objects.add(made);
+    }
+  }
+
+  /** Forgets what is too many, between two calls: within one it may be an argument. */
+  void trim() {
+    for (List<Object> objects : kept.values()) {
+      while (objects.size() > KEPT) {
+        forget(objects.remove(random.nextInt(objects.size())));
+      }
+    }
+  }
+
+  private static Class<?> listOf(Class<?> type) {
+    for (Class<?> base : new Class<?>[] {NormLayer.class, LayerBuilder.class}) {
+      if (base.isAssignableFrom(type)) {
+        return base;
+      }
+    }
+    return type;
+  }
+
+  private void forget(Object object) {
+    layers.remove(object);
+    builders.remove(object);
+    passes.remove(object);
+    if (object instanceof AutoCloseable closeable) {
+      try {
+        closeable.close();
+      } catch (Exception e) {
+        throw new AssertionError("closing " + object, e);
+      }
+    }
+  }
+
+  /** Random values; most of an ordinary size, some of any, and some that are no numbers. */
+  float[] values(int count) {
+    float[] values = new float[count];
+    double scale = random.nextInt(4) == 0 ? Math.pow(10, random.nextInt(33) - 16) : 1;
+    double mean = random.nextInt(3) == 0 ? random.nextGaussian() * 3 : 0;
+    boolean constant = random.nextInt(12) == 0;
+    for (int i = 0; i < count; i++) {
+      values[i] = (float) (scale * (mean + (constant ? 1 : random.nextGaussian())));
+    }
+    if (count > 0 && random.nextInt(8) == 0) {
+      float[] special = {Float.NaN, Float.POSITIVE_INFINITY, -0f, Float.MAX_VALUE, 1e-42f};
+      values[random.nextInt(count)] = special[random.nextInt(special.length)];
+    }
+    return values;
+  }
+
+  Layout layout() {
+    return Layout.values()[random.nextInt(2)];
+  }
+
+  /** A new tensor with random values in any kind of memory. */
+  Tensor tensor(Layout layout, long... shape) {
+    int size = (int) Shapes.size(shape);
+    Tensor made =
+        switch (layout == Layout.CHANNELS_FIRST ? random.nextInt(4) : random.nextInt(2)) {
+          case 0 -> Tensor.allocate(DataType.F32, layout, shape);
+          case 1 -> Tensor.wrap(pointer(size + 1).position(1), DataType.F32, layout, shape);
+          case 2 -> Tensor.wrap(buffer(size), shape);
+          default -> Tensor.of(new float[size], shape);
+        };
+    made.copyFrom(values(size));
+    keep(made);
+    return made;
+  }
+
+  FloatBuffer buffer(int floats) {
+    return ByteBuffer.allocateDirect(4 * floats).order(ByteOrder.nativeOrder()).asFloatBuffer();
+  }
+
+  FloatPointer pointer(long floats) {
+    FloatPointer made = new FloatPointer(Math.max(floats, 1));
+    pointers.add(made);
+    return made;
+  }
+
+  /** An input for a layer. */
+  Tensor input(LayerSpec spec) {
+    return tensor(layout(), spec.shape(random));
+  }
+
+  /** An open layer. */
+  NormLayer layer(Class<? extends NormLayer> type) {
+    NormLayer known = any(type);
+    return known != null && !isClosed(known) ? known : newLayer(type);
+  }
+
+  private NormLayer newLayer(Class<? extends NormLayer> type) {
+    LayerBuilder<?> builder = newBuilder(type);
+    NormLayer made = builder.build();
+    layers.put(made, builders.get(builder).copy());
+    keep(made);
+    return made;
+  }
+
+  /** What a call made, from a builder or by itself. */
+  void keepLayer(Executable method, Object builder, Object[] given, NormLayer made) {
+    LayerSpec spec =
+        builder == null ? LayerSpec.of(made.getClass(), given) : builders.get(builder).copy();
+    if (spec.isSmall()) {
+      layers.put(made, spec);
+      keep(made);
+    } else {
+      made.close();
+    }
+  }
+
+  static boolean isClosed(NormLayer layer) {
+    try {
+      layer.unlock(layer.readLock());
+      return false;
+    } catch (IllegalStateException e) {
+      return true;
+    }
+  }
+
+  /** A builder of a class, or of a class below it. */
+  LayerBuilder<?> builder(Class<?> type) {
+    Object known = any(type);
+    return known != null && random.nextInt(3) > 0
+        ? (LayerBuilder<?>) known
+        : newBuilder(layerOf(type));
+  }
+
+  private static Class<? extends NormLayer> layerOf(Class<?> builder) {
+    return builder == LayerBuilder.class
+        ? NormLayer.class
+        : builder == RunningBuilder.class
+            ? BatchNorm.class
+            : builder.getDeclaringClass().asSubclass(NormLayer.class);
+  }
+
+  private LayerBuilder<?> newBuilder(Class<? extends NormLayer> type) {
+    Class<?>[] kinds = NormLayer.class.getPermittedSubclasses();
+    Class<?> kind = type == NormLayer.class ? kinds[random.nextInt(kinds.length)] : type;
+    long n = channels();
+    long[] row = {2, n};
+    long channels = n * (1 + random.nextInt(4));
+    LayerBuilder<?> made =
+        kind == BatchNorm.class
+            ? BatchNorm.builder(n)
+            : kind == InstanceNorm.class
+                ? InstanceNorm.builder(n)
+                : kind == GroupNorm.class
+                    ? GroupNorm.builder(n, channels)
+                    : kind == LayerNorm.class ? LayerNorm.builder(row) : RmsNorm.builder(row);
+    boolean ofRows = kind == LayerNorm.class || kind == RmsNorm.class;
+    LayerSpec spec = LayerSpec.of(kind, ofRows ? new Object[] {row} : new Object[] {n, channels});
+    List<Backend> engines = TestEngines.all();
+    spec.backend = engines.get(random.nextInt(engines.size()));
+    made.backend(spec.backend);
+    if (made instanceof RunningBuilder<?> running) {
+      spec.tracks = random.nextBoolean();
+      running.trackRunningStats(spec.tracks);
+    }
+    builders.put(made, spec);
+    keep(made);
+    return made;
+  }
+
+  /** A builder that a call made, or told something. */
+  void keepBuilder(Executable method, Object receiver, Object[] given, LayerBuilder<?> builder) {
+    if (receiver == null) {
+      LayerSpec made = LayerSpec.of(builder.getClass().getDeclaringClass(), given);
+      if (made.isSmall()) {
+        builders.put(builder, made);
+        keep(builder);
+      }
+      return;
+    }
+    LayerSpec spec = builders.get(builder);
+    switch (method.getName()) {
+      case "eps" -> spec.eps = (double) given[0];
+      case "backend" -> spec.backend = (Backend) given[0];
+      case "activation" -> spec.activation = (Activation) given[0];
+      case "trackRunningStats" -> spec.tracks = (boolean) given[0];
+      default -> {} // no matter to a result, or seen in the layer's tensors
+    }
+  }
+
+  long channels() {
+    return 1 + random.nextInt(random.nextInt(20) == 0 ? 700 : 20);
+  }
+
+  Tensor openTensor() {
+    Tensor known = any(Tensor.class);
+    boolean isUsable =
+        known != null
+            && !known.isClosed()
+            && !known.isReadOnly()
+            && known.dataType() == DataType.F32;
+    return isUsable ? known : tensor(layout(), channels(), 1 + random.nextInt(4), 3);
+  }
+
+  /** A tensor of numbers that are no floats. */
+  Tensor counts() {
+    Tensor made = Tensor.allocate(DataType.I64, layout(), channels(), 1 + random.nextInt(3));
+    keep(made);
+    return made;
+  }
+
+  /** A training pass that is open, with an open layer. */
+  Pass pass() {
+    Pass known = any(Pass.class);
+    if (known != null && !passes.get(known).isClosed(known) && random.nextInt(4) > 0) {
+      return known;
+    }
+    NormLayer layer = layer(NormLayer.class);
+    if (layers.get(layer).eps == 0) {
+      layer = newLayer(layer.getClass());
+    }
+    Tensor x = input(layers.get(layer));
+    return keepPass(layer, x, layer.forwardTraining(x), false);
+  }
+
+  /** A pass that a call made. */
+  Pass keepPass(NormLayer layer, Tensor x, Pass pass, boolean frozen) {
+    passes.put(
+        pass,
+        new Trained(
+            layers.get(layer).copy(),
+            layer,
+            x,
+            inOrder(x),
+            pass.output().toArray(),
+            frozen ? CallNumbers.runningOf(layer) : null));
+    keep(pass);
+    return pass;
+  }
+
+  @Override
+  public void close() {
+    kept.values().forEach(objects -> objects.forEach(this::forget));
+    pointers.forEach(FloatPointer::close);
+  }
+}
