@@ -76,13 +76,16 @@ class SignalsHeldOff {
 };
 #endif
 
-void SetThreadName(int number) {
+// Which debuggers and the like show; not on Windows.
+void SetThreadName([[maybe_unused]] int number) {
+#if !defined(_WIN32)
   char name[16];
   std::snprintf(name, sizeof name, "nativenorm-%d", number);
-#if defined(__linux__)
-  pthread_setname_np(pthread_self(), name);
-#elif defined(__APPLE__)
+#if defined(__APPLE__)
   pthread_setname_np(name);
+#else
+  pthread_setname_np(pthread_self(), name);
+#endif
 #endif
 }
 
