@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import io.nativenorm.engine.LeakCheck.LeavesMemoryToTheCollector;
 import java.lang.reflect.Method;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -22,6 +23,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  * Tensors on the memory of arenas, which JDK 22 and later have: after {@code Arena.close} they are
  * as closed as the buffer. By reflection, since this is compiled for JDK 17.
  */
+@LeavesMemoryToTheCollector
 class ArenaTest {
   private static final boolean HAS_ARENAS = Runtime.version().feature() >= 22;
 

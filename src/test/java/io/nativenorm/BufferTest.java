@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.nativenorm.engine.LeakCheck.LeavesMemoryToTheCollector;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
@@ -16,6 +17,7 @@ import org.bytedeco.javacpp.FloatPointer;
 import org.junit.jupiter.api.Test;
 
 /** {@link Tensor#buffer}: live, and its memory lasts as long as it or what is made of it. */
+@LeavesMemoryToTheCollector
 class BufferTest {
   private static final int ROUNDS = 40;
   private static final int SIZE = 1000;

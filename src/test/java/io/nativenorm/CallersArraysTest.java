@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nativenorm.PublicApi.Call;
+import io.nativenorm.engine.LeakCheck.LeavesMemoryToTheCollector;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.lang.reflect.Parameter;
@@ -28,6 +29,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * is used. Another thread flips one extent while the calls run; the shapes have many, which makes
  * every look at them long.
  */
+@LeavesMemoryToTheCollector
 class CallersArraysTest {
   private static final long SEED = Long.getLong("nativenorm.seed", 20261126);
   private static final VarHandle EXTENT = MethodHandles.arrayElementVarHandle(long[].class);

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.nativenorm.engine.LeakCheck.LeavesMemoryToTheCollector;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
@@ -22,6 +23,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * vector widths, against the oracle. The bounds are those of the numerical contract: 1e-5 + 1e-5
  * |y| forward, 1e-5 relative in the L2 norm backward.
  */
+@LeavesMemoryToTheCollector // pointers that tensors are on
 class LayerContractTest {
   private static final double FORWARD = 1e-5;
   private static final double BACKWARD = 1e-5;

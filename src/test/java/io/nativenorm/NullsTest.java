@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nativenorm.PublicApi.Call;
+import io.nativenorm.engine.LeakCheck.LeavesMemoryToTheCollector;
 import java.lang.reflect.Parameter;
 import java.util.Arrays;
 import java.util.stream.Stream;
@@ -13,6 +14,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Null for any argument of any public method is refused with the argument's name. */
+@LeavesMemoryToTheCollector
 class NullsTest {
   static Stream<Call> callsWithAReference() throws Exception {
     return PublicApi.calls().stream()

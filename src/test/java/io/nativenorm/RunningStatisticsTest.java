@@ -92,12 +92,13 @@ class RunningStatisticsTest {
 
   @Test
   void withoutThemInferenceUsesTheBatch() {
-    try (BatchNorm layer = BatchNorm.builder(1).trackRunningStats(false).eps(1e-12).build()) {
+    try (BatchNorm layer = BatchNorm.builder(1).trackRunningStats(false).eps(1e-12).build();
+        Tensor x = Tensor.zeros(2, 1)) {
       assertNull(layer.runningMean());
       assertNull(layer.runningVar());
       assertEquals(0, layer.numBatchesTracked());
       assertArrayEquals(new float[] {-1, 1}, layer.forward(new float[] {3, 5}, 2, 1));
-      assertThrows(IllegalStateException.class, () -> layer.forwardFrozen(Tensor.zeros(2, 1)));
+      assertThrows(IllegalStateException.class, () -> layer.forwardFrozen(x));
     }
   }
 

@@ -77,7 +77,8 @@ class TensorTest {
 
   @Test
   void reshapeKeepsTheLogicalOrder() {
-    try (Tensor last = Tensor.of(SIX, 1, 2, 3).to(Layout.CHANNELS_LAST);
+    try (Tensor first = Tensor.of(SIX, 1, 2, 3);
+        Tensor last = first.to(Layout.CHANNELS_LAST);
         Tensor flat = last.reshape(6)) {
       assertArrayEquals(SIX, flat.toArray());
     }

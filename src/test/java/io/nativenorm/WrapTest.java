@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.nativenorm.engine.LeakCheck.LeavesMemoryToTheCollector;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.LongPointer;
@@ -12,6 +13,7 @@ import org.bytedeco.javacpp.PointerPointer;
 import org.junit.jupiter.api.Test;
 
 /** Pointers whose length JavaCPP knows are held to it; those it does not know are taken as said. */
+@LeavesMemoryToTheCollector
 class WrapTest {
   private static Tensor wrap(Pointer memory, long... shape) {
     return Tensor.wrap(memory, DataType.F32, Layout.CHANNELS_FIRST, shape);
