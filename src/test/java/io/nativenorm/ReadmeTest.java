@@ -83,8 +83,9 @@ class ReadmeTest {
     assertEquals("```java", lines.get(2));
     assertEquals("```", lines.get(11));
     assertEquals("```sh", lines.get(13));
+    assertEquals("./build-native.sh --install", lines.get(14));
     assertEquals(
-        "mvn -q package -DskipTests && java -jar target/nativenorm-all.jar", lines.get(14));
-    assertEquals("mvn verify", lines.get(15));
+        "mvn -q package -DskipTests && java -jar target/nativenorm-all.jar", lines.get(15));
+    assertEquals("```", lines.get(16));
   }
 }
