@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import io.nativenorm.engine.LeakCheck.LeavesMemoryToTheCollector;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
@@ -17,6 +18,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 
 /** Wrong input is refused in words that say what is wrong, before anything is computed. */
+@LeavesMemoryToTheCollector
 class ErrorsTest {
   private static void refused(String message, Executable call) {
     IllegalArgumentException e = assertThrows(IllegalArgumentException.class, call);

@@ -259,6 +259,9 @@ class OutputTest {
     Files.writeString(y, "old");
     List<String> command = CommandLineProcess.java(Writer.class);
     command.add(y.toString());
+    if (OS.LINUX.isCurrentOs()) { // where these tests run under nohup it would inherit that
+      command.addAll(0, List.of("env", "--default-signal=INT,HUP"));
+    }
     Process process = new ProcessBuilder(command).start();
     try {
       assertEquals('w', process.getInputStream().read());
