@@ -54,7 +54,8 @@ NN_API int32_t nn_threads(const nn_kernel* kernel);
 
 /* y = (x - mean) / sqrt(variance + eps) * weight + bias. RMS takes mean as 0 and the mean square as variance.
  * `weight`, `bias`, and in inference with computed statistics `mean` and `variance`, may be null. Training writes the
- * statistics; given ones are read. `dst` may be `src`. */
+ * statistics; given ones are read. `dst` may be `src`. Where a computed variance and eps are so small that no float is
+ * large enough for 1 / sqrt(variance + eps), what has no spread is the bias, and its gradient 0. */
 NN_API int32_t nn_forward(const nn_kernel* kernel, const void* src, void* dst, const float* weight, const float* bias,
                           float* mean, float* variance);
 

@@ -23,6 +23,7 @@ struct Samples {
         units(p.channels / members) {}
 
   size_t Elements() const { return rows * columns; }
+  nn::Unit Exact(size_t unit) const { return {rows, members, columns, 1, unit * members, 0, 1}; }
   double Values() const { return static_cast<double>(rows) * static_cast<double>(members); }
 };
 
@@ -58,17 +59,20 @@ struct RowParts {
   }
 };
 
-// Arrays over columns for the parameters of a pass.
+// Arrays over columns for the parameters of a pass. Columns whose `first` is NaN are outside of what floats can do, if
+// whoever set them says that there are such.
 struct Parameters {
   float* center;
   float* first;
   float* second;
   float* third;
 
-  static size_t Bytes(size_t columns) { return 4 * Scratch::Bytes<float>(PaddedColumns(columns)); }
+  // Kernels that begin at any column read whole vectors too.
+  static size_t Padded(size_t columns) { return PaddedColumns(columns) + kColumnPadding; }
+  static size_t Bytes(size_t columns) { return 4 * Scratch::Bytes<float>(Padded(columns)); }
 
   Parameters(Scratch& scratch, size_t columns) {
-    const size_t padded = PaddedColumns(columns);
+    const size_t padded = Padded(columns);
     float** arrays[] = {&center, &first, &second, &third};
     for (float** array : arrays) {
       *array = scratch.Take<float>(padded);
@@ -88,8 +92,22 @@ struct Parameters {
     third[j] = gradient.constant;
   }
 
-  ColumnAffine AsAffine() const { return {center, first, second}; }
-  ColumnGradient AsGradient() const { return {center, first, second, third}; }
+  void SetOutside(size_t j) { first[j] = NAN; }
+  bool IsOutside(size_t j) const { return isnan(first[j]); }
+
+  // From a column on.
+  ColumnAffine AsAffine(size_t j) const { return {center + j, first + j, second + j}; }
+  ColumnGradient AsGradient(size_t j) const { return {center + j, first + j, second + j, third + j}; }
+
+  // body(first column, columns) over all, or if some are outside, what lies between them.
+  template <class Body>
+  void ForInside(size_t columns, bool some_outside, const Body& body) const {
+    if (!some_outside) return body(size_t{0}, columns);
+    for (size_t begin = 0, end = 0; begin < columns; begin = end + 1) {
+      for (end = begin; end < columns && !IsOutside(end);) ++end;
+      if (end > begin) body(begin, end - begin);
+    }
+  }
 };
 
 // Some of them, one for each sample or each part.
@@ -157,18 +175,57 @@ void MergeIntoUnits(const Samples& s, double* mean, double* m2) {
   }
 }
 
-// The parameters of a sample's columns, whose units' statistics begin at `mean` and `variance`.
+// Moments of what are next to nothing are those of loops in doubles.
 template <class T>
-void SetAffines(const Problem& p, const Samples& s, const Forward<T>& data, const double* mean, const double* variance,
+void MeasureTiny(const Problem& p, const Samples& s, const T* sample, double* mean, double* m2) {
+  if (p.eps >= kLeastVariance) return;
+  for (size_t u = 0; u < s.units; ++u) {
+    if (!(m2[u] / s.Values() + p.eps < kLeastVariance)) continue;
+    const Moments found = ExactMoments(s.Exact(u), sample + u * s.members, true);
+    mean[u] = found.mean;
+    m2[u] = found.m2;
+  }
+}
+
+// The parameters of a sample's columns, whose units' statistics begin at `mean` and `variance`. True if some are
+// outside.
+template <class T>
+bool SetAffines(const Problem& p, const Samples& s, const Forward<T>& data, const double* mean, const double* variance,
                 Parameters set) {
   if (s.members == 1) {
-    Table<T>(*p.target).column_affines(mean, variance, s.columns, p.eps, data.weight, data.bias, set.center, set.first,
-                                       set.second);
-    return;
+    return Table<T>(*p.target).column_affines(mean, variance, s.columns, p.eps, data.weight, data.bias, set.center,
+                                              set.first, set.second);
   }
+  bool some_outside = false;
   for (size_t j = 0; j < s.columns; j += s.members) {
     const Normal normal(mean[j / s.members], variance[j / s.members], p.eps);
     for (size_t k = j; k < j + s.members; ++k) set.Set(k, normal.With(data.weight, data.bias, k));
+    if (!normal.IsOutside()) continue;
+    for (size_t k = j; k < j + s.members; ++k) set.SetOutside(k);
+    some_outside = true;
+  }
+  return some_outside;
+}
+
+// Rows of a sample, but for columns that are outside; their first element is number `at`.
+template <class T>
+void NormalizeRows(const Problem& p, const Samples& s, const Forward<T>& data, const Parameters& set, bool some_outside,
+                   size_t at, size_t rows, bool stream) {
+  set.ForInside(s.columns, some_outside, [&](size_t j, size_t columns) {
+    Table<T>(*p.target).column_normalize(data.src + at + j, data.dst + at + j, rows, columns, s.columns,
+                                         set.AsAffine(j), p.relu, stream);
+  });
+}
+
+// A sample's units that are outside.
+template <class T>
+void NormalizeOutside(const Problem& p, const Samples& s, const Forward<T>& data, const Parameters& set, size_t sample,
+                      const double* mean, const double* variance) {
+  for (size_t u = 0; u < s.units; ++u) {
+    if (!set.IsOutside(u * s.members)) continue;
+    const size_t at = sample * s.Elements() + u * s.members;
+    ExactForward(s.Exact(u), data.src + at, data.dst + at, data.weight, data.bias, p.relu, mean[u],
+                 InverseDeviation(variance[u], p.eps, p.given));
   }
 }
 
@@ -183,14 +240,15 @@ void SetCenters(const Problem& p, const Samples& s, const double* mean, const do
 }
 
 // Turns the sums of columns into their gradients' parameters, and the products into parts of the weight's gradient.
+// True if some columns are outside.
 template <class T>
-void SetGradients(const Problem& p, const Samples& s, const float* weight, double n, const double* mean,
+bool SetGradients(const Problem& p, const Samples& s, const float* weight, double n, const double* mean,
                   const double* variance, ColumnGradientSums sums, Parameters set) {
   if (s.members == 1) {
-    Table<T>(*p.target).column_gradients(sums, mean, variance, s.columns, p.eps, weight, n, p.given, set.center,
-                                         set.first, set.second, set.third);
-    return;
+    return Table<T>(*p.target).column_gradients(sums, mean, variance, s.columns, p.eps, weight, n, p.given, set.center,
+                                                set.first, set.second, set.third);
   }
+  bool some_outside = false;
   for (size_t j = 0; j < s.columns; j += s.members) {
     const Normal normal(mean[j / s.members], variance[j / s.members], p.eps);
     GradientSums total = {0, 0, 0};
@@ -200,12 +258,51 @@ void SetGradients(const Problem& p, const Samples& s, const float* weight, doubl
       total.product += w * sums.product[k];
       total.residual += sums.residual[k];
     }
-    const UnitGradient gradient(normal, total, n, p.given);
+    const UnitGradient gradient(normal, total, n, variance[j / s.members], p.eps, p.given);
     for (size_t k = j; k < j + s.members; ++k) {
       set.Set(k, gradient.With(weight, k));
       sums.product[k] = gradient.WeightPart({sums.dy[k], sums.product[k], sums.residual[k]});
+      if (gradient.outside) set.SetOutside(k);
     }
+    some_outside |= gradient.outside;
   }
+  return some_outside;
+}
+
+// As above for gradients. The sums of what is outside become those of loops in doubles.
+template <class T>
+void DifferentiateRows(const Problem& p, const Samples& s, const Backward<T>& data, const Parameters& set,
+                       bool some_outside, size_t at, size_t rows, bool stream) {
+  set.ForInside(s.columns, some_outside, [&](size_t j, size_t columns) {
+    const size_t from = at + j;
+    Table<T>(*p.target).column_gradient(data.src + from, data.diff_dst + from, At(data.dst, from), data.diff_src + from,
+                                        rows, columns, s.columns, set.AsGradient(j), stream);
+  });
+}
+
+template <class T>
+void DifferentiateOutside(const Problem& p, const Samples& s, const Backward<T>& data, const Parameters& set,
+                          size_t sample, const ColumnGradientSums& sums) {
+  for (size_t u = 0; u < s.units; ++u) {
+    const size_t j = u * s.members;
+    if (!set.IsOutside(j)) continue;
+    for (size_t k = j; k < j + s.members; ++k) sums.dy[k] = sums.product[k] = 0;
+    const size_t at = sample * s.Elements() + j;
+    const Moments given = {p.given ? data.mean[u] : 0, p.given ? data.variance[u] : 0};
+    ExactBackward(s.Exact(u), data.src + at, data.diff_dst + at, At(data.dst, at), data.diff_src + at, data.weight,
+                  p.given ? &given : nullptr, true, p.eps, {sums.product + j, sums.dy + j, 1});
+  }
+}
+
+// body(sample) over those of which some columns are outside.
+template <class Body>
+void ForSamplesWith(const Problem& p, const Samples& s, const bool* some_outside, const Body& body) {
+  Parallel(p.threads, Parts(p, s.count), [&](size_t part) {
+    const Range range = PartOf(s.count, Parts(p, s.count), part);
+    for (size_t sample = range.begin; sample < range.end; ++sample) {
+      if (some_outside[sample]) body(sample);
+    }
+  });
 }
 
 void Widen(const float* from, size_t count, double* to) {
@@ -240,12 +337,13 @@ int ForwardBySamples(const Problem& p, const Samples& s, const Forward<T>& data)
       const size_t at = sample * s.Elements(), unit = sample * s.units;
       kernels.column_moments(data.src + at, s.rows, s.columns, s.columns, set.third, mean, variance);
       MergeIntoUnits(s, mean, variance);
+      MeasureTiny(p, s, data.src + at, mean, variance);
       DivideBy(s.Values(), s.units, variance);
       if (data.mean != nullptr) Narrow(mean, s.units, data.mean + unit);
       if (data.variance != nullptr) Narrow(variance, s.units, data.variance + unit);
-      SetAffines(p, s, data, mean, variance, set);
-      kernels.column_normalize(data.src + at, data.dst + at, s.rows, s.columns, s.columns, set.AsAffine(), p.relu,
-                               stream);
+      const bool some_outside = SetAffines(p, s, data, mean, variance, set);
+      NormalizeRows(p, s, data, set, some_outside, at, s.rows, stream);
+      if (some_outside) NormalizeOutside(p, s, data, set, sample, mean, variance);
     }
   });
   return NN_OK;
@@ -266,9 +364,10 @@ void BackwardBySamples(const Problem& p, const Samples& s, const Backward<T>& da
       SetCenters(p, s, mean + unit, variance + unit, set);
       kernels.column_gradient_sums(data.src + at, data.diff_dst + at, At(data.dst, at), s.rows, s.columns, s.columns,
                                    set.center, found);
-      SetGradients<T>(p, s, data.weight, s.Values(), mean + unit, variance + unit, found, set);
-      kernels.column_gradient(data.src + at, data.diff_dst + at, At(data.dst, at), data.diff_src + at, s.rows,
-                              s.columns, s.columns, set.AsGradient(), stream);
+      const bool some_outside =
+          SetGradients<T>(p, s, data.weight, s.Values(), mean + unit, variance + unit, found, set);
+      DifferentiateRows(p, s, data, set, some_outside, at, s.rows, stream);
+      if (some_outside) DifferentiateOutside(p, s, data, set, sample, found);
     }
   });
 }
@@ -298,11 +397,10 @@ void SumByRows(const Problem& p, const Samples& s, const RowParts& parts, const 
 
 template <class T>
 void ApplyByRows(const Problem& p, const Samples& s, const RowParts& parts, const Backward<T>& data,
-                 const ParameterSets& sets) {
+                 const ParameterSets& sets, const bool* some_outside) {
   const bool stream = p.Streams(3, sizeof(T), data.diff_dst == data.diff_src);
   parts.ForAll(p, s, [&](size_t sample, size_t at, size_t rows) {
-    Table<T>(*p.target).column_gradient(data.src + at, data.diff_dst + at, At(data.dst, at), data.diff_src + at, rows,
-                                        s.columns, s.columns, sets[sample].AsGradient(), stream);
+    DifferentiateRows(p, s, data, sets[sample], some_outside[sample], at, rows, stream);
   });
 }
 
@@ -350,6 +448,7 @@ int ChannelsLastMoments(const Problem& p, const T* src, double* mean, double* m2
       count += more;
     }
     MergeIntoUnits(s, total_mean, total_m2);
+    MeasureTiny(p, s, src + sample * s.Elements(), total_mean, total_m2);
     for (size_t u = 0; u < s.units; ++u) {
       mean[sample * s.units + u] = total_mean[u];
       m2[sample * s.units + u] = total_m2[u];
@@ -361,17 +460,23 @@ int ChannelsLastMoments(const Problem& p, const T* src, double* mean, double* m2
 template <class T>
 int ChannelsLastNormalize(const Problem& p, const Forward<T>& data, const double* mean, const double* variance) {
   const Samples s(p);
-  Scratch scratch(ParameterSets::Bytes(s.count, s.columns));
+  Scratch scratch(ParameterSets::Bytes(s.count, s.columns) + Scratch::Bytes<bool>(s.count));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
   const ParameterSets sets(scratch, s.count, s.columns);
+  bool* some_outside = scratch.Take<bool>(s.count);
+  bool any = false;
   for (size_t sample = 0; sample < s.count; ++sample) {
     const size_t unit = sample * s.units;
-    SetAffines(p, s, data, mean + unit, variance + unit, sets[sample]);
+    any |= some_outside[sample] = SetAffines(p, s, data, mean + unit, variance + unit, sets[sample]);
   }
   const bool stream = p.Streams(2, sizeof(T), data.src == data.dst);
   RowParts(p, s).ForAll(p, s, [&](size_t sample, size_t at, size_t rows) {
-    Table<T>(*p.target).column_normalize(data.src + at, data.dst + at, rows, s.columns, s.columns,
-                                         sets[sample].AsAffine(), p.relu, stream);
+    NormalizeRows(p, s, data, sets[sample], some_outside[sample], at, rows, stream);
+  });
+  if (!any) return NN_OK;
+  ForSamplesWith(p, s, some_outside, [&](size_t sample) {
+    const size_t unit = sample * s.units;
+    NormalizeOutside(p, s, data, sets[sample], sample, mean + unit, variance + unit);
   });
   return NN_OK;
 }
@@ -407,7 +512,7 @@ int ChannelsLastBackward(const Problem& p, const Backward<T>& data) {
   const size_t set_count = by_samples ? Parts(p, s.count) : s.count;
   const size_t per_sample = by_samples ? 1 : parts.per_sample;
   Scratch scratch(2 * Scratch::Bytes<double>(units) + SumArrays::Bytes(s.count * per_sample, s.columns) +
-                  ParameterSets::Bytes(set_count, s.columns));
+                  ParameterSets::Bytes(set_count, s.columns) + Scratch::Bytes<bool>(s.count));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
   double* mean = scratch.Take<double>(units);
   double* variance = scratch.Take<double>(units);
@@ -422,12 +527,19 @@ int ChannelsLastBackward(const Problem& p, const Backward<T>& data) {
       SetCenters(p, s, mean + sample * s.units, variance + sample * s.units, sets[sample]);
     }
     SumByRows(p, s, parts, data, sets, sums);
+    bool* some_outside = scratch.Take<bool>(s.count);
+    bool any = false;
     for (size_t sample = 0; sample < s.count; ++sample) {
       const size_t unit = sample * s.units;
-      SetGradients<T>(p, s, data.weight, s.Values(), mean + unit, variance + unit, sums.At(sample * per_sample),
-                      sets[sample]);
+      any |= some_outside[sample] = SetGradients<T>(p, s, data.weight, s.Values(), mean + unit, variance + unit,
+                                                    sums.At(sample * per_sample), sets[sample]);
     }
-    ApplyByRows(p, s, parts, data, sets);
+    ApplyByRows(p, s, parts, data, sets, some_outside);
+    if (any) {
+      ForSamplesWith(p, s, some_outside, [&](size_t sample) {
+        DifferentiateOutside(p, s, data, sets[sample], sample, sums.At(sample * per_sample));
+      });
+    }
   }
   StoreParameterGradient(sums.product, per_sample * sums.padded, s, data.diff_weight);
   StoreParameterGradient(sums.dy, per_sample * sums.padded, s, data.diff_bias);
@@ -446,8 +558,13 @@ int ChannelsLastGradientSums(const Problem& p, const Backward<T>& data, const do
   for (size_t j = 0; j < s.columns; ++j) sets[0].center[j] = static_cast<float>(mean[j]);
   SumByRows(p, s, parts, data, sets, sums);
   for (size_t j = 0; j < s.columns; ++j) {
-    dy[j] = sums.dy[j];
-    product[j] = sums.product[j] - (mean[j] - sets[0].center[j]) * sums.dy[j];
+    GradientSums total = {sums.dy[j], sums.product[j] - (mean[j] - sets[0].center[j]) * sums.dy[j], 0};
+    if (SumsAreOutside(total, s.Values())) {
+      total = ExactSums(s.Exact(j), data.src + j, data.diff_dst + j, At(data.dst, j), nullptr, mean[j], 1,
+                        {nullptr, nullptr, 1});
+    }
+    dy[j] = total.dy;
+    product[j] = total.product;
   }
   return NN_OK;
 }
@@ -466,8 +583,13 @@ int ChannelsLastGradient(const Problem& p, const Backward<T>& data, const double
     sums.product[j] = product[j] + away * dy[j];
     sums.residual[j] = away * n;
   }
-  SetGradients<T>(p, s, data.weight, n, mean, variance, sums.At(0), sets[0]);
-  ApplyByRows(p, s, RowParts(p, s), data, sets);
+  const bool some_outside = SetGradients<T>(p, s, data.weight, n, mean, variance, sums.At(0), sets[0]);
+  ApplyByRows(p, s, RowParts(p, s), data, sets, &some_outside);
+  for (size_t j = 0; some_outside && j < s.columns; ++j) {
+    if (!sets[0].IsOutside(j)) continue;
+    ExactGradientOf(s.Exact(j), data.src + j, data.diff_dst + j, At(data.dst, j), data.diff_src + j, data.weight,
+                    {mean[j], variance[j]}, p.eps, {dy[j], product[j], 0}, n);
+  }
   return NN_OK;
 }
 

@@ -57,7 +57,7 @@ struct ColumnGradientSums {
 };
 
 // Rows that are normalized each by itself, with a weight and a bias for each element. Row r takes them from
-// (r % period) * length on. Weight, bias, mean and variance may be null.
+// (r % period) * length on. Weight, bias, mean and variance may be null. Variance and eps are kLeastVariance or more.
 struct RowsForward {
   bool centered;  // false for RMS
   size_t length;
@@ -121,16 +121,18 @@ constexpr size_t PaddedColumns(size_t columns) {
   KERNEL(void, column_gradient,                                                                                       \
          (const T* x, const T* dy, const T* y, T* dx, size_t rows, size_t columns, size_t stride,                     \
           ColumnGradient gradient, bool stream))                                                                      \
-  /* The parameters of columns that are units of their own; `sums.product` becomes the weight's gradient. */          \
-  KERNEL(void, column_affines,                                                                                        \
+  /* The parameters of columns that are units of their own; `sums.product` becomes the weight's gradient. True if     \
+     there are columns for which floats will not do: their scale or dy_factor is NaN. */                              \
+  KERNEL(bool, column_affines,                                                                                        \
          (const double* mean, const double* variance, size_t columns, double eps, const float* weight,                \
           const float* bias, float* center, float* scale, float* shift))                                              \
   KERNEL(                                                                                                             \
-      void, column_gradients,                                                                                         \
+      bool, column_gradients,                                                                                         \
       (ColumnGradientSums sums, const double* mean, const double* variance, size_t columns, double eps,               \
        const float* weight, double n, bool given, float* center, float* dy_factor, float* x_factor, float* constant)) \
   KERNEL(void, rows_forward, (const T* x, T* y, const RowsForward& rows))                                             \
-  KERNEL(void, rows_backward, (const T* x, const T* dy, const T* y, T* dx, const RowsBackward& rows))                 \
+  /* How many rows it did: all, or those before one that is not for floats. */                                        \
+  KERNEL(size_t, rows_backward, (const T* x, const T* dy, const T* y, T* dx, const RowsBackward& rows))               \
   /* y = a * x + b */                                                                                                 \
   KERNEL(void, plain_pass, (const T* x, T* y, size_t length, float a, float b))
 

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "exact.h"
 #include "kernels.h"
 #include "nativenorm.h"
 
@@ -42,8 +43,6 @@ struct nn_kernel {
 };
 
 namespace nn {
-
-constexpr double kLargestFloat = 3.4028234663852886e38;
 
 using Problem = nn_kernel;
 
@@ -101,6 +100,13 @@ struct Normal {
     const double shift = bias == nullptr ? 0 : bias[channel];
     return {center, static_cast<float>(scale), static_cast<float>(shift - rounded_away * scale)};
   }
+
+  // Whether floats will not do for a unit, or for a unit that is a channel.
+  bool IsOutside() const { return nn::IsOutside(inverse, center, inverse, 0); }
+  bool IsOutside(const float* weight, const float* bias, size_t channel) const {
+    const Affine affine = With(weight, bias, channel);
+    return nn::IsOutside(inverse, affine.center, affine.scale, affine.shift);
+  }
 };
 
 // What the sums over a unit make of its gradient: dx = inverse * weight * dy + x_factor * (x - center) + constant, and
@@ -111,15 +117,19 @@ struct UnitGradient {
   double x_factor;
   double constant;
   float center;
+  bool outside;  // of what floats can do
 
   // `sums` are weighted; given statistics are constants.
-  UnitGradient(const Normal& normal, GradientSums sums, double n, bool given)
+  UnitGradient(const Normal& normal, GradientSums sums, double n, double variance, double eps, bool given)
       : inverse(normal.inverse),
         offset(given || inverse == 0 ? 0 : sums.residual / n),
         // Without a finite variance the product may have overflowed.
         x_factor(given || inverse == 0 ? 0 : -inverse * inverse * inverse * (sums.product - offset * sums.dy) / n),
         constant(given ? 0 : -inverse * sums.dy / n - x_factor * offset),
-        center(normal.center) {}
+        center(normal.center),
+        outside(!IsPlain(variance + eps, sums.dy, sums.product) &&
+                (IsOutside(inverse, sums.dy, sums.product, n, inverse, x_factor) ||
+                 (!given && IsConstant(variance, sums.dy)))) {}
 
   Gradient With(const float* weight, size_t channel) const {
     const double scale = weight == nullptr ? inverse : inverse * weight[channel];

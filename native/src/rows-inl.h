@@ -5,6 +5,7 @@
 
 #include <math.h>
 
+#include "exact.h"
 #include "kernels.h"
 #include "simd-inl.h"
 #include "spans-inl.h"
@@ -125,13 +126,22 @@ void rows_forward(const T* x, T* y, const RowsForward& rows) {
 
 // What a row's gradient is made of: with d = x - center - offset and s = dy * scale,
 // dx = s * weight + x_factor * d + constant, and d * s is its part in the weight's gradient. For RMS d is x and the
-// constant 0.
+// constant 0. The rest tells whether floats will do.
 struct RowGradient {
   float center;
   float offset;
   float scale;
   float x_factor;
   float constant;
+  double inverse;
+  double dy;
+  double product;
+
+  bool IsPlain(double variance_and_eps) const { return nn::IsPlain(variance_and_eps, dy, product); }
+  bool IsOutside(double n, double variance) const {
+    const double factor = inverse * inverse * inverse * product / n;  // x_factor's may be 0 as a float
+    return nn::IsOutside(inverse, dy, product, n, inverse, factor) || nn::IsConstant(variance, dy);
+  }
 };
 
 // The mean is center + offset: what rounding it to float took away comes out of one sum more. Where it is not far from
@@ -167,10 +177,17 @@ HWY_INLINE RowGradient MeasureGradient(const T* x, const T* dy, const T* y, cons
       });
   const double dy_sum = kCentered ? sum.Total() : 0;
   const double offset = kResidual ? residual.Total() / n : 0;
-  const double products = inverse == 0 ? 0 : product.Total();  // else it may have overflowed
-  const double x_factor = -inverse * inverse * inverse * (products - offset * dy_sum) / n;
-  return {center, static_cast<float>(offset), static_cast<float>(inverse), static_cast<float>(x_factor),
-          static_cast<float>(-inverse * dy_sum / n)};
+  const double products = product.Total();
+  // Without a finite variance they may have overflowed.
+  const double x_factor = inverse == 0 ? 0 : -inverse * inverse * inverse * (products - offset * dy_sum) / n;
+  return {center,
+          static_cast<float>(offset),
+          static_cast<float>(inverse),
+          static_cast<float>(x_factor),
+          static_cast<float>(-inverse * dy_sum / n),
+          inverse,
+          dy_sum,
+          products};
 }
 
 // Goes once over kRows rows together, so that the weight's and bias's gradients are loaded and stored once for them.
@@ -232,12 +249,14 @@ HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_
   Sweep(length, [&](auto part, size_t i, auto k) NN_INLINED { body(part, i, k, Index<false>()); });
 }
 
+// False, and nothing is written, if one of them is not for floats.
 template <bool kCentered, bool kWeight, bool kSums, bool kRelu, size_t kRows, class T>
-HWY_INLINE void BackwardRows(const T* x, const T* dy, const T* y, T* dx, size_t r, const RowsBackward& rows) {
+HWY_INLINE bool BackwardRows(const T* x, const T* dy, const T* y, T* dx, size_t r, const RowsBackward& rows) {
   const size_t parameters = rows.period == 1 ? 0 : (rows.first_row + r) % rows.period * rows.length;
   const size_t at = r * rows.length;
   const float* weight = kWeight ? rows.weight + parameters : nullptr;
   RowGradient found[kRows];
+  bool plain = true;
   for (size_t k = 0; k < kRows; ++k) {
     const size_t begin = at + k * rows.length;
     const size_t row = rows.first_row + r + k;
@@ -251,11 +270,16 @@ HWY_INLINE void BackwardRows(const T* x, const T* dy, const T* y, T* dx, size_t 
       found[k] = MeasureGradient<kCentered, kResidual, kWeight, kRelu>(x + begin, dy + begin,
                                                                        kRelu ? y + begin : nullptr, rows, row, weight);
     });
+    plain &= found[k].IsPlain(rows.variance[row] + rows.eps);
+  }
+  for (size_t k = 0; !plain && k < kRows; ++k) {
+    if (found[k].IsOutside(static_cast<double>(rows.length), rows.variance[rows.first_row + r + k])) return false;
   }
   ApplyGradients<kRows, kCentered, kWeight, kSums, kRelu>(
       x + at, dy + at, kRelu ? y + at : nullptr, dx + at, rows.length, found, weight,
       kSums ? rows.weight_gradient + parameters : nullptr, kSums ? rows.bias_gradient + parameters : nullptr,
       rows.stream, Ahead(rows, r));
+  return true;
 }
 
 // A row has five numbers in registers. Four rows' do not fit into 16 of them: LayerNorm's gradients of 128x768 then
@@ -272,27 +296,37 @@ bool Together(const RowsBackward& rows) {
 
 // A function of its own for each combination: as one, they took half of the time to compile all kernels.
 template <bool kCentered, bool kWeight, bool kSums, bool kRelu, class T>
-HWY_NOINLINE void BackwardAllRows(const T* x, const T* dy, const T* y, T* dx, const RowsBackward& rows) {
+HWY_NOINLINE size_t BackwardAllRows(const T* x, const T* dy, const T* y, T* dx, const RowsBackward& rows) {
   const bool together = Together<T>(rows);
-  size_t r = 0;
-  for (; together && r + kRowsTogether <= rows.rows; r += kRowsTogether) {
-    BackwardRows<kCentered, kWeight, kSums, kRelu, kRowsTogether>(x, dy, y, dx, r, rows);
+  size_t r = 0, alone = 0;
+  while (r < rows.rows) {
+    if (together && r >= alone && r + kRowsTogether <= rows.rows) {
+      if (BackwardRows<kCentered, kWeight, kSums, kRelu, kRowsTogether>(x, dy, y, dx, r, rows)) {
+        r += kRowsTogether;
+        continue;
+      }
+      alone = r + kRowsTogether;
+    }
+    if (!BackwardRows<kCentered, kWeight, kSums, kRelu, 1>(x, dy, y, dx, r, rows)) break;
+    ++r;
   }
-  for (; r < rows.rows; ++r) BackwardRows<kCentered, kWeight, kSums, kRelu, 1>(x, dy, y, dx, r, rows);
+  return r;
 }
 
 // dx, and what is added to the gradients of weight and bias.
 template <class T>
-void rows_backward(const T* x, const T* dy, const T* y, T* dx, const RowsBackward& rows) {
+size_t rows_backward(const T* x, const T* dy, const T* y, T* dx, const RowsBackward& rows) {
+  size_t done = 0;
   Choose(rows.centered, [&](auto centered) NN_INLINED {
     Choose(rows.weight != nullptr, [&](auto with_weight) NN_INLINED {
       Choose(rows.weight_gradient != nullptr, [&](auto with_sums) NN_INLINED {
         Choose(y != nullptr, [&](auto relu) NN_INLINED {
-          BackwardAllRows<centered.value, with_weight.value, with_sums.value, relu.value>(x, dy, y, dx, rows);
+          done = BackwardAllRows<centered.value, with_weight.value, with_sums.value, relu.value>(x, dy, y, dx, rows);
         });
       });
     });
   });
+  return done;
 }
 
 }  // namespace NN_TARGET

@@ -27,9 +27,10 @@ __attribute__((format(NN_PRINTF, 2, 3))) void Note(double error, const char* for
 // The largest distance between what came out and what should have.
 class Distance {
  public:
-  // In units of `scale`. NaN and infinities must be where they are expected.
+  // In units of `scale`. NaN and infinities must be where they are expected, or a value beyond the largest float.
   void Add(double actual, double expected, double scale) {
     if (actual == expected || (isnan(actual) && isnan(expected))) return;
+    if (isinf(actual) && static_cast<float>(expected) == actual) return;
     const double distance = fabs(actual - expected) / scale;
     if (!(distance <= largest_)) {
       largest_ = isnan(distance) ? INFINITY : distance;

@@ -1,5 +1,6 @@
 #include "oracle.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -8,7 +9,11 @@
 namespace nntest {
 namespace {
 
-double Inverse(const Shape& shape, double variance) { return 1 / sqrt(static_cast<float>(variance) + shape.eps); }
+// 0 for a variance beyond the largest float, and for none where no float is large enough.
+double Inverse(const Shape& shape, double variance) {
+  const double inverse = 1 / sqrt(variance + shape.eps);
+  return variance > FLT_MAX || (variance == 0 && inverse > FLT_MAX) ? 0 : inverse;
+}
 
 // body(unit, channel, offset) for every element.
 template <class Body>

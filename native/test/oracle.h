@@ -37,7 +37,7 @@ struct Statistics {
 };
 Statistics Measure(const Shape& shape, const float* x);
 
-// The variance is rounded to float, as it is where it is handed out: beyond the largest it is infinite.
+// A variance beyond the largest float is infinite.
 std::vector<double> Normalize(const Shape& shape, const float* x, const Statistics& statistics, const float* weight,
                               const float* bias);
 

@@ -218,7 +218,8 @@ void TestScales() {
   ForOperations([&](int operation, int layout) {
     for (Shape shape : ShapesOf(operation, layout)) {
       for (double scale : {1e-30, 1e-20, 1e-12, 1e8, 1e15, 4e18, 1e19, 1e25, 1e37, 6e37}) {
-        for (double eps : {1e-5, 1e-12}) {
+        for (double eps : {1e-5, 1e-12, 0.0}) {
+          if (eps == 0 && scale > 1) continue;
           shape.eps = eps;
           Problem problem(shape, ++seed, 0, scale);
           if (scale > 5e37) {  // up to 3.4e38, both signs, and all of them finite
@@ -231,6 +232,61 @@ void TestScales() {
       }
     }
   });
+}
+
+// Gradients whose sums overflow floats, in half of the lanes upwards, in half downwards; in every other unit alone too.
+void TestHugeGradients() {
+  uint64_t seed = kSeed + 70000;
+  ForOperations([&](int operation, int layout) {
+    for (const Shape& shape : ShapesOf(operation, layout)) {
+      for (bool all : {true, false}) {
+        Problem problem(shape, ++seed);
+        problem.values += all ? ", dy 1e38" : ", some dy 1e38";
+        problem.weighted = seed % 2 == 0;
+        for (size_t n = 0; n < shape.batch; ++n) {
+          for (size_t c = 0; c < shape.channels; ++c) {
+            if (!all && shape.Unit(n, c) % 2 == 1) continue;
+            for (size_t s = 0; s < shape.spatial; ++s) {
+              problem.dy[shape.Offset(n, c, s)] = (n + c + s) % 2 == 0 ? 1e38f : -1e38f;
+            }
+          }
+        }
+        CheckProblem(problem, {1, 3}, Tolerances(), Kind(shape, "huge gradients"));
+      }
+    }
+  });
+}
+
+// Given means and values that are too far apart for floats.
+void TestFar() {
+  uint64_t seed = kSeed + 80000;
+  for (int layout : {NN_CHANNELS_FIRST, NN_CHANNELS_LAST}) {
+    for (const Shape& shape : ShapesOf(NN_BATCH, layout)) {
+      for (float variance : {1e38f, 3e38f}) {
+        Problem problem(shape, ++seed);
+        problem.given = true;
+        problem.values = "far from the mean";
+        Truth truth(problem);
+        for (size_t n = 0; n < shape.batch; ++n) {
+          for (size_t c = 0; c < shape.channels; c += 2) {
+            truth.mean[c] = c % 4 == 0 ? -3e38f : 3e38f;
+            truth.variance[c] = variance;
+            for (size_t s = 0; s < shape.spatial; ++s) problem.x[shape.Offset(n, c, s)] = s % 3 == 0 ? 3e38f : -1e38f;
+          }
+        }
+        const Statistics statistics = {{truth.mean.begin(), truth.mean.end()},
+                                       {truth.variance.begin(), truth.variance.end()}};
+        truth = Truth(problem, statistics);
+        size_t turn = 0;
+        for (int target = 0; target < nn_targets(); ++target) {
+          for (int threads : {1, 3}) {
+            CheckForward(problem, truth, target, threads, turn, Tolerances(), Kind(shape, "far"));
+            CheckBackward(problem, truth, target, threads, turn++, Tolerances(), Kind(shape, "far"));
+          }
+        }
+      }
+    }
+  }
 }
 
 void TestStream() {
@@ -264,6 +320,8 @@ void TestProblems() {
   TestOutliers();
   TestNotFinite();
   TestScales();
+  TestHugeGradients();
+  TestFar();
   nn_set_workers(0);
 }
 

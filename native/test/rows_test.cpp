@@ -3,6 +3,7 @@
 #include <iterator>
 #include <string>
 
+#include "exact.h"
 #include "kernel_cases.h"
 
 namespace nntest {
@@ -36,6 +37,34 @@ void ForRows(const Body& body) {
 std::string Text(const Part& part, size_t length) {
   return std::to_string(part.rows) + " rows of " + std::to_string(length) + " period " + std::to_string(part.period) +
          " first " + std::to_string(part.first);
+}
+
+// Also those rows at which the kernel stops, and whether there were any.
+bool BackwardByRows(const Table& table, const float* x, const float* dy, const float* y, float* dx,
+                    nn::RowsBackward rows) {
+  bool stopped = false;
+  const size_t parameters = rows.length * rows.period;
+  for (;;) {
+    const size_t done = table.rows_backward(x, dy, y, dx, rows);
+    if (done == rows.rows) return stopped;
+    stopped = true;
+    const size_t at = done * rows.length;
+    std::vector<double> sums[2] = {std::vector<double>(parameters), std::vector<double>(parameters)};
+    nn::ExactRowBackward(x + at, dy + at, y == nullptr ? y : y + at, dx + at, rows, rows.first_row + done,
+                         {sums[0].data(), sums[1].data(), 1});
+    for (size_t j = 0; rows.weight_gradient != nullptr && j < parameters; ++j) {
+      rows.weight_gradient[j] += static_cast<float>(sums[0][j]);
+      rows.bias_gradient[j] += static_cast<float>(sums[1][j]);
+    }
+    if (done + 1 == rows.rows) return stopped;
+    const size_t next = at + rows.length;
+    rows.first_row += done + 1;
+    rows.rows -= done + 1;
+    x += next;
+    dy += next;
+    if (y != nullptr) y += next;
+    dx += next;
+  }
 }
 
 }  // namespace
@@ -153,9 +182,9 @@ void rows_backward(const Table& table, const char* target) {
         }
         if (!centered) mean[row] = NAN;  // not to be read
       }
-      table.rows_backward(x, dy, y, dx,
-                          {centered, length, part.period, part.first, part.rows, kEps, weight,
-                           centered ? mean : nullptr, variance, gradients[0], gradients[1], stream});
+      const nn::RowsBackward rows = {centered, length,   part.period,  part.first,   part.rows, kEps, weight,
+                                     mean,     variance, gradients[0], gradients[1], stream};
+      const bool stopped = BackwardByRows(table, x, dy, y, dx, rows);
       Distance distance;
       const double typical = sqrt(direct_square / static_cast<double>(n)) + 1e-30;
       for (size_t i = 0; i < n; ++i, distance.Next()) distance.Add(dx[i], values[i], 5 * typical + fabs(values[i]));
@@ -163,7 +192,7 @@ void rows_backward(const Table& table, const char* target) {
         for (size_t i = 0; i < parameters; ++i) distance.Add(gradients[k][i], expected[k][i], scale[k][i]);
       }
       Report(
-          "rows_backward", target, distance, 2 * kValue, memory.IsIntact(),
+          "rows_backward", target, distance, 2 * kValue, memory.IsIntact() && stopped == (centered && length == 1),
           Text(part, length) + " " + Text(place) + " flags " + std::to_string(flags) + " turn " + std::to_string(turn));
     }
   });

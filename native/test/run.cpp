@@ -85,20 +85,30 @@ std::string Problem::Text() const {
          " seed " + std::to_string(seed);
 }
 
-Truth::Truth(const Problem& problem) {
-  const Shape& shape = problem.shape;
-  statistics = Measure(shape, problem.x.data());
+namespace {
+
+// Given ones are near those of the data.
+Statistics StatisticsOf(const Problem& problem) {
+  Statistics statistics = Measure(problem.shape, problem.x.data());
   Random random(problem.seed + 1);
-  for (size_t unit = 0; unit < shape.Units(); ++unit) {
-    double& unit_mean = statistics.mean[unit];
-    double& unit_variance = statistics.variance[unit];
-    if (problem.given) {
-      unit_mean = static_cast<float>(unit_mean + 0.1 * random.Normal() * sqrt(unit_variance));
-      unit_variance = static_cast<float>(unit_variance * (0.5 + random.Uniform()));
-    }
-    mean.push_back(static_cast<float>(unit_mean));
-    variance.push_back(static_cast<float>(unit_variance));
+  for (size_t unit = 0; problem.given && unit < problem.shape.Units(); ++unit) {
+    double& mean = statistics.mean[unit];
+    double& variance = statistics.variance[unit];
+    mean = static_cast<float>(mean + 0.1 * random.Normal() * sqrt(variance));
+    variance = static_cast<float>(variance * (0.5 + random.Uniform()));
   }
+  return statistics;
+}
+
+}  // namespace
+
+Truth::Truth(const Problem& problem) : Truth(problem, StatisticsOf(problem)) {}
+
+Truth::Truth(const Problem& problem, const Statistics& statistics)
+    : statistics(statistics),
+      mean(statistics.mean.begin(), statistics.mean.end()),
+      variance(statistics.variance.begin(), statistics.variance.end()) {
+  const Shape& shape = problem.shape;
   y = Normalize(shape, problem.x.data(), statistics, problem.Weight(), problem.Bias());
   output.assign(y.begin(), y.end());
   gradients = Differentiate(shape, problem.x.data(), shape.relu ? output.data() : nullptr, problem.dy.data(),
@@ -179,7 +189,7 @@ void CheckBackward(const Problem& problem, const Truth& truth, int target, int t
   double error = 0, norm = 0;
   for (size_t i = 0; i < shape.Elements(); ++i, finite.Next()) {
     finite.Add(diff_src[i], truths.src[i], INFINITY);
-    if (!isfinite(truths.src[i])) continue;
+    if (!isfinite(static_cast<float>(truths.src[i]))) continue;
     error += (diff_src[i] - truths.src[i]) * (diff_src[i] - truths.src[i]);
     norm += truths.src[i] * truths.src[i];
   }

@@ -46,6 +46,7 @@ struct Truth {
   Gradients gradients;
 
   explicit Truth(const Problem& problem);
+  Truth(const Problem& problem, const Statistics& given);
 };
 
 struct Tolerances {

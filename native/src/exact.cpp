@@ -1,0 +1,155 @@
+#include "exact.h"
+
+#include <math.h>
+
+namespace nn {
+namespace {
+
+// body(offset, channel in the unit) for all elements.
+template <class Body>
+void ForAll(const Unit& unit, const Body& body) {
+  for (size_t i = 0; i < unit.outer; ++i) {
+    for (size_t j = 0; j < unit.inner; ++j) {
+      body(i * unit.outer_stride + j * unit.inner_stride, i * unit.outer_channels + j * unit.inner_channels);
+    }
+  }
+}
+
+template <class Rows>
+Unit RowOf(const Rows& rows, size_t row) {
+  return {1, rows.length, 0, 1, row % rows.period * rows.length, 0, 1};
+}
+
+// dy where the output is positive or NaN, else 0; all of dy without an activation.
+template <class T>
+double Cut(const T* dy, const T* y, size_t i) {
+  return y != nullptr && y[i] <= 0 ? 0 : static_cast<double>(dy[i]);
+}
+
+// Where the variance is infinite only what is infinite itself is not 0.
+double XFactor(double inverse, double product) { return inverse == 0 ? 0 : inverse * inverse * product; }
+
+double WeightOf(const Unit& unit, const float* weight, size_t channel) {
+  return weight == nullptr ? 1 : weight[unit.first_channel + channel];
+}
+
+}  // namespace
+
+double InverseDeviation(double variance, double eps, bool given) {
+  if (variance > kLargestFloat) return 0;
+  const double inverse = 1 / sqrt(variance + eps);
+  return !given && variance == 0 && inverse > kLargestFloat ? 0 : inverse;
+}
+
+template <class T>
+Moments ExactMoments(const Unit& unit, const T* x, bool centered) {
+  double mean = 0, m2 = 0;
+  if (centered) {
+    ForAll(unit, [&](size_t at, size_t) { mean += static_cast<double>(x[at]); });
+    mean /= unit.Values();
+  }
+  ForAll(unit, [&](size_t at, size_t) {
+    const double distance = static_cast<double>(x[at]) - mean;
+    m2 += distance * distance;
+  });
+  return {mean, m2};
+}
+
+template <class T>
+void ExactForward(const Unit& unit, const T* x, T* y, const float* weight, const float* bias, bool relu, double mean,
+                  double inverse) {
+  ForAll(unit, [&](size_t at, size_t channel) {
+    const double distance = static_cast<double>(x[at]) - mean;
+    // Of a unit without spread it is 0, whatever the factor.
+    double value = distance == 0 ? 0 : distance * inverse * WeightOf(unit, weight, channel);
+    if (bias != nullptr) value += bias[unit.first_channel + channel];
+    y[at] = static_cast<T>(relu && value < 0 ? 0 : value);
+  });
+}
+
+template <class T>
+GradientSums ExactSums(const Unit& unit, const T* x, const T* dy, const T* y, const float* weight, double mean,
+                       double inverse, ParameterSums sums) {
+  GradientSums total = {0, 0, 0};
+  ForAll(unit, [&](size_t at, size_t channel) {
+    const double gradient = Cut(dy, y, at), distance = static_cast<double>(x[at]) - mean;
+    const double g = gradient * WeightOf(unit, weight, channel);
+    total.dy += g;
+    total.product += g * distance;
+    if (sums.weight == nullptr) return;
+    if (distance != 0) sums.weight[channel * sums.step] += gradient * distance * inverse;
+    sums.bias[channel * sums.step] += gradient;
+  });
+  return total;
+}
+
+namespace {
+
+// dx = inverse * (g - dy_mean - (x - mean) * x_factor)
+template <class T>
+void ExactGradient(const Unit& unit, const T* x, const T* dy, const T* y, T* dx, const float* weight, double mean,
+                   double inverse, double dy_mean, double x_factor) {
+  ForAll(unit, [&](size_t at, size_t channel) {
+    const double g = Cut(dy, y, at) * WeightOf(unit, weight, channel);
+    const double rest = g - dy_mean - (static_cast<double>(x[at]) - mean) * x_factor;
+    dx[at] = static_cast<T>(rest == 0 ? 0 : rest * inverse);
+  });
+}
+
+}  // namespace
+
+template <class T>
+void ExactGradientOf(const Unit& unit, const T* x, const T* dy, const T* y, T* dx, const float* weight,
+                     Moments statistics, double eps, GradientSums sums, double n) {
+  const double inverse = InverseDeviation(statistics.m2, eps, false), w = WeightOf(unit, weight, 0);
+  ExactGradient(unit, x, dy, y, dx, weight, statistics.mean, inverse, w * sums.dy / n,
+                XFactor(inverse, w * sums.product / n));
+}
+
+template <class T>
+void ExactBackward(const Unit& unit, const T* x, const T* dy, const T* y, T* dx, const float* weight,
+                   const Moments* given, bool centered, double eps, ParameterSums sums) {
+  const double n = unit.Values();
+  const Moments found = given != nullptr ? *given : ExactMoments(unit, x, centered);
+  const double variance = given != nullptr ? found.m2 : found.m2 / n;
+  const double inverse = InverseDeviation(variance, eps, given != nullptr);
+  const GradientSums total = ExactSums(unit, x, dy, y, weight, found.mean, inverse, sums);
+  const double dy_mean = given != nullptr || !centered ? 0 : total.dy / n;
+  const double x_factor = given != nullptr ? 0 : XFactor(inverse, total.product / n);
+  ExactGradient(unit, x, dy, y, dx, weight, found.mean, inverse, dy_mean, x_factor);
+}
+
+template <class T>
+void ExactRowForward(const T* x, T* y, const RowsForward& rows, size_t row) {
+  const Unit unit = RowOf(rows, row);
+  const Moments found = ExactMoments(unit, x, rows.centered);
+  const double variance = found.m2 / unit.Values();
+  if (rows.mean != nullptr) rows.mean[row] = static_cast<float>(found.mean);
+  if (rows.variance != nullptr) rows.variance[row] = static_cast<float>(variance);
+  ExactForward(unit, x, y, rows.weight, rows.bias, rows.relu, found.mean, InverseDeviation(variance, rows.eps, false));
+}
+
+template <class T>
+void ExactRowBackward(const T* x, const T* dy, const T* y, T* dx, const RowsBackward& rows, size_t row,
+                      ParameterSums sums) {
+  const Unit unit = RowOf(rows, row);
+  if (sums.weight != nullptr) {
+    sums.weight += unit.first_channel;
+    sums.bias += unit.first_channel;
+  }
+  ExactBackward(unit, x, dy, y, dx, rows.weight, nullptr, rows.centered, rows.eps, sums);
+}
+
+template Moments ExactMoments(const Unit&, const float*, bool);
+template void ExactForward(const Unit&, const float*, float*, const float*, const float*, bool, double, double);
+template GradientSums ExactSums(const Unit&, const float*, const float*, const float*, const float*, double, double,
+                                ParameterSums);
+template void ExactGradientOf(const Unit&, const float*, const float*, const float*, float*, const float*, Moments,
+                              double, GradientSums, double);
+template void ExactBackward(const Unit&, const float*, const float*, const float*, float*, const float*, const Moments*,
+                            bool, double, ParameterSums);
+template void ExactRowForward(const float*, float*, const RowsForward&, size_t);
+template void ExactRowBackward(const float*, const float*, const float*, float*, const RowsBackward&, size_t,
+                               ParameterSums);
+
+}  // namespace nn

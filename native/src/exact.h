@@ -1,0 +1,121 @@
+// A unit (what shares a mean) in plain loops of doubles, two passes over what kernels sum up in one: for the few whose
+// numbers leave the range of floats or have nothing but rounding left in it. Each is found by a look at numbers that
+// its kernel computes anyway.
+#ifndef NATIVENORM_EXACT_H_
+#define NATIVENORM_EXACT_H_
+
+#include <stddef.h>
+
+#include "kernels.h"
+
+namespace nn {
+
+constexpr double kLargestFloat = 3.4028234663852886e38;
+constexpr double kLeastFloat = 1.1754943508222875e-38;  // of those with all digits
+
+// Below it, with eps, a variance is a few of the smallest floats or none, and its root's inverse cubed, which gradients
+// have, is too large for one.
+constexpr double kLeastVariance = 1e-20;
+constexpr double kMostInverse = 1e10;
+// Products and sums of what is below do not leave the range of floats, whatever the order.
+constexpr double kMostFactor = 1e30;
+
+// Where the elements of a unit lie: (i, j) at i * outer_stride + j * inner_stride, with the weight and bias of channel
+// first_channel + i * outer_channels + j * inner_channels.
+struct Unit {
+  size_t outer;
+  size_t inner;
+  size_t outer_stride;
+  size_t inner_stride;
+  size_t first_channel;
+  size_t outer_channels;
+  size_t inner_channels;
+
+  double Values() const { return static_cast<double>(outer) * static_cast<double>(inner); }
+};
+
+// 1 / sqrt(variance + eps). It is 0, so that all of the unit is, for a variance beyond the largest float, and for none
+// where no float is large enough (eps is 0 or next to it), unless that is given.
+double InverseDeviation(double variance, double eps, bool given);
+
+// Whether y = (x - center) * scale + shift, of a unit with this 1 / sqrt(variance + eps), can leave the range of floats
+// though y does not.
+inline bool IsOutside(double inverse, double center, double scale, double shift) {
+  return (inverse > kMostInverse) | (__builtin_fabs(center) > kMostFactor) | (__builtin_fabs(scale) > kMostFactor) |
+         (__builtin_fabs(shift) > kMostFactor);
+}
+
+// What nearly every gradient is, told from numbers that are there before its factors are. Here IsOutside and IsConstant
+// are false: x_factor is 1e-27 / n at least.
+inline bool IsPlain(double variance_and_eps, double dy, double product) {
+  const double size = __builtin_fabs(product);
+  return (size >= 1e-15) & (size + __builtin_fabs(dy) <= 1e15) & (variance_and_eps >= 1e-10) &
+         (variance_and_eps <= 1e8);
+}
+
+// The same for a gradient, from its sums over n values (weighted where weights differ in the unit) around the mean.
+// dx is inverse * (g - sum(g) / n - ...): if a part of it is too large and dx is not, so is a sum. NaN in x makes no
+// difference.
+inline bool IsOutside(double inverse, double dy, double product, double n, double dy_factor, double x_factor) {
+  const double size = inverse * (__builtin_fabs(dy) + inverse * __builtin_fabs(product));
+  const bool large = !(size <= kMostFactor) & (inverse == inverse);
+  const bool small = (__builtin_fabs(x_factor) < kLeastFloat) | (__builtin_fabs(product) < n * kLeastFloat);
+  return (inverse > kMostInverse) | (__builtin_fabs(dy_factor) > kMostFactor) | large | (small & (x_factor != 0));
+}
+
+// Whether float products or sums may have left the range of floats.
+inline bool SumsAreOutside(GradientSums sums, double n) {
+  const double product = __builtin_fabs(sums.product);
+  return !(__builtin_fabs(sums.dy) <= kMostFactor) | !(product <= kMostFactor) |
+         ((product < n * kLeastFloat) & (sums.dy != 0));
+}
+
+// The gradient of what is constant is inverse * (g - sum(g) / n), 0 for a g that is constant too: in floats it would
+// be the sum's rounding over sqrt(eps).
+inline bool IsConstant(double variance, double dy) { return (variance == 0) & (dy != 0); }
+
+// The mean, or 0 if not centered, and the sum of squared distances from it.
+template <class T>
+Moments ExactMoments(const Unit& unit, const T* x, bool centered);
+
+// y = (x - mean) * inverse * weight + bias
+template <class T>
+void ExactForward(const Unit& unit, const T* x, T* y, const float* weight, const float* bias, bool relu, double mean,
+                  double inverse);
+
+// The gradients of weight and bias of each of the unit's channels, `step` apart; weight may be null.
+struct ParameterSums {
+  double* weight;
+  double* bias;
+  size_t step;
+};
+
+// sum(g) and sum(g * (x - mean)), with g = dy * weight and no residual. Adds sum(dy * (x - mean) * inverse) and sum(dy)
+// of each channel to `sums`.
+template <class T>
+GradientSums ExactSums(const Unit& unit, const T* x, const T* dy, const T* y, const float* weight, double mean,
+                       double inverse, ParameterSums sums);
+
+// A channel's gradient from its mean and variance (as m2) and sums that are not weighted, of n values here and
+// elsewhere.
+template <class T>
+void ExactGradientOf(const Unit& unit, const T* x, const T* dy, const T* y, T* dx, const float* weight,
+                     Moments statistics, double eps, GradientSums sums, double n);
+
+// All of a unit's gradient. Its statistics are those that are given, or else measured again: their floats may have lost
+// what counts.
+template <class T>
+void ExactBackward(const Unit& unit, const T* x, const T* dy, const T* y, T* dx, const float* weight,
+                   const Moments* given, bool centered, double eps, ParameterSums sums);
+
+// A row by itself, number `row`.
+template <class T>
+void ExactRowForward(const T* x, T* y, const RowsForward& rows, size_t row);
+// Adds to `sums` from the row's own parameters on.
+template <class T>
+void ExactRowBackward(const T* x, const T* dy, const T* y, T* dx, const RowsBackward& rows, size_t row,
+                      ParameterSums sums);
+
+}  // namespace nn
+
+#endif  // NATIVENORM_EXACT_H_
