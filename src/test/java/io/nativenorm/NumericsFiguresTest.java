@@ -1,0 +1,174 @@
+package io.nativenorm;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.nativenorm.LayerCase.Kind;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestFactory;
+
+/**
+ * The README's table of errors against what is measured, over layers, layouts, means of 0 to 10^6
+ * standard deviations and units of 2 to 10^6 values.
+ */
+class NumericsFiguresTest {
+  private static final Pattern ROW =
+      Pattern.compile(
+          "^\\| `(\\w+)` \\| ([\\d.e-]+) \\| ([\\d.e-]+) \\| ([\\d.e-]+) \\| ([\\d.e-]+) \\|$");
+
+  /** The README says no more than this many times what is measured: processors differ. */
+  private static final double SLACK = 5;
+
+  private static final List<String> COLUMNS = List.of("y", "dx", "dweight", "dbias");
+  private static final double[] MEANS = {0, 0.3, 1, 3, 10, 100, 1e3, 1e4, 1e6};
+  private static final int[] UNITS = {2, 3, 12, 100, 3000};
+  private static final int[] LARGE_UNITS = {100_000, 1_000_000};
+  private static final int SEEDS = 3;
+
+  private static Map<Backend, double[]> stated() throws IOException {
+    Map<Backend, double[]> rows = new EnumMap<>(Backend.class);
+    for (String line : Files.readAllLines(Path.of("README.md"))) {
+      Matcher row = ROW.matcher(line);
+      if (row.matches()) {
+        double[] figures =
+            IntStream.range(2, 6).mapToDouble(k -> Double.parseDouble(row.group(k))).toArray();
+        rows.put(Backend.valueOf(row.group(1)), figures);
+      }
+    }
+    return rows;
+  }
+
+  @Test
+  void theReadmeHasAllEnginesThatKeepTheirDigitsAtEveryMean() throws IOException {
+    assertTrue(stated().keySet().containsAll(List.of(Backend.FUSED, Backend.JAVA)));
+  }
+
+  @TestFactory
+  List<DynamicTest> theReadmesFiguresHold() throws IOException {
+    List<DynamicTest> tests = new ArrayList<>();
+    stated()
+        .forEach(
+            (b, figures) -> tests.add(DynamicTest.dynamicTest(b.name(), () -> hold(b, figures))));
+    return tests;
+  }
+
+  private static void hold(Backend backend, double[] stated) {
+    Assumptions.assumeTrue(TestEngines.named().anyMatch(backend::equals), backend + " is missing");
+    double[] measured = measure(backend);
+    System.out.println(
+        IntStream.range(0, 4)
+            .mapToObj(k -> String.format(Locale.ROOT, "%.1e", measured[k]))
+            .collect(Collectors.joining(" | ", "Measured: | `" + backend + "` | ", " |")));
+    for (int k = 0; k < 4; k++) {
+      String text = backend + ": " + COLUMNS.get(k) + " is off by " + measured[k];
+      assertTrue(measured[k] <= stated[k], text + ", above the README's " + stated[k]);
+      assertTrue(stated[k] <= SLACK * measured[k], text + ", far below the README's " + stated[k]);
+    }
+  }
+
+  private static double[] measure(Backend backend) {
+    double[] largest = new double[4];
+    for (Kind kind : List.of(Kind.BATCH, Kind.LAYER, Kind.RMS, Kind.GROUP, Kind.INSTANCE)) {
+      for (Layout layout : Layout.values()) {
+        if (kind.isRows() && layout == Layout.CHANNELS_LAST) {
+          continue;
+        }
+        for (double mean : MEANS) {
+          for (int n : UNITS) {
+            for (int seed = 1; seed <= (n < 1000 ? SEEDS : 1); seed++) {
+              LayerCase c = new LayerCase(kind, layout, backend, shape(kind, n));
+              measure(c.withMean(mean).withSeed(seed), largest);
+            }
+          }
+        }
+        for (int n : LARGE_UNITS) {
+          double mean = n == LARGE_UNITS[0] ? 3 : 1e6;
+          measure(new LayerCase(kind, layout, backend, shape(kind, n)).withMean(mean), largest);
+        }
+      }
+    }
+    return largest;
+  }
+
+  /** Some units of n values; of many, one. */
+  private static long[] shape(Kind kind, int n) {
+    boolean large = n >= LARGE_UNITS[0];
+    return switch (kind) {
+      case BATCH -> n % 2 == 0 ? new long[] {2, large ? 1 : 3, n / 2} : new long[] {n, 3, 1};
+      case GROUP ->
+          n % 2 == 0 ? new long[] {large ? 1 : 2, large ? 2 : 6, n / 2} : new long[] {2, 9, n / 3};
+      case INSTANCE -> new long[] {large ? 1 : 2, large ? 1 : 3, n};
+      default -> new long[] {large ? 1 : 3, n};
+    };
+  }
+
+  /**
+   * Of y, |error| / (1 + |y|). Of the gradients, errors over what they are sums and differences of:
+   * for dx the norm of dy * weight / sqrt(variance + eps), for dweight sum(|dy| (1 + |xhat|)), for
+   * dbias sum(|dy|).
+   */
+  private static void measure(LayerCase c, double[] largest) {
+    Oracle oracle = c.trainingOracle();
+    double[] x = TestData.widen(c.x());
+    double[] dy = TestData.widen(c.dy());
+    double[] y = oracle.forward(x);
+    double[][] expected = oracle.backward(x, dy);
+    double[] xhat = oracle.xhat(x);
+    double[] weightScale = new double[oracle.c];
+    double[] biasScale = new double[oracle.c];
+    double direct = 0;
+    for (int e = 0; e < x.length; e++) {
+      int channel = oracle.channelOf(e);
+      weightScale[channel] += Math.abs(dy[e]) * (1 + Math.abs(xhat[e]));
+      biasScale[channel] += Math.abs(dy[e]);
+      double g = dy[e] * oracle.weight[channel];
+      direct += Math.pow(g / oracle.deviation(oracle.groupOf(e)), 2);
+    }
+    try (NormLayer layer = c.layer();
+        Tensor input = c.tensor(c.x());
+        Tensor gradient = c.tensor(c.dy());
+        Tensor inferred = layer.forward(input);
+        Pass pass = layer.forwardTraining(input);
+        Gradients gradients = pass.backward(gradient)) {
+      raise(largest, 0, TestData.largestMixedError(y, c.logical(inferred)));
+      raise(largest, 0, TestData.largestMixedError(y, c.logical(pass.output())));
+      double square = 0;
+      float[] dx = c.logical(gradients.input());
+      for (int e = 0; e < dx.length; e++) {
+        square += Math.pow(dx[e] - expected[0][e], 2);
+      }
+      raise(largest, 1, Math.sqrt(square / direct));
+      raise(largest, 2, largestShare(expected[1], gradients.weight(), weightScale));
+      raise(largest, 3, largestShare(expected[2], gradients.bias(), biasScale));
+    }
+  }
+
+  private static double largestShare(double[] expected, Tensor actual, double[] scale) {
+    double largest = 0;
+    if (actual != null) {
+      float[] values = actual.toArray();
+      for (int i = 0; i < values.length; i++) {
+        largest = Math.max(largest, Math.abs(values[i] - expected[i]) / scale[i]);
+      }
+    }
+    return largest;
+  }
+
+  /** NaN stays. */
+  private static void raise(double[] largest, int column, double error) {
+    largest[column] = Math.max(largest[column], error);
+  }
+}
