@@ -42,8 +42,10 @@ final class BlockGradient implements AutoCloseable {
 
   /** Computes all gradients; false, with some of them written, where floats do not do. */
   boolean run(Operands o) {
-    for (long unit = 0; unit < problem.statisticsCount(); unit++) {
-      if (!ExactStatistics.isUsual(o.variance().view().get(unit) + problem.eps())) {
+    float[] variances = new float[Math.toIntExact(problem.statisticsCount())];
+    o.variance().read(0, variances, 0, variances.length);
+    for (float variance : variances) {
+      if (!ExactStatistics.isUsual(variance + problem.eps())) {
         return false;
       }
     }
@@ -152,9 +154,10 @@ final class BlockGradient implements AutoCloseable {
 
     private boolean areFinite(NativeFloats sums) {
       if (sums != null) {
-        FloatView values = sums.view();
-        for (int i = 0; i < columns; i++) {
-          if (!Float.isFinite(values.get(i))) {
+        float[] values = new float[columns];
+        sums.read(0, values, 0, columns);
+        for (float value : values) {
+          if (!Float.isFinite(value)) {
             return false;
           }
         }

@@ -18,9 +18,6 @@ final class BlockSums {
   /** The widest row: two times four of them and the sums stay in the second-level cache. */
   private static final int WIDTH = 1024;
 
-  /** Elements of a sample that are summed one by one over the samples. */
-  private static final int MOST_PLACES = 1 << 18;
-
   /** Rows that are fetched at once. */
   private static final int WAYS = 4;
 
@@ -76,16 +73,17 @@ final class BlockSums {
     int width = (int) Math.max(1, Math.min(most, length / WAYS));
     Arrays.fill(pivots, 0, width, pivot);
     long rows = length / width;
-    addRows(start, width, rows, width, 1, into, cell);
+    addRows(start, width, rows, width, width, 1, into, cell);
     int rest = (int) (length - rows * width);
-    addRows(start + rows * width, rest, rest > 0 ? 1 : 0, rest, 1, into, cell);
+    addRows(start + rows * width, rest, rest > 0 ? 1 : 0, rest, rest, 1, into, cell);
   }
 
   /**
    * Adds the sums over rows that follow each other, column by column, to {@code into[kind][cell +
    * column]}; {@code pivot[cell + column]} is the column's.
    */
-  void addColumns(long start, long rows, int columns, float[] pivot, double[][] into, int cell) {
+  private void addColumns(
+      long start, long rows, int columns, float[] pivot, double[][] into, int cell) {
     int together = (int) Math.max(1, Math.min(most / columns, rows / WAYS));
     for (int first = 0; first < columns; first += most) {
       int tile = Math.min(most, columns - first);
@@ -94,50 +92,56 @@ final class BlockSums {
       }
       long wide = rows / together;
       int stride = together * columns;
-      addRows(start + first, stride, wide, together * tile, tile, into, cell + first);
+      addRows(start + first, stride, wide, together * tile, 1, tile, into, cell + first);
       long done = wide * together;
-      addRows(start + done * columns, columns, rows - done, tile, tile, into, cell + first);
+      addRows(start + done * columns, columns, rows - done, tile, 1, tile, into, cell + first);
     }
   }
 
   /** Adds the sums over some samples, channel by channel. */
-  void addSamples(Problem problem, long first, long samples, float[] pivots, double[][] into) {
+  void addSamples(Problem problem, long first, long samples, float[] pivot, double[][] into) {
     int channels = Math.toIntExact(problem.channels());
     long spatial = problem.spatial();
     long start = first * channels * spatial;
     if (problem.layout() == Layout.CHANNELS_LAST) {
-      addColumns(start, samples * spatial, channels, pivots, into, 0);
+      addColumns(start, samples * spatial, channels, pivot, into, 0);
       return;
     }
-    if (samples >= WAYS && spatial < WIDTH && channels * spatial <= MOST_PLACES) {
-      addPlaces(start, samples, channels, (int) spatial, pivots, into);
+    if (samples >= WAYS && spatial <= most) {
+      addPlaces(start, samples, channels, (int) spatial, pivot, into);
       return;
     }
     for (long run = 0; run < samples * channels; run++) {
       int channel = (int) (run % channels);
-      addRun(start + run * spatial, spatial, pivots[channel], into, channel);
+      addRun(start + run * spatial, spatial, pivot[channel], into, channel);
     }
   }
 
-  /** Samples with short runs go as rows: runs of 196 took four times as long. */
+  /** Short runs go place by place over the samples: by themselves 196 took four times as long. */
   private void addPlaces(
-      long start, long samples, int channels, int spatial, float[] pivots, double[][] into) {
-    float[] wide = new float[channels * spatial];
-    for (int i = 0; i < wide.length; i++) {
-      wide[i] = pivots[i / spatial];
-    }
-    double[][] places = results(wide.length);
-    addColumns(start, samples, wide.length, wide, places, 0);
-    for (int kind = 0; kind < places.length; kind++) {
-      for (int i = 0; i < wide.length; i++) {
-        into[kind][i / spatial] += places[kind][i];
+      long start, long samples, int channels, int spatial, float[] pivot, double[][] into) {
+    int together = most / spatial;
+    for (int c = 0; c < channels; c += together) {
+      int cells = Math.min(together, channels - c);
+      for (int i = 0; i < cells; i++) {
+        Arrays.fill(pivots, i * spatial, (i + 1) * spatial, pivot[c + i]);
       }
+      long stride = (long) channels * spatial;
+      long at = start + (long) c * spatial;
+      addRows(at, stride, samples, cells * spatial, spatial, cells, into, c);
     }
   }
 
-  /** Adds rows of a width; their elements belong to so many cells in turn. */
+  /** Adds rows of a width; so many elements each belong to so many cells in turn. */
   private void addRows(
-      long start, long stride, long rows, int width, int cells, double[][] into, int cell) {
+      long start,
+      long stride,
+      long rows,
+      int width,
+      int each,
+      int cells,
+      double[][] into,
+      int cell) {
     int times = 0;
     for (long row = 0; row < rows; row += WAYS) {
       for (int i = 0; i < WAYS; i++) {
@@ -160,7 +164,7 @@ final class BlockSums {
       }
       times++;
       if (times == TIMES || row + WAYS >= rows) {
-        empty(width, cells, into, cell);
+        empty(width, each, cells, into, cell);
         times = 0;
       }
     }
@@ -204,16 +208,12 @@ final class BlockSums {
     }
   }
 
-  private void empty(int width, int cells, double[][] into, int cell) {
+  private void empty(int width, int each, int cells, double[][] into, int cell) {
     for (int kind = 0; kind < sums.length; kind++) {
       float[] sum = sums[kind];
-      if (cells == 1) {
-        into[kind][cell] += total(sum, width);
-      } else {
-        for (int j = 0; j < width; ) {
-          for (int c = 0; c < cells; c++, j++) {
-            into[kind][cell + c] += sum[j];
-          }
+      for (int j = 0; j < width; ) {
+        for (int c = 0; c < cells; c++, j += each) {
+          into[kind][cell + c] += each == 1 ? sum[j] : total(sum, j, each);
         }
       }
       Arrays.fill(sum, 0, width, 0);
@@ -221,10 +221,11 @@ final class BlockSums {
   }
 
   /** Four sums at once, which go into the double after eight additions each. */
-  private static double total(float[] a, int length) {
+  private static double total(float[] a, int from, int length) {
     double total = 0;
-    int i = 0;
-    for (; i + 32 <= length; i += 32) {
+    int i = from;
+    int end = from + length;
+    for (; i + 32 <= end; i += 32) {
       float s0 = 0;
       float s1 = 0;
       float s2 = 0;
@@ -237,7 +238,7 @@ final class BlockSums {
       }
       total += (s0 + s1) + (s2 + s3);
     }
-    for (; i < length; i++) {
+    for (; i < end; i++) {
       total += a[i];
     }
     return total;

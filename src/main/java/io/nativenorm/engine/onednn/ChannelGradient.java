@@ -7,7 +7,6 @@ import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
-import java.util.Arrays;
 
 /**
  * The gradient from {@link BlockSums} of each channel and one more pass. oneDNN sums all gradients
@@ -146,29 +145,63 @@ final class ChannelGradient {
     private void writeInput() {
       long spatial = problem.spatial();
       long start = first * channels * spatial;
-      Pass pass = new Pass(o);
       if (problem.layout() == Layout.CHANNELS_LAST) {
-        long rows = samples * spatial;
-        for (int from = 0; from < channels; from += WIDTH) {
-          int columns = Math.min(WIDTH, channels - from);
-          int together = columns == channels ? (int) Math.min(WIDTH / columns, rows) : 1;
-          for (int i = 0; i < together; i++) {
-            pass.set(this, from, i * columns, columns);
-          }
-          for (long row = 0; row < rows; row += together) {
-            int count = (int) Math.min(together, rows - row) * columns;
-            pass.run(start + row * channels + from, count);
-          }
-        }
+        writeRows(start, samples * spatial);
         return;
       }
-      for (long run = 0; run < samples * channels; run++) {
-        int width = (int) Math.min(WIDTH, spatial);
-        pass.fill(this, (int) (run % channels), width);
-        for (long at = 0; at < spatial; at += width) {
-          pass.run(start + run * spatial + at, (int) Math.min(width, spatial - at));
+      long all = samples * channels;
+      Pass pass = new Pass(o);
+      int together = (int) Math.max(1, WIDTH / spatial);
+      for (long run = 0; run < all; run += together) {
+        int runs = (int) Math.min(together, all - run);
+        for (long at = 0; at < spatial; at += WIDTH) {
+          int width = (int) Math.min(WIDTH, spatial - at);
+          pass.fetch(start + run * spatial + at, runs * width);
+          for (int i = 0; i < runs; i++) {
+            int c = (int) ((run + i) % channels);
+            pass.run(i * width, (i + 1) * width, pivots[c], a[c], b[c], this.c[c]);
+          }
+          pass.store(start + run * spatial + at, runs * width);
         }
       }
+    }
+
+    private void writeRows(long start, long rows) {
+      Pass pass = new Pass(o);
+      for (int from = 0; from < channels; from += WIDTH) {
+        int columns = Math.min(WIDTH, channels - from);
+        int together = columns == channels ? (int) Math.min(WIDTH / columns, rows) : 1;
+        Columns factors = new Columns(this, from, columns, together);
+        for (long row = 0; row < rows; row += together) {
+          int count = (int) Math.min(together, rows - row) * columns;
+          pass.fetch(start + row * channels + from, count);
+          pass.run(count, factors.pivots, factors.a, factors.b, factors.c);
+          pass.store(start + row * channels + from, count);
+        }
+      }
+    }
+  }
+
+  /** The factors of some columns, for so many rows. */
+  private static final class Columns {
+    private final float[] pivots;
+    private final float[] a;
+    private final float[] b;
+    private final float[] c;
+
+    Columns(Part part, int from, int columns, int rows) {
+      pivots = repeat(part.pivots, from, columns, rows);
+      a = repeat(part.a, from, columns, rows);
+      b = repeat(part.b, from, columns, rows);
+      c = repeat(part.c, from, columns, rows);
+    }
+
+    private static float[] repeat(float[] values, int from, int columns, int rows) {
+      float[] repeated = new float[columns * rows];
+      for (int row = 0; row < rows; row++) {
+        System.arraycopy(values, from, repeated, row * columns, columns);
+      }
+      return repeated;
     }
   }
 
@@ -177,38 +210,33 @@ final class ChannelGradient {
     private final Operands o;
     private final float[] x = new float[WIDTH];
     private final float[] dy = new float[WIDTH];
-    private final float[] pivots = new float[WIDTH];
-    private final float[] a = new float[WIDTH];
-    private final float[] b = new float[WIDTH];
-    private final float[] c = new float[WIDTH];
 
     Pass(Operands o) {
       this.o = o;
     }
 
-    void set(Part part, int from, int to, int count) {
-      System.arraycopy(part.pivots, from, pivots, to, count);
-      System.arraycopy(part.a, from, a, to, count);
-      System.arraycopy(part.b, from, b, to, count);
-      System.arraycopy(part.c, from, c, to, count);
-    }
-
-    void fill(Part part, int channel, int count) {
-      Arrays.fill(pivots, 0, count, part.pivots[channel]);
-      Arrays.fill(a, 0, count, part.a[channel]);
-      Arrays.fill(b, 0, count, part.b[channel]);
-      Arrays.fill(c, 0, count, part.c[channel]);
-    }
-
-    void run(long start, int count) {
+    void fetch(long start, int count) {
       o.src().read(start, x, 0, count);
       o.diffDst().read(start, dy, 0, count);
+    }
+
+    void run(int count, float[] pivots, float[] a, float[] b, float[] c) {
+      // Two loops: one over six arrays took 1.1 times as long for 1x64x56x56.
       for (int j = 0; j < count; j++) {
         x[j] -= pivots[j];
       }
       for (int j = 0; j < count; j++) {
         dy[j] = a[j] * dy[j] + (b[j] * x[j] + c[j]);
       }
+    }
+
+    void run(int from, int to, float pivot, float a, float b, float c) {
+      for (int j = from; j < to; j++) {
+        dy[j] = a * dy[j] + (b * (x[j] - pivot) + c);
+      }
+    }
+
+    void store(long start, int count) {
       o.diffSrc().write(start, dy, 0, count);
     }
   }

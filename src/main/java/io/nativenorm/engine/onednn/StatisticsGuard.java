@@ -2,7 +2,6 @@ package io.nativenorm.engine.onednn;
 
 import static org.bytedeco.dnnl.global.dnnl.dnnl_get_effective_cpu_isa;
 
-import io.nativenorm.engine.FloatView;
 import io.nativenorm.engine.Groups;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operation;
@@ -34,7 +33,7 @@ final class StatisticsGuard {
 
   private final Problem problem;
   private final ExactStatistics exact;
-  private final long units;
+  private final int units;
   private final double ratio;
   private final double smallest;
   private final boolean rms;
@@ -43,7 +42,7 @@ final class StatisticsGuard {
   StatisticsGuard(Problem problem, String implementation) {
     this.problem = problem;
     exact = new ExactStatistics(problem);
-    units = problem.statisticsCount();
+    units = Math.toIntExact(problem.statisticsCount());
     rms = problem.operation() == Operation.RMS;
     double trusted = TRUSTED_MEAN / longestSum(problem, implementation);
     ratio = Math.min(TRUSTED_RATIO, trusted * trusted);
@@ -74,13 +73,17 @@ final class StatisticsGuard {
 
   /** Checks the statistics of a forward pass and corrects them. */
   Finding replace(NativeFloats src, NativeFloats mean, NativeFloats variance) {
-    FloatView means = FloatView.of(mean);
-    FloatView variances = variance.view();
+    float[] means = new float[units];
+    if (!rms) {
+      mean.read(0, means, 0, units);
+    }
+    float[] variances = new float[units];
+    variance.read(0, variances, 0, units);
     Finding finding = Finding.TRUSTED;
     BlockSums sums = null;
-    for (long k = 0; k < units; k++) {
-      double m = rms ? 0 : means.get(k);
-      double v = variances.get(k);
+    for (int k = 0; k < units; k++) {
+      double m = means[k];
+      double v = variances[k];
       boolean trusted = m * m <= ratio * v && v >= smallest && v <= ExactStatistics.LARGEST;
       if (!trusted) {
         sums = sums == null ? BlockSums.ofMoments(problem, src) : sums;
