@@ -96,7 +96,7 @@ public final class Pass implements AutoCloseable {
    * channels for InstanceNorm. An empty input has none: the first of these extents is 0, whatever
    * the input's are, unless the statistics are frozen.
    *
-   * @return a tensor that this pass closes, or null for RmsNorm
+   * @return a tensor that this pass closes, not to be changed before backward, or null for RmsNorm
    */
   public Tensor mean() {
     return meanHandle;
@@ -106,7 +106,7 @@ public final class Pass implements AutoCloseable {
    * The biased variances, without eps, in the same shape; for RmsNorm the mean squares over the
    * leading dimensions.
    *
-   * @return a tensor that this pass closes
+   * @return a tensor that this pass closes, not to be changed before backward
    */
   public Tensor variance() {
     return varianceHandle;

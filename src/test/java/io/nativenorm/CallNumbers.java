@@ -43,7 +43,8 @@ final class CallNumbers {
       int unit = oracle.groupOf(e);
       double shift = oracle.bias == null ? 0 : oracle.bias[oracle.channelOf(e)];
       double wanted = constant[unit] ? (oracle.relu ? Math.max(shift, 0) : shift) : expected[e];
-      double scale = 1 + 2 * Math.abs(wanted) + Math.abs(shift);
+      double weight = oracle.weight == null ? 1 : Math.abs(oracle.weight[oracle.channelOf(e)]);
+      double scale = 1 + weight + 2 * Math.abs(wanted) + Math.abs(shift);
       boolean bounded = constant[unit] ? scale < 1e30 : isBounded(oracle, unit) && scale < 1e30;
       double error = Math.abs(wanted - y[e]);
       if (bounded && !(error <= BOUND * scale)) {
@@ -87,7 +88,8 @@ final class CallNumbers {
     boolean[] undecided = oracle.undecided(wide);
     for (int e = 0; e < x.length; e++) {
       boolean ordinary =
-          isBounded(oracle, oracle.groupOf(e))
+          Float.isFinite(x[e])
+              && isBounded(oracle, oracle.groupOf(e))
               && !constant[oracle.groupOf(e)]
               && oracle.valuesPerStatistic() >= FEW
               && !undecided[e];

@@ -22,7 +22,13 @@ final class CallSubjects implements AutoCloseable {
 
   /** A training pass, and what its gradients depend on as it was at the time. */
   record Trained(
-      LayerSpec spec, NormLayer layer, Tensor input, float[] x, float[] y, float[][] running) {
+      LayerSpec spec,
+      NormLayer layer,
+      Tensor input,
+      float[] x,
+      float[] y,
+      float[] statistics,
+      float[][] running) {
 
     long[] shape() {
       return input.shape();
@@ -33,13 +39,25 @@ final class CallSubjects implements AutoCloseable {
       return CallSubjects.isClosed(layer) || pass.output().isClosed();
     }
 
-    /** Whether nothing was written to the input and the output since. */
+    /** Whether nothing was written to the input, the output and the statistics since. */
     boolean isUnchanged(Pass pass) {
       return !input.isClosed()
           && !pass.output().isClosed()
           && Arrays.equals(x, inOrder(input))
-          && Arrays.equals(y, pass.output().toArray());
+          && Arrays.equals(y, pass.output().toArray())
+          && !pass.variance().isClosed()
+          && (pass.mean() == null || !pass.mean().isClosed())
+          && Arrays.equals(statistics, statisticsOf(pass));
     }
+  }
+
+  /** Mean and variance, live as the output is. */
+  private static float[] statisticsOf(Pass pass) {
+    float[] mean = pass.mean() == null ? new float[0] : pass.mean().toArray();
+    float[] variance = pass.variance().toArray();
+    float[] both = Arrays.copyOf(mean, mean.length + variance.length);
+    System.arraycopy(variance, 0, both, mean.length, variance.length);
+    return both;
   }
 
   final Random random;
@@ -302,6 +320,7 @@ final class CallSubjects implements AutoCloseable {
             x,
             inOrder(x),
             pass.output().toArray(),
+            statisticsOf(pass),
             frozen ? CallNumbers.runningOf(layer) : null));
     keep(pass);
     return pass;
