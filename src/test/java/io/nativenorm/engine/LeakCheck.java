@@ -28,31 +28,37 @@ public final class LeakCheck implements BeforeAllCallback, AfterAllCallback {
 
   private static final Namespace NAMESPACE = Namespace.create(LeakCheck.class);
 
-  /** Makes what an engine makes once for a process. */
-  static {
-    if (hasPointers()) {
+  /** Makes what an engine makes once for a process, when the first class begins. */
+  private static final class Warm {
+    static {
       for (Engine engine : Engines.all()) {
         if (engine.unavailable().isEmpty()) {
           Engines.release(Engines.acquire(problem(1), engine.backend()));
         }
       }
     }
+
+    static long bytesInUse() {
+      return LeakCheck.bytesInUse();
+    }
   }
 
-  private static boolean hasPointers() {
-    return NativeAccess.missing().isEmpty();
+  /** Tests of the finished jars start JVMs, and have no library of their own. */
+  private static boolean isWatched(ExtensionContext tests) {
+    return NativeAccess.missing().isEmpty()
+        && !tests.getRequiredTestClass().getSimpleName().endsWith("IT");
   }
 
   @Override
   public void beforeAll(ExtensionContext tests) {
-    if (hasPointers()) {
-      tests.getStore(NAMESPACE).put("bytes", bytesInUse());
+    if (isWatched(tests)) {
+      tests.getStore(NAMESPACE).put("bytes", Warm.bytesInUse());
     }
   }
 
   @Override
   public void afterAll(ExtensionContext tests) throws InterruptedException {
-    if (!hasPointers()) {
+    if (!isWatched(tests)) {
       return;
     }
     long before = tests.getStore(NAMESPACE).get("bytes", long.class);
