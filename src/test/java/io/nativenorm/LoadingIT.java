@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.File;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -15,6 +16,7 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.jar.JarFile;
 import java.util.stream.Stream;
 import org.bytedeco.javacpp.Loader;
 import org.junit.jupiter.api.BeforeEach;
@@ -31,8 +33,11 @@ class LoadingIT {
 
   private static final String JAVA = System.getProperty("java.home") + "/bin/java";
 
+  /** The engine that AUTO takes. */
+  private static final Backend BEST = hasFused() ? Backend.FUSED : Backend.ONEDNN;
+
   private static final String REQUIRE =
-      "-Dnativenorm.require=" + (TestEngines.hasFused() ? "fused,onednn" : "onednn");
+      "-Dnativenorm.require=" + (hasFused() ? "fused,onednn" : "onednn");
 
   @TempDir Path folder;
 
@@ -41,6 +46,16 @@ class LoadingIT {
   @BeforeEach
   void nameCache() {
     cache = folder.resolve("cache");
+  }
+
+  /** Whether the jar for this platform has a library: this JVM's class path has none. */
+  private static boolean hasFused() {
+    String library = "/" + System.mapLibraryName("jninativenorm");
+    try (JarFile jar = new JarFile(JAR + "-" + Loader.getPlatform() + ".jar")) {
+      return jar.stream().anyMatch(entry -> entry.getName().endsWith(library));
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   /** What the dependency brings for this platform. */
@@ -108,16 +123,14 @@ class LoadingIT {
   @Test
   void anEmptyCacheAndAFullOne() throws Exception {
     List<String> command = program(jars(), cacheOption(), REQUIRE);
-    assertRunsOn(TestEngines.best(), run(command));
+    assertRunsOn(BEST, run(command));
     try (Stream<Path> files = Files.walk(cache)) {
       List<String> names = files.map(file -> file.getFileName().toString()).toList();
       assertEquals(
-          TestEngines.hasFused(),
-          names.contains(System.mapLibraryName("jninativenorm")),
-          names::toString);
+          hasFused(), names.contains(System.mapLibraryName("jninativenorm")), names::toString);
       assertTrue(names.contains(System.mapLibraryName("jnidnnl")), names::toString);
     }
-    assertRunsOn(TestEngines.best(), run(command));
+    assertRunsOn(BEST, run(command));
   }
 
   @Test
@@ -128,7 +141,7 @@ class LoadingIT {
       Callable<JavaProcess> start = () -> run(command);
       List<Future<JavaProcess>> all = processes.invokeAll(List.of(start, start, start, start));
       for (Future<JavaProcess> process : all) {
-        assertRunsOn(TestEngines.best(), process.get());
+        assertRunsOn(BEST, process.get());
       }
     } finally {
       processes.shutdown();
@@ -145,7 +158,7 @@ class LoadingIT {
     cache = strange.resolve("cache");
     List<String> command = program(copies, cacheOption(), REQUIRE);
     // Else the JVM itself cannot name such files.
-    assertRunsOn(TestEngines.best(), JavaProcess.run(command, Map.of("LC_ALL", "C.UTF-8")));
+    assertRunsOn(BEST, JavaProcess.run(command, Map.of("LC_ALL", "C.UTF-8")));
   }
 
   /**
@@ -177,7 +190,7 @@ class LoadingIT {
     Path home = Files.createDirectory(folder.resolve("home"));
     Path temporary = Files.createDirectory(folder.resolve("tmp"));
     List<String> command = program(jars(), "-Duser.home=" + home, "-Djava.io.tmpdir=" + temporary);
-    assertRunsOn(TestEngines.best(), run(mounted(mount(home, "ro"), command)));
+    assertRunsOn(BEST, run(mounted(mount(home, "ro"), command)));
     assertTrue(Files.list(temporary).anyMatch(file -> file.toString().contains(".javacpp")));
   }
 
@@ -193,7 +206,7 @@ class LoadingIT {
     assertRunsOnJavaSaying(what, process);
 
     List<String> asTold = program(jars(), options[0], options[1], cacheOption());
-    assertRunsOn(TestEngines.best(), run(mounted(mounts, asTold)));
+    assertRunsOn(BEST, run(mounted(mounts, asTold)));
   }
 
   @Test
@@ -212,7 +225,7 @@ class LoadingIT {
 
     String allow = "--enable-native-access=ALL-UNNAMED";
     JavaProcess allowed = run(program(jars(), cacheOption(), deny, allow));
-    assertRunsOn(TestEngines.best(), allowed);
+    assertRunsOn(BEST, allowed);
     assertTrue(!allowed.output().contains("WARNING"), allowed.output());
   }
 
@@ -242,7 +255,7 @@ class LoadingIT {
       process = run(command);
     }
     assertEquals(0, process.status(), process.output());
-    String fused = TestEngines.hasFused() ? "  FUSED: kernels for" : "  FUSED is missing: its lib";
+    String fused = hasFused() ? "  FUSED: kernels for" : "  FUSED is missing: its lib";
     assertTrue(process.output().contains(fused), process.output());
     assertTrue(process.output().contains("  ONEDNN: oneDNN"), process.output());
   }
