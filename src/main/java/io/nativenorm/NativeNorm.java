@@ -48,7 +48,14 @@ public final class NativeNorm {
    * @param detail its version and instruction set, or why it is not available
    */
   public record EngineInfo(Backend backend, boolean available, String detail) {
-    /** Refuses nulls. */
+    /**
+     * Describes an engine.
+     *
+     * @param backend its name
+     * @param available whether it can run anything here
+     * @param detail its version and instruction set, or why it is not available
+     * @throws NullPointerException if the name or the detail is null
+     */
     public EngineInfo {
       Objects.requireNonNull(backend, "backend");
       Objects.requireNonNull(detail, "detail");
