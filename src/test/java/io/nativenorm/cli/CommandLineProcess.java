@@ -50,8 +50,14 @@ record CommandLineProcess(int status, String out, String err) {
     }
   }
 
-  /** Without the library's warning where FUSED is missing, which comes once a process. */
+  /**
+   * Without the library's warning where FUSED is missing, which comes once a process, and without
+   * the JVM's about native access, from JDK 24 on.
+   */
   static String ownWords(String err) {
-    return err.replaceAll(".*Engines announce\\R.*\\R", "");
+    return err.replaceAll(".*Engines announce\\R.*\\R", "")
+        .replaceAll(
+            "(?m)(^WARNING: .*(restricted|Restricted|java.lang.System::load|native-access).*\\R)+\\R?",
+            "");
   }
 }
