@@ -5,6 +5,7 @@ import java.io.OutputStream;
 import java.nio.channels.Channels;
 import java.nio.channels.FileChannel;
 import java.nio.channels.WritableByteChannel;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -116,9 +117,14 @@ abstract class Output {
     };
   }
 
-  private static Output toRegularFile(Path path, Path file) throws UnusableInputException {
+  private static Output toRegularFile(Path path, Path file)
+      throws FileSystemException, UnusableInputException {
     Path parent = file.getParent();
     Path folder = parent == null ? Path.of("") : parent;
+    if (Files.exists(folder) && !Files.isDirectory(folder)) {
+      // JDK 17 has said so by now; to JDK 25 such a name is of nothing that is there.
+      throw new FileSystemException(path.toString(), null, "Not a directory");
+    }
     if (!Files.isDirectory(folder)) {
       throw new UnusableInputException("the folder of --output does not exist: " + folder);
     }
