@@ -51,11 +51,15 @@ public final class NativeAccess {
     }
     try {
       Loader.load(Pointer.class);
-      // The first call, which may be what is denied: loading alone does not tell.
-      Loader.totalProcessors();
-      return null;
     } catch (LinkageError | RuntimeException e) {
       return "JavaCPP's library cannot be loaded: " + explain(e, Pointer.class, "jnijavacpp");
+    }
+    try {
+      Loader.totalProcessors();
+      return null;
+    } catch (UnsatisfiedLinkError e) {
+      // The start of Pointer drops the JVM's exception, and JavaCPP takes the library for loaded.
+      return "JavaCPP's library cannot be loaded: " + deniedTo(Pointer.class);
     }
   }
 
@@ -109,8 +113,7 @@ public final class NativeAccess {
       cause = next;
     }
     if (denied) {
-      String modules = binding.getModule().isNamed() ? MODULES : "ALL-UNNAMED";
-      return "native access is denied, start Java with --enable-native-access=" + modules;
+      return deniedTo(binding);
     }
     String message = cause.toString().lines().findFirst().orElse("");
     if (message.contains("failed to map segment")) {
@@ -119,6 +122,11 @@ public final class NativeAccess {
           + " -Dorg.bytedeco.javacpp.cachedir=<folder>)";
     }
     return message;
+  }
+
+  private static String deniedTo(Class<?> binding) {
+    String modules = binding.getModule().isNamed() ? MODULES : "ALL-UNNAMED";
+    return "native access is denied, start Java with --enable-native-access=" + modules;
   }
 
   private static boolean isFound(Class<?> binding, String library) {
