@@ -155,6 +155,13 @@ class MissingBinariesTest {
         "JavaCPP's library cannot be loaded: no .* for " + PLATFORM + " was found");
   }
 
+  @Test
+  void whereNoLibraryMayBeLoadedItRunsOnJava() throws Exception {
+    assertRunsOnJava(
+        JavaProcess.run(Rows.class, Map.of(), "-Dorg.bytedeco.javacpp.loadLibraries=false"),
+        "JavaCPP's library is not to be loaded: org.bytedeco.javacpp.loadLibraries is not true");
+  }
+
   /** A file of the name of musl's loader in memory is what tells. */
   @Test
   void onMuslItRunsOnJava() throws Exception {

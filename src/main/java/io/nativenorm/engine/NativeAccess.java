@@ -19,6 +19,9 @@ public final class NativeAccess {
   static final String MODULES =
       "io.nativenorm,org.bytedeco.javacpp,org.bytedeco.dnnl,org.bytedeco.opencl";
 
+  /** JavaCPP's property. */
+  private static final String LOAD = "org.bytedeco.javacpp.loadLibraries";
+
   private static final Path MAPPED_FILES = Path.of("/proc/self/maps");
 
   private static final String MISSING = findMissing();
@@ -40,6 +43,9 @@ public final class NativeAccess {
       loadNothing();
       return "this JVM runs on musl (Alpine Linux), and there are binaries for glibc only";
     }
+    if (!Boolean.parseBoolean(System.getProperty(LOAD, "true"))) {
+      return "JavaCPP's library is not to be loaded: " + LOAD + " is not true";
+    }
     try {
       LibraryCache.choose();
       LibraryCache.fill(Pointer.class);
@@ -49,23 +55,25 @@ public final class NativeAccess {
       }
       return "JavaCPP's library cannot be loaded: " + e.getMessage();
     }
+    Throwable failure;
     try {
       Loader.load(Pointer.class);
+      try {
+        Loader.totalProcessors();
+        return null;
+      } catch (UnsatisfiedLinkError e) {
+        // What the start of Pointer drops, after which JavaCPP takes its library for loaded.
+        failure = new IllegalCallerException(e);
+      }
     } catch (LinkageError | RuntimeException e) {
-      return "JavaCPP's library cannot be loaded: " + explain(e, Pointer.class, "jnijavacpp");
+      failure = e;
     }
-    try {
-      Loader.totalProcessors();
-      return null;
-    } catch (UnsatisfiedLinkError e) {
-      // The start of Pointer drops the JVM's exception, and JavaCPP takes the library for loaded.
-      return "JavaCPP's library cannot be loaded: " + deniedTo(Pointer.class);
-    }
+    return "JavaCPP's library cannot be loaded: " + explain(failure, Pointer.class, "jnijavacpp");
   }
 
   /** Else JavaCPP tries its library all the same, as soon as there is anything like a pointer. */
   private static void loadNothing() {
-    System.setProperty("org.bytedeco.javacpp.loadLibraries", "false");
+    System.setProperty(LOAD, "false");
   }
 
   /**
@@ -113,7 +121,8 @@ public final class NativeAccess {
       cause = next;
     }
     if (denied) {
-      return deniedTo(binding);
+      String modules = binding.getModule().isNamed() ? MODULES : "ALL-UNNAMED";
+      return "native access is denied, start Java with --enable-native-access=" + modules;
     }
     String message = cause.toString().lines().findFirst().orElse("");
     if (message.contains("failed to map segment")) {
@@ -122,11 +131,6 @@ public final class NativeAccess {
           + " -Dorg.bytedeco.javacpp.cachedir=<folder>)";
     }
     return message;
-  }
-
-  private static String deniedTo(Class<?> binding) {
-    String modules = binding.getModule().isNamed() ? MODULES : "ALL-UNNAMED";
-    return "native access is denied, start Java with --enable-native-access=" + modules;
   }
 
   private static boolean isFound(Class<?> binding, String library) {
