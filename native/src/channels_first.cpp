@@ -230,10 +230,9 @@ int ChannelsFirstMoments(const Problem& p, const T* src, double* mean, double* m
     Parallel(p.threads, parts, [&](size_t i) {
       const Range range = PartOf(units.count, parts, i);
       for (size_t unit = range.begin; unit < range.end; ++unit) {
-        const Moments found =
-            WithTiny(p, units, src, unit,
-                     kernels.moments(src + units.Row(unit, 0) * units.length, units.RunRows(), units.RunLength(),
-                                     units.RunStride()));
+        const Moments found = WithTiny(p, units, src, unit,
+                                       kernels.moments(src + units.Row(unit, 0) * units.length, units.RunRows(),
+                                                       units.RunLength(), units.RunStride()));
         mean[unit] = found.mean;
         m2[unit] = found.m2;
       }
@@ -286,8 +285,8 @@ int ChannelsFirstNormalize(const Problem& p, const Forward<T>& data, const doubl
   bool some_outside = false;
   for (size_t unit = 0; unit < units; ++unit) {
     normals[unit] = Normal(mean[unit], variance[unit], p.eps);
-    is_outside[unit] = p.operation == NN_BATCH ? normals[unit].IsOutside(data.weight, data.bias, unit)
-                                               : normals[unit].IsOutside();
+    is_outside[unit] =
+        p.operation == NN_BATCH ? normals[unit].IsOutside(data.weight, data.bias, unit) : normals[unit].IsOutside();
     some_outside |= is_outside[unit];
   }
   const auto outside = [&](size_t unit) { return is_outside[unit]; };
@@ -305,9 +304,7 @@ int ChannelsFirstNormalize(const Problem& p, const Forward<T>& data, const doubl
     return NN_OK;
   }
   normalize(outside);
-  ForOutside(p, outside, [&](size_t unit) {
-    NormalizeExactly(p, Units(p), data, unit, mean[unit], variance[unit]);
-  });
+  ForOutside(p, outside, [&](size_t unit) { NormalizeExactly(p, Units(p), data, unit, mean[unit], variance[unit]); });
   return NN_OK;
 }
 
@@ -325,9 +322,9 @@ int ChannelsFirstForward(const Problem& p, const Forward<T>& data) {
       const Range range = PartOf(units.count, parts, i);
       for (size_t unit = range.begin; unit < range.end; ++unit) {
         const size_t first = units.Row(unit, 0) * units.length;
-        const Moments found = WithTiny(
-            p, units, data.src, unit,
-            kernels.moments(data.src + first, units.RunRows(), units.RunLength(), units.RunStride()));
+        const Moments found =
+            WithTiny(p, units, data.src, unit,
+                     kernels.moments(data.src + first, units.RunRows(), units.RunLength(), units.RunStride()));
         const double variance = found.m2 / units.Values();
         Measured(data, unit, found.mean, variance);
         const Normal normal(found.mean, variance, p.eps);
@@ -375,18 +372,24 @@ int ChannelsFirstForward(const Problem& p, const Forward<T>& data) {
 
 namespace {
 
+// The kernel for a unit's sums.
+template <class T>
+auto SumsOf(const Problem& p, const float* variance, size_t unit) {
+  const KernelTable<T>& kernels = Table<T>(*p.target);
+  return !p.given && variance != nullptr && variance[unit] == 0 ? kernels.constant_sums : kernels.gradient_sums;
+}
+
 // The sums of each row.
 template <class T>
 int SumRows(const Problem& p, const Backward<T>& data, const Normal* normals, GradientSums* rows) {
-  const KernelTable<T>& kernels = Table<T>(*p.target);
   const Pieces pieces(p);
   Scratch scratch(Scratch::Bytes<GradientSums>(pieces.count));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
   GradientSums* parts = pieces.per_row == 1 ? rows : scratch.Take<GradientSums>(pieces.count);
   pieces.ForAll(p, [&](size_t piece, size_t offset, size_t length) {
-    const float center = normals[UnitOf(p, piece / pieces.per_row)].center;
-    kernels.gradient_sums(data.src + offset, data.diff_dst + offset, At(data.dst, offset), 1, length, 0, center,
-                          parts + piece, 0);
+    const size_t unit = UnitOf(p, piece / pieces.per_row);
+    SumsOf<T>(p, data.variance, unit)(data.src + offset, data.diff_dst + offset, At(data.dst, offset), 1, length, 0,
+                                      normals[unit].center, parts + piece, 0);
   });
   for (size_t row = 0; pieces.per_row > 1 && row < p.batch * p.channels; ++row) {
     GradientSums total = {0, 0, 0};
@@ -466,8 +469,9 @@ int ChannelsFirstBackward(const Problem& p, const Backward<T>& data) {
       for (size_t unit = range.begin; unit < range.end; ++unit) {
         const Normal normal(data.mean[unit], data.variance[unit], p.eps);
         const size_t row = units.Row(unit, 0), first = row * units.length;
-        kernels.gradient_sums(data.src + first, data.diff_dst + first, At(data.dst, first), units.rows, units.length,
-                              units.RunStride(), normal.center, sums + row, by_channel ? 0 : 1);
+        SumsOf<T>(p, data.variance, unit)(data.src + first, data.diff_dst + first, At(data.dst, first), units.rows,
+                                          units.length, units.RunStride(), normal.center, sums + row,
+                                          by_channel ? 0 : 1);
         const UnitGradient found = finish(unit, normal);
         if (found.outside) {
           differentiate_exactly(unit);
@@ -496,7 +500,8 @@ int ChannelsFirstBackward(const Problem& p, const Backward<T>& data) {
     if (status != NN_OK) return status;
     for (size_t unit = 0; unit < units.count; ++unit) gradients[unit] = finish(unit, normals[unit]);
     if (ApplyGradients(p, data, gradients)) {
-      ForOutside(p, [&](size_t unit) { return gradients[unit].outside; }, differentiate_exactly);
+      ForOutside(
+          p, [&](size_t unit) { return gradients[unit].outside; }, differentiate_exactly);
     }
   }
   StoreParameterGradients(p, data, sums, by_channel ? 1 : p.batch);
@@ -517,8 +522,12 @@ int ChannelsFirstGradientSums(const Problem& p, const Backward<T>& data, const d
   for (size_t c = 0; status == NN_OK && c < p.channels; ++c) {
     GradientSums total = Weighted(p, nullptr, sums, c, p.batch, p.channels);
     total.product -= normals[c].rounded_away * total.dy;
-    if (SumsAreOutside(total, units.Values())) {
-      const size_t first = c * p.spatial;
+    const size_t first = c * p.spatial;
+    if (SumsAreOutside(total, units.Values())) {  // or constant
+      Table<T>(*p.target).constant_sums(data.src + first, data.diff_dst + first, At(data.dst, first), units.rows,
+                                        units.length, units.RunStride(), normals[c].center, &total, 0);
+    }
+    if (SumsAreOutside(total, units.Values()) && total.product != 0) {
       total = ExactSums(units.Exact(c, p.channels), data.src + first, data.diff_dst + first, At(data.dst, first),
                         nullptr, mean[c], 1, {nullptr, nullptr, 1});
     }

@@ -1,6 +1,8 @@
 // Batch, group and instance normalization of channels-last tensors: samples that are matrices of rows (positions) and
 // columns (channels). For batch normalization the whole tensor is one sample. Kernels work column by column; the
 // columns of a group are merged here.
+#include <initializer_list>
+
 #include "pool.h"
 #include "problem.h"
 #include "scratch.h"
@@ -60,21 +62,25 @@ struct RowParts {
 };
 
 // Arrays over columns for the parameters of a pass. Columns whose `first` is NaN are outside of what floats can do, if
-// whoever set them says that there are such.
+// whoever set them says that there are such. `dy_center` is null where no column is constant.
 struct Parameters {
   float* center;
   float* first;
   float* second;
   float* third;
+  float* dy_center;
 
   // Kernels that begin at any column read whole vectors too.
   static size_t Padded(size_t columns) { return PaddedColumns(columns) + kColumnPadding; }
-  static size_t Bytes(size_t columns) { return 4 * Scratch::Bytes<float>(Padded(columns)); }
+  static size_t Bytes(size_t columns, bool constants) {
+    return (constants ? 5 : 4) * Scratch::Bytes<float>(Padded(columns));
+  }
 
-  Parameters(Scratch& scratch, size_t columns) {
+  Parameters(Scratch& scratch, size_t columns, bool constants) : dy_center(nullptr) {
     const size_t padded = Padded(columns);
-    float** arrays[] = {&center, &first, &second, &third};
+    float** arrays[] = {&center, &first, &second, &third, constants ? &dy_center : nullptr};
     for (float** array : arrays) {
+      if (array == nullptr) continue;
       *array = scratch.Take<float>(padded);
       for (size_t j = columns; j < padded; ++j) (*array)[j] = 0;
     }
@@ -90,6 +96,7 @@ struct Parameters {
     first[j] = gradient.dy_factor;
     second[j] = gradient.x_factor;
     third[j] = gradient.constant;
+    if (dy_center != nullptr) dy_center[j] = gradient.dy_center;
   }
 
   void SetOutside(size_t j) { first[j] = NAN; }
@@ -97,7 +104,7 @@ struct Parameters {
 
   // From a column on.
   ColumnAffine AsAffine(size_t j) const { return {center + j, first + j, second + j}; }
-  ColumnGradient AsGradient(size_t j) const { return {center + j, first + j, second + j, third + j}; }
+  ColumnGradient AsGradient(size_t j) const { return {center + j, first + j, second + j, third + j, At(dy_center, j)}; }
 
   // body(first column, columns) over all, or if some are outside, what lies between them.
   template <class Body>
@@ -113,11 +120,13 @@ struct Parameters {
 // Some of them, one for each sample or each part.
 class ParameterSets {
  public:
-  static size_t Bytes(size_t count, size_t columns) { return count * Parameters::Bytes(columns); }
+  static size_t Bytes(size_t count, size_t columns, bool constants) {
+    return count * Parameters::Bytes(columns, constants);
+  }
 
-  ParameterSets(Scratch& scratch, size_t count, size_t columns)
-      : first_(scratch, columns), step_(Parameters::Bytes(columns) / sizeof(float)) {
-    for (size_t i = 1; i < count; ++i) Parameters(scratch, columns);
+  ParameterSets(Scratch& scratch, size_t count, size_t columns, bool constants)
+      : first_(scratch, columns, constants), step_(Parameters::Bytes(columns, constants) / sizeof(float)) {
+    for (size_t i = 1; i < count; ++i) Parameters(scratch, columns, constants);
   }
 
   Parameters operator[](size_t i) const {
@@ -126,6 +135,7 @@ class ParameterSets {
     set.first += i * step_;
     set.second += i * step_;
     set.third += i * step_;
+    if (set.dy_center != nullptr) set.dy_center += i * step_;
     return set;
   }
 
@@ -134,25 +144,31 @@ class ParameterSets {
   size_t step_;
 };
 
-// Sums over columns, a row of them for each sample or each part of one.
+// Sums over columns, a row of them for each sample or each part of one. The last two are null where no column is
+// constant.
 struct SumArrays {
   double* dy;
   double* product;
   double* residual;
+  double* exact_dy;
+  double* spread;
   size_t padded;
 
-  static size_t Bytes(size_t count, size_t columns) {
-    return 3 * Scratch::Bytes<double>(count * PaddedColumns(columns));
+  static size_t Bytes(size_t count, size_t columns, bool constants) {
+    return (constants ? 5 : 3) * Scratch::Bytes<double>(count * PaddedColumns(columns));
   }
 
-  SumArrays(Scratch& scratch, size_t count, size_t columns) : padded(PaddedColumns(columns)) {
-    double** arrays[] = {&dy, &product, &residual};
-    for (double** array : arrays) *array = scratch.Take<double>(count * padded);
+  SumArrays(Scratch& scratch, size_t count, size_t columns, bool constants)
+      : exact_dy(nullptr), spread(nullptr), padded(PaddedColumns(columns)) {
+    double** arrays[] = {&dy, &product, &residual, &exact_dy, &spread};
+    for (size_t i = 0; i < (constants ? 5 : 3); ++i) *arrays[i] = scratch.Take<double>(count * padded);
   }
 
   ColumnGradientSums At(size_t row) const {
     const size_t at = row * padded;
-    return {dy + at, product + at, residual + at};
+    const bool constants = exact_dy != nullptr;
+    return {dy + at, product + at, residual + at, constants ? exact_dy + at : nullptr,
+            constants ? spread + at : nullptr};
   }
 };
 
@@ -244,9 +260,15 @@ void SetCenters(const Problem& p, const Samples& s, const double* mean, const do
 template <class T>
 bool SetGradients(const Problem& p, const Samples& s, const float* weight, double n, const double* mean,
                   const double* variance, ColumnGradientSums sums, Parameters set) {
+  for (size_t j = 0; sums.exact_dy != nullptr && j < s.columns; ++j) {
+    if (variance[j / s.members] != 0) continue;
+    sums.dy[j] = sums.exact_dy[j];
+    sums.product[j] = sums.spread[j] == 0 ? 0 : NAN;
+    sums.residual[j] = 0;
+  }
   if (s.members == 1) {
     return Table<T>(*p.target).column_gradients(sums, mean, variance, s.columns, p.eps, weight, n, p.given, set.center,
-                                                set.first, set.second, set.third);
+                                                set.first, set.second, set.third, set.dy_center);
   }
   bool some_outside = false;
   for (size_t j = 0; j < s.columns; j += s.members) {
@@ -322,9 +344,9 @@ template <class T>
 int ForwardBySamples(const Problem& p, const Samples& s, const Forward<T>& data) {
   const KernelTable<T>& kernels = Table<T>(*p.target);
   const size_t parts = Parts(p, s.count), padded = PaddedColumns(s.columns);
-  Scratch scratch(ParameterSets::Bytes(parts, s.columns) + 2 * Scratch::Bytes<double>(parts * padded));
+  Scratch scratch(ParameterSets::Bytes(parts, s.columns, false) + 2 * Scratch::Bytes<double>(parts * padded));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
-  const ParameterSets sets(scratch, parts, s.columns);
+  const ParameterSets sets(scratch, parts, s.columns, false);
   double* means = scratch.Take<double>(parts * padded);
   double* variances = scratch.Take<double>(parts * padded);
   const bool stream = p.Streams(2, sizeof(T), data.src == data.dst);
@@ -390,6 +412,10 @@ void SumByRows(const Problem& p, const Samples& s, const RowParts& parts, const 
         total.dy[j] += more.dy[j];
         total.product[j] += more.product[j];
         total.residual[j] += more.residual[j];
+      }
+      for (size_t j = 0; total.exact_dy != nullptr && j < s.columns; ++j) {
+        total.exact_dy[j] += more.exact_dy[j];
+        total.spread[j] += more.spread[j];
       }
     }
   }
@@ -460,9 +486,9 @@ int ChannelsLastMoments(const Problem& p, const T* src, double* mean, double* m2
 template <class T>
 int ChannelsLastNormalize(const Problem& p, const Forward<T>& data, const double* mean, const double* variance) {
   const Samples s(p);
-  Scratch scratch(ParameterSets::Bytes(s.count, s.columns) + Scratch::Bytes<bool>(s.count));
+  Scratch scratch(ParameterSets::Bytes(s.count, s.columns, false) + Scratch::Bytes<bool>(s.count));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
-  const ParameterSets sets(scratch, s.count, s.columns);
+  const ParameterSets sets(scratch, s.count, s.columns, false);
   bool* some_outside = scratch.Take<bool>(s.count);
   bool any = false;
   for (size_t sample = 0; sample < s.count; ++sample) {
@@ -511,13 +537,14 @@ int ChannelsLastBackward(const Problem& p, const Backward<T>& data) {
   const RowParts parts(p, s);
   const size_t set_count = by_samples ? Parts(p, s.count) : s.count;
   const size_t per_sample = by_samples ? 1 : parts.per_sample;
-  Scratch scratch(2 * Scratch::Bytes<double>(units) + SumArrays::Bytes(s.count * per_sample, s.columns) +
-                  ParameterSets::Bytes(set_count, s.columns) + Scratch::Bytes<bool>(s.count));
+  const bool constants = SomeConstant(p, data.variance);
+  Scratch scratch(2 * Scratch::Bytes<double>(units) + SumArrays::Bytes(s.count * per_sample, s.columns, constants) +
+                  ParameterSets::Bytes(set_count, s.columns, constants) + Scratch::Bytes<bool>(s.count));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
   double* mean = scratch.Take<double>(units);
   double* variance = scratch.Take<double>(units);
-  const SumArrays sums(scratch, s.count * per_sample, s.columns);
-  const ParameterSets sets(scratch, set_count, s.columns);
+  const SumArrays sums(scratch, s.count * per_sample, s.columns, constants);
+  const ParameterSets sets(scratch, set_count, s.columns, constants);
   Widen(data.mean, units, mean);
   Widen(data.variance, units, variance);
   if (by_samples) {
@@ -551,20 +578,28 @@ int ChannelsLastGradientSums(const Problem& p, const Backward<T>& data, const do
                              double* product) {
   const Samples s(p);
   const RowParts parts(p, s);
-  Scratch scratch(SumArrays::Bytes(parts.count, s.columns) + ParameterSets::Bytes(1, s.columns));
-  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
-  const SumArrays sums(scratch, parts.count, s.columns);
-  const ParameterSets sets(scratch, 1, s.columns);
-  for (size_t j = 0; j < s.columns; ++j) sets[0].center[j] = static_cast<float>(mean[j]);
-  SumByRows(p, s, parts, data, sets, sums);
-  for (size_t j = 0; j < s.columns; ++j) {
-    GradientSums total = {sums.dy[j], sums.product[j] - (mean[j] - sets[0].center[j]) * sums.dy[j], 0};
-    if (SumsAreOutside(total, s.Values())) {
-      total = ExactSums(s.Exact(j), data.src + j, data.diff_dst + j, At(data.dst, j), nullptr, mean[j], 1,
-                        {nullptr, nullptr, 1});
+  bool again = false;
+  // Once more where floats will not do: most such columns are constant.
+  for (bool constants : {false, true}) {
+    Scratch scratch(SumArrays::Bytes(parts.count, s.columns, constants) + ParameterSets::Bytes(1, s.columns, false));
+    if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+    const SumArrays sums(scratch, parts.count, s.columns, constants);
+    const ParameterSets sets(scratch, 1, s.columns, false);
+    for (size_t j = 0; j < s.columns; ++j) sets[0].center[j] = static_cast<float>(mean[j]);
+    SumByRows(p, s, parts, data, sets, sums);
+    for (size_t j = 0; j < s.columns; ++j) {
+      GradientSums total = {sums.dy[j], sums.product[j] - (mean[j] - sets[0].center[j]) * sums.dy[j], 0};
+      if (SumsAreOutside(total, s.Values())) {
+        again = true;
+        if (!constants) break;
+        total = sums.spread[j] == 0 ? GradientSums{sums.exact_dy[j], 0, 0}
+                                    : ExactSums(s.Exact(j), data.src + j, data.diff_dst + j, At(data.dst, j), nullptr,
+                                                mean[j], 1, {nullptr, nullptr, 1});
+      }
+      dy[j] = total.dy;
+      product[j] = total.product;
     }
-    dy[j] = total.dy;
-    product[j] = total.product;
+    if (!again) break;
   }
   return NN_OK;
 }
@@ -573,10 +608,12 @@ template <class T>
 int ChannelsLastGradient(const Problem& p, const Backward<T>& data, const double* mean, const double* variance,
                          const double* dy, const double* product, double n) {
   const Samples s(p);
-  Scratch scratch(SumArrays::Bytes(1, s.columns) + ParameterSets::Bytes(1, s.columns));
+  bool constants = false;
+  for (size_t j = 0; j < s.columns; ++j) constants |= variance[j] == 0;
+  Scratch scratch(SumArrays::Bytes(1, s.columns, false) + ParameterSets::Bytes(1, s.columns, constants));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
-  const SumArrays sums(scratch, 1, s.columns);
-  const ParameterSets sets(scratch, 1, s.columns);
+  const SumArrays sums(scratch, 1, s.columns, false);
+  const ParameterSets sets(scratch, 1, s.columns, constants);
   for (size_t j = 0; j < s.columns; ++j) {
     const double away = mean[j] - static_cast<float>(mean[j]);  // the sums are to be around the rounded mean
     sums.dy[j] = dy[j];

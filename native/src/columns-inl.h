@@ -7,6 +7,8 @@
 
 #include <math.h>
 
+#include <initializer_list>
+
 #include "exact.h"
 #include "kernels.h"
 #include "matrix-inl.h"
@@ -235,14 +237,30 @@ bool column_affines(const double* mean, const double* variance, size_t columns, 
 template <class T>
 bool column_gradients(ColumnGradientSums sums, const double* mean, const double* variance, size_t columns, double eps,
                       const float* weight, double n, bool given, float* center, float* dy_factor, float* x_factor,
-                      float* constant) {
+                      float* constant, float* dy_center) {
   const double share = given ? 0 : 1 / n;
   int unusual = !AreUsual(weight, columns), outside = 0;
   for (size_t j = 0; j < columns; ++j) unusual |= !IsPlain(variance[j] + eps, sums.dy[j], sums.product[j]);
+  for (size_t j = 0; dy_center != nullptr && j < columns; ++j) dy_center[j] = 0;
   // The check is not for vectors; with it 1024 columns take 20 us longer.
   Choose(unusual != 0, [&](auto checks) NN_INLINED {
     Choose(weight != nullptr, [&](auto with_weight) NN_INLINED {
       for (size_t j = 0; j < columns; ++j) {
+        if constexpr (checks.value) {
+          if (dy_center != nullptr && variance[j] == 0 && sums.product[j] == 0) {
+            const double w = with_weight.value ? weight[j] : 1, g_mean = w * (sums.dy[j] / n);
+            const double inverse = InverseOfConstant(eps);
+            const bool is_outside = IsConstantOutside(inverse, g_mean);
+            const Gradient g = GradientOfConstant(static_cast<float>(mean[j]), inverse, w, g_mean);
+            center[j] = g.center;
+            dy_factor[j] = is_outside ? NAN : g.dy_factor;
+            x_factor[j] = g.x_factor;
+            constant[j] = g.constant;
+            dy_center[j] = g.dy_center;
+            outside |= is_outside;
+            continue;
+          }
+        }
         const double inverse = 1 / sqrt(static_cast<float>(variance[j]) + eps);
         const double offset = given || inverse == 0 ? 0 : sums.residual[j] * share;
         const double product = inverse == 0 ? 0 : sums.product[j] - offset * sums.dy[j];
@@ -250,6 +268,8 @@ bool column_gradients(ColumnGradientSums sums, const double* mean, const double*
         const double x_part = -factor * inverse * inverse * product * share;
         center[j] = inverse == 0 ? 0 : static_cast<float>(mean[j]);
         dy_factor[j] = static_cast<float>(factor);
+        x_factor[j] = static_cast<float>(x_part);
+        constant[j] = static_cast<float>(-factor * sums.dy[j] * share - x_part * offset);
         if constexpr (checks.value) {
           if (IsOutside(inverse, sums.dy[j], sums.product[j], n, factor, x_part) ||
               (!given && IsConstant(variance[j], sums.dy[j]))) {
@@ -257,8 +277,6 @@ bool column_gradients(ColumnGradientSums sums, const double* mean, const double*
             outside = 1;
           }
         }
-        x_factor[j] = static_cast<float>(x_part);
-        constant[j] = static_cast<float>(-factor * sums.dy[j] * share - x_part * offset);
         sums.product[j] = inverse * product;
       }
     });
@@ -336,31 +354,28 @@ constexpr size_t kGradientVectors = kManyRegisters ? kUnroll : 2;
 // Columns of one strip. Half a row at a time would be read in jumps: gradients of 262144x32 took 15 % longer (AVX2).
 constexpr size_t kGradientNarrow = kGradientVectors * kLanes;
 
-template <class T>
-void column_gradient_sums(const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride,
-                          const float* center, ColumnGradientSums totals) {
-  if (const size_t folds = Folds(rows, columns, stride); folds > 1) {
-    const size_t rest = rows % folds, done = (rows - rest) * columns;
-    column_gradient_sums(x + done, dy + done, y == nullptr ? y : y + done, rest, columns, stride, center, totals);
-    const FoldedParameters<1> centers(columns, folds, {center});
-    FoldedSums<3> folded;
-    auto& [sums, products, residuals] = folded.arrays;
-    column_gradient_sums(x, dy, y, rows / folds, columns * folds, columns * folds, centers.arrays[0],
-                         {sums, products, residuals});
-    folded.AddTo(columns, folds, {totals.dy, totals.product, totals.residual});
-    return;
+// Without folds. kConstants: also those sums that are for what may be constant.
+template <bool kConstants, class T>
+void SumGradients(const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride, const float* center,
+                  ColumnGradientSums totals) {
+  constexpr size_t kSums = kConstants ? 4 : 3;
+  double* const sums[] = {totals.dy, totals.product, totals.residual, totals.spread};
+  for (double* array : {sums[0], sums[1], sums[2], sums[3], totals.exact_dy}) {
+    for (size_t j = 0; array != nullptr && j < PaddedColumns(columns); ++j) array[j] = 0;
   }
-  for (size_t j = 0; j < PaddedColumns(columns); ++j) totals.dy[j] = totals.product[j] = totals.residual[j] = 0;
   Choose(y != nullptr, [&](auto relu) NN_INLINED {
     if (columns > kGradientNarrow) {
-      double* const sums[] = {totals.dy, totals.product, totals.residual};
-      SumWide<3>(rows, columns, sums, [&](auto part, size_t row, size_t j, Floats* v) NN_INLINED {
+      SumWide<kSums>(rows, columns, sums, [&](auto part, size_t row, size_t j, Floats* v) NN_INLINED {
         const size_t at = row * stride + j;
         const Floats distance = hn::Sub(Load(part, x + at), hn::LoadU(kFloats, center + j));
         const Floats gradient = Cut<relu.value>(part, dy, y, at);
         v[0] = hn::Add(v[0], gradient);
         v[1] = hn::MulAdd(gradient, distance, v[1]);
         v[2] = hn::Add(v[2], distance);
+        if constexpr (kConstants) {
+          v[3] = hn::Add(v[3], hn::Abs(distance));
+          AddInto(totals.exact_dy + j, gradient);
+        }
       });
       return;
     }
@@ -369,7 +384,7 @@ void column_gradient_sums(const T* x, const T* dy, const T* y, size_t rows, size
         constexpr size_t kVectors = width.value;
         Floats c[kVectors];
         Repeat<kVectors>([&](auto v) NN_INLINED { c[v.value] = hn::LoadU(kFloats, center + j + v.value * kLanes); });
-        StripSums<3, kVectors> strip;
+        StripSums<kSums, kVectors> strip;
         strip.ForRows(count, [&](size_t row, auto r) NN_INLINED {
           Repeat<kVectors>([&](auto v) NN_INLINED {
             const size_t at = (first + row) * stride + j + v.value * kLanes;
@@ -379,51 +394,66 @@ void column_gradient_sums(const T* x, const T* dy, const T* y, size_t rows, size
             sums[0][r.value][v.value] = hn::Add(sums[0][r.value][v.value], gradient);
             sums[1][r.value][v.value] = hn::MulAdd(gradient, distance, sums[1][r.value][v.value]);
             sums[2][r.value][v.value] = hn::Add(sums[2][r.value][v.value], distance);
+            if constexpr (kConstants) {
+              sums[3][r.value][v.value] = hn::Add(sums[3][r.value][v.value], hn::Abs(distance));
+              AddInto(totals.exact_dy + j + v.value * kLanes, gradient);
+            }
           });
         });
-        strip.AddTo(Index<0>(), totals.dy + j);
-        strip.AddTo(Index<1>(), totals.product + j);
-        strip.AddTo(Index<2>(), totals.residual + j);
+        Repeat<kSums>([&](auto s) NN_INLINED { strip.AddTo(s, sums[s.value] + j); });
       });
     });
   });
 }
 
-// dx = dy_factor * dy + x_factor * (x - center) + constant
 template <class T>
-void column_gradient(const T* x, const T* dy, const T* y, T* dx, size_t rows, size_t columns, size_t stride,
-                     ColumnGradient g, bool stream) {
+void column_gradient_sums(const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride,
+                          const float* center, ColumnGradientSums totals) {
   if (const size_t folds = Folds(rows, columns, stride); folds > 1) {
-    const FoldedParameters<4> folded(columns, folds, {g.center, g.dy_factor, g.x_factor, g.constant});
-    const auto& [center, dy_factor, x_factor, constant] = folded.arrays;
-    column_gradient(x, dy, y, dx, rows / folds, columns * folds, columns * folds,
-                    {center, dy_factor, x_factor, constant}, stream);
-    const size_t done = (rows - rows % folds) * columns;
-    x += done;
-    dy += done;
-    if (y != nullptr) y += done;
-    dx += done;
-    rows %= folds;
+    const size_t rest = rows % folds, done = (rows - rest) * columns;
+    column_gradient_sums(x + done, dy + done, y == nullptr ? y : y + done, rest, columns, stride, center, totals);
+    const FoldedParameters<1> centers(columns, folds, {center});
+    FoldedSums<5> folded;
+    auto& [sums, products, residuals, exact, spread] = folded.arrays;
+    const bool constants = totals.exact_dy != nullptr;
+    column_gradient_sums(x, dy, y, rows / folds, columns * folds, columns * folds, centers.arrays[0],
+                         {sums, products, residuals, constants ? exact : nullptr, constants ? spread : nullptr});
+    folded.AddTo(columns, folds, {totals.dy, totals.product, totals.residual, totals.exact_dy, totals.spread});
+    return;
   }
+  Choose(totals.exact_dy != nullptr, [&](auto constants) NN_INLINED {
+    SumGradients<constants.value>(x, dy, y, rows, columns, stride, center, totals);
+  });
+}
+
+// Without folds.
+template <bool kConstants, class T>
+void WriteGradients(const T* x, const T* dy, const T* y, T* dx, size_t rows, size_t columns, size_t stride,
+                    ColumnGradient g, bool stream) {
   const bool aligned = reinterpret_cast<uintptr_t>(dx) % (kLanes * sizeof(T)) == 0 && stride % kLanes == 0;
   Choose(y != nullptr, [&](auto relu) NN_INLINED {
     Choose(stream && aligned, [&](auto streaming) NN_INLINED {
-      const auto write = [&](auto part, size_t at, Floats center, Floats dy_factor, Floats x_factor,
-                             Floats constant) NN_INLINED {
-        const Floats distance = hn::Sub(Load(part, x + at), center);
-        const Floats rest = hn::MulAdd(x_factor, distance, constant);
-        Put<streaming.value>(part, hn::MulAdd(dy_factor, Cut<relu.value>(part, dy, y, at), rest), dx + at);
+      // The parameters of a vector of columns.
+      struct Vector {
+        Floats center, dy_factor, x_factor, constant, dy_center;
+      };
+      const auto load = [&](size_t j) NN_INLINED {
+        return Vector{hn::LoadU(kFloats, g.center + j), hn::LoadU(kFloats, g.dy_factor + j),
+                      hn::LoadU(kFloats, g.x_factor + j), hn::LoadU(kFloats, g.constant + j),
+                      kConstants ? hn::LoadU(kFloats, g.dy_center + j) : hn::Zero(kFloats)};
+      };
+      const auto write = [&](auto part, size_t at, const Vector& v) NN_INLINED {
+        const Floats distance = hn::Sub(Load(part, x + at), v.center);
+        const Floats rest = hn::MulAdd(v.x_factor, distance, v.constant);
+        Floats gradient = Cut<relu.value>(part, dy, y, at);
+        if constexpr (kConstants) gradient = hn::Sub(gradient, v.dy_center);
+        Put<streaming.value>(part, hn::MulAdd(v.dy_factor, gradient, rest), dx + at);
       };
       if (GoesByRows<streaming.value>(columns, kGradientNarrow)) {
         ForGroups<kWrittenGroup<streaming.value>>(rows, Meet<T>(stride), [&](auto group, size_t first) NN_INLINED {
           ForVectors(columns, [&](auto part, size_t j) NN_INLINED {
-            const Floats center = hn::LoadU(kFloats, g.center + j);
-            const Floats dy_factor = hn::LoadU(kFloats, g.dy_factor + j);
-            const Floats x_factor = hn::LoadU(kFloats, g.x_factor + j);
-            const Floats constant = hn::LoadU(kFloats, g.constant + j);
-            Repeat<group.value>([&](auto r) NN_INLINED {
-              write(part, (first + r.value) * stride + j, center, dy_factor, x_factor, constant);
-            });
+            const Vector v = load(j);
+            Repeat<group.value>([&](auto r) NN_INLINED { write(part, (first + r.value) * stride + j, v); });
           });
         });
         if constexpr (streaming.value) hwy::FlushStream();
@@ -432,24 +462,38 @@ void column_gradient(const T* x, const T* dy, const T* y, T* dx, size_t rows, si
       ForBlocks(rows, [&](size_t first, size_t count) NN_INLINED {
         ForStrips<kGradientVectors>(columns, [&](auto width, auto part, size_t j) NN_INLINED {
           constexpr size_t kVectors = width.value;
-          Floats center[kVectors], dy_factor[kVectors], x_factor[kVectors], constant[kVectors];
-          Repeat<kVectors>([&](auto v) NN_INLINED {
-            const size_t at = j + v.value * kLanes;
-            center[v.value] = hn::LoadU(kFloats, g.center + at);
-            dy_factor[v.value] = hn::LoadU(kFloats, g.dy_factor + at);
-            x_factor[v.value] = hn::LoadU(kFloats, g.x_factor + at);
-            constant[v.value] = hn::LoadU(kFloats, g.constant + at);
-          });
+          Vector vectors[kVectors];
+          Repeat<kVectors>([&](auto v) NN_INLINED { vectors[v.value] = load(j + v.value * kLanes); });
           for (size_t row = first; row < first + count; ++row) {
             Repeat<kVectors>([&](auto v) NN_INLINED {
-              write(part, row * stride + j + v.value * kLanes, center[v.value], dy_factor[v.value], x_factor[v.value],
-                    constant[v.value]);
+              write(part, row * stride + j + v.value * kLanes, vectors[v.value]);
             });
           }
         });
       });
       if constexpr (streaming.value) hwy::FlushStream();
     });
+  });
+}
+
+// dx = dy_factor * (dy - dy_center) + x_factor * (x - center) + constant
+template <class T>
+void column_gradient(const T* x, const T* dy, const T* y, T* dx, size_t rows, size_t columns, size_t stride,
+                     ColumnGradient g, bool stream) {
+  if (const size_t folds = Folds(rows, columns, stride); folds > 1) {
+    const FoldedParameters<5> folded(columns, folds, {g.center, g.dy_factor, g.x_factor, g.constant, g.dy_center});
+    const auto& [center, dy_factor, x_factor, constant, dy_center] = folded.arrays;
+    column_gradient(x, dy, y, dx, rows / folds, columns * folds, columns * folds,
+                    {center, dy_factor, x_factor, constant, g.dy_center == nullptr ? nullptr : dy_center}, stream);
+    const size_t done = (rows - rows % folds) * columns;
+    x += done;
+    dy += done;
+    if (y != nullptr) y += done;
+    dx += done;
+    rows %= folds;
+  }
+  Choose(g.dy_center != nullptr, [&](auto constants) NN_INLINED {
+    WriteGradients<constants.value>(x, dy, y, dx, rows, columns, stride, g, stream);
   });
 }
 

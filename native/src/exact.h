@@ -38,6 +38,12 @@ struct Unit {
 // where no float is large enough (eps is 0 or next to it), unless that is given.
 double InverseDeviation(double variance, double eps, bool given);
 
+// That of what is constant.
+inline double InverseOfConstant(double eps) {
+  const double inverse = 1 / __builtin_sqrt(eps);
+  return inverse > kLargestFloat ? 0 : inverse;
+}
+
 // Whether y = (x - center) * scale + shift, of a unit with this 1 / sqrt(variance + eps), can leave the range of floats
 // though y does not.
 inline bool IsOutside(double inverse, double center, double scale, double shift) {
@@ -71,8 +77,24 @@ inline bool SumsAreOutside(GradientSums sums, double n) {
 }
 
 // The gradient of what is constant is inverse * (g - sum(g) / n), 0 for a g that is constant too: in floats it would
-// be the sum's rounding over sqrt(eps).
+// be the sum's rounding over sqrt(eps). All x of it may still not be the same: squares of distances below 1e-23 are no
+// floats.
 inline bool IsConstant(double variance, double dy) { return (variance == 0) & (dy != 0); }
+
+// The gradient of what is constant: inverse * (weight * dy - g_mean) = dy_factor * (dy - dy_center) + constant. No
+// digits are lost where dy is near its mean. Where g_mean / weight is too large, the weight times dy counts for
+// nothing.
+inline Gradient GradientOfConstant(float center, double inverse, double weight, double g_mean) {
+  const double dy_mean = g_mean / weight;
+  const float dy_center = __builtin_fabs(dy_mean) <= kMostFactor ? static_cast<float>(dy_mean) : 0;
+  return {center, static_cast<float>(inverse * weight), 0, static_cast<float>(inverse * (weight * dy_center - g_mean)),
+          dy_center};
+}
+
+// Whether it is outside.
+inline bool IsConstantOutside(double inverse, double g_mean) {
+  return !(inverse * __builtin_fabs(g_mean) <= kMostFactor);
+}
 
 // The mean, or 0 if not centered, and the sum of squared distances from it.
 template <class T>

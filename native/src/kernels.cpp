@@ -4,6 +4,7 @@
 #include "kernels.h"
 
 #include "columns-inl.h"
+#include "constant-inl.h"
 #include "rows-inl.h"
 #include "spans-inl.h"
 

@@ -28,12 +28,14 @@ struct GradientSums {
   double residual;
 };
 
-// dx = dy_factor * dy + x_factor * (x - center) + constant.
+// dx = dy_factor * (dy - dy_center) + x_factor * (x - center) + constant. Where x is its mean everywhere, dy_center is
+// what is taken off dy, rounded to float, and x_factor 0; elsewhere dy_center is 0.
 struct Gradient {
   float center;
   float dy_factor;
   float x_factor;
   float constant;
+  float dy_center;
 };
 
 // Each column's parameters, in arrays with room for PaddedColumns.
@@ -43,17 +45,22 @@ struct ColumnAffine {
   const float* shift;
 };
 
+// `dy_center` may be null: all of them are 0.
 struct ColumnGradient {
   const float* center;
   const float* dy_factor;
   const float* x_factor;
   const float* constant;
+  const float* dy_center;
 };
 
+// The last two, sum(dy) in doubles and sum(|x - center|), are for columns that may be constant, or else null.
 struct ColumnGradientSums {
   double* dy;
   double* product;
   double* residual;
+  double* exact_dy;
+  double* spread;
 };
 
 // Rows that are normalized each by itself, with a weight and a bias for each element. Row r takes them from
@@ -107,6 +114,11 @@ constexpr size_t PaddedColumns(size_t columns) {
   KERNEL(void, gradient_sums,                                                                                         \
          (const T* x, const T* dy, const T* y, size_t runs, size_t length, size_t stride, float center,               \
           GradientSums* sums, size_t step))                                                                           \
+  /* The same for what may be constant, with sum(dy) in doubles. Where x is not the center everywhere, the product is \
+     NaN. */                                                                                                          \
+  KERNEL(void, constant_sums,                                                                                         \
+         (const T* x, const T* dy, const T* y, size_t runs, size_t length, size_t stride, float center,               \
+          GradientSums* sums, size_t step))                                                                           \
   KERNEL(void, gradient,                                                                                              \
          (const T* x, const T* dy, const T* y, T* dx, size_t runs, size_t length, size_t stride,                      \
           const Gradient* gradients, size_t step, bool stream))                                                       \
@@ -126,10 +138,10 @@ constexpr size_t PaddedColumns(size_t columns) {
   KERNEL(bool, column_affines,                                                                                        \
          (const double* mean, const double* variance, size_t columns, double eps, const float* weight,                \
           const float* bias, float* center, float* scale, float* shift))                                              \
-  KERNEL(                                                                                                             \
-      bool, column_gradients,                                                                                         \
-      (ColumnGradientSums sums, const double* mean, const double* variance, size_t columns, double eps,               \
-       const float* weight, double n, bool given, float* center, float* dy_factor, float* x_factor, float* constant)) \
+  KERNEL(bool, column_gradients,                                                                                      \
+         (ColumnGradientSums sums, const double* mean, const double* variance, size_t columns, double eps,            \
+          const float* weight, double n, bool given, float* center, float* dy_factor, float* x_factor,                \
+          float* constant, float* dy_center))                                                                         \
   KERNEL(void, rows_forward, (const T* x, T* y, const RowsForward& rows))                                             \
   /* How many rows it did: all, or those before one that is not for floats. */                                        \
   KERNEL(size_t, rows_backward, (const T* x, const T* dy, const T* y, T* dx, const RowsBackward& rows))               \

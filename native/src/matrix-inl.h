@@ -71,7 +71,7 @@ inline size_t Folds(size_t rows, size_t columns, size_t stride) {
   return stride == columns && rows >= kLeastFolded * folds && folds * columns <= kMostFolded ? folds : 1;
 }
 
-// kArrays parameters of columns, repeated.
+// kArrays parameters of columns, repeated. They may be null.
 template <size_t kArrays>
 struct FoldedParameters {
   float arrays[kArrays][kMostFolded];
@@ -79,13 +79,15 @@ struct FoldedParameters {
   FoldedParameters(size_t columns, size_t folds, const float* const (&parameters)[kArrays]) {
     for (size_t a = 0; a < kArrays; ++a) {
       for (size_t fold = 0; fold < folds; ++fold) {
-        for (size_t j = 0; j < columns; ++j) arrays[a][fold * columns + j] = parameters[a][j];
+        for (size_t j = 0; parameters[a] != nullptr && j < columns; ++j) {
+          arrays[a][fold * columns + j] = parameters[a][j];
+        }
       }
     }
   }
 };
 
-// kArrays sums over folded columns.
+// kArrays sums over folded columns; totals that are null are not wanted.
 template <size_t kArrays>
 struct FoldedSums {
   double arrays[kArrays][kMostFolded];
@@ -93,7 +95,7 @@ struct FoldedSums {
   void AddTo(size_t columns, size_t folds, double* const (&totals)[kArrays]) const {
     for (size_t a = 0; a < kArrays; ++a) {
       for (size_t fold = 0; fold < folds; ++fold) {
-        for (size_t j = 0; j < columns; ++j) totals[a][j] += arrays[a][fold * columns + j];
+        for (size_t j = 0; totals[a] != nullptr && j < columns; ++j) totals[a][j] += arrays[a][fold * columns + j];
       }
     }
   }

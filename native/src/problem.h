@@ -109,14 +109,27 @@ struct Normal {
   }
 };
 
+// Whether some unit's x may all be its mean.
+inline bool SomeConstant(const Problem& problem, const float* variance) {
+  if (problem.given) return false;
+  const size_t units = problem.Units();
+  for (size_t unit = 0; unit < units; ++unit) {
+    if (variance[unit] == 0) return true;
+  }
+  return false;
+}
+
 // What the sums over a unit make of its gradient: dx = inverse * weight * dy + x_factor * (x - center) + constant, and
-// the part a channel's sums have in the weight's gradient.
+// the part a channel's sums have in the weight's gradient. Of a constant unit, of which the product is 0, it is
+// inverse * (weight * dy - g_mean).
 struct UnitGradient {
   double inverse;
   double offset;  // from the center to the mean
   double x_factor;
   double constant;
+  double g_mean;
   float center;
+  bool is_constant;
   bool outside;  // of what floats can do
 
   // `sums` are weighted; given statistics are constants.
@@ -126,17 +139,26 @@ struct UnitGradient {
         // Without a finite variance the product may have overflowed.
         x_factor(given || inverse == 0 ? 0 : -inverse * inverse * inverse * (sums.product - offset * sums.dy) / n),
         constant(given ? 0 : -inverse * sums.dy / n - x_factor * offset),
+        g_mean(sums.dy / n),
         center(normal.center),
+        is_constant(!given && variance == 0 && sums.product == 0),
         outside(!IsPlain(variance + eps, sums.dy, sums.product) &&
                 (IsOutside(inverse, sums.dy, sums.product, n, inverse, x_factor) ||
-                 (!given && IsConstant(variance, sums.dy)))) {}
-
-  Gradient With(const float* weight, size_t channel) const {
-    const double scale = weight == nullptr ? inverse : inverse * weight[channel];
-    return {center, static_cast<float>(scale), static_cast<float>(x_factor), static_cast<float>(constant)};
+                 (!given && IsConstant(variance, sums.dy)))) {
+    if (!is_constant) return;
+    inverse = InverseOfConstant(eps);
+    outside = IsConstantOutside(inverse, g_mean);
   }
 
-  double WeightPart(GradientSums sums) const { return inverse == 0 ? 0 : inverse * (sums.product - offset * sums.dy); }
+  Gradient With(const float* weight, size_t channel) const {
+    const double w = weight == nullptr ? 1 : weight[channel];
+    if (is_constant) return GradientOfConstant(center, inverse, w, g_mean);
+    return {center, static_cast<float>(inverse * w), static_cast<float>(x_factor), static_cast<float>(constant), 0};
+  }
+
+  double WeightPart(GradientSums sums) const {
+    return inverse == 0 || is_constant ? 0 : inverse * (sums.product - offset * sums.dy);
+  }
 };
 
 // Merges the moments of two sets of values (Chan, Golub and LeVeque, 1979).

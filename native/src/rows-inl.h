@@ -5,6 +5,7 @@
 
 #include <math.h>
 
+#include "constant-inl.h"
 #include "exact.h"
 #include "kernels.h"
 #include "simd-inl.h"
@@ -249,12 +250,21 @@ HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_
   Sweep(length, [&](auto part, size_t i, auto k) NN_INLINED { body(part, i, k, Index<false>()); });
 }
 
-// False, and nothing is written, if one of them is not for floats.
+// False, and nothing is written, if one of them is not for floats, or if one of several is constant.
 template <bool kCentered, bool kWeight, bool kSums, bool kRelu, size_t kRows, class T>
 HWY_INLINE bool BackwardRows(const T* x, const T* dy, const T* y, T* dx, size_t r, const RowsBackward& rows) {
   const size_t parameters = rows.period == 1 ? 0 : (rows.first_row + r) % rows.period * rows.length;
   const size_t at = r * rows.length;
   const float* weight = kWeight ? rows.weight + parameters : nullptr;
+  // Rows of zeros, of which RMS subtracts no sum, are for floats too.
+  for (size_t k = 0; (kCentered || rows.eps < kLeastVariance) && k < kRows; ++k) {
+    if (rows.variance[rows.first_row + r + k] != 0) continue;
+    if constexpr (kRows > 1) return false;
+    if (ConstantRow<kWeight, kRelu>(x + at, dy + at, kRelu ? y + at : nullptr, dx + at, rows, rows.first_row + r,
+                                    weight, kSums ? rows.bias_gradient + parameters : nullptr)) {
+      return true;
+    }
+  }
   RowGradient found[kRows];
   bool plain = true;
   for (size_t k = 0; k < kRows; ++k) {

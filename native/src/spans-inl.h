@@ -146,7 +146,7 @@ void gradient_sums(const T* x, const T* dy, const T* y, size_t runs, size_t leng
   });
 }
 
-// dx = dy_factor * dy + x_factor * (x - center) + constant
+// dx = dy_factor * (dy - dy_center) + x_factor * (x - center) + constant
 template <class T>
 void gradient(const T* x, const T* dy, const T* y, T* dx, size_t runs, size_t length, size_t stride,
               const Gradient* gradients, size_t step, bool stream) {
@@ -158,11 +158,15 @@ void gradient(const T* x, const T* dy, const T* y, T* dx, size_t runs, size_t le
         const Floats dy_factor = hn::Set(kFloats, g.dy_factor);
         const Floats x_factor = hn::Set(kFloats, g.x_factor);
         const Floats constant = hn::Set(kFloats, g.constant);
+        const Floats dy_center = hn::Set(kFloats, g.dy_center);
         const size_t at = run * stride;
-        Write<streaming.value>(dx + at, length, [&](auto part, size_t i, auto) NN_INLINED {
-          const Floats distance = hn::Sub(Load(part, x + at + i), center);
-          const Floats cut = Cut<relu.value>(part, dy, y, at + i);
-          return hn::MulAdd(dy_factor, cut, hn::MulAdd(x_factor, distance, constant));
+        Choose(g.dy_center != 0, [&](auto centered) NN_INLINED {
+          Write<streaming.value>(dx + at, length, [&](auto part, size_t i, auto) NN_INLINED {
+            const Floats distance = hn::Sub(Load(part, x + at + i), center);
+            Floats cut = Cut<relu.value>(part, dy, y, at + i);
+            if constexpr (centered.value) cut = hn::Sub(cut, dy_center);
+            return hn::MulAdd(dy_factor, cut, hn::MulAdd(x_factor, distance, constant));
+          });
         });
       }
     });

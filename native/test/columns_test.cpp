@@ -119,7 +119,8 @@ void column_normalize(const Table& table, const char* target) {
 void column_gradient_sums(const Table& table, const char* target) {
   Memory& memory = TheMemory();
   ForMatrices([&](const Matrix& m, Place place) {
-    for (bool relu : {false, true}) {
+    for (int flags = 0; flags < 4; ++flags) {
+      const bool relu = flags & 1, constants = flags & 2;
       float* x = memory.x.Place<float>(m.Elements(), place.side, place.gap);
       float* dy = memory.dy.Place<float>(m.Elements(), place.side, place.Other(1));
       float* y = relu ? memory.y.Place<float>(m.Elements(), place.side, place.Other(2)) : nullptr;
@@ -127,9 +128,12 @@ void column_gradient_sums(const Table& table, const char* target) {
       m.Copy(Numbers(1).data(), dy);
       if (relu) m.Copy(Outputs().data(), y);
       const float* center = Parameter(memory.parameters[0], m.columns, Numbers(2).data());
-      nn::ColumnGradientSums found;
-      double** sums[] = {&found.dy, &found.product, &found.residual};
-      for (size_t k = 0; k < 3; ++k) {
+      m.ForAll([&](size_t, size_t j, size_t i) {
+        if (constants && j % 3 != 2) x[i] = center[j];
+      });
+      nn::ColumnGradientSums found = {nullptr, nullptr, nullptr, nullptr, nullptr};
+      double** sums[] = {&found.dy, &found.product, &found.residual, &found.exact_dy, &found.spread};
+      for (size_t k = 0; k < (constants ? 5 : 3); ++k) {
         *sums[k] = memory.parameters[k + 1].Place<double>(nn::PaddedColumns(m.columns), Side::kEnd, 0);
       }
       table.column_gradient_sums(x, dy, y, m.rows, m.columns, m.stride, center, found);
@@ -139,8 +143,13 @@ void column_gradient_sums(const Table& table, const char* target) {
       for (size_t j = 0; j < m.columns; ++j) {
         expected[j].Compare({found.dy[j], found.product[j], found.residual[j]}, &distance);
       }
-      Report("column_gradient_sums", target, distance, kSum, memory.IsIntact(),
-             Text(m) + (relu ? " relu " : " ") + Text(place));
+      bool good = true;
+      for (size_t j = 0; constants && j < m.columns; ++j) {
+        good &= fabs(found.exact_dy[j] - expected[j].dy) <= kExactSum * expected[j].dy_scale;
+        good &= (found.spread[j] == 0) == (j % 3 != 2);
+      }
+      Report("column_gradient_sums", target, distance, kSum, memory.IsIntact() && good,
+             Text(m) + " flags " + std::to_string(flags) + " " + Text(place));
     }
   });
   const size_t rows = kLong / 3, padded = nn::PaddedColumns(3);
@@ -148,15 +157,18 @@ void column_gradient_sums(const Table& table, const char* target) {
   float* x = memory.x.Place<float>(m.Elements(), Side::kEnd, 0);
   float* dy = memory.dy.Place<float>(m.Elements(), Side::kEnd, 0);
   const float center[16] = {0.1f, 0.1f, 0.1f};
-  std::vector<double> sum(padded), product(padded), residual(padded);
+  std::vector<double> sum(padded), product(padded), residual(padded), exact(padded), spread(padded);
   Sums expected;
   m.ForAll([&](size_t, size_t j, size_t i) {
     x[i] = 0.7f;
     dy[i] = 0.1f;
     if (j == 0) expected.Add(dy[i], x[i] - double{center[j]});
   });
-  table.column_gradient_sums(x, dy, nullptr, rows, 3, 3, center, {sum.data(), product.data(), residual.data()});
+  table.column_gradient_sums(x, dy, nullptr, rows, 3, 3, center,
+                             {sum.data(), product.data(), residual.data(), exact.data(), spread.data()});
   Distance distance;
+  Check(exact[0] == static_cast<double>(rows) * double{0.1f}, "%s column_gradient_sums: %.17g of %zu times 0.1f",
+        target, exact[0], rows);
   for (size_t j = 0; j < 3; ++j) expected.Compare({sum[j], product[j], residual[j]}, &distance);
   Report("column_gradient_sums", target, distance, kLongSum, memory.IsIntact(), "long");
 }
@@ -173,15 +185,17 @@ void column_gradient(const Table& table, const char* target) {
       m.Copy(Numbers(0).data(), x);
       m.Copy(Numbers(1).data(), dy);
       if (relu) m.Copy(Outputs().data(), y);
-      nn::ColumnGradient g;
-      const float** parameters[] = {&g.center, &g.dy_factor, &g.x_factor, &g.constant};
-      for (size_t k = 0; k < 4; ++k) {
+      const bool constants = (m.rows + m.columns) % 2 == 0;
+      nn::ColumnGradient g = {nullptr, nullptr, nullptr, nullptr, nullptr};
+      const float** parameters[] = {&g.center, &g.dy_factor, &g.x_factor, &g.constant, &g.dy_center};
+      for (size_t k = 0; k < (constants ? 5 : 4); ++k) {
         *parameters[k] = Parameter(memory.parameters[k], m.columns, Numbers(2).data() + 1000 * k);
       }
       table.column_gradient(x, dy, y, dx, m.rows, m.columns, m.stride, g, stream);
       Distance distance;
       m.ForAll([&](size_t, size_t j, size_t i) {
-        const double direct = g.dy_factor[j] * Cut(Numbers(1).data(), y, i);
+        const double dy_center = constants ? g.dy_center[j] : 0;
+        const double direct = g.dy_factor[j] * (Cut(Numbers(1).data(), y, i) - dy_center);
         const double rest = double{g.x_factor[j]} * (x[i] - double{g.center[j]});
         distance.Add(dx[i], direct + rest + g.constant[j], 1 + fabs(direct) + fabs(rest));
         distance.Next();
@@ -233,8 +247,8 @@ void column_affines(const Table& table, const char* target) {
 void column_gradients(const Table& table, const char* target) {
   Memory& memory = TheMemory();
   for (size_t columns = 1; columns <= 70; ++columns) {
-    for (int flags = 0; flags < 4; ++flags) {
-      const bool weighted = flags & 1, given = flags & 2;
+    for (int flags = 0; flags < 6; ++flags) {
+      const bool weighted = flags & 1, given = flags & 2, constants = flags & 4;
       const double n = 50;
       const size_t padded = nn::PaddedColumns(columns);
       double* mean = memory.parameters[0].Place<double>(columns, Side::kEnd, 0);
@@ -247,6 +261,7 @@ void column_gradients(const Table& table, const char* target) {
       float* dy_factor = memory.y.Place<float>(padded, Side::kEnd, 0);
       float* x_factor = memory.dy.Place<float>(padded, Side::kEnd, 0);
       float* constant = memory.dx.Place<float>(padded, Side::kEnd, 0);
+      std::vector<float> dy_center(padded, NAN);
       std::vector<double> products(columns), deviations(columns);
       for (size_t j = 0; j < columns; ++j) {
         // The means handed over are floats; what they were before is told by the residuals.
@@ -262,11 +277,12 @@ void column_gradients(const Table& table, const char* target) {
       std::vector<bool> outside(columns);  // a sum that is huge, and no spread
       bool some_outside = false;
       for (size_t j = 0; j < columns; ++j) {
-        outside[j] = (IsHuge(j) && variance[j] < 1e38) || (!given && variance[j] == 0);
+        outside[j] = (IsHuge(j) && variance[j] < 1e38) || (!given && !constants && variance[j] == 0);
         some_outside = some_outside || outside[j];
       }
-      bool good = some_outside == table.column_gradients({sum, product, residual}, mean, variance, columns, kEps,
-                                                         weight, n, given, center, dy_factor, x_factor, constant);
+      bool good = some_outside == table.column_gradients({sum, product, residual, nullptr, nullptr}, mean, variance,
+                                                         columns, kEps, weight, n, given, center, dy_factor, x_factor,
+                                                         constant, constants ? dy_center.data() : nullptr);
       Distance distance;
       for (size_t j = 0; j < columns; ++j, distance.Next()) {
         good &= isnan(dy_factor[j]) == outside[j];
@@ -281,7 +297,8 @@ void column_gradients(const Table& table, const char* target) {
           const double by_mean = w * inverse * sum[j] / n;
           const double by_variance = w * inverse * inverse * inverse * (x - exact_mean) * centered / n;
           const double value = given ? direct : direct - by_mean - by_variance;
-          const double found = dy_factor[j] * dy + x_factor[j] * (x - double{center[j]}) + constant[j];
+          const double by_dy = dy_factor[j] * (dy - (constants ? dy_center[j] : 0));
+          const double found = by_dy + x_factor[j] * (x - double{center[j]}) + constant[j];
           const double rest = w * inverse * inverse * inverse * (fabs(x - mean[j]) + fabs(offset)) *
                               (fabs(products[j]) + fabs(offset * sum[j])) / n;
           distance.Add(found, value, fabs(direct) + fabs(by_mean) + rest + 1e-300);

@@ -34,6 +34,7 @@ constexpr size_t kOffsets = 16;  // elements of the widest vector
 constexpr double kValue = 1e-6;
 constexpr double kSum = 1e-6;
 constexpr double kLongSum = 4e-7;
+constexpr double kExactSum = 1e-13;  // in doubles
 
 // Long sums of numbers whose roundings all go the same way: they show whether partial sums go into doubles in time.
 constexpr size_t kLong = 60001;

@@ -67,7 +67,8 @@ Statistics Measure(const Shape& shape, const float* x) {
   const double n = static_cast<double>(shape.Values());
   Statistics found = {std::vector<double>(shape.Units()), std::vector<double>(shape.Units())};
   if (shape.operation != NN_RMS) {
-    ForAll(shape, [&](size_t unit, size_t, size_t i) { found.mean[unit] += x[i] / n; });
+    ForAll(shape, [&](size_t unit, size_t, size_t i) { found.mean[unit] += x[i]; });
+    for (double& mean : found.mean) mean /= n;  // of what is constant it is exact
   }
   ForAll(shape, [&](size_t unit, size_t, size_t i) {
     const double distance = x[i] - found.mean[unit];

@@ -162,6 +162,77 @@ void TestConstant() {
   });
 }
 
+// Makes all x of some units one value.
+void SetConstant(Problem& problem, size_t every) {
+  const Shape& shape = problem.shape;
+  problem.values += every == 1 ? ", constant" : ", some constant";
+  for (size_t n = 0; n < shape.batch; ++n) {
+    for (size_t c = 0; c < shape.channels; ++c) {
+      const size_t unit = shape.Unit(n, c);
+      if (unit % every != 0) continue;
+      const float value = shape.operation == NN_RMS ? 0 : 0.1f + 1000 * static_cast<float>(unit % 5);
+      for (size_t s = 0; s < shape.spatial; ++s) problem.x[shape.Offset(n, c, s)] = value;
+    }
+  }
+}
+
+// The gradient of such units is what is left of dy without its mean.
+void TestConstantGradients() {
+  uint64_t seed = kSeed + 35000;
+  ForOperations([&](int operation, int layout) {
+    std::vector<Shape> shapes = ShapesOf(operation, layout);
+    if (operation == NN_GROUP) shapes.push_back({operation, layout, 9, 12, 1, 4, kEps, false});
+    if (!IsRows(operation))
+      shapes.push_back({operation, layout, 40, 24, 65, operation == NN_GROUP ? 24u : 1u, kEps, false});
+    for (Shape shape : shapes) {
+      for (size_t every : {1, 2, 3}) {
+        for (double eps : {1e-5, 1e-24, 0.0}) {
+          for (float dy_mean : {0.0f, 1e3f}) {
+            if (dy_mean != 0 && every > 1) continue;  // others keep fewer digits of such dy
+            shape.eps = eps;
+            shape.relu = ++seed % 2 == 0;
+            Problem problem(shape, seed);
+            problem.weighted = seed % 3 != 0;
+            for (float& dy : problem.dy) dy += dy_mean;
+            SetConstant(problem, every);
+            CheckProblem(problem, {1, 3}, Tolerances(), Kind(shape, "constant gradients"));
+          }
+        }
+      }
+    }
+  });
+}
+
+// And 0, not a sum's rounding over sqrt(eps), where dy is constant too.
+void TestNoGradients() {
+  uint64_t seed = kSeed + 37000;
+  ForOperations([&](int operation, int layout) {
+    if (operation == NN_RMS) return;
+    for (const Shape& shape : ShapesOf(operation, layout)) {
+      for (float dy : {0.1f, -3e5f, 1e-20f}) {
+        Problem problem(shape, ++seed);
+        problem.weighted = operation == NN_BATCH && seed % 2 == 0;
+        std::fill(problem.dy.begin(), problem.dy.end(), dy);
+        SetConstant(problem, 1);
+        const Truth truth(problem);
+        std::vector<float> dx(shape.Elements()), weight(shape.channels), bias(shape.channels);
+        for (int target = 0; target < nn_targets(); ++target) {
+          for (int threads : {1, 3}) {
+            nn_use_target(target);
+            const Prepared kernel = Prepare(shape, NN_BACKWARD, false, threads);
+            nn_backward(kernel.get(), problem.x.data(), nullptr, problem.Weight(), truth.mean.data(),
+                        truth.variance.data(), problem.dy.data(), dx.data(), weight.data(), bias.data());
+            const auto wrong = std::count_if(dx.begin(), dx.end(), [](float v) { return v != 0; }) +
+                               std::count_if(weight.begin(), weight.end(), [](float v) { return v != 0; });
+            Check(wrong == 0, "%s %s threads %d dy %g: %zd gradients are not 0", nn_target_name(target),
+                  problem.Text().c_str(), threads, dy, static_cast<ptrdiff_t>(wrong));
+          }
+        }
+      }
+    }
+  });
+}
+
 void TestOutliers() {
   uint64_t seed = kSeed + 40000;
   ForOperations([&](int operation, int layout) {
@@ -317,6 +388,8 @@ void TestProblems() {
   TestLongSums();
   TestMeans();
   TestConstant();
+  TestConstantGradients();
+  TestNoGradients();
   TestOutliers();
   TestNotFinite();
   TestScales();

@@ -134,6 +134,11 @@ void rows_backward(const Table& table, const char* target) {
       float* dy = in_place ? dx : memory.dy.Place<float>(n, place.side, place.Other(2));
       float* y = relu ? memory.y.Place<float>(n, place.side, place.Other(3)) : nullptr;
       std::copy_n(Numbers(0).data(), n, x);
+      // Some rows are constant, some only as far as floats tell.
+      for (size_t i = 0; centered && turn % 4 == 3 && i < n; ++i) {
+        if (i / length % 3 == 0) x[i] = 0.3f;
+        if (i / length % 3 == 1) x[i] *= 1e-30f;
+      }
       std::copy_n(Numbers(1).data(), n, dy);
       if (relu) std::copy_n(Outputs().data(), n, y);
       float* weight = weighted ? memory.parameters[0].Place<float>(parameters, place.side, place.Other(4)) : nullptr;
@@ -150,8 +155,9 @@ void rows_backward(const Table& table, const char* target) {
       float* variance = memory.parameters[4].Place<float>(last, Side::kEnd, 0);
       std::vector<double> values(n);
       double direct_square = 0;
+      bool stops = false;
       for (size_t r = 0; r < part.rows; ++r) {
-        const float* from = Numbers(0).data() + r * length;
+        const float* from = x + r * length;
         const float* from_dy = Numbers(1).data() + r * length;
         const float* from_y = relu ? y + r * length : nullptr;
         const size_t row = part.first + r, parameter = row % part.period * length;
@@ -180,10 +186,11 @@ void rows_backward(const Table& table, const char* target) {
         for (size_t i = 0; i < length; ++i) {
           values[r * length + i] = inverse * (gradient(i) - (centered ? sum / count : 0) - xhat(i) * product / count);
         }
+        stops |= centered && variance[row] == 0 && found.m2 != 0 && sum != 0;
         if (!centered) mean[row] = NAN;  // not to be read
       }
-      const nn::RowsBackward rows = {centered, length,   part.period,  part.first,   part.rows, kEps, weight,
-                                     mean,     variance, gradients[0], gradients[1], stream};
+      const nn::RowsBackward rows = {centered, length, part.period, part.first,   part.rows,    kEps,
+                                     weight,   mean,   variance,    gradients[0], gradients[1], stream};
       const bool stopped = BackwardByRows(table, x, dy, y, dx, rows);
       Distance distance;
       const double typical = sqrt(direct_square / static_cast<double>(n)) + 1e-30;
@@ -192,7 +199,7 @@ void rows_backward(const Table& table, const char* target) {
         for (size_t i = 0; i < parameters; ++i) distance.Add(gradients[k][i], expected[k][i], scale[k][i]);
       }
       Report(
-          "rows_backward", target, distance, 2 * kValue, memory.IsIntact() && stopped == (centered && length == 1),
+          "rows_backward", target, distance, 2 * kValue, memory.IsIntact() && stopped == stops,
           Text(part, length) + " " + Text(place) + " flags " + std::to_string(flags) + " turn " + std::to_string(turn));
     }
   });

@@ -100,13 +100,13 @@ void gradient(const Table& table, const char* target) {
       nn::Gradient* gradients = memory.parameters[0].Place<nn::Gradient>(count, Side::kEnd, 0);
       for (size_t run = 0; run < m.rows; ++run) {
         const float r = static_cast<float>(run * step);
-        gradients[run * step] = {0.3f + r / 4, 1.7f - r / 4, -0.6f + r / 8, 0.2f - r / 8};
+        gradients[run * step] = {0.3f + r / 4, 1.7f - r / 4, -0.6f + r / 8, 0.2f - r / 8, turn % 3 == 0 ? 0.9f - r : 0};
       }
       table.gradient(x, dy, y, dx, m.rows, m.columns, m.stride, gradients, step, stream);
       Distance distance;
       m.ForAll([&](size_t run, size_t, size_t i) {
         const nn::Gradient& g = gradients[run * step];
-        const double direct = g.dy_factor * Cut(Numbers(1).data(), y, i);
+        const double direct = g.dy_factor * (Cut(Numbers(1).data(), y, i) - g.dy_center);
         const double rest = double{g.x_factor} * (x[i] - double{g.center});
         distance.Add(dx[i], direct + rest + g.constant, 1 + fabs(direct) + fabs(rest));
         distance.Next();
@@ -191,6 +191,54 @@ void gradient_sums(const Table& table, const char* target) {
   Distance distance;
   expected.Compare(found, &distance);
   Report("gradient_sums", target, distance, kLongSum, memory.IsIntact(), "long");
+}
+
+// Around a center that all x are but, in every other case, one.
+void constant_sums(const Table& table, const char* target) {
+  Memory& memory = TheMemory();
+  const float center = 0.4f;
+  ForRuns([&](const Matrix& m, size_t step, Place place, size_t turn) {
+    for (int flags = 0; flags < 4; ++flags) {
+      const bool relu = flags & 1, all_same = flags & 2;
+      float* x = memory.x.Place<float>(m.Elements(), place.side, place.gap);
+      float* dy = memory.dy.Place<float>(m.Elements(), place.side, place.Other(1));
+      float* y = relu ? memory.y.Place<float>(m.Elements(), place.side, place.Other(2)) : nullptr;
+      m.ForAll([&](size_t, size_t, size_t i) { x[i] = center; });
+      const size_t other_run = turn % m.rows;
+      if (!all_same) x[other_run * m.stride + turn % m.columns] = 0.40000004f;
+      m.Copy(Numbers(1).data() + turn, dy);
+      if (relu) m.Copy(Outputs().data() + turn, y);
+      const size_t count = (m.rows - 1) * step + 1;
+      nn::GradientSums* found = memory.parameters[0].Place<nn::GradientSums>(count, Side::kEnd, 0);
+      table.constant_sums(x, dy, y, m.rows, m.columns, m.stride, center, found, step);
+      std::vector<Sums> expected(count);
+      m.ForAll([&](size_t run, size_t, size_t i) { expected[run * step].Add(Cut(dy, y, i), 0); });
+      Distance distance;
+      bool good = true;
+      for (size_t i = 0; i < count; ++i) {
+        if (step > 0 && i % step != 0) {
+          good &= GuardedMemory::IsUntouched(found[i]);
+          continue;
+        }
+        const bool same = all_same || i != other_run * step;
+        good &= found[i].residual == 0 && (same ? found[i].product == 0 : isnan(found[i].product));
+        distance.Add(found[i].dy, expected[i].dy, expected[i].dy_scale);
+        distance.Next();
+      }
+      Report("constant_sums", target, distance, kExactSum, memory.IsIntact() && good,
+             Text(m) + " step " + std::to_string(step) + " flags " + std::to_string(flags) + " " + Text(place));
+    }
+  });
+  float* x = memory.x.Place<float>(kLong, Side::kEnd, 0);
+  float* dy = memory.dy.Place<float>(kLong, Side::kEnd, 0);
+  for (size_t i = 0; i < kLong; ++i) {
+    x[i] = center;
+    dy[i] = 0.1f;
+  }
+  nn::GradientSums found;
+  table.constant_sums(x, dy, nullptr, 1, kLong, 0, center, &found, 0);
+  Check(found.dy == kLong * double{0.1f} && found.product == 0, "%s constant_sums: %.17g of %zu times 0.1f", target,
+        found.dy, kLong);
 }
 
 }  // namespace test_of
