@@ -2,47 +2,45 @@
 
 namespace nn {
 
-#if defined(__x86_64__) || defined(_M_X64)
-namespace sse4 {
-extern const Target kTarget;
-}
-namespace avx2 {
-extern const Target kTarget;
-}
-namespace avx512 {
-extern const Target kTarget;
-}
-#else
-namespace neon {
-extern const Target kTarget;
-}
-#endif
+// NN_TARGETS is a line NN_EACH(sse4) NN_EACH(avx2) ... of what was compiled, worst first.
+#define NN_EACH(name)           \
+  namespace name {              \
+  extern const Target kTarget;  \
+  }
+NN_TARGETS
+#undef NN_EACH
 
 namespace {
+
+// Whether this processor runs them.
+#if defined(__x86_64__) || defined(_M_X64)
+inline bool sse4_runs() { return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt"); }
+
+inline bool avx2_runs() {
+  return sse4_runs() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("bmi2");
+}
+
+inline bool avx512_runs() {
+  return avx2_runs() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd");
+}
+#else
+inline bool neon_runs() { return true; }
+#endif
 
 struct Found {
   const Target* targets[3];
   int count = 0;
 
-  void Add(bool runs, const Target& target) {
-    if (runs) targets[count++] = &target;
-  }
-
   Found() {
 #if defined(__x86_64__) || defined(_M_X64)
     __builtin_cpu_init();
-    const bool sse4_runs = __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
-    const bool avx2_runs =
-        sse4_runs && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
-    const bool avx512_runs = avx2_runs && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-                             __builtin_cpu_supports("avx512cd");
-    Add(sse4_runs, sse4::kTarget);
-    Add(avx2_runs, avx2::kTarget);
-    Add(avx512_runs, avx512::kTarget);
-#else
-    Add(true, neon::kTarget);
 #endif
+#define NN_EACH(name) \
+  if (name##_runs()) targets[count++] = &name::kTarget;
+    NN_TARGETS
+#undef NN_EACH
   }
 };
 
