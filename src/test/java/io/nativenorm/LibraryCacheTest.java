@@ -221,7 +221,7 @@ class LibraryCacheTest {
   void theFolderIsMadeForThisUserAlone() throws Exception {
     List<String> command = new ArrayList<>(List.of("sh", "-c", "umask 002 && exec \"$@\"", "sh"));
     command.add(System.getProperty("java.home") + "/bin/java");
-    command.add("-Dorg.bytedeco.javacpp.cachedir=" + cache);
+    command.addAll(List.of(JavaProcess.SHORT, "-Dorg.bytedeco.javacpp.cachedir=" + cache));
     command.addAll(List.of("-cp", classPath, Rows.class.getName()));
     for (int round = 0; round < 2; round++) {
       JavaProcess process = JavaProcess.run(command, Map.of());

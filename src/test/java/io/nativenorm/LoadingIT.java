@@ -86,7 +86,7 @@ class LoadingIT {
   private static List<String> program(List<Path> jars, String... options) throws Exception {
     List<Path> entries = new ArrayList<>(jars);
     entries.add(testClasses());
-    List<String> command = new ArrayList<>(List.of(JAVA));
+    List<String> command = new ArrayList<>(List.of(JAVA, JavaProcess.SHORT));
     command.addAll(List.of(options));
     command.addAll(List.of("-cp", path(entries), Rows.class.getName()));
     return command;

@@ -63,6 +63,7 @@ class ManyCallersTest {
         JavaProcess.run(
             Callers.class,
             Map.of(),
+            "-XX:TieredStopAtLevel=4", // as programs run
             "-Xmx" + heap,
             "-XX:+Use" + collector + "GC",
             "-Delements=" + elements,

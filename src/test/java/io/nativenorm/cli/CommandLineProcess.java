@@ -1,5 +1,6 @@
 package io.nativenorm.cli;
 
+import io.nativenorm.JavaProcess;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -15,6 +16,7 @@ record CommandLineProcess(int status, String out, String err) {
   static List<String> java(Class<?> main, String... jvmOptions) {
     List<String> command = new ArrayList<>();
     command.add(System.getProperty("java.home") + "/bin/java");
+    command.add(JavaProcess.SHORT);
     command.addAll(List.of(jvmOptions));
     command.addAll(List.of("-cp", System.getProperty("java.class.path"), main.getName()));
     return command;
@@ -23,9 +25,10 @@ record CommandLineProcess(int status, String out, String err) {
   /** Runs a line of shell, in which nativenorm is the program. */
   static CommandLineProcess shell(Path folder, String line)
       throws IOException, InterruptedException {
-    String program = "nativenorm() { \"$JAVA\" -cp \"$CLASSES\" " + Main.class.getName();
+    String program = "nativenorm() { \"$JAVA\" $SHORT -cp \"$CLASSES\" " + Main.class.getName();
     ProcessBuilder builder = new ProcessBuilder("sh", "-c", program + " \"$@\"; }; " + line);
     builder.environment().put("JAVA", System.getProperty("java.home") + "/bin/java");
+    builder.environment().put("SHORT", JavaProcess.SHORT);
     builder.environment().put("CLASSES", System.getProperty("java.class.path"));
     return end(builder.directory(folder.toFile()).start());
   }
