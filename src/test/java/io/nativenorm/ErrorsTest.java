@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
-import io.nativenorm.engine.LeakCheck.LeavesMemoryToTheCollector;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
@@ -18,7 +17,6 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 
 /** Wrong input is refused in words that say what is wrong, before anything is computed. */
-@LeavesMemoryToTheCollector
 class ErrorsTest {
   private static void refused(String message, Executable call) {
     IllegalArgumentException e = assertThrows(IllegalArgumentException.class, call);
@@ -153,8 +151,8 @@ class ErrorsTest {
       refused(
           "LayerNorm([4]): the output is on a read-only buffer", () -> layer.forward(x, readOnly));
       assertArrayEquals(before, flat.toArray());
-      FloatPointer memory = new FloatPointer(12);
-      try (Tensor low = Tensor.wrap(memory, DataType.F32, Layout.CHANNELS_FIRST, 2, 4);
+      try (FloatPointer memory = new FloatPointer(12);
+          Tensor low = Tensor.wrap(memory, DataType.F32, Layout.CHANNELS_FIRST, 2, 4);
           Tensor high =
               Tensor.wrap(memory.getPointer(4), DataType.F32, Layout.CHANNELS_FIRST, 2, 4)) {
         refused(
@@ -219,9 +217,11 @@ class ErrorsTest {
         () -> Tensor.wrap(ByteBuffer.allocateDirect(16).asFloatBuffer(), 4));
     refused(
         "the shape has 5 elements, but the memory has room for 4", () -> Tensor.wrap(direct(4), 5));
-    refused(
-        "the shape has 5 elements, but the memory has room for 4",
-        () -> Tensor.wrap(new FloatPointer(4), DataType.F32, Layout.CHANNELS_FIRST, 5));
+    try (FloatPointer four = new FloatPointer(4)) {
+      refused(
+          "the shape has 5 elements, but the memory has room for 4",
+          () -> Tensor.wrap(four, DataType.F32, Layout.CHANNELS_FIRST, 5));
+    }
     refused(
         "wrap expects memory, but got a null pointer",
         () -> Tensor.wrap(new Pointer(), DataType.F32, Layout.CHANNELS_FIRST, 5));
