@@ -92,6 +92,16 @@ enum Mode {
     return milliseconds;
   }
 
+  /** How often a contestant starts. */
+  int starts() {
+    return this == SMOKE ? 1 : 3;
+  }
+
+  /** Numbers of threads or callers: 1, 2, 4 and so on to the most; or the most alone. */
+  List<Integer> doubled(int most) {
+    return this == SMOKE ? List.of(most) : Stream.iterate(1, n -> n <= most, n -> 2 * n).toList();
+  }
+
   /** How many bytes a streaming pass moves: as many as each cell does, and from 4 KB to 512 MB. */
   List<Long> streams(List<Cell> raced) {
     LongStream ladder =

@@ -30,7 +30,6 @@ final class Steps {
   private static final String SCALED_CELL = "resnet50-conv2/CHANNELS_FIRST/INFERENCE";
   private static final String CALLED_CELL = "bert-single/CHANNELS_FIRST/INFERENCE";
   private static final int MOST_CALLERS = 16;
-  private static final int STARTS = 3;
 
   /** A part of the race. */
   interface Action {
@@ -105,15 +104,13 @@ final class Steps {
       if (!SCALED.contains(contestant.name())) {
         continue;
       }
-      for (int threads = 1; threads <= THREADS; threads *= 2) {
-        int n = threads;
+      for (int n : mode.doubled(THREADS)) {
         steps.add(
             new Step(
                 contestant.name() + " with " + n + " threads",
                 () -> time(contestant, SCALED_CELL, n, 1)));
       }
-      for (int callers = 1; callers <= MOST_CALLERS; callers *= 2) {
-        int n = callers;
+      for (int n : mode.doubled(MOST_CALLERS)) {
         steps.add(
             new Step(
                 contestant.name() + " for " + n + " callers",
@@ -171,7 +168,7 @@ final class Steps {
   private void start(Contestant contestant) throws IOException {
     Map<String, String> params = Map.of("contestant", contestant.name());
     try {
-      raw.add(RawFile.COLD_START, params, ColdStart.milliseconds(contestant, STARTS), "ms");
+      raw.add(RawFile.COLD_START, params, ColdStart.milliseconds(contestant, mode.starts()), "ms");
     } catch (IOException e) {
       raw.addMissing(RawFile.COLD_START, params, "failure", e.getMessage());
       failures.add(contestant.name() + " did not start: " + e.getMessage());
