@@ -152,7 +152,12 @@ struct UnitGradient {
 
   Gradient With(const float* weight, size_t channel) const {
     const double w = weight == nullptr ? 1 : weight[channel];
-    if (is_constant) return GradientOfConstant(center, inverse, w, g_mean);
+    if (is_constant) {
+      Gradient gradient = GradientOfConstant(center, inverse, w, g_mean);
+      // Twice a double's rounding: of a weighted sum and of its share.
+      if (fabs(w * gradient.dy_center - g_mean) <= 4e-16 * fabs(g_mean)) gradient.constant = 0;
+      return gradient;
+    }
     return {center, static_cast<float>(inverse * w), static_cast<float>(x_factor), static_cast<float>(constant), 0};
   }
 

@@ -105,6 +105,45 @@ void TestParts(const Problem& problem, size_t first_samples, int target, int thr
   Check(status == NN_OK && error <= 1e-6, "%s: dx: relative error %g", text.c_str(), error);
 }
 
+// Every third channel is constant.
+void SetConstant(Problem& problem) {
+  const Shape& shape = problem.shape;
+  problem.values += ", some constant";
+  for (size_t n = 0; n < shape.batch; ++n) {
+    for (size_t c = 0; c < shape.channels; c += 3) {
+      for (size_t s = 0; s < shape.spatial; ++s) {
+        problem.x[shape.Offset(n, c, s)] = 0.1f + 1000 * static_cast<float>(c);
+      }
+    }
+  }
+}
+
+// Such a channel has no gradient, not even a sum's rounding over sqrt(eps), where dy is constant too.
+void TestNoGradient(const Problem& problem, int target, int threads) {
+  const Shape& shape = problem.shape;
+  nn_use_target(target);
+  const Prepared kernel = Prepare(shape, NN_TRAINING, false, threads);
+  const size_t channels = shape.channels;
+  const double count = static_cast<double>(shape.batch * shape.spatial);
+  const std::vector<float> dy(shape.Elements(), 0.1f);
+  std::vector<float> dx(shape.Elements());
+  std::vector<double> mean(channels), variance(channels), sum(channels), centered(channels);
+  nn_moments(kernel.get(), problem.x.data(), mean.data(), variance.data());
+  for (double& v : variance) v /= count;
+  nn_grad_moments(kernel.get(), problem.x.data(), nullptr, dy.data(), mean.data(), sum.data(), centered.data());
+  nn_grad_input(kernel.get(), problem.x.data(), nullptr, problem.Weight(), mean.data(), variance.data(), dy.data(),
+                sum.data(), centered.data(), count, dx.data());
+  size_t wrong = 0;
+  for (size_t n = 0; n < shape.batch; ++n) {
+    for (size_t c = 0; c < channels; c += 3) {
+      wrong += centered[c] != 0;
+      for (size_t s = 0; s < shape.spatial; ++s) wrong += dx[shape.Offset(n, c, s)] != 0;
+    }
+  }
+  Check(wrong == 0, "%s %s threads %d: %zu gradients are not 0", nn_target_name(target), problem.Text().c_str(),
+        threads, wrong);
+}
+
 }  // namespace
 
 void TestPhases() {
@@ -128,6 +167,18 @@ void TestPhases() {
             TestParts(problem, s.batch / 2, target, threads, kind);
             if (s.batch > 3) TestParts(problem, s.batch - 1, target, threads, kind);
           }
+        }
+      }
+      const Shape shape = {NN_BATCH, layout, s.batch, s.channels, s.spatial, 1, 1e-5, ++seed % 2 == 0};
+      Shape plain = shape;
+      plain.relu = false;
+      Problem problem(shape, seed), other(plain, seed);
+      SetConstant(problem);
+      SetConstant(other);
+      for (int target = 0; target < nn_targets(); ++target) {
+        for (int threads : {1, 3}) {
+          TestParts(problem, s.batch / 2, target, threads, "some constant");
+          TestNoGradient(other, target, threads);
         }
       }
     }
