@@ -81,6 +81,91 @@ class OnednnNumbersTest {
     }
   }
 
+  /** Positions that can be cut into samples of other sizes and such that cannot; whole vectors. */
+  @ParameterizedTest
+  @MethodSource("engines")
+  void equalGradientsOfManyPositions(Backend backend) {
+    for (int channels : new int[] {8, 16, 61, 64}) {
+      for (int positions : new int[] {601, 3136, 56 * 57, 65536}) {
+        for (int threads = 1; threads <= 2; threads++) {
+          int count = channels * positions;
+          float[] x = constant(count, 3);
+          float[] slopes = constant(count, 0.3);
+          for (int i = 0; i < count; i++) {
+            if (i / channels % 2 == 0) {
+              x[i] = -1;
+              slopes[i] = 0.1f;
+            }
+          }
+          try (BatchNorm layer =
+                  BatchNorm.builder(channels).backend(backend).threads(threads).build();
+              Tensor input =
+                  Tensor.allocate(DataType.F32, Layout.CHANNELS_LAST, 1, channels, positions);
+              Tensor dy =
+                  Tensor.allocate(DataType.F32, Layout.CHANNELS_LAST, 1, channels, positions)) {
+            input.copyFrom(x);
+            dy.copyFrom(slopes);
+            checkTwoValues(layer, input, dy, positions);
+          }
+        }
+      }
+    }
+  }
+
+  /** Of -1 with gradient 0.1 and 3 with 0.3, in turn. */
+  private static void checkTwoValues(NormLayer layer, Tensor input, Tensor dy, int positions) {
+    int channels = (int) input.shape()[1];
+    try (Pass pass = layer.forwardTraining(input);
+        Gradients gradients = pass.backward(dy)) {
+      float[] dBias = gradients.bias().toArray();
+      float[] dWeight = gradients.weight().toArray();
+      for (int c = 0; c < channels; c++) {
+        int low = (positions + 1) / 2;
+        int high = positions - low;
+        double mean = (3.0 * high - low) / positions;
+        double r = 1 / Math.sqrt(((9.0 * high + low) / positions - mean * mean) + 1e-5);
+        double sum = (double) 0.3f * high + (double) 0.1f * low;
+        double product = r * ((double) 0.3f * high * (3 - mean) - (double) 0.1f * low * (1 + mean));
+        String which = layer + ", channel " + c + " of " + channels + "x" + positions;
+        assertEquals(sum, dBias[c], sum * 1e-5, which);
+        assertEquals(product, dWeight[c], product * 1e-5, which);
+      }
+    }
+  }
+
+  /** Groups of whole vectors, of less than one, and of one and a half, on either path. */
+  @ParameterizedTest
+  @MethodSource("engines")
+  void groupsHalfAboveAndHalfBelow(Backend backend) {
+    int[][] shapes = {
+      {1280, 32, 256}, {1280, 32, 2048}, {40, 4, 40000}, {12, 3, 4096}, {24, 2, 400}
+    };
+    for (int[] shape : shapes) {
+      for (double mean : new double[] {0, 0.3, 0.5, 3}) {
+        int channels = shape[0];
+        int positions = shape[2];
+        float[] x = new float[2 * channels * positions];
+        for (int i = 0; i < x.length; i++) {
+          x[i] = (float) (mean + (i % 2 == 0 ? 1.1 : -1.1));
+        }
+        float above = (float) (mean + 1.1);
+        float below = (float) (mean - 1.1);
+        double half = ((double) above - below) / 2;
+        try (GroupNorm layer = GroupNorm.builder(shape[1], channels).backend(backend).build();
+            Tensor input =
+                Tensor.allocate(DataType.F32, Layout.CHANNELS_LAST, 2, channels, positions)) {
+          input.copyFrom(x);
+          try (Pass pass = layer.forwardTraining(input)) {
+            double expected = half / Math.sqrt(half * half + 1e-5);
+            for (float value : pass.output().toArray()) {
+              assertEquals(expected, Math.abs(value), 1e-5, layer + " at " + mean);
+            }
+          }
+        }
+      }
+    }
+  }
+
   @ParameterizedTest
   @MethodSource("engines")
   void halfOfALongUnitAboveAndHalfBelow(Backend backend) {

@@ -68,6 +68,17 @@ public record Groups(
   }
 
   /**
+   * Where an element of a group lies.
+   *
+   * @param group the group's number
+   * @param element its number in the group, in the order of the loops
+   * @return its index
+   */
+  public long index(long group, long element) {
+    return offset(group) + element / inner * outerStride + element % inner * innerStride;
+  }
+
+  /**
    * The first channel of a group.
    *
    * @param group its number

@@ -110,21 +110,22 @@ public record Problem(
   }
 
   /**
-   * The same problem over another number of samples or rows.
+   * The same problem over other samples or rows.
    *
-   * @param other how many
+   * @param otherBatch how many
+   * @param otherSpatial the positions of each
    * @return a problem that differs in nothing else
    */
-  public Problem withBatch(long other) {
+  public Problem withSamples(long otherBatch, long otherSpatial) {
     return new Problem(
         operation,
         direction,
         statistics,
         dataType,
         layout,
-        other,
+        otherBatch,
         channels,
-        spatial,
+        otherSpatial,
         groups,
         eps,
         weight,

@@ -7,6 +7,7 @@ import io.nativenorm.engine.Groups;
 import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
 import io.nativenorm.engine.reference.ReferenceEngine;
@@ -25,32 +26,47 @@ final class BackwardSteps implements Steps {
 
   private final ChannelGradient channels;
 
-  BackwardSteps(Problem problem) {
+  /** For a team of so many threads. */
+  BackwardSteps(Problem problem, Team team, int threads) {
     this.problem = problem;
     reference = new ReferenceEngine().prepare(problem);
-    rows = rowsOf(problem);
-    channels = rows == null ? new ChannelGradient(problem) : null;
+    rows = rowsOf(problem, threads);
+    Slices slices = new Slices(team, problem.threads());
+    channels = rows == null ? new ChannelGradient(problem, slices) : null;
   }
 
-  /** Whether a gradient is one of channels, which takes nothing of oneDNN's. */
+  /** Whether a gradient can do without oneDNN. */
   static boolean isByChannels(Problem problem) {
     return problem.direction() == Direction.BACKWARD
         && switch (problem.operation()) {
           case GROUP -> true;
-          case BATCH ->
-              problem.statistics() == Statistics.GIVEN
-                  || Groups.of(problem).size() > StatisticsGuard.LONGEST_SUM;
+          case BATCH -> problem.statistics() == Statistics.GIVEN || isLong(problem);
           case LAYER, RMS -> false;
         };
   }
 
-  private static BlockGradient rowsOf(Problem problem) {
-    if (isByChannels(problem)) {
+  private static boolean isLong(Problem problem) {
+    return Groups.of(problem).size() > StatisticsGuard.LONGEST_SUM;
+  }
+
+  private static BlockGradient rowsOf(Problem problem, int threads) {
+    if (!isByChannels(problem)) {
+      BlockGradient rows = new BlockGradient(problem);
+      long longest = StatisticsGuard.longestSum(problem, rows.implementation());
+      return keep(rows, longest <= StatisticsGuard.LONGEST_SUM);
+    }
+    boolean batch = problem.operation() == Operation.BATCH;
+    boolean computed = problem.statistics() == Statistics.COMPUTED;
+    Problem cut = batch && computed ? ShortSums.cut(problem, threads) : null;
+    if (cut == null) {
       return null;
     }
-    BlockGradient rows = new BlockGradient(problem);
-    long longest = StatisticsGuard.longestSum(problem, rows.implementation());
-    if (longest <= StatisticsGuard.LONGEST_SUM) {
+    BlockGradient rows = new BlockGradient(cut);
+    return keep(rows, ShortSums.areOf(rows.implementation()));
+  }
+
+  private static BlockGradient keep(BlockGradient rows, boolean wanted) {
+    if (wanted) {
       return rows;
     }
     rows.close();
@@ -105,6 +121,11 @@ final class BackwardSteps implements Steps {
   @Override
   public boolean keepsItsTeamSize() {
     return rows == null || rows.keepsItsTeamSize();
+  }
+
+  @Override
+  public boolean usesTeam() {
+    return rows != null;
   }
 
   @Override

@@ -107,7 +107,7 @@ final class BlockGradient implements AutoCloseable {
 
     Block(long rows) {
       this.rows = rows;
-      Problem part = problem.withBatch(rows);
+      Problem part = problem.withSamples(rows, problem.spatial());
       units = Groups.of(part);
       mend = problem.operation() == Operation.RMS ? new RmsGradientMend(part) : null;
       backward = new Primitive(PrimitiveDescription.backward(part));
@@ -144,12 +144,14 @@ final class BlockGradient implements AutoCloseable {
     /** A sum that is not finite leaves no element of its unit finite. */
     private boolean isFinite(NativeFloats diffSrc) {
       FloatView dx = diffSrc.view();
-      for (long unit = 0; unit < units.count(); unit++) {
-        if (!Float.isFinite(dx.get(units.offset(unit)))) {
-          return false;
+      boolean finite = true;
+      for (long sample = 0; sample < units.count() / units.blocks(); sample++) {
+        long first = sample * units.sampleStride();
+        for (long unit = 0; unit < units.blocks(); unit++) {
+          finite &= Float.isFinite(dx.get(first + unit * units.blockStride()));
         }
       }
-      return true;
+      return finite;
     }
 
     private boolean areFinite(NativeFloats sums) {

@@ -8,21 +8,30 @@ import java.util.Arrays;
 /**
  * Sums over native floats, in float over blocks and in double over all of them. One float sum of n
  * equal values drifts by up to n / 2^25 of itself, 1e-5 from 335 values on; here no value goes
- * through more than 48 float additions. Four rows at a time are fetched into arrays of their own
- * and added element by element: that is what the JVM compiles to vector instructions.
+ * through more than 43 float additions. Two rows at a time are fetched into arrays of their own and
+ * added element by element: that is what the JVM compiles to vector instructions.
  *
  * <p>Summed are x - pivot and (x - pivot)^2, or with gradients d those, d * (x - pivot) and x -
  * pivot.
  */
 final class BlockSums {
-  /** The widest row: two times four of them and the sums stay in the second-level cache. */
-  private static final int WIDTH = 1024;
+  /**
+   * The widest row. What is added up at once stays in the first-level cache: rows of 1024 took 1.2
+   * times as long.
+   */
+  private static final int WIDTH = 512;
 
-  /** Rows that are fetched at once. */
-  private static final int WAYS = 4;
+  /** Rows that are fetched and added at once. */
+  private static final int WAYS = 2;
 
   /** Times that float sums are added before they go into the doubles. */
-  private static final int TIMES = 16;
+  private static final int TIMES = 32;
+
+  /** Into how many rows a run is folded at least. */
+  private static final int FOLDS = 4;
+
+  /** The longest run of a channel that goes place by place. */
+  private static final int LONGEST_PLACES = 1024;
 
   /** Sums over x alone, and with gradients. */
   private static final int MOMENTS = 2;
@@ -34,6 +43,10 @@ final class BlockSums {
   /** Null where moments are summed. */
   private final NativeFloats gradient;
 
+  private final boolean isRows;
+  private final int channels;
+  private final long spatial;
+
   /** Floats in a row of sums. */
   private final int most;
 
@@ -42,21 +55,19 @@ final class BlockSums {
   private final float[] pivots;
   private final float[][] sums;
 
-  /** Sums of x - pivot and of its square, in this order. */
-  static BlockSums ofMoments(Problem problem, NativeFloats src) {
-    return new BlockSums(problem, src, null);
-  }
-
-  /** Sums of d, of d * (x - pivot) and of x - pivot. */
-  static BlockSums ofGradients(Problem problem, NativeFloats src, NativeFloats gradient) {
-    return new BlockSums(problem, src, gradient);
-  }
-
-  private BlockSums(Problem problem, NativeFloats src, NativeFloats gradient) {
+  /**
+   * Sums of x - pivot and of its square, in this order; or with a gradient those of d, of d * (x -
+   * pivot) and of x - pivot.
+   *
+   * @param gradient null for moments
+   */
+  BlockSums(Problem problem, NativeFloats src, NativeFloats gradient) {
     this.src = src;
     this.gradient = gradient;
-    long sample = problem.channels() * problem.spatial();
-    most = (int) Math.min(WIDTH, Math.max(problem.channels(), sample / WAYS));
+    isRows = problem.layout() == Layout.CHANNELS_LAST;
+    channels = Math.toIntExact(problem.channels());
+    spatial = problem.spatial();
+    most = (int) Math.min(WIDTH, Math.max(channels, channels * spatial / FOLDS));
     x = new float[WAYS][most];
     d = gradient == null ? null : new float[WAYS][most];
     pivots = new float[most];
@@ -70,7 +81,7 @@ final class BlockSums {
 
   /** Adds the sums over neighbours in memory to {@code into[kind][cell]}. */
   void addRun(long start, long length, float pivot, double[][] into, int cell) {
-    int width = (int) Math.max(1, Math.min(most, length / WAYS));
+    int width = (int) Math.max(1, Math.min(most, length / FOLDS));
     Arrays.fill(pivots, 0, width, pivot);
     long rows = length / width;
     addRows(start, width, rows, width, width, 1, into, cell);
@@ -78,57 +89,60 @@ final class BlockSums {
     addRows(start + rows * width, rest, rest > 0 ? 1 : 0, rest, rest, 1, into, cell);
   }
 
-  /**
-   * Adds the sums over rows that follow each other, column by column, to {@code into[kind][cell +
-   * column]}; {@code pivot[cell + column]} is the column's.
-   */
-  private void addColumns(
-      long start, long rows, int columns, float[] pivot, double[][] into, int cell) {
-    int together = (int) Math.max(1, Math.min(most / columns, rows / WAYS));
-    for (int first = 0; first < columns; first += most) {
-      int tile = Math.min(most, columns - first);
-      for (int i = 0; i < together; i++) {
-        System.arraycopy(pivot, cell + first, pivots, i * tile, tile);
-      }
-      long wide = rows / together;
-      int stride = together * columns;
-      addRows(start + first, stride, wide, together * tile, 1, tile, into, cell + first);
-      long done = wide * together;
-      addRows(start + done * columns, columns, rows - done, tile, 1, tile, into, cell + first);
+  /** Adds the sums over samples from a first one on, channel by channel. */
+  void addSamples(long first, long samples, float[] pivot, double[][] into) {
+    long start = first * channels * spatial;
+    if (isRows) {
+      addColumns(start, samples * spatial, pivot, into);
+    } else {
+      addChannels(start, samples, 0, channels, pivot, into);
     }
   }
 
-  /** Adds the sums over some samples, channel by channel. */
-  void addSamples(Problem problem, long first, long samples, float[] pivot, double[][] into) {
-    int channels = Math.toIntExact(problem.channels());
-    long spatial = problem.spatial();
-    long start = first * channels * spatial;
-    if (problem.layout() == Layout.CHANNELS_LAST) {
-      addColumns(start, samples * spatial, channels, pivot, into, 0);
+  /** Adds the sums over samples whose channels are runs, for channels from one to another. */
+  void addChannels(long start, long samples, int from, int to, float[] pivot, double[][] into) {
+    if (samples >= FOLDS && spatial <= LONGEST_PLACES) {
+      addPlaces(start, samples, from, to, pivot, into);
       return;
     }
-    if (samples >= WAYS && spatial <= most) {
-      addPlaces(start, samples, channels, (int) spatial, pivot, into);
-      return;
+    for (long n = 0; n < samples; n++) {
+      for (int c = from; c < to; c++) {
+        addRun(start + (n * channels + c) * spatial, spatial, pivot[c], into, c);
+      }
     }
-    for (long run = 0; run < samples * channels; run++) {
-      int channel = (int) (run % channels);
-      addRun(start + run * spatial, spatial, pivot[channel], into, channel);
+  }
+
+  /** Adds the sums over rows of all channels that follow each other, column by column. */
+  void addColumns(long start, long rows, float[] pivot, double[][] into) {
+    int together = (int) Math.max(1, Math.min(most / channels, rows / WAYS));
+    for (int first = 0; first < channels; first += most) {
+      int tile = Math.min(most, channels - first);
+      for (int i = 0; i < together; i++) {
+        System.arraycopy(pivot, first, pivots, i * tile, tile);
+      }
+      long wide = rows / together;
+      int stride = together * channels;
+      addRows(start + first, stride, wide, together * tile, 1, tile, into, first);
+      long done = wide * together;
+      addRows(start + done * channels, channels, rows - done, tile, 1, tile, into, first);
     }
   }
 
   /** Short runs go place by place over the samples: by themselves 196 took four times as long. */
   private void addPlaces(
-      long start, long samples, int channels, int spatial, float[] pivot, double[][] into) {
-    int together = most / spatial;
-    for (int c = 0; c < channels; c += together) {
-      int cells = Math.min(together, channels - c);
+      long start, long samples, int from, int to, float[] pivot, double[][] into) {
+    int place = (int) Math.min(most, spatial);
+    int together = spatial > most ? 1 : most / place;
+    for (int c = from; c < to; c += together) {
+      int cells = Math.min(together, to - c);
       for (int i = 0; i < cells; i++) {
-        Arrays.fill(pivots, i * spatial, (i + 1) * spatial, pivot[c + i]);
+        Arrays.fill(pivots, i * place, (i + 1) * place, pivot[c + i]);
       }
-      long stride = (long) channels * spatial;
-      long at = start + (long) c * spatial;
-      addRows(at, stride, samples, cells * spatial, spatial, cells, into, c);
+      for (int at = 0; at < spatial; at += place) {
+        int each = (int) Math.min(place, spatial - at);
+        long first = start + c * spatial + at;
+        addRows(first, channels * spatial, samples, cells * each, each, cells, into, c);
+      }
     }
   }
 
@@ -144,23 +158,20 @@ final class BlockSums {
       int cell) {
     int times = 0;
     for (long row = 0; row < rows; row += WAYS) {
-      for (int i = 0; i < WAYS; i++) {
-        if (row + i < rows) {
-          fetch(start + (row + i) * stride, i, width);
-        } else {
-          Arrays.fill(x[i], 0, width, 0);
-          if (d != null) {
-            Arrays.fill(d[i], 0, width, 0);
-          }
+      fetch(start + row * stride, 0, width);
+      if (row + 1 < rows) {
+        fetch(start + (row + 1) * stride, 1, width);
+      } else {
+        System.arraycopy(pivots, 0, x[1], 0, width);
+        if (d != null) {
+          Arrays.fill(d[1], 0, width, 0);
         }
       }
       if (d == null) {
-        add(x, width, sums[0]);
-        addProducts(x, x, width, sums[1]);
+        addMoments(x[0], x[1], pivots, width, sums[0], sums[1]);
       } else {
-        add(d, width, sums[0]);
-        addProducts(d, x, width, sums[1]);
-        add(x, width, sums[2]);
+        add(d[0], d[1], width, sums[0]);
+        addProducts(x[0], x[1], d[0], d[1], pivots, width, sums[1], sums[2]);
       }
       times++;
       if (times == TIMES || row + WAYS >= rows) {
@@ -170,53 +181,64 @@ final class BlockSums {
     }
   }
 
-  /** Takes a row in, x as its distance from the pivot. */
   private void fetch(long start, int way, int width) {
-    float[] row = x[way];
-    src.read(start, row, 0, width);
-    subtract(row, pivots, width);
+    src.read(start, x[way], 0, width);
     if (d != null) {
       gradient.read(start, d[way], 0, width);
     }
   }
 
-  private static void subtract(float[] a, float[] b, int width) {
+  private static void addMoments(
+      float[] a, float[] b, float[] pivots, int width, float[] sum, float[] squares) {
     for (int j = 0; j < width; j++) {
-      a[j] -= b[j];
+      float p = a[j] - pivots[j];
+      float q = b[j] - pivots[j];
+      sum[j] += p + q;
+      squares[j] += p * p + q * q;
     }
   }
 
-  private static void add(float[][] rows, int width, float[] sum) {
-    float[] a = rows[0];
-    float[] b = rows[1];
-    float[] c = rows[2];
-    float[] d = rows[3];
+  private static void add(float[] a, float[] b, int width, float[] sum) {
     for (int j = 0; j < width; j++) {
-      sum[j] += (a[j] + b[j]) + (c[j] + d[j]);
+      sum[j] += a[j] + b[j];
     }
   }
 
-  private static void addProducts(float[][] left, float[][] right, int width, float[] sum) {
-    for (int i = 0; i < WAYS; i += 2) {
-      float[] a = left[i];
-      float[] b = left[i + 1];
-      float[] c = right[i];
-      float[] d = right[i + 1];
-      for (int j = 0; j < width; j++) {
-        sum[j] += a[j] * c[j] + b[j] * d[j];
-      }
+  private static void addProducts(
+      float[] a,
+      float[] b,
+      float[] c,
+      float[] d,
+      float[] pivots,
+      int width,
+      float[] products,
+      float[] sum) {
+    for (int j = 0; j < width; j++) {
+      float p = a[j] - pivots[j];
+      float q = b[j] - pivots[j];
+      sum[j] += p + q;
+      products[j] += p * c[j] + q * d[j];
     }
   }
 
   private void empty(int width, int each, int cells, double[][] into, int cell) {
     for (int kind = 0; kind < sums.length; kind++) {
-      float[] sum = sums[kind];
-      for (int j = 0; j < width; ) {
-        for (int c = 0; c < cells; c++, j += each) {
-          into[kind][cell + c] += each == 1 ? sum[j] : total(sum, j, each);
+      if (each == 1) {
+        addSingles(sums[kind], width, cells, into[kind], cell);
+      } else {
+        for (int i = 0; i < cells; i++) {
+          into[kind][cell + i] += total(sums[kind], i * each, each);
         }
       }
-      Arrays.fill(sum, 0, width, 0);
+      Arrays.fill(sums[kind], 0, width, 0);
+    }
+  }
+
+  private static void addSingles(float[] sum, int width, int cells, double[] into, int cell) {
+    for (int row = 0; row < width; row += cells) {
+      for (int i = 0; i < cells; i++) {
+        into[cell + i] += sum[row + i];
+      }
     }
   }
 

@@ -7,6 +7,7 @@ import io.nativenorm.engine.Moments;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
+import java.util.Arrays;
 
 /**
  * Means and variances from {@link BlockSums} around a pivot near the mean, and where float products
@@ -23,7 +24,7 @@ final class ExactStatistics {
   private static final double LARGEST_MEAN = 1e31;
 
   /** Spaced values whose average is the pivot. */
-  private static final int SAMPLES = 16;
+  private static final int SAMPLES = 4;
 
   /** The largest (mean - pivot)^2 / variance: the variance loses as many digits as this has. */
   private static final double LARGEST_RATIO = 4;
@@ -45,76 +46,106 @@ final class ExactStatistics {
 
   /** All statistics, and whether floats can normalize with them. */
   boolean compute(NativeFloats src, NativeFloats mean, NativeFloats variance) {
-    if (!isPerChannel()) {
-      BlockSums sums = BlockSums.ofMoments(problem, src);
-      boolean usual = true;
-      for (long k = 0; k < groups.count(); k++) {
-        usual &= compute(k, sums, src, mean, variance);
+    return compute(null, src, mean, variance);
+  }
+
+  /** The statistics of some units, null for all, and whether floats can normalize with them. */
+  boolean compute(boolean[] wanted, NativeFloats src, NativeFloats mean, NativeFloats variance) {
+    boolean usual = true;
+    if (problem.operation() == Operation.BATCH) {
+      return computeChannels(wanted, 0, problem.batch(), src, mean, variance);
+    }
+    if (isPerChannel()) {
+      for (long n = 0; n < problem.batch(); n++) {
+        usual &= computeChannels(wanted, n, 1, src, mean, variance);
       }
       return usual;
     }
-    boolean batch = problem.operation() == Operation.BATCH;
-    boolean usual = true;
-    for (long n = 0; n < (batch ? 1 : problem.batch()); n++) {
-      usual &= computeChannels(n, batch ? problem.batch() : 1, src, mean, variance);
+    BlockSums sums = new BlockSums(problem, src, null);
+    for (long k = 0; k < groups.count(); k++) {
+      if (wanted == null || wanted[(int) k]) {
+        double[][] results = sums.results(1);
+        float pivot = rms ? 0 : pivot(src.view(), k);
+        sums.addRun(groups.offset(k), groups.size(), pivot, results, 0);
+        usual &= finish(k, pivot, results[0][0], results[1][0], src, mean, variance);
+      }
     }
     return usual;
   }
 
-  /** The statistics of one unit, and whether floats can normalize with them. */
-  boolean compute(
-      long unit, BlockSums sums, NativeFloats src, NativeFloats mean, NativeFloats variance) {
-    if (isPerChannel()) {
-      return finish(unit, 0, Double.NaN, Double.NaN, src, mean, variance);
-    }
-    double[][] results = sums.results(1);
-    float pivot = rms ? 0 : pivot(src.view(), unit);
-    sums.addRun(groups.offset(unit), groups.size(), pivot, results, 0);
-    return finish(unit, pivot, results[0][0], results[1][0], src, mean, variance);
-  }
-
   /** Whether the elements of a unit do not follow each other. */
-  private boolean isPerChannel() {
+  boolean isPerChannel() {
     return problem.operation() == Operation.BATCH
         || problem.operation() == Operation.GROUP && problem.layout() == Layout.CHANNELS_LAST;
   }
 
   /** Samples from a first one on, channel by channel. */
   private boolean computeChannels(
-      long first, long samples, NativeFloats src, NativeFloats mean, NativeFloats variance) {
+      boolean[] wanted,
+      long first,
+      long samples,
+      NativeFloats src,
+      NativeFloats mean,
+      NativeFloats variance) {
     int channels = Math.toIntExact(problem.channels());
     long units = problem.operation() == Operation.BATCH ? channels : problem.groups();
     int members = (int) (channels / units);
-    float[] pivots = new float[channels];
-    for (int c = 0; c < channels; c++) {
-      pivots[c] = c % members == 0 ? pivot(src.view(), first * units + c / members) : pivots[c - 1];
-    }
-    BlockSums sums = BlockSums.ofMoments(problem, src);
+    float[] pivots = pivots(src.view(), first, samples, members);
+    BlockSums sums = new BlockSums(problem, src, null);
     double[][] results = sums.results(channels);
-    sums.addSamples(problem, first, samples, pivots, results);
+    sums.addSamples(first, samples, pivots, results);
     boolean usual = true;
     for (int c = 0; c < channels; c += members) {
-      double sum = 0;
-      double squares = 0;
-      for (int i = c; i < c + members; i++) {
-        sum += results[0][i];
-        squares += results[1][i];
-      }
       long unit = first * units + c / members;
-      usual &= finish(unit, pivots[c], sum, squares, src, mean, variance);
+      if (wanted == null || wanted[(int) unit]) {
+        double sum = 0;
+        double squares = 0;
+        for (int i = c; i < c + members; i++) {
+          sum += results[0][i];
+          squares += results[1][i];
+        }
+        usual &= finish(unit, pivots[c], sum, squares, src, mean, variance);
+      }
     }
     return usual;
+  }
+
+  /** Channel by channel, the same for the members of a unit. */
+  private float[] pivots(FloatView x, long first, long samples, int members) {
+    boolean rows = problem.layout() == Layout.CHANNELS_LAST;
+    long spatial = problem.spatial();
+    float[] pivots = new float[Math.toIntExact(problem.channels())];
+    double[] sums = new double[pivots.length];
+    int places = (int) Math.min(Math.max(1, SAMPLES / members), samples * spatial);
+    for (int i = 0; i < places; i++) {
+      long place = samples * spatial / places * i;
+      long sample = (first + place / spatial) * pivots.length * spatial;
+      long at = sample + place % spatial * (rows ? pivots.length : 1);
+      for (int c = 0; c < pivots.length; c++) {
+        sums[c] += x.get(at + c * (rows ? 1 : spatial));
+      }
+    }
+    for (int c = 0; c < pivots.length; c += members) {
+      double sum = 0;
+      for (int i = c; i < c + members; i++) {
+        sum += sums[i];
+      }
+      Arrays.fill(pivots, c, c + members, finite(sum / ((long) places * members)));
+    }
+    return pivots;
   }
 
   private float pivot(FloatView x, long unit) {
     int samples = (int) Math.min(SAMPLES, groups.size());
     double sum = 0;
     for (int i = 0; i < samples; i++) {
-      long element = groups.size() / samples * i;
-      long at = groups.offset(unit) + element / groups.inner() * groups.outerStride();
-      sum += x.get(at + element % groups.inner() * groups.innerStride());
+      sum += x.get(groups.index(unit, groups.size() / samples * i));
     }
-    float pivot = (float) (sum / samples);
+    return finite(sum / samples);
+  }
+
+  private static float finite(double average) {
+    float pivot = (float) average;
     return Float.isFinite(pivot) ? pivot : 0;
   }
 

@@ -3,11 +3,9 @@ package io.nativenorm.engine.onednn;
 import io.nativenorm.Activation;
 import io.nativenorm.engine.BufferPool;
 import io.nativenorm.engine.Direction;
-import io.nativenorm.engine.Groups;
 import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
-import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
 import io.nativenorm.engine.reference.ReferenceEngine;
@@ -45,9 +43,7 @@ final class ForwardSteps implements Steps {
 
   /** oneDNN's computation of statistics, where it does not add too many values. */
   private Primitive own() {
-    boolean rows = problem.operation() == Operation.LAYER || problem.operation() == Operation.RMS;
-    boolean few = Groups.of(problem).size() <= StatisticsGuard.LONGEST_SUM;
-    if (problem.statistics() == Statistics.GIVEN || !rows && !few) {
+    if (problem.statistics() == Statistics.GIVEN) {
       return null;
     }
     Primitive primitive = new Primitive(PrimitiveDescription.forward(problem));
@@ -62,9 +58,7 @@ final class ForwardSteps implements Steps {
   @Override
   public void run(Operands operands) {
     if (problem.statistics() == Statistics.GIVEN) {
-      if (!application.run(operands)) {
-        reference.execute(operands);
-      }
+      apply(operands, true);
     } else if (problem.direction() == Direction.TRAINING) {
       normalize(operands);
     } else {
@@ -86,10 +80,8 @@ final class ForwardSteps implements Steps {
   }
 
   private void normalize(Operands o) {
-    if (guard == null) {
-      if (!exact.compute(o.src(), o.mean(), o.variance()) || !application.run(o)) {
-        reference.execute(o);
-      }
+    if (normalize == null || !guard.isPromising(o.src())) {
+      apply(o, exact.compute(o.src(), o.mean(), o.variance()));
     } else if (o.src().address() != o.dst().address()) {
       normalizeGuarded(o, o.src());
     } else {
@@ -105,11 +97,16 @@ final class ForwardSteps implements Steps {
     normalize.run(o);
     StatisticsGuard.Finding finding = guard.replace(src, o.mean(), o.variance());
     if (finding != StatisticsGuard.Finding.TRUSTED) {
-      Operands again = Operands.forward(src, o.dst(), o.weight(), o.bias(), o.mean(), o.variance());
-      boolean done = finding == StatisticsGuard.Finding.REPLACED && application.run(again);
-      if (!done) {
-        reference.execute(again);
-      }
+      apply(
+          Operands.forward(src, o.dst(), o.weight(), o.bias(), o.mean(), o.variance()),
+          finding == StatisticsGuard.Finding.REPLACED);
+    }
+  }
+
+  /** Normalizes with statistics that are there, in float where it can. */
+  private void apply(Operands o, boolean usual) {
+    if (!usual || !application.run(o)) {
+      reference.execute(o);
     }
   }
 
@@ -121,6 +118,11 @@ final class ForwardSteps implements Steps {
   @Override
   public boolean keepsItsTeamSize() {
     return application.keepsItsTeamSize() && (normalize == null || normalize.keepsItsTeamSize());
+  }
+
+  @Override
+  public boolean usesTeam() {
+    return true;
   }
 
   @Override

@@ -165,7 +165,7 @@ public final class OnednnEngine implements Engine {
 
   @Override
   public Kernel prepare(Problem problem) {
-    boolean small = problem.elements() < TEAM_ELEMENTS || BackwardSteps.isByChannels(problem);
+    boolean small = problem.elements() < TEAM_ELEMENTS;
     int threads = small ? 1 : Math.max(1, Math.min(problem.threads(), teamLimit));
     return OnednnKernel.prepare(team, helpers, problem, threads);
   }

@@ -33,8 +33,8 @@ final class OnednnKernel extends Kernel {
     this.threads = threads;
     this.alone = alone;
     this.together = together;
-    this.aloneOnCaller = team.isSizable() && alone.keepsItsTeamSize();
-    this.wantsHelpers = together != null || !team.isSizable();
+    this.aloneOnCaller = !alone.usesTeam() || team.isSizable() && alone.keepsItsTeamSize();
+    this.wantsHelpers = together != null || alone.usesTeam() && !team.isSizable();
   }
 
   /** Prepares a problem for its caller alone and, with more than one thread, for the team. */
@@ -42,6 +42,10 @@ final class OnednnKernel extends Kernel {
     Steps alone = steps(team, problem, 1);
     try {
       Steps together = threads > 1 ? steps(team, problem, threads) : null;
+      if (together != null && !together.usesTeam()) {
+        together.close();
+        together = null;
+      }
       return new OnednnKernel(team, helpers, threads, alone, together);
     } catch (RuntimeException | Error e) {
       alone.close();
@@ -54,7 +58,9 @@ final class OnednnKernel extends Kernel {
     boolean backward = problem.direction() == Direction.BACKWARD;
     team.run(
         threads,
-        nothing -> made.set(backward ? new BackwardSteps(problem) : new ForwardSteps(problem)),
+        nothing ->
+            made.set(
+                backward ? new BackwardSteps(problem, team, threads) : new ForwardSteps(problem)),
         null);
     return made.get();
   }

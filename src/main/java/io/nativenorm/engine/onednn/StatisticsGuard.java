@@ -2,6 +2,7 @@ package io.nativenorm.engine.onednn;
 
 import static org.bytedeco.dnnl.global.dnnl.dnnl_get_effective_cpu_isa;
 
+import io.nativenorm.engine.FloatView;
 import io.nativenorm.engine.Groups;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operation;
@@ -31,7 +32,16 @@ final class StatisticsGuard {
 
   private static final int AVX2 = 0x7;
 
+  /** Sums of vectors that oneDNN's kernel for groups keeps. */
+  private static final long MOST_SUMS = 4;
+
+  /** Units, and elements of each, that are looked at beforehand. */
+  private static final int SEEN = 16;
+
+  private static final int SEEN_VALUES = 16;
+
   private final Problem problem;
+  private final Groups groups;
   private final ExactStatistics exact;
   private final int units;
   private final double ratio;
@@ -41,6 +51,7 @@ final class StatisticsGuard {
   /** For a problem on one of oneDNN's implementations. */
   StatisticsGuard(Problem problem, String implementation) {
     this.problem = problem;
+    groups = Groups.of(problem);
     exact = new ExactStatistics(problem);
     units = Math.toIntExact(problem.statisticsCount());
     rms = problem.operation() == Operation.RMS;
@@ -51,12 +62,51 @@ final class StatisticsGuard {
 
   /** How many values of a unit an implementation adds one after another. */
   static long longestSum(Problem problem, String implementation) {
-    boolean rows = problem.operation() == Operation.LAYER || problem.operation() == Operation.RMS;
-    if (!rows || !implementation.startsWith("jit") || !Loader.getPlatform().endsWith("x86_64")) {
-      return Groups.of(problem).size();
+    Groups groups = Groups.of(problem);
+    if (!implementation.startsWith("jit") || !Loader.getPlatform().endsWith("x86_64")) {
+      return groups.size();
     }
     int lanes = (dnnl_get_effective_cpu_isa() & AVX2) == AVX2 ? 8 : 4;
-    return Math.max(1, problem.channels() / lanes);
+    return switch (problem.operation()) {
+      case BATCH -> groups.size();
+      case LAYER, RMS -> Math.max(1, problem.channels() / lanes);
+      case GROUP -> {
+        // The vectors of a position go to as many as four sums in turn.
+        long members = problem.channels() / problem.groups();
+        boolean adds = implementation.startsWith("jit_group:") && members >= lanes;
+        long vectors = (members + lanes - 1) / lanes;
+        long sums = Math.min(MOST_SUMS, members / lanes);
+        yield adds ? problem.spatial() * vectors / sums : groups.size();
+      }
+    };
+  }
+
+  /**
+   * Whether most statistics will be trusted, going by a few elements. Where they are not it takes
+   * half the time to let oneDNN compute none.
+   */
+  boolean isPromising(NativeFloats src) {
+    if (!exact.isPerChannel()) {
+      return true;
+    }
+    FloatView x = src.view();
+    int seen = (int) Math.min(SEEN, groups.count());
+    int values = (int) Math.min(SEEN_VALUES, groups.size());
+    long step = groups.size() / values;
+    int near = 0;
+    for (int i = 0; i < seen; i++) {
+      long unit = groups.count() / seen * i;
+      double sum = 0;
+      double squares = 0;
+      for (int j = 0; j < values; j++) {
+        double value = x.get(groups.index(unit, (step * j + j) % groups.size()));
+        sum += value;
+        squares += value * value;
+      }
+      double mean = sum / values;
+      near += mean * mean > ratio * (squares / values - mean * mean) ? 0 : 1; // NaN stays alone
+    }
+    return near > seen / 2;
   }
 
   /** What {@link #replace} found. */
@@ -79,20 +129,20 @@ final class StatisticsGuard {
     }
     float[] variances = new float[units];
     variance.read(0, variances, 0, units);
-    Finding finding = Finding.TRUSTED;
-    BlockSums sums = null;
+    boolean[] doubtful = null;
     for (int k = 0; k < units; k++) {
       double m = means[k];
       double v = variances[k];
       boolean trusted = m * m <= ratio * v && v >= smallest && v <= ExactStatistics.LARGEST;
       if (!trusted) {
-        sums = sums == null ? BlockSums.ofMoments(problem, src) : sums;
-        if (!exact.compute(k, sums, src, mean, variance)) {
-          return Finding.BEYOND_FLOAT;
-        }
-        finding = Finding.REPLACED;
+        doubtful = doubtful == null ? new boolean[units] : doubtful;
+        doubtful[k] = true;
       }
     }
-    return finding;
+    if (doubtful == null) {
+      return Finding.TRUSTED;
+    }
+    boolean usual = exact.compute(doubtful, src, mean, variance);
+    return usual ? Finding.REPLACED : Finding.BEYOND_FLOAT;
   }
 }

@@ -8,6 +8,9 @@ interface Steps extends Team.Work, AutoCloseable {
   /** Whether this never asks OpenMP for another team size than it was prepared for. */
   boolean keepsItsTeamSize();
 
+  /** Whether more threads of the team than its one would do anything. */
+  boolean usesTeam();
+
   @Override
   void close();
 }

@@ -1,9 +1,12 @@
 package io.nativenorm.engine.onednn;
 
 import io.nativenorm.engine.Operands;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
+import java.util.function.IntConsumer;
 
 /**
  * The one thread that OpenMP teams belong to. OpenMP keeps a pool of workers for every thread that
@@ -25,18 +28,24 @@ final class Team {
    */
   private static final long SPIN_NANOSECONDS = 50_000;
 
+  /** Stands for work that this team's thread is doing. */
+  private static final Work BEGUN = nothing -> {};
+
+  /** The size where no team is wanted: OpenMP is told nothing. */
+  private static final int NO_TEAM = 0;
+
   private static final int PROCESSORS = Runtime.getRuntime().availableProcessors();
 
   private final OpenMp openMp;
   private final ReentrantLock turn = new ReentrantLock();
   private final Thread thread = new Thread(this::serve, "nativenorm-onednn");
 
-  // Of the caller whose turn it is. The volatile write and read of work publish the others.
+  // Of the caller whose turn it is. Work is written last and read first, and publishes the others.
   private Thread caller;
   private int size;
   private Operands operands;
   private Throwable failure;
-  private volatile Work work;
+  private final AtomicReference<Work> work = new AtomicReference<>();
 
   /** What OpenMP was told last, 0 if nothing. Of this team's thread. */
   private int told;
@@ -44,8 +53,8 @@ final class Team {
   private boolean ended;
 
   // Made once, so that waiting allocates nothing.
-  private final BooleanSupplier begun = () -> work != null;
-  private final BooleanSupplier done = () -> work == null;
+  private final BooleanSupplier begun = () -> work.get() != null;
+  private final BooleanSupplier done = () -> work.get() == null;
 
   Team(OpenMp openMp) {
     this.openMp = openMp;
@@ -99,18 +108,61 @@ final class Team {
     }
   }
 
+  /**
+   * Does numbered tasks on the calling thread and, unless another caller has it, on this team's
+   * thread, each taking the next. If that one is asleep nothing waits for it to wake.
+   */
+  void share(int tasks, IntConsumer task) {
+    AtomicInteger next = new AtomicInteger();
+    Work all =
+        nothing -> {
+          for (int i = next.getAndIncrement(); i < tasks; i = next.getAndIncrement()) {
+            task.accept(i);
+          }
+        };
+    if (!turn.tryLock()) {
+      all.run(null);
+      return;
+    }
+    try {
+      offer(NO_TEAM, all, null);
+      try {
+        all.run(null);
+      } finally {
+        if (work.compareAndSet(all, null)) {
+          caller = null;
+        } else {
+          spin(done);
+          await();
+        }
+      }
+      throwFailure();
+    } finally {
+      turn.unlock();
+    }
+  }
+
   private void handOver(int threads, Work work, Operands operands) {
+    offer(threads, work, operands);
+    if (threads < PROCESSORS) { // else this would take a processor from the team
+      spin(done);
+    }
+    await();
+    throwFailure();
+  }
+
+  private void offer(int threads, Work work, Operands operands) {
     this.caller = Thread.currentThread();
     this.size = threads;
     this.operands = operands;
     this.failure = null;
-    this.work = work;
+    this.work.set(work);
     LockSupport.unpark(thread);
-    if (threads < PROCESSORS) { // else this would take a processor from the team
-      spin(done);
-    }
+  }
+
+  private void await() {
     boolean interrupted = false;
-    while (this.work != null) {
+    while (work.get() != null) {
       LockSupport.park(this);
       // The team writes into the caller's memory: there is no leaving early.
       interrupted |= Thread.interrupted();
@@ -118,6 +170,9 @@ final class Team {
     if (interrupted) {
       Thread.currentThread().interrupt();
     }
+  }
+
+  private void throwFailure() {
     if (failure instanceof Error error) {
       throw error;
     }
@@ -140,8 +195,8 @@ final class Team {
 
   private void serve() {
     while (true) {
-      Work next = work;
-      if (next == null) {
+      Work next = work.get();
+      if (next == null || !work.compareAndSet(next, BEGUN)) {
         if (!spin(begun)) {
           LockSupport.park(this);
           Thread.interrupted(); // a host that interrupts its thread group must not make this spin
@@ -149,7 +204,7 @@ final class Team {
         continue;
       }
       try {
-        if (size != told) {
+        if (size != told && size != NO_TEAM) {
           openMp.setTeam(size);
           told = size;
         }
@@ -160,7 +215,7 @@ final class Team {
       Thread waiting = caller;
       caller = null;
       operands = null;
-      work = null;
+      work.set(null);
       LockSupport.unpark(waiting);
     }
   }

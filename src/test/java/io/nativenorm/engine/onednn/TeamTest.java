@@ -23,7 +23,12 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.Set;
+import java.util.concurrent.BrokenBarrierException;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.atomic.AtomicIntegerArray;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
@@ -122,6 +127,99 @@ class TeamTest {
     finish.countDown();
     other.join();
     assertTrue(team.tryRun(1, nothing -> {}, null));
+  }
+
+  @Test
+  void sharesTasksEachDoneOnce() throws Exception {
+    Team team = new Team(OpenMp.notFound());
+    Set<Thread> threads = ConcurrentHashMap.newKeySet();
+    for (int round = 0; round < 2000; round++) {
+      AtomicIntegerArray done = new AtomicIntegerArray(1 + round % 40);
+      team.share(
+          done.length(),
+          i -> {
+            threads.add(Thread.currentThread());
+            done.incrementAndGet(i);
+          });
+      for (int i = 0; i < done.length(); i++) {
+        assertEquals(1, done.get(i), "task " + i + " of round " + round);
+      }
+      if (round % 100 == 0) {
+        Thread.sleep(1); // the team's thread has gone to sleep
+      }
+    }
+    assertTrue(threads.contains(Thread.currentThread()));
+    assertTrue(threads.size() <= 2);
+  }
+
+  /** Both threads must be there for the first two tasks to end. */
+  @Test
+  void sharesTasksWithItsThread() {
+    Team team = new Team(OpenMp.notFound());
+    CyclicBarrier both = new CyclicBarrier(2);
+    team.share(
+        2,
+        i -> {
+          try {
+            both.await();
+          } catch (InterruptedException | BrokenBarrierException e) {
+            throw new IllegalStateException(e);
+          }
+        });
+    assertEquals(0, both.getNumberWaiting());
+  }
+
+  @Test
+  void throwsInTheCallerWhatASharedTaskThrows() {
+    Team team = new Team(OpenMp.notFound());
+    for (int failing = 0; failing < 4; failing++) {
+      int which = failing;
+      assertThrows(
+          IllegalStateException.class,
+          () ->
+              team.share(
+                  4,
+                  i -> {
+                    if (i == which) {
+                      throw new IllegalStateException("as it should");
+                    }
+                  }));
+      team.share(4, i -> {}); // and goes on
+    }
+  }
+
+  @Test
+  void aCallerThatFindsItBusyDoesAllTasksItself() throws Exception {
+    Team team = new Team(OpenMp.notFound());
+    CountDownLatch begun = new CountDownLatch(1);
+    CountDownLatch finish = new CountDownLatch(1);
+    Thread other =
+        new Thread(
+            () ->
+                team.run(
+                    1,
+                    nothing -> {
+                      begun.countDown();
+                      try {
+                        finish.await();
+                      } catch (InterruptedException e) {
+                        throw new IllegalStateException(e);
+                      }
+                    },
+                    null));
+    other.start();
+    begun.await();
+    Thread caller = Thread.currentThread();
+    int[] tasks = new int[1];
+    team.share(
+        5,
+        i -> {
+          assertSame(caller, Thread.currentThread());
+          tasks[0]++;
+        });
+    assertEquals(5, tasks[0]);
+    finish.countDown();
+    other.join();
   }
 
   @Test
