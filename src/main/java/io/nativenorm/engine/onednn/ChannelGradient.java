@@ -54,6 +54,9 @@ final class ChannelGradient {
 
   /** Computes all gradients; false, with some of them written, where floats do not do. */
   boolean run(Operands o) {
+    if (unitSize == 1) {
+      return false; // the difference of two products, which is 0, is their rounding in float
+    }
     double[] weightSums = new double[channels];
     double[] biasSums = new double[channels];
     for (long first = 0; first < problem.batch(); first += samples) {
@@ -100,7 +103,8 @@ final class ChannelGradient {
       boolean finite = true;
       for (int unit = 0; unit < units; unit++) {
         double v = o.variance().view().get(firstUnit + unit) + problem.eps();
-        if (!ExactStatistics.isUsual(v)) {
+        double mean = rms ? 0 : means.get(firstUnit + unit);
+        if (!ExactStatistics.isUsual(v) || !ExactStatistics.isUsualMean(mean)) {
           return false;
         }
         finite &= addUnit(unit, 1 / Math.sqrt(v), results, weightSums, biasSums);
