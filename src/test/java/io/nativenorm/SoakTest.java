@@ -72,7 +72,7 @@ class SoakTest {
   }
 
   @Test
-  void closedRoundsLeaveNativeMemoryWhereItWas() {
+  void closedRoundsLeaveNativeMemoryWhereItWas() throws InterruptedException {
     long bytes = 0;
     long resident = 0;
     for (int i = 0; i < ROUNDS; i++) {
@@ -90,6 +90,10 @@ class SoakTest {
       }
     }
     System.gc();
+    // What is being trimmed is no longer kept and not yet freed: once in some runs it was 12 MB.
+    for (int i = 0; i < 100 && inUse() > bytes; i++) {
+      Thread.sleep(100);
+    }
     long more = inUse() - bytes; // less where the collector found what others had dropped
     long grown = Pointer.physicalBytes() - resident;
     System.out.println(
