@@ -20,12 +20,12 @@ final class HeapArrays {
   static final long SHORT_ELEMENTS = 1 << 16;
 
   /**
-   * Of the heap for each thread that holds arrays, beyond the first eight: more than one can fill
+   * Of the heap for each thread that holds arrays, beyond the first four: more than one can fill
    * with results while another has no processor, some 10 MB a millisecond for slices of 3 ms.
    */
   private static final long HEAP_EACH = 64L << 20;
 
-  private static final int FEW = 8;
+  private static final int FEW = 4;
 
   private static final boolean PINNED = Runtime.version().feature() >= 22 && collectsWithG1();
 
