@@ -28,9 +28,12 @@ import java.util.concurrent.BrokenBarrierException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 
 class TeamTest {
   private static final Path TASKS = Path.of("/proc/self/task");
@@ -102,30 +105,39 @@ class TeamTest {
     team.run(1, nothing -> {}, null); // and goes on
   }
 
+  /** Another thread has the team, until it is told to end. */
+  private static final class Busy {
+    private final CountDownLatch finish = new CountDownLatch(1);
+    private final Thread other;
+
+    Busy(Team team) throws InterruptedException {
+      CountDownLatch begun = new CountDownLatch(1);
+      other = new Thread(() -> team.run(1, nothing -> work(begun), null));
+      other.start();
+      begun.await();
+    }
+
+    private void work(CountDownLatch begun) {
+      begun.countDown();
+      try {
+        finish.await();
+      } catch (InterruptedException e) {
+        throw new IllegalStateException(e);
+      }
+    }
+
+    void end() throws InterruptedException {
+      finish.countDown();
+      other.join();
+    }
+  }
+
   @Test
   void isTriedWithoutWaiting() throws Exception {
     Team team = new Team(OpenMp.notFound());
-    CountDownLatch begun = new CountDownLatch(1);
-    CountDownLatch finish = new CountDownLatch(1);
-    Thread other =
-        new Thread(
-            () ->
-                team.run(
-                    1,
-                    nothing -> {
-                      begun.countDown();
-                      try {
-                        finish.await();
-                      } catch (InterruptedException e) {
-                        throw new IllegalStateException(e);
-                      }
-                    },
-                    null));
-    other.start();
-    begun.await();
+    Busy busy = new Busy(team);
     assertFalse(team.tryRun(1, nothing -> {}, null));
-    finish.countDown();
-    other.join();
+    busy.end();
     assertTrue(team.tryRun(1, nothing -> {}, null));
   }
 
@@ -152,63 +164,50 @@ class TeamTest {
     assertTrue(threads.size() <= 2);
   }
 
-  /** Both threads must be there for the first two tasks to end. */
+  /** Both threads are there, or the first two tasks do not end. */
+  private static void meet(CyclicBarrier both) {
+    try {
+      both.await(10, TimeUnit.SECONDS);
+    } catch (InterruptedException | BrokenBarrierException | TimeoutException e) {
+      throw new AssertionError("the other thread did not come", e);
+    }
+  }
+
   @Test
   void sharesTasksWithItsThread() {
     Team team = new Team(OpenMp.notFound());
     CyclicBarrier both = new CyclicBarrier(2);
-    team.share(
-        2,
-        i -> {
-          try {
-            both.await();
-          } catch (InterruptedException | BrokenBarrierException e) {
-            throw new IllegalStateException(e);
-          }
-        });
+    team.share(2, i -> meet(both));
     assertEquals(0, both.getNumberWaiting());
   }
 
   @Test
   void throwsInTheCallerWhatASharedTaskThrows() {
     Team team = new Team(OpenMp.notFound());
-    for (int failing = 0; failing < 4; failing++) {
-      int which = failing;
+    Thread caller = Thread.currentThread();
+    for (boolean inCaller : new boolean[] {true, false}) {
+      CyclicBarrier both = new CyclicBarrier(2);
       assertThrows(
           IllegalStateException.class,
           () ->
               team.share(
-                  4,
+                  2,
                   i -> {
-                    if (i == which) {
+                    meet(both);
+                    if (inCaller == (Thread.currentThread() == caller)) {
                       throw new IllegalStateException("as it should");
                     }
                   }));
-      team.share(4, i -> {}); // and goes on
+      CyclicBarrier again = new CyclicBarrier(2);
+      team.share(2, i -> meet(again)); // and goes on
     }
   }
 
   @Test
+  @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
   void aCallerThatFindsItBusyDoesAllTasksItself() throws Exception {
     Team team = new Team(OpenMp.notFound());
-    CountDownLatch begun = new CountDownLatch(1);
-    CountDownLatch finish = new CountDownLatch(1);
-    Thread other =
-        new Thread(
-            () ->
-                team.run(
-                    1,
-                    nothing -> {
-                      begun.countDown();
-                      try {
-                        finish.await();
-                      } catch (InterruptedException e) {
-                        throw new IllegalStateException(e);
-                      }
-                    },
-                    null));
-    other.start();
-    begun.await();
+    Busy busy = new Busy(team);
     Thread caller = Thread.currentThread();
     int[] tasks = new int[1];
     team.share(
@@ -218,8 +217,7 @@ class TeamTest {
           tasks[0]++;
         });
     assertEquals(5, tasks[0]);
-    finish.countDown();
-    other.join();
+    busy.end();
   }
 
   @Test
