@@ -3,14 +3,13 @@ package io.nativenorm;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import com.sun.management.ThreadMXBean;
-import io.nativenorm.engine.BufferPool;
+import io.nativenorm.engine.LeakCheck;
 import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.javacpp.FloatPointer;
-import org.bytedeco.javacpp.Pointer;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -44,19 +43,14 @@ class AllocationTest {
     long bytes = Long.MAX_VALUE;
     long beside = Long.MAX_VALUE;
     for (int round = 0; round < ROUNDS && (bytes != 0 || beside != 0); round++) {
-      long nativeBefore = inUse();
+      long nativeBefore = LeakCheck.inUse();
       long before = THREADS.getCurrentThreadAllocatedBytes();
       repeat(call);
       bytes = THREADS.getCurrentThreadAllocatedBytes() - before;
-      beside = inUse() - nativeBefore;
+      beside = LeakCheck.inUse() - nativeBefore;
     }
     assertEquals(0, bytes, what + ": bytes on the heap in " + CALLS + " calls");
     assertEquals(0, beside, what + ": bytes outside the heap in " + CALLS + " calls");
-  }
-
-  /** Outside the heap; what the pool keeps may be trimmed meanwhile. */
-  private static long inUse() {
-    return Pointer.totalBytes() - BufferPool.keptBytes();
   }
 
   private static void repeat(Runnable call) {

@@ -3,7 +3,7 @@ package io.nativenorm;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.nativenorm.engine.BufferPool;
+import io.nativenorm.engine.LeakCheck;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -67,10 +67,6 @@ class SoakTest {
     assertTrue(calls.get() > THREADS);
   }
 
-  private static long inUse() {
-    return Pointer.totalBytes() - BufferPool.keptBytes();
-  }
-
   @Test
   void closedRoundsLeaveNativeMemoryWhereItWas() throws InterruptedException {
     long bytes = 0;
@@ -78,7 +74,7 @@ class SoakTest {
     for (int i = 0; i < ROUNDS; i++) {
       if (i == ROUNDS / 10) { // pools are filled, loops are compiled
         System.gc();
-        bytes = inUse();
+        bytes = LeakCheck.inUse();
         resident = Pointer.physicalBytes();
       }
       try (LayerNorm layer = LayerNorm.of(256);
@@ -90,11 +86,11 @@ class SoakTest {
       }
     }
     System.gc();
-    // What is being trimmed is no longer kept and not yet freed: once in some runs it was 12 MB.
-    for (int i = 0; i < 100 && inUse() > bytes; i++) {
+    // What is being trimmed: once in some runs it was 12 MB.
+    for (int i = 0; i < 100 && LeakCheck.inUse() > bytes; i++) {
       Thread.sleep(100);
     }
-    long more = inUse() - bytes; // less where the collector found what others had dropped
+    long more = LeakCheck.inUse() - bytes; // less where the collector found what others had dropped
     long grown = Pointer.physicalBytes() - resident;
     System.out.println(
         ROUNDS + " rounds: " + more + " bytes more in pointers, " + grown + " more resident");

@@ -68,7 +68,7 @@ public final class LeakCheck implements BeforeAllCallback, AfterAllCallback {
       if (dropped) {
         System.gc();
       }
-      // The deallocator's thread frees what was found, the pool's what it no longer keeps.
+      // The deallocator's thread frees what was found, the pool's what it trims.
       Thread.sleep(20);
     }
     long more = bytesInUse() - before;
@@ -81,6 +81,14 @@ public final class LeakCheck implements BeforeAllCallback, AfterAllCallback {
     for (int i = 0; i < Engines.CACHED_KERNELS; i++) {
       Engines.release(Engines.acquire(problem(2 + i), Backend.JAVA)); // displaces all others
     }
+    return inUse();
+  }
+
+  /**
+   * Native memory of pointers that live. What the pool is trimming at this moment is among it: no
+   * longer kept and not yet freed.
+   */
+  public static long inUse() {
     return Pointer.totalBytes() - BufferPool.keptBytes();
   }
 
