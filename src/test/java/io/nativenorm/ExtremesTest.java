@@ -20,13 +20,9 @@ import org.junit.jupiter.params.provider.MethodSource;
 class ExtremesTest {
   private static final int SEED = 20261126;
 
-  static Stream<Backend> engines() {
-    return TestEngines.named();
-  }
-
   /** The engines that keep their last digits there: oneDNN's kernels add and multiply in float. */
   static Stream<Backend> exactEngines() {
-    return engines().filter(backend -> backend != Backend.ONEDNN);
+    return TestEngines.named().filter(backend -> backend != Backend.ONEDNN);
   }
 
   /** The extents of a problem. */
@@ -150,7 +146,7 @@ class ExtremesTest {
   private static final Family.Values NORMAL = (oracle, e, normal) -> normal;
 
   @ParameterizedTest
-  @MethodSource("engines")
+  @MethodSource("io.nativenorm.TestEngines#named")
   void differencesBeyondTheLargestFloat(Backend backend) {
     Family family = new Family("large differences");
     IntToDoubleFunction mean = c -> c % 3 == 0 ? -3e38 : c % 3 == 1 ? 3.4e38 : 0.5;
@@ -166,7 +162,7 @@ class ExtremesTest {
   }
 
   @ParameterizedTest
-  @MethodSource("engines")
+  @MethodSource("io.nativenorm.TestEngines#named")
   void givenVariancesAtTheEndsOfFloat(Backend backend) {
     Family family = new Family("given variances");
     for (double variance : new double[] {1e-45, 1e-41, 1e-30, 1e38}) {
@@ -198,7 +194,7 @@ class ExtremesTest {
   }
 
   @ParameterizedTest
-  @MethodSource("engines")
+  @MethodSource("io.nativenorm.TestEngines#named")
   void variancesAtTheLargestFloats(Backend backend) {
     Family family = new Family("large variances");
     for (Oracle.Kind kind : Oracle.Kind.values()) {
@@ -237,7 +233,7 @@ class ExtremesTest {
   }
 
   @ParameterizedTest
-  @MethodSource("engines")
+  @MethodSource("io.nativenorm.TestEngines#named")
   void unitsWithoutSpread(Backend backend) {
     Family family = new Family("no spread");
     for (Oracle.Kind kind : Oracle.Kind.values()) {
@@ -255,7 +251,7 @@ class ExtremesTest {
   }
 
   @ParameterizedTest
-  @MethodSource("engines")
+  @MethodSource("io.nativenorm.TestEngines#named")
   void withoutSpreadAndEpsThereIsTheBiasAndNoGradient(Backend backend) {
     Family family = new Family("exactly the bias");
     for (Oracle.Kind kind : Oracle.Kind.values()) {
@@ -305,7 +301,7 @@ class ExtremesTest {
   }
 
   @ParameterizedTest
-  @MethodSource("engines")
+  @MethodSource("io.nativenorm.TestEngines#named")
   void aUnitOfOneElementHasNoGradient(Backend backend) {
     for (double eps : new double[] {1e-5, 1e-12, 0}) {
       for (float[] weight : new float[][] {null, {1.7f}}) {
@@ -330,7 +326,7 @@ class ExtremesTest {
   }
 
   @ParameterizedTest
-  @MethodSource("engines")
+  @MethodSource("io.nativenorm.TestEngines#named")
   void valuesByHand(Backend backend) {
     try (BatchNorm layer = BatchNorm.builder(1).backend(backend).build()) {
       layer.runningMean().copyFrom(new float[] {-3e38f});

@@ -17,17 +17,18 @@ import org.junit.jupiter.params.provider.CsvSource;
  */
 class ManyCallersTest {
   private static final int SECONDS = Integer.getInteger("nativenorm.callers.seconds", 3);
-  private static final int THREADS = Integer.getInteger("callers", 64);
 
   /** Calls one layer from all threads; each also allocates for itself. */
   static final class Callers {
     public static void main(String[] args) throws Exception {
       int elements = 1 << 15;
       long end = System.nanoTime() + SECONDS * 1_000_000_000L;
-      ExecutorService pool = Executors.newFixedThreadPool(THREADS);
-      try (LayerNorm layer = LayerNorm.builder(512).threads(1).build()) {
+      int callers = Integer.getInteger("callers");
+      ExecutorService pool = Executors.newFixedThreadPool(callers);
+      try (LayerNorm layer =
+          LayerNorm.builder(512).threads(Integer.getInteger("threads")).build()) {
         List<Future<Integer>> failures = new ArrayList<>();
-        for (int i = 0; i < THREADS; i++) {
+        for (int i = 0; i < callers; i++) {
           failures.add(pool.submit(() -> failures(layer, new float[elements], end)));
         }
         int failed = 0;
@@ -56,9 +57,16 @@ class ManyCallersTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"G1, 40m, 64", "Parallel, 40m, 64", "Serial, 40m, 64", "G1, 64m, 64", "G1, 40m, 8"})
-  void theCollectorIsNeverKeptWaitingForTooLong(String collector, String heap, int callers)
-      throws Exception {
+  @CsvSource({
+    "G1, 40m, 64, 2",
+    "Parallel, 40m, 64, 2",
+    "Serial, 40m, 64, 2",
+    "G1, 64m, 64, 2",
+    "G1, 40m, 64, 1",
+    "G1, 40m, 8, 1"
+  })
+  void theCollectorIsNeverKeptWaitingForTooLong(
+      String collector, String heap, int callers, int threads) throws Exception {
     JavaProcess process =
         JavaProcess.run(
             Callers.class,
@@ -67,6 +75,7 @@ class ManyCallersTest {
             "-Xmx" + heap,
             "-XX:+Use" + collector + "GC",
             "-Dcallers=" + callers,
+            "-Dthreads=" + threads,
             "-Dnativenorm.callers.seconds=" + SECONDS);
     // Newer JDKs also print warnings about native access.
     assertTrue(process.output().endsWith("\n0 OutOfMemoryErrors\n"), process.output());
