@@ -13,10 +13,10 @@ public final class Agreement {
   private Agreement() {}
 
   /** The error of one call of a contestant. */
-  static double error(Contestant contestant, Workload workload) {
+  static double error(Contestant contestant, Workload workload, Map<String, double[]> expected) {
     try (Contestant.Session session = contestant.prepare(workload)) {
       session.call();
-      return error(Oracle.expected(workload), session.results());
+      return error(expected, session.results());
     }
   }
 

@@ -6,7 +6,10 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
 
 /**
  * How wrong a contestant is on a cell.
@@ -31,9 +34,16 @@ record Check(
   /** Checks a contestant in a process of its own; where that ends too early, the rest failed. */
   static List<Check> run(Contestant contestant, List<Cell> cells, List<Double> means)
       throws IOException {
+    return run(List.of(contestant), cells, means);
+  }
+
+  /** Checks contestants on the cells that they take, all in one process, as above. */
+  static List<Check> run(List<Contestant> contestants, List<Cell> cells, List<Double> means)
+      throws IOException {
     Path file = Files.createTempFile("checks", ".json");
     try {
-      List<String> arguments = new ArrayList<>(List.of(file.toString(), contestant.name()));
+      String names = String.join(",", contestants.stream().map(Contestant::name).toList());
+      List<String> arguments = new ArrayList<>(List.of(file.toString(), names));
       means.forEach(mean -> arguments.add(mean.toString()));
       cells.forEach(cell -> arguments.add(cell.id()));
       String end = null;
@@ -48,11 +58,15 @@ record Check(
                   .map(line -> GSON.fromJson(line, Check.class))
                   .toList());
       if (end != null) {
-        for (int i = checks.size(); i < cells.size() * means.size(); i++) {
-          String cell = cells.get(i / means.size()).id();
-          double mean = means.get(i % means.size());
-          checks.add(new Check(contestant.name(), cell, mean, null, null, end));
+        List<Check> all = new ArrayList<>();
+        for (Cell cell : cells) {
+          for (double mean : means) {
+            for (Contestant contestant : taking(contestants, cell)) {
+              all.add(new Check(contestant.name(), cell.id(), mean, null, null, end));
+            }
+          }
         }
+        checks.addAll(all.subList(checks.size(), all.size()));
       }
       return checks;
     } finally {
@@ -60,30 +74,55 @@ record Check(
     }
   }
 
-  /** {@code Check FILE CONTESTANT MEAN... CELL...}: writes a line of JSON for each check. */
+  private static List<Contestant> taking(List<Contestant> contestants, Cell cell) {
+    return contestants.stream().filter(c -> c.rejects(cell).isEmpty()).toList();
+  }
+
+  /** {@code Check FILE CONTESTANT,... MEAN... CELL...}: writes a line of JSON for each check. */
   public static void main(String[] arguments) throws IOException {
-    Contestant contestant = Contestants.named(arguments[1]);
+    List<Contestant> contestants =
+        Stream.of(arguments[1].split(",")).map(Contestants::named).toList();
     List<Double> means = new ArrayList<>();
+    Map<Double, Workload> workloads = new HashMap<>();
     try (BufferedWriter file = Files.newBufferedWriter(Path.of(arguments[0]))) {
       for (String argument : List.of(arguments).subList(2, arguments.length)) {
         if (!argument.contains("/")) {
           means.add(Double.valueOf(argument));
           continue;
         }
+        Cell cell = Cell.named(argument);
         for (double mean : means) {
-          file.write(GSON.toJson(of(contestant, Cell.named(argument), mean)) + "\n");
-          file.flush(); // so that a crash keeps it
+          Workload workload = workload(workloads, cell, mean);
+          Map<String, double[]> expected = Oracle.expected(workload);
+          for (Contestant contestant : taking(contestants, cell)) {
+            file.write(GSON.toJson(of(contestant, workload, mean, expected)) + "\n");
+            file.flush(); // so that a crash keeps it
+          }
         }
       }
     }
     System.exit(0); // whatever threads the contestant leaves
   }
 
-  private static Check of(Contestant contestant, Cell cell, double mean) {
+  /** A cell's input is that of its shape's other directions: to make it was a third of it all. */
+  private static Workload workload(Map<Double, Workload> lastByMean, Cell cell, double mean) {
+    Workload last = lastByMean.get(mean);
+    boolean same =
+        last != null
+            && last.cell().shape().equals(cell.shape())
+            && last.cell().layout() == cell.layout();
+    Workload workload =
+        same ? last.in(cell.direction()) : Workload.of(cell, THREADS, mean, Workload.SEED);
+    lastByMean.put(mean, workload);
+    return workload;
+  }
+
+  private static Check of(
+      Contestant contestant, Workload workload, double mean, Map<String, double[]> expected) {
     Double error = null;
     String failure = null;
     try {
-      error = Agreement.error(contestant, Workload.of(cell, THREADS, mean, Workload.SEED));
+      error = Agreement.error(contestant, workload, expected);
       if (error.isInfinite()) {
         error = null; // which JSON does not have
         failure = NO_NUMBER;
@@ -91,6 +130,7 @@ record Check(
     } catch (RuntimeException | Error e) {
       failure = e.toString();
     }
-    return new Check(contestant.name(), cell.id(), mean, contestant.version(), error, failure);
+    String cell = workload.cell().id();
+    return new Check(contestant.name(), cell, mean, contestant.version(), error, failure);
   }
 }

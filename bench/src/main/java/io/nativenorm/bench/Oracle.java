@@ -55,18 +55,28 @@ final class Oracle {
     };
   }
 
+  /** In the order of memory: against it, channels last took twice as long. */
   private void forEach(Element element) {
     int batch = cell.batch();
     int channels = cell.channels();
     int spatial = cell.spatial();
-    int step = cell.step();
+    int[] statistics = new int[channels];
+    int at = 0;
     for (int n = 0; n < batch; n++) {
       for (int c = 0; c < channels; c++) {
-        int statistic = statisticOf(n, c);
-        int at = cell.offset(n, c);
+        statistics[c] = statisticOf(n, c);
+      }
+      if (cell.channelsLast()) {
         for (int s = 0; s < spatial; s++) {
-          element.visit(at, statistic, c);
-          at += step;
+          for (int c = 0; c < channels; c++) {
+            element.visit(at++, statistics[c], c);
+          }
+        }
+      } else {
+        for (int c = 0; c < channels; c++) {
+          for (int s = 0; s < spatial; s++) {
+            element.visit(at++, statistics[c], c);
+          }
         }
       }
     }

@@ -51,6 +51,12 @@ public record Workload(
         threads);
   }
 
+  /** The same input for another cell of the shape and layout. */
+  Workload in(Direction direction) {
+    Cell other = new Cell(cell.shape(), cell.layout(), direction);
+    return new Workload(other, x, dy, weight, bias, runningMean, runningVariance, threads);
+  }
+
   /** Nearly normal (the sum of twelve even ones): exact Gaussians take longer than the races. */
   private static float[] normal(SplittableRandom random, int count, double mean, double deviation) {
     float[] values = new float[count];

@@ -12,7 +12,8 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.logging.Level;
-import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -29,19 +30,17 @@ class BrowserTest {
   private static final Path CHROMIUM = Path.of("/usr/bin/chromium");
   private static final Path DRIVER = Path.of("/usr/bin/chromedriver");
 
-  @TempDir Path folder;
-  private ChromeDriver browser;
+  @TempDir static Path folder;
+  private static ChromeDriver browser;
 
-  @BeforeEach
-  void open() throws IOException {
+  @BeforeAll
+  static void start() {
     boolean found = Files.isExecutable(CHROMIUM) && Files.isExecutable(DRIVER);
     if (!found) {
       System.err.println(
           "THE REPORT'S PAGE IS NOT TESTED: apt-get install chromium chromium-driver");
     }
     assumeTrue(found, "no " + CHROMIUM + " or no " + DRIVER);
-    Path page = folder.resolve("report.html");
-    Files.writeString(page, HtmlReport.of(Figures.read(ReportTest.SAMPLE)));
     ChromeOptions options = new ChromeOptions();
     options.setBinary(CHROMIUM.toFile());
     options.addArguments(
@@ -64,11 +63,17 @@ class BrowserTest {
     browser.executeCdpCommand(
         "Network.emulateNetworkConditions",
         Map.of("offline", true, "latency", 0, "downloadThroughput", 0, "uploadThroughput", 0));
+  }
+
+  @BeforeEach
+  void open() throws IOException {
+    Path page = folder.resolve("report.html");
+    Files.writeString(page, HtmlReport.of(Figures.read(ReportTest.SAMPLE)));
     browser.get(page.toUri().toString());
   }
 
-  @AfterEach
-  void close() {
+  @AfterAll
+  static void close() {
     if (browser != null) {
       browser.quit();
     }
