@@ -110,6 +110,11 @@ final class ForwardSteps implements Steps {
     }
   }
 
+  /** Whether statistics are computed in Java, first of all. */
+  boolean sumsInJava() {
+    return normalize == null && problem.statistics() == Statistics.COMPUTED;
+  }
+
   @Override
   public String implementation() {
     return normalize == null ? application.implementation() : normalize.implementation();

@@ -59,10 +59,18 @@ final class OnednnKernel extends Kernel {
     team.run(
         threads,
         nothing ->
-            made.set(
-                backward ? new BackwardSteps(problem, team, threads) : new ForwardSteps(problem)),
+            made.set(backward ? new BackwardSteps(problem, team, threads) : forward(team, problem)),
         null);
     return made.get();
+  }
+
+  private static Steps forward(Team team, Problem problem) {
+    ForwardSteps whole = new ForwardSteps(problem);
+    if (!team.isSizable() || !SampleSteps.areBetterThan(whole, problem)) {
+      return whole;
+    }
+    whole.close();
+    return new SampleSteps(problem, new Slices(team, problem.threads()));
   }
 
   @Override
