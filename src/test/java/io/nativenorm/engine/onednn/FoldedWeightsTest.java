@@ -1,0 +1,121 @@
+package io.nativenorm.engine.onednn;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.nativenorm.Activation;
+import io.nativenorm.DataType;
+import io.nativenorm.Layout;
+import io.nativenorm.NativeNorm;
+import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.NativeFloats;
+import io.nativenorm.engine.NativeMemory;
+import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Operation;
+import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Statistics;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+
+/** What is kept from call to call is what the next call would compute. */
+class FoldedWeightsTest {
+  private static final int UNITS = 5;
+  private static final double EPS = 1e-5;
+
+  private final NativeMemory memory = new NativeMemory(3L * UNITS);
+  private final NativeFloats weight = memory.floats().slice(0, UNITS);
+  private final NativeFloats mean = memory.floats().slice(UNITS, UNITS);
+  private final NativeFloats variance = memory.floats().slice(2L * UNITS, UNITS);
+  private final FoldedWeights folded = new FoldedWeights(problem(true));
+
+  @BeforeAll
+  static void loadsOnednn() {
+    assertTrue(NativeNorm.engines().get(1).available());
+  }
+
+  @AfterEach
+  void frees() {
+    folded.free();
+    memory.free();
+  }
+
+  private static Problem problem(boolean hasWeight) {
+    return new Problem(
+        Operation.BATCH,
+        Direction.INFERENCE,
+        Statistics.GIVEN,
+        DataType.F32,
+        Layout.CHANNELS_LAST,
+        2,
+        UNITS,
+        1,
+        1,
+        EPS,
+        hasWeight,
+        false,
+        Activation.NONE,
+        1);
+  }
+
+  private boolean compute() {
+    return folded.compute(Operands.forward(null, null, weight, null, mean, variance));
+  }
+
+  private void assertIsComputed(String which) {
+    assertTrue(compute(), which);
+    for (int i = 0; i < UNITS; i++) {
+      float expected = (float) (weight.view().get(i) / Math.sqrt(variance.view().get(i) + EPS));
+      float actual = folded.weights().view().get(i);
+      assertEquals(Float.floatToRawIntBits(expected), Float.floatToRawIntBits(actual), which);
+      assertEquals(1, folded.ones().view().get(i));
+    }
+  }
+
+  @Test
+  void followsEachValue() {
+    weight.setAll(2);
+    mean.setAll(0.5f);
+    variance.setAll(3);
+    assertIsComputed("at first");
+    assertIsComputed("once more");
+    float[] values = {7, 0, -0f, Float.NaN, 1};
+    for (int i = 0; i < UNITS; i++) {
+      for (float value : values) {
+        weight.view().put(i, value);
+        assertIsComputed("weight " + i + " is " + value);
+        variance.view().put(i, value);
+        assertIsComputed("variance " + i + " is " + value);
+      }
+    }
+  }
+
+  @Test
+  void followsWhatFloatsCannotHoldAndBack() {
+    weight.setAll(1);
+    mean.setAll(0);
+    variance.setAll(1);
+    for (int i = 0; i < UNITS; i++) {
+      assertIsComputed("before " + i);
+      for (NativeFloats changed : new NativeFloats[] {mean, weight}) {
+        float usual = changed.view().get(i);
+        changed.view().put(i, changed == mean ? 3e38f : 1e-38f);
+        assertFalse(compute());
+        assertFalse(compute());
+        changed.view().put(i, usual);
+        assertIsComputed("back " + i);
+      }
+    }
+  }
+
+  @Test
+  void withoutWeightItIsTheInverseDeviation() {
+    FoldedWeights inverse = new FoldedWeights(problem(false));
+    mean.setAll(0);
+    variance.setAll(4);
+    assertTrue(inverse.compute(Operands.forward(null, null, null, null, mean, variance)));
+    assertEquals((float) (1 / Math.sqrt(4 + EPS)), inverse.weights().view().get(UNITS - 1));
+    inverse.free();
+  }
+}
