@@ -63,7 +63,8 @@ class ManyCallersTest {
     "Serial, 40m, 64, 2",
     "G1, 64m, 64, 2",
     "G1, 40m, 64, 1",
-    "G1, 40m, 8, 1"
+    "G1, 40m, 8, 1",
+    "G1, 40m, 8, 2"
   })
   void theCollectorIsNeverKeptWaitingForTooLong(
       String collector, String heap, int callers, int threads) throws Exception {

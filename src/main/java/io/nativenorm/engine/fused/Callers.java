@@ -3,8 +3,8 @@ package io.nativenorm.engine.fused;
 import java.util.function.LongSupplier;
 
 /**
- * Whether many threads have called lately. A call of a known thread reads memory that nobody
- * writes; the clock is read for new ones, and while there are many.
+ * How many threads have called lately. A call of a known thread reads memory that nobody writes;
+ * the clock is read for new ones, and while there are more than a few.
  */
 final class Callers {
   /**
@@ -21,7 +21,7 @@ final class Callers {
   private volatile long recent;
 
   private volatile long beginning;
-  private volatile boolean many;
+  private volatile int count;
 
   /** Those between the two latest beginnings. */
   private long before;
@@ -29,7 +29,7 @@ final class Callers {
   /**
    * Nobody has called yet.
    *
-   * @param few how many threads are a few; more than 63 always are
+   * @param few while so many call the clock is not read, and none is forgotten
    * @param clock nanoseconds
    */
   Callers(int few, LongSupplier clock) {
@@ -38,13 +38,13 @@ final class Callers {
     beginning = clock.getAsLong();
   }
 
-  /** Notes a call of a thread, and tells whether only a few have called lately. */
-  boolean areFew(long thread) {
+  /** Notes a call of a thread, and tells how many have called lately; 64 are as many or more. */
+  int lately(long thread) {
     long bit = 1L << thread; // modulo 64
-    if ((recent & bit) == 0 || many && clock.getAsLong() - beginning > LATELY_NANOSECONDS) {
+    if ((recent & bit) == 0 || count > few && clock.getAsLong() - beginning > LATELY_NANOSECONDS) {
       note(bit);
     }
-    return !many;
+    return count;
   }
 
   private synchronized void note(long bit) {
@@ -56,6 +56,6 @@ final class Callers {
       beginning = now;
     }
     recent |= bit;
-    many = Long.bitCount(recent | before) > few;
+    count = Long.bitCount(recent | before);
   }
 }

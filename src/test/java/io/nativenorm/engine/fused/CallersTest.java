@@ -1,7 +1,6 @@
 package io.nativenorm.engine.fused;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.concurrent.atomic.AtomicInteger;
@@ -22,53 +21,53 @@ class CallersTest {
             return time.get();
           });
 
-  private boolean call(int threads) {
-    boolean few = true;
+  private int call(int threads) {
+    int lately = 0;
     for (int thread = 100; thread < 100 + threads; thread++) {
-      few = callers.areFew(thread);
+      lately = callers.lately(thread);
     }
-    return few;
+    return lately;
   }
 
   @Test
-  void aFewAreFewForEver() {
+  void aFewAreAsManyForEver() {
     for (int round = 0; round < 100; round++) {
-      assertTrue(call(8));
+      assertEquals(8, call(8));
       time.addAndGet(LATELY / 3);
     }
     assertEquals(1 + 8, readings.get(), "known callers do not cost a reading of the clock");
   }
 
   @Test
-  void oneMoreIsManyUntilItHasNotCalledForSomeTime() {
-    assertTrue(call(8));
-    assertFalse(call(9));
+  void oneMoreCountsUntilItHasNotCalledForSomeTime() {
+    assertEquals(8, call(8));
+    assertEquals(9, call(9));
     time.addAndGet(LATELY + 1);
-    assertFalse(call(1), "the others have called in the time before");
+    assertEquals(9, call(1), "the others have called in the time before");
     time.addAndGet(LATELY + 1);
-    assertTrue(call(8));
+    assertEquals(8, call(8));
   }
 
   @Test
-  void manyThatTakeTurnsAreMany() {
+  void manyThatTakeTurnsAllCount() {
     call(64);
     for (int turn = 0; turn < 1000; turn++) {
-      assertFalse(callers.areFew(turn % 64));
+      assertTrue(callers.lately(turn % 64) > 8);
       time.addAndGet(LATELY / 40);
     }
   }
 
   @Test
   void afterAPauseNobodyHasCalled() {
-    assertFalse(call(64));
+    assertEquals(64, call(64));
     time.addAndGet(2 * LATELY + 1);
-    assertTrue(call(8));
+    assertEquals(8, call(8));
   }
 
   @Test
-  void threadsThatComeAndGoOneAfterTheOtherAreFew() {
+  void threadsThatComeAndGoOneAfterTheOtherAreForgotten() {
     for (int thread = 0; thread < 1000; thread++) {
-      assertTrue(callers.areFew(thread));
+      assertTrue(callers.lately(thread) <= 8);
       time.addAndGet(LATELY / 3);
     }
   }
