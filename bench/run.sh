@@ -11,6 +11,6 @@ Gets the contestants, as far as they are not there: 770 MB into Maven's reposito
 JavaCPP's cache (~/.javacpp), 432 MB into DJL's (~/.djl.ai).
 END
 echo "Building NativeNorm ..." >&2
-mvn -q -B -ntp install -DskipTests
+bench/install.sh
 echo "Getting the contestants and building the benchmarks ..." >&2
 bench/java.sh io.nativenorm.bench.Race "$@"
