@@ -1,6 +1,5 @@
 package io.nativenorm;
 
-import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
@@ -51,15 +50,16 @@ class PoolLimitsTest {
     }
   }
 
+  /** The process takes 75 to 90 MB without what is idle, and its heap counts too. */
   @ParameterizedTest
   @CsvSource({
-    "15, -Xmx64m, -Dx=",
-    "16, -Xmx1g, -Dorg.bytedeco.javacpp.maxPhysicalBytes=100m",
-    "16, -Xmx1g, -Dorg.bytedeco.javacpp.maxBytes=68m"
+    "15, -Xmx64m",
+    "16, -Xmx64m -Dorg.bytedeco.javacpp.maxBytes=1g -Dorg.bytedeco.javacpp.maxPhysicalBytes=115m",
+    "16, -Xmx1g -Dorg.bytedeco.javacpp.maxBytes=68m"
   })
-  void itIsGivenBackBeforeAnythingFails(int idle, String heap, String limit) throws Exception {
-    JavaProcess process =
-        JavaProcess.run(BesideIdleMemory.class, Map.of(), heap, limit, "-Didle=" + idle);
+  void itIsGivenBackBeforeAnythingFails(int idle, String limits) throws Exception {
+    String[] options = (limits + " -Didle=" + idle).split(" ");
+    JavaProcess process = JavaProcess.run(BesideIdleMemory.class, Map.of(), options);
     assertEnd("\n0 failed, few slow\n", process);
   }
 
@@ -135,7 +135,7 @@ class PoolLimitsTest {
       long before = Pointer.totalCount();
       step(layers, x);
       step(layers, x);
-      assertEquals(before, Pointer.totalCount());
+      assertTrue(Pointer.totalCount() <= before); // what nobody uses may be collected meanwhile
     } finally {
       for (NormLayer layer : layers) {
         layer.close();
