@@ -216,9 +216,11 @@ class BuildScriptTest {
   /** Before anything is fetched. */
   @Test
   void aRaceSaysFirstWhatItGets() throws Exception {
+    Files.createDirectory(clone.resolve("bench"));
+    for (String file : List.of("bench/run.sh", "bench/install.sh")) {
+      Files.copy(Path.of(file), clone.resolve(file));
+    }
     Path script = clone.resolve("bench/run.sh");
-    Files.createDirectory(script.getParent());
-    Files.copy(Path.of("bench/run.sh"), script);
     tool("mvn", "echo fetching", "exit 1");
     JavaProcess process =
         JavaProcess.run(
