@@ -272,7 +272,7 @@ class ExtremesTest {
   /** Of either sign. */
   private static void assertZero(float[] gradient, Extreme of) {
     for (int i = 0; gradient != null && i < gradient.length; i++) {
-      assertEquals(0.0, Math.abs(gradient[i]), of.toString());
+      assertEquals(0.0, Math.abs(gradient[i]), of::toString);
     }
   }
 

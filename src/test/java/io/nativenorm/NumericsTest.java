@@ -205,10 +205,12 @@ class NumericsTest {
         float[] cleanValues = c.logical(expected);
         boolean[] inGroup = groupOf(c, x.length / 2);
         for (int i = 0; i < x.length; i++) {
+          int element = i;
           if (inGroup[i]) {
-            assertTrue(Float.isNaN(dirtyValues[i]), c + ": element " + i + " hides " + poison);
+            assertTrue(
+                Float.isNaN(dirtyValues[i]), () -> c + ": element " + element + " hides " + poison);
           } else {
-            assertEquals(cleanValues[i], dirtyValues[i], c + ": element " + i);
+            assertEquals(cleanValues[i], dirtyValues[i], () -> c + ": element " + element);
           }
         }
       }

@@ -38,7 +38,7 @@ class OnednnNumbersTest {
             Gradients gradients = pass.backward(dy)) {
           double expected = rows * (double) 0.1f;
           for (float dBias : gradients.bias().toArray()) {
-            assertEquals(expected, dBias, expected * 1e-5, rows + " rows of " + width);
+            assertEquals(expected, dBias, expected * 1e-5, () -> rows + " rows of " + width);
           }
         }
       }
@@ -158,7 +158,7 @@ class OnednnNumbersTest {
           try (Pass pass = layer.forwardTraining(input)) {
             double expected = half / Math.sqrt(half * half + 1e-5);
             for (float value : pass.output().toArray()) {
-              assertEquals(expected, Math.abs(value), 1e-5, layer + " at " + mean);
+              assertEquals(expected, Math.abs(value), 1e-5, () -> layer + " at " + mean);
             }
           }
         }
@@ -213,12 +213,12 @@ class OnednnNumbersTest {
             LayerNorm layer = LayerNorm.builder(width).backend(backend).build()) {
           float[] y = rms.forward(x, 3, width);
           for (int i = 0; i < x.length; i++) {
-            assertEquals(Math.signum(x[i]), y[i], 1e-5f, "RmsNorm(" + width + ") of " + huge);
+            assertEquals(Math.signum(x[i]), y[i], 1e-5f, () -> "RmsNorm(" + width + ") of " + huge);
           }
           y = layer.forward(x, 3, width);
           for (int i = 0; i < x.length; i++) {
             float expected = i < width ? Math.signum(x[i]) : 0;
-            assertEquals(expected, y[i], 1e-5f, "LayerNorm(" + width + ") of " + huge);
+            assertEquals(expected, y[i], 1e-5f, () -> "LayerNorm(" + width + ") of " + huge);
           }
         }
       }
@@ -338,7 +338,7 @@ class OnednnNumbersTest {
         try (Pass pass = layer.forwardTraining(input);
             Gradients gradients = pass.backward(dy)) {
           for (float dx : gradients.input().toArray()) {
-            assertTrue(Float.isFinite(dx), layer.toString());
+            assertTrue(Float.isFinite(dx), layer::toString);
           }
         }
       }
