@@ -23,6 +23,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * round upwards and do without subnormal numbers. What other threads then compute is what they
  * would have without it, and on FUSED what the thread itself does is too.
  */
+@SameOnAnyJvm
 class ControlWordTest {
   /** What is in {@code -Dword}. */
   enum Word {

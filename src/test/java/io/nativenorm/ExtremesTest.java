@@ -17,6 +17,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * Values at the ends of the float range: differences and sums that leave it, variances and eps that
  * are lost in it, and units without spread.
  */
+@SameOnAnyJvm
 class ExtremesTest {
   private static final int SEED = 20261126;
 

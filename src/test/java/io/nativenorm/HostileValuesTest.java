@@ -12,6 +12,7 @@ import org.junit.jupiter.api.Test;
  * ONEDNN or JAVA where FUSED is missing, so it is right there if both are. A failure names its
  * seed; {@code -Dnativenorm.seed=<number>} runs that one alone.
  */
+@SameOnAnyJvm
 class HostileValuesTest {
   private static final int COUNT = 60;
 

@@ -96,6 +96,7 @@ class LayerContractTest {
   }
 
   @ParameterizedTest
+  @SameOnAnyJvm
   @MethodSource({"cases", "optionCases"})
   @SuppressWarnings("try") // the scope closes the pointers that are made in it
   void inferenceInEveryKindOfMemory(LayerCase c) {
@@ -114,6 +115,7 @@ class LayerContractTest {
   }
 
   @ParameterizedTest
+  @SameOnAnyJvm
   @MethodSource({"cases", "optionCases"})
   void inferenceIntoANewTensorAndInPlace(LayerCase c) {
     double[] expected = c.expected();
@@ -128,6 +130,7 @@ class LayerContractTest {
   }
 
   @ParameterizedTest
+  @SameOnAnyJvm
   @MethodSource({"cases", "optionCases"})
   void inferenceOnHeapArrays(LayerCase c) {
     if (c.layout() == Layout.CHANNELS_LAST) {
@@ -164,6 +167,7 @@ class LayerContractTest {
   }
 
   @ParameterizedTest
+  @SameOnAnyJvm
   @MethodSource({"cases", "optionCases"})
   void trainingAndBackward(LayerCase c) {
     if (c.kind().needsTwoValues() || !c.kind().isRunning()) {

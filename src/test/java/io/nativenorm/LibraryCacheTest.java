@@ -32,6 +32,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  * is no jar is not extracted.
  */
 @DisabledOnOs(OS.WINDOWS)
+@SameOnAnyJvm
 class LibraryCacheTest {
   private static final int NOBODY = 65534;
 

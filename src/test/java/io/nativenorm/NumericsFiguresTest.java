@@ -24,6 +24,7 @@ import org.junit.jupiter.api.TestFactory;
  * The README's table of errors against what is measured, over layers, layouts, means of 0 to 10^6
  * standard deviations and units of 2 to 10^6 values.
  */
+@SameOnAnyJvm
 class NumericsFiguresTest {
   private static final Pattern ROW =
       Pattern.compile(

@@ -14,6 +14,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** The numerical contract away from the middle: large means, constants, large groups, NaN. */
+@SameOnAnyJvm
 class NumericsTest {
   private static final List<Kind> WITH_OWN_STATISTICS =
       List.of(Kind.BATCH, Kind.LAYER, Kind.GROUP, Kind.INSTANCE);

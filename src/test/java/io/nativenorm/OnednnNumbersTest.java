@@ -13,6 +13,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Values at which oneDNN's float sums, its float eps and its products fail, with right answers. */
+@SameOnAnyJvm
 class OnednnNumbersTest {
   /** The engines AUTO takes where FUSED is missing. */
   static List<Backend> engines() {

@@ -55,6 +55,7 @@ class ThreadsTest {
     "OMP_NUM_THREADS, 1, OpenMP team of 4",
     "OMP_NUM_THREADS, 16, OpenMP team of 4"
   })
+  @SameOnAnyJvm
   void gradientsAreWholeWhateverTheTeam(String variable, String value, String team)
       throws Exception {
     JavaProcess process =
@@ -109,6 +110,7 @@ class ThreadsTest {
   }
 
   @Test
+  @SameOnAnyJvm
   void manyCallersMakeNoThreads() throws Exception {
     assumeTrue(Files.isDirectory(Path.of("/proc/self/task")), "threads are counted the Linux way");
     JavaProcess process =
@@ -210,6 +212,7 @@ class ThreadsTest {
   }
 
   @Test
+  @SameOnAnyJvm
   void twoEnginesTogetherMakeNoMoreThreadsThanOne() throws Exception {
     assumeTrue(Files.isDirectory(Path.of("/proc/self/task")), "threads are counted the Linux way");
     TestEngines.assumeFused();
@@ -258,6 +261,7 @@ class ThreadsTest {
   }
 
   @Test
+  @SameOnAnyJvm
   void aLargeProblemIsHelpedByTheOneEnginesThreads() throws Exception {
     assumeTrue(Files.isDirectory(Path.of("/proc/self/task")), "threads are counted the Linux way");
     TestEngines.assumeFused();

@@ -11,6 +11,7 @@ import com.google.gson.stream.JsonReader;
 import io.nativenorm.Backend;
 import io.nativenorm.Layout;
 import io.nativenorm.NativeNorm;
+import io.nativenorm.SameOnAnyJvm;
 import io.nativenorm.TestEngines;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -115,6 +116,7 @@ class DoctorTest {
   }
 
   @Test
+  @SameOnAnyJvm
   void tellsAllOfItAsJson() {
     CommandLineRun run = CommandLineRun.of("doctor", "--json");
     run.assertDone();
