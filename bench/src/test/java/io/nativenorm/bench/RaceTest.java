@@ -59,7 +59,7 @@ class RaceTest {
 
   @Test
   void anInterruptedRaceKeepsAndReportsWhatItMeasured() throws Exception {
-    Process race = race("quick", "--contestant", "Scalar Java", "--shape", "llama-token");
+    Process race = race("smoke", "--contestant", "Scalar Java", "--shape", "llama-token");
     for (int i = 0; i < SECONDS * 10 && !hasStream(); i++) {
       Thread.sleep(100);
     }
@@ -72,7 +72,7 @@ class RaceTest {
       assertEquals(isJmh, entry.getAsJsonObject().has("version"));
       String command =
           entry.getAsJsonObject().getAsJsonObject("environment").get("command").getAsString();
-      assertEquals("bench/run.sh quick --contestant 'Scalar Java' --shape llama-token", command);
+      assertEquals("bench/run.sh smoke --contestant 'Scalar Java' --shape llama-token", command);
     }
     String report = Files.readString(results().resolve("report.md"));
     assertTrue(report.contains("| Scalar Java | Java "), report);
