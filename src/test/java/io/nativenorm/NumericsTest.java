@@ -93,12 +93,12 @@ class NumericsTest {
   @ParameterizedTest
   @MethodSource("cases")
   void constantsGiveExactlyTheBias(LayerCase c) {
+    double[] bias = c.trainingOracle().forward(new double[c.size()]);
     // Also the vectors that one-pass variances make NaN or noise of.
     for (float constant :
         new float[] {0, 1, 0.1f, -3.3f, 1234, 10000.1f, 1000000.3f, 1e-20f, 1e36f}) {
       float[] x = new float[c.size()];
       Arrays.fill(x, constant);
-      double[] bias = c.trainingOracle().forward(new double[c.size()]);
       try (NormLayer layer = c.layer();
           Tensor input = c.tensor(x);
           Tensor y = layer.forward(input)) {
@@ -193,6 +193,7 @@ class NumericsTest {
   @ParameterizedTest
   @MethodSource("cases")
   void nanAndInfinityStayInTheirGroup(LayerCase c) {
+    boolean[] inGroup = groupOf(c, c.size() / 2);
     for (float poison : new float[] {Float.NaN, Float.POSITIVE_INFINITY}) {
       float[] x = c.x();
       x[x.length / 2] = poison;
@@ -204,7 +205,6 @@ class NumericsTest {
           Tensor expected = layer.forward(cleanInput)) {
         float[] dirtyValues = c.logical(dirty);
         float[] cleanValues = c.logical(expected);
-        boolean[] inGroup = groupOf(c, x.length / 2);
         for (int i = 0; i < x.length; i++) {
           int element = i;
           if (inGroup[i]) {
