@@ -1,5 +1,6 @@
 // Batch, group and instance normalization of channels-first tensors. The tensor is N*C rows of S elements; row i is of
 // channel i % C. A unit (what shares a mean) has some of the rows.
+#include "order.h"
 #include "pool.h"
 #include "problem.h"
 #include "scratch.h"
@@ -13,8 +14,9 @@ struct Units {
   size_t unit_step;  // rows from one unit's first to the next's
   size_t row_step;   // rows from one to the next in a unit
   size_t length;
+  bool of_group;     // whose rows lie one after the other
 
-  explicit Units(const Problem& p) : length(p.spatial) {
+  explicit Units(const Problem& p) : length(p.spatial), of_group(p.operation != NN_BATCH) {
     if (p.operation == NN_BATCH) {
       count = p.channels;
       rows = p.batch;
@@ -32,14 +34,24 @@ struct Units {
 
   double Values() const { return static_cast<double>(rows) * static_cast<double>(length); }
 
-  // A kernel's rows: a group's lie one after the other and are one.
-  size_t RunRows() const { return row_step == 1 ? 1 : rows; }
-  size_t RunLength() const { return row_step == 1 ? rows * length : length; }
+  // A kernel's rows. For statistics a group's, which lie one after the other, are one; for the sums of its gradient
+  // each is by itself, as weights differ.
+  Pieces ForMoments() const { return of_group ? Pieces(1, rows * length) : Pieces(rows, length); }
+  Pieces ForGradients() const { return of_group ? Pieces(1, length) : Pieces(rows, length); }
   size_t RunStride() const { return row_step * length; }
+  // What is summed up for a gradient: all rows of a channel of the batch, or a row.
+  size_t Sums() const { return of_group ? count * rows : count; }
+
+  // Where a piece of the unit's moments, or of a gradient's sums, begins.
+  size_t Offset(size_t unit, const Pieces::Piece& piece) const {
+    return Row(unit, 0) * length + piece.first_run * RunStride() + piece.begin;
+  }
+  size_t SumsOffset(size_t sums, const Pieces::Piece& piece) const {
+    return sums * length + piece.first_run * RunStride() + piece.begin;
+  }
 
   // For loops in doubles. Its channels are those of its rows, or one.
   nn::Unit Exact(size_t unit, size_t channels) const {
-    const bool of_group = row_step == 1;
     return {rows, length, RunStride(), 1, Row(unit, 0) % channels, of_group ? size_t{1} : size_t{0}, 0};
   }
 };
@@ -146,36 +158,16 @@ void ForOutside(const Problem& p, const IsOutside& is_outside, const Body& body)
   });
 }
 
-// Rows cut in pieces, where there are few and long ones.
-struct Pieces {
-  size_t per_row;
-  size_t count;
-
-  explicit Pieces(const Problem& p) : per_row(1) {
-    const size_t rows = p.batch * p.channels, parts = Parts(p, SIZE_MAX);
-    if (rows < parts) {
-      const size_t wanted = (parts + rows - 1) / rows, most = (p.spatial + kGrain - 1) / kGrain;
-      per_row = wanted < most ? wanted : most;
+// body(which, piece, index) over the pieces of some things that are cut alike, by all threads.
+template <class Body>
+void ForPieces(const Problem& p, size_t things, const Pieces& pieces, const Body& body) {
+  const size_t all = things * pieces.count, parts = Parts(p, all);
+  Parallel(p.threads, parts, [&](size_t i) {
+    const Range range = PartOf(all, parts, i);
+    for (size_t index = range.begin; index < range.end; ++index) {
+      body(index / pieces.count, pieces[index % pieces.count], index);
     }
-    count = rows * per_row;
-  }
-
-  // body(piece, offset of its first element, elements) over all pieces.
-  template <class Body>
-  void ForAll(const Problem& p, const Body& body) const {
-    const size_t parts = Parts(p, count);
-    Parallel(p.threads, parts, [&](size_t i) {
-      const Range range = PartOf(count, parts, i);
-      for (size_t piece = range.begin; piece < range.end; ++piece) {
-        const Range elements = PartOf(p.spatial, per_row, piece % per_row);
-        body(piece, piece / per_row * p.spatial + elements.begin, elements.end - elements.begin);
-      }
-    });
-  }
-};
-
-size_t UnitOf(const Problem& p, size_t row) {
-  return p.operation == NN_BATCH ? row % p.channels : row / (p.channels / p.groups);
+  });
 }
 
 template <class T>
@@ -184,23 +176,47 @@ void Measured(const Forward<T>& data, size_t unit, double mean, double variance)
   if (data.variance != nullptr) data.variance[unit] = static_cast<float>(variance);
 }
 
-// Moments of what are next to nothing are those of loops in doubles.
+// Sums of a piece around a pivot.
 template <class T>
-Moments WithTiny(const Problem& p, const Units& units, const T* src, size_t unit, Moments found) {
-  if (found.m2 / units.Values() + p.eps >= kLeastVariance || !(found.m2 >= 0)) return found;
+PivotSums SumPiece(const Problem& p, const Units& units, const T* src, size_t unit, const Pieces::Piece& piece,
+                   float pivot) {
+  return Table<T>(*p.target).pivot_sums(src + units.Offset(unit, piece), piece.runs, piece.length, units.RunStride(),
+                                        pivot);
+}
+
+// The moments that doubles give: of what floats cannot sum up, and of what is next to nothing.
+template <class T>
+Moments MeasureExactly(const Problem& p, const Units& units, const T* src, size_t unit) {
   return ExactMoments(units.Exact(unit, p.channels), src + units.Row(unit, 0) * units.length, true);
 }
 
-// Sums over the rows of a unit, the entries for which are in `sums`, weighted.
-GradientSums Weighted(const Problem& p, const float* weight, const GradientSums* sums, size_t first, size_t rows,
-                      size_t step) {
+// The moments of a unit from sum(pivot), its sums around a pivot.
+template <class T, class Sum>
+Moments MeasureUnit(const Problem& p, const Units& units, const T* src, size_t unit, const Sum& sum) {
+  const auto exactly = [&] { return MeasureExactly(p, units, src, unit); };
+  const Moments found = nn::MeasureUnit(units.Values(), sum, exactly);
+  if (p.eps >= kLeastVariance) return found;
+  return found.m2 / units.Values() + p.eps < kLeastVariance ? exactly() : found;
+}
+
+// By one thread.
+template <class T>
+Moments MeasureUnit(const Problem& p, const Units& units, const Pieces& pieces, const T* src, size_t unit) {
+  return MeasureUnit(p, units, src, unit, [&](float pivot) {
+    PivotSums total = {0, 0};
+    for (size_t i = 0; i < pieces.count; ++i) total += SumPiece(p, units, src, unit, pieces[i], pivot);
+    return total;
+  });
+}
+
+// The sum of a unit's, weighted; entry number `first` is of channel first % C.
+GradientSums Weighted(const Problem& p, const float* weight, const GradientSums* sums, size_t first, size_t count) {
   GradientSums total = {0, 0, 0};
-  for (size_t k = 0; k < rows; ++k) {
-    const size_t row = first + k * step;
-    const double w = weight == nullptr ? 1 : weight[row % p.channels];
-    total.dy += w * sums[row].dy;
-    total.product += w * sums[row].product;
-    total.residual += sums[row].residual;
+  for (size_t k = 0; k < count; ++k) {
+    const double w = weight == nullptr ? 1 : weight[(first + k) % p.channels];
+    total.dy += w * sums[k].dy;
+    total.product += w * sums[k].product;
+    total.residual += sums[k].residual;
   }
   return total;
 }
@@ -224,41 +240,39 @@ void StoreParameterGradients(const Problem& p, const Backward<T>& data, const Gr
 template <class T>
 int ChannelsFirstMoments(const Problem& p, const T* src, double* mean, double* m2) {
   const Units units(p);
-  const KernelTable<T>& kernels = Table<T>(*p.target);
+  const Pieces pieces = units.ForMoments();
+  const auto store = [&](size_t unit, Moments found) {
+    mean[unit] = found.mean;
+    m2[unit] = found.m2;
+  };
   if (UnitByUnit(p, units)) {
     const size_t parts = Parts(p, units.count);
     Parallel(p.threads, parts, [&](size_t i) {
       const Range range = PartOf(units.count, parts, i);
       for (size_t unit = range.begin; unit < range.end; ++unit) {
-        const Moments found = WithTiny(p, units, src, unit,
-                                       kernels.moments(src + units.Row(unit, 0) * units.length, units.RunRows(),
-                                                       units.RunLength(), units.RunStride()));
-        mean[unit] = found.mean;
-        m2[unit] = found.m2;
+        store(unit, MeasureUnit(p, units, pieces, src, unit));
       }
     });
     return NN_OK;
   }
-  const Pieces pieces(p);
-  Scratch scratch(Scratch::Bytes<Moments>(pieces.count));
+  Scratch scratch(Scratch::Bytes<PivotSums>(units.count * pieces.count));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
-  Moments* parts = scratch.Take<Moments>(pieces.count);
-  pieces.ForAll(p, [&](size_t piece, size_t offset, size_t length) {
-    parts[piece] = kernels.moments(src + offset, 1, length, 0);
+  PivotSums* sums = scratch.Take<PivotSums>(units.count * pieces.count);
+  ForPieces(p, units.count, pieces, [&](size_t unit, const Pieces::Piece& piece, size_t index) {
+    sums[index] = SumPiece(p, units, src, unit, piece, 0);
   });
   for (size_t unit = 0; unit < units.count; ++unit) {
-    Moments total = {0, 0};
-    double count = 0;
-    for (size_t k = 0; k < units.rows * pieces.per_row; ++k) {
-      const size_t piece = units.Row(unit, k / pieces.per_row) * pieces.per_row + k % pieces.per_row;
-      const Range elements = PartOf(p.spatial, pieces.per_row, k % pieces.per_row);
-      const double n = static_cast<double>(elements.end - elements.begin);
-      total = k == 0 ? parts[piece] : Merge(total, count, parts[piece], n);
-      count += n;
-    }
-    total = WithTiny(p, units, src, unit, total);
-    mean[unit] = total.mean;
-    m2[unit] = total.m2;
+    PivotSums* of_unit = sums + unit * pieces.count;
+    store(unit, MeasureUnit(p, units, src, unit, [&](float pivot) {
+            if (pivot != 0) {
+              ForPieces(p, 1, pieces, [&](size_t, const Pieces::Piece& piece, size_t index) {
+                of_unit[index] = SumPiece(p, units, src, unit, piece, pivot);
+              });
+            }
+            PivotSums total = {0, 0};
+            for (size_t i = 0; i < pieces.count; ++i) total += of_unit[i];
+            return total;
+          }));
   }
   return NN_OK;
 }
@@ -313,6 +327,8 @@ int ChannelsFirstForward(const Problem& p, const Forward<T>& data) {
   const Units units(p);
   const KernelTable<T>& kernels = Table<T>(*p.target);
   if (!p.given && UnitByUnit(p, units)) {
+    const Pieces pieces = units.ForMoments();
+    const double share = 1 / units.Values();
     const auto outside = [&](const Normal& normal, size_t unit) {
       return p.operation == NN_BATCH ? normal.IsOutside(data.weight, data.bias, unit) : normal.IsOutside();
     };
@@ -322,10 +338,8 @@ int ChannelsFirstForward(const Problem& p, const Forward<T>& data) {
       const Range range = PartOf(units.count, parts, i);
       for (size_t unit = range.begin; unit < range.end; ++unit) {
         const size_t first = units.Row(unit, 0) * units.length;
-        const Moments found =
-            WithTiny(p, units, data.src, unit,
-                     kernels.moments(data.src + first, units.RunRows(), units.RunLength(), units.RunStride()));
-        const double variance = found.m2 / units.Values();
+        const Moments found = MeasureUnit(p, units, pieces, data.src, unit);
+        const double variance = found.m2 * share;
         Measured(data, unit, found.mean, variance);
         const Normal normal(found.mean, variance, p.eps);
         if (outside(normal, unit)) {
@@ -333,7 +347,7 @@ int ChannelsFirstForward(const Problem& p, const Forward<T>& data) {
           continue;
         }
         const size_t ahead = unit + 1 < range.end ? units.unit_step * units.length : 0;
-        if (units.row_step == 1) {
+        if (units.of_group) {
           ForRows<Affine>(
               p, first, units.rows * units.length, kSkipsNone,
               [&](size_t, size_t channel) { return normal.With(data.weight, data.bias, channel); },
@@ -363,7 +377,7 @@ int ChannelsFirstForward(const Problem& p, const Forward<T>& data) {
       mean[unit] = data.mean[unit];
       variance[unit] = data.variance[unit];
     } else {
-      variance[unit] /= units.Values();
+      variance[unit] *= 1 / units.Values();
       Measured(data, unit, mean[unit], variance[unit]);
     }
   }
@@ -379,26 +393,45 @@ auto SumsOf(const Problem& p, const float* variance, size_t unit) {
   return !p.given && variance != nullptr && variance[unit] == 0 ? kernels.constant_sums : kernels.gradient_sums;
 }
 
-// The sums of each row.
+// The sums of a channel of the batch, or of each row of a group, by one thread.
 template <class T>
-int SumRows(const Problem& p, const Backward<T>& data, const Normal* normals, GradientSums* rows) {
-  const Pieces pieces(p);
-  Scratch scratch(Scratch::Bytes<GradientSums>(pieces.count));
-  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
-  GradientSums* parts = pieces.per_row == 1 ? rows : scratch.Take<GradientSums>(pieces.count);
-  pieces.ForAll(p, [&](size_t piece, size_t offset, size_t length) {
-    const size_t unit = UnitOf(p, piece / pieces.per_row);
-    SumsOf<T>(p, data.variance, unit)(data.src + offset, data.diff_dst + offset, At(data.dst, offset), 1, length, 0,
-                                      normals[unit].center, parts + piece, 0);
-  });
-  for (size_t row = 0; pieces.per_row > 1 && row < p.batch * p.channels; ++row) {
-    GradientSums total = {0, 0, 0};
-    for (size_t k = row * pieces.per_row; k < (row + 1) * pieces.per_row; ++k) {
-      total.dy += parts[k].dy;
-      total.product += parts[k].product;
-      total.residual += parts[k].residual;
+void SumInOrder(decltype(KernelTable<T>::gradient_sums) kernel, const Units& units, const Pieces& pieces,
+                const Backward<T>& data, size_t first, size_t count, float center, GradientSums* sums) {
+  if (pieces.count == 1) {
+    const size_t at = units.SumsOffset(first, pieces[0]);
+    return kernel(data.src + at, data.diff_dst + at, At(data.dst, at), units.of_group ? count : units.rows,
+                  units.length, units.RunStride(), center, sums, units.of_group ? 1 : 0);
+  }
+  for (size_t k = 0; k < count; ++k) {
+    sums[k] = {0, 0, 0};
+    for (size_t i = 0; i < pieces.count; ++i) {
+      const Pieces::Piece piece = pieces[i];
+      const size_t at = units.SumsOffset(first + k, piece);
+      GradientSums more;
+      kernel(data.src + at, data.diff_dst + at, At(data.dst, at), piece.runs, piece.length, units.RunStride(), center,
+             &more, 0);
+      sums[k] += more;
     }
-    rows[row] = total;
+  }
+}
+
+// All of them, by all threads.
+template <class T>
+int SumTogether(const Problem& p, const Units& units, const Backward<T>& data, const Normal* normals,
+                GradientSums* sums) {
+  const Pieces pieces = units.ForGradients();
+  const size_t count = units.Sums(), of_unit = count / units.count;
+  Scratch scratch(Scratch::Bytes<GradientSums>(count * pieces.count));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  GradientSums* parts = scratch.Take<GradientSums>(count * pieces.count);
+  ForPieces(p, count, pieces, [&](size_t i, const Pieces::Piece& piece, size_t index) {
+    const size_t at = units.SumsOffset(i, piece), unit = i / of_unit;
+    SumsOf<T>(p, data.variance, unit)(data.src + at, data.diff_dst + at, At(data.dst, at), piece.runs, piece.length,
+                                      units.RunStride(), normals[unit].center, parts + index, 0);
+  });
+  for (size_t i = 0; i < count; ++i) {
+    sums[i] = {0, 0, 0};
+    for (size_t k = 0; k < pieces.count; ++k) sums[i] += parts[i * pieces.count + k];
   }
   return NN_OK;
 }
@@ -431,51 +464,45 @@ template <class T>
 int ChannelsFirstBackward(const Problem& p, const Backward<T>& data) {
   const Units units(p);
   const KernelTable<T>& kernels = Table<T>(*p.target);
-  const bool together = UnitByUnit(p, units);
-  // The sums of a channel, where it is taken at once, or of a row.
-  const bool by_channel = together && p.operation == NN_BATCH;
-  const size_t entries = by_channel ? p.channels : p.batch * p.channels;
+  const Pieces pieces = units.ForGradients();
+  const size_t entries = units.Sums(), unit_entries = entries / units.count;
   Scratch scratch(Scratch::Bytes<GradientSums>(entries) + Scratch::Bytes<Normal>(units.count) +
                   Scratch::Bytes<UnitGradient>(units.count));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
   GradientSums* sums = scratch.Take<GradientSums>(entries);
-  const size_t unit_entries = by_channel ? 1 : units.rows;
 
   const auto finish = [&](size_t unit, const Normal& normal) {
-    const size_t first = units.Row(unit, 0);
-    const UnitGradient gradient(normal, Weighted(p, data.weight, sums, first, unit_entries, units.row_step),
+    GradientSums* of_unit = sums + unit * unit_entries;
+    const UnitGradient gradient(normal, Weighted(p, data.weight, of_unit, unit * unit_entries, unit_entries),
                                 units.Values(), data.variance[unit], p.eps, p.given);
-    for (size_t k = 0; k < unit_entries; ++k) {
-      GradientSums& entry = sums[first + k * units.row_step];
-      entry.product = gradient.WeightPart(entry);
-    }
+    for (size_t k = 0; k < unit_entries; ++k) of_unit[k].product = gradient.WeightPart(of_unit[k]);
     return gradient;
   };
   const auto differentiate_exactly = [&](size_t unit) {
-    const size_t row = units.Row(unit, 0), first = row * units.length;
-    for (size_t k = 0; k < unit_entries; ++k) sums[row + k * units.row_step] = {0, 0, 0};
+    const size_t first = units.Row(unit, 0) * units.length;
+    GradientSums* of_unit = sums + unit * unit_entries;
+    for (size_t k = 0; k < unit_entries; ++k) of_unit[k] = {0, 0, 0};
     constexpr size_t kStep = sizeof(GradientSums) / sizeof(double);
     const Moments given = {p.given ? data.mean[unit] : 0, p.given ? data.variance[unit] : 0};
     ExactBackward(units.Exact(unit, p.channels), data.src + first, data.diff_dst + first, At(data.dst, first),
                   data.diff_src + first, data.weight, p.given ? &given : nullptr, true, p.eps,
-                  {&sums[row].product, &sums[row].dy, kStep});
+                  {&of_unit->product, &of_unit->dy, kStep});
   };
 
-  if (together) {
+  if (UnitByUnit(p, units)) {
     const bool stream = p.Streams(3, sizeof(T), data.diff_dst == data.diff_src);
     const size_t parts = Parts(p, units.count);
     Parallel(p.threads, parts, [&](size_t i) {
       const Range range = PartOf(units.count, parts, i);
       for (size_t unit = range.begin; unit < range.end; ++unit) {
         const Normal normal(data.mean[unit], data.variance[unit], p.eps);
-        const size_t row = units.Row(unit, 0), first = row * units.length;
-        SumsOf<T>(p, data.variance, unit)(data.src + first, data.diff_dst + first, At(data.dst, first), units.rows,
-                                          units.length, units.RunStride(), normal.center, sums + row,
-                                          by_channel ? 0 : 1);
+        const size_t first = units.Row(unit, 0) * units.length;
+        SumInOrder(SumsOf<T>(p, data.variance, unit), units, pieces, data, unit * unit_entries, unit_entries,
+                   normal.center, sums + unit * unit_entries);
         const UnitGradient found = finish(unit, normal);
         if (found.outside) {
           differentiate_exactly(unit);
-        } else if (by_channel) {
+        } else if (p.operation == NN_BATCH) {
           const Gradient gradient = found.With(data.weight, unit);
           kernels.gradient(data.src + first, data.diff_dst + first, At(data.dst, first), data.diff_src + first,
                            units.rows, units.length, units.RunStride(), &gradient, 0, stream);
@@ -496,7 +523,7 @@ int ChannelsFirstBackward(const Problem& p, const Backward<T>& data) {
     for (size_t unit = 0; unit < units.count; ++unit) {
       normals[unit] = Normal(data.mean[unit], data.variance[unit], p.eps);
     }
-    const int status = SumRows(p, data, normals, sums);
+    const int status = SumTogether(p, units, data, normals, sums);
     if (status != NN_OK) return status;
     for (size_t unit = 0; unit < units.count; ++unit) gradients[unit] = finish(unit, normals[unit]);
     if (ApplyGradients(p, data, gradients)) {
@@ -504,28 +531,26 @@ int ChannelsFirstBackward(const Problem& p, const Backward<T>& data) {
           p, [&](size_t unit) { return gradients[unit].outside; }, differentiate_exactly);
     }
   }
-  StoreParameterGradients(p, data, sums, by_channel ? 1 : p.batch);
+  StoreParameterGradients(p, data, sums, entries / p.channels);
   return NN_OK;
 }
 
 template <class T>
 int ChannelsFirstGradientSums(const Problem& p, const Backward<T>& data, const double* mean, double* dy,
                               double* product) {
-  const size_t rows = p.batch * p.channels;
-  Scratch scratch(Scratch::Bytes<Normal>(p.channels) + Scratch::Bytes<GradientSums>(rows));
+  Scratch scratch(Scratch::Bytes<Normal>(p.channels) + Scratch::Bytes<GradientSums>(p.channels));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
   Normal* normals = scratch.Take<Normal>(p.channels);
-  GradientSums* sums = scratch.Take<GradientSums>(rows);
+  GradientSums* sums = scratch.Take<GradientSums>(p.channels);
   for (size_t c = 0; c < p.channels; ++c) normals[c] = Normal(mean[c], 0, 1);
-  const int status = SumRows(p, data, normals, sums);
   const Units units(p);
+  const int status = SumTogether(p, units, data, normals, sums);
   for (size_t c = 0; status == NN_OK && c < p.channels; ++c) {
-    GradientSums total = Weighted(p, nullptr, sums, c, p.batch, p.channels);
+    GradientSums total = sums[c];
     total.product -= normals[c].rounded_away * total.dy;
     const size_t first = c * p.spatial;
     if (SumsAreOutside(total, units.Values())) {  // or constant
-      Table<T>(*p.target).constant_sums(data.src + first, data.diff_dst + first, At(data.dst, first), units.rows,
-                                        units.length, units.RunStride(), normals[c].center, &total, 0);
+      SumInOrder(Table<T>(*p.target).constant_sums, units, units.ForGradients(), data, c, 1, normals[c].center, &total);
     }
     if (SumsAreOutside(total, units.Values()) && total.product != 0) {
       total = ExactSums(units.Exact(c, p.channels), data.src + first, data.diff_dst + first, At(data.dst, first),

@@ -3,6 +3,7 @@
 // columns of a group are merged here.
 #include <initializer_list>
 
+#include "column_sums.h"
 #include "pool.h"
 #include "problem.h"
 #include "scratch.h"
@@ -106,6 +107,13 @@ struct Parameters {
   ColumnAffine AsAffine(size_t j) const { return {center + j, first + j, second + j}; }
   ColumnGradient AsGradient(size_t j) const { return {center + j, first + j, second + j, third + j, At(dy_center, j)}; }
 
+  // Of columns, a unit's, one whose factor is NaN, be it by its weight: ForInside leaves it out.
+  bool SomeOutside(size_t begin, size_t columns) const {
+    bool outside = false;
+    for (size_t j = begin; j < begin + columns; ++j) outside |= IsOutside(j);
+    return outside;
+  }
+
   // body(first column, columns) over all, or if some are outside, what lies between them.
   template <class Body>
   void ForInside(size_t columns, bool some_outside, const Body& body) const {
@@ -144,33 +152,12 @@ class ParameterSets {
   size_t step_;
 };
 
-// Sums over columns, a row of them for each sample or each part of one. The last two are null where no column is
-// constant.
-struct SumArrays {
-  double* dy;
-  double* product;
-  double* residual;
-  double* exact_dy;
-  double* spread;
-  size_t padded;
-
-  static size_t Bytes(size_t count, size_t columns, bool constants) {
-    return (constants ? 5 : 3) * Scratch::Bytes<double>(count * PaddedColumns(columns));
-  }
-
-  SumArrays(Scratch& scratch, size_t count, size_t columns, bool constants)
-      : exact_dy(nullptr), spread(nullptr), padded(PaddedColumns(columns)) {
-    double** arrays[] = {&dy, &product, &residual, &exact_dy, &spread};
-    for (size_t i = 0; i < (constants ? 5 : 3); ++i) *arrays[i] = scratch.Take<double>(count * padded);
-  }
-
-  ColumnGradientSums At(size_t row) const {
-    const size_t at = row * padded;
-    const bool constants = exact_dy != nullptr;
-    return {dy + at, product + at, residual + at, constants ? exact_dy + at : nullptr,
-            constants ? spread + at : nullptr};
-  }
-};
+// The sums of gradients; the last two are null where no column is constant.
+constexpr size_t kSums = 3, kSumsOfConstants = 5;
+ColumnGradientSums SumsAt(const PieceSums& sums, size_t index, bool constants) {
+  return {sums.At(index, 0), sums.At(index, 1), sums.At(index, 2), constants ? sums.At(index, 3) : nullptr,
+          constants ? sums.At(index, 4) : nullptr};
+}
 
 // Merges the moments of a unit's columns, of which each has `rows` values.
 Moments MergeColumns(const double* mean, const double* m2, size_t columns, double rows) {
@@ -238,7 +225,7 @@ template <class T>
 void NormalizeOutside(const Problem& p, const Samples& s, const Forward<T>& data, const Parameters& set, size_t sample,
                       const double* mean, const double* variance) {
   for (size_t u = 0; u < s.units; ++u) {
-    if (!set.IsOutside(u * s.members)) continue;
+    if (!set.SomeOutside(u * s.members, s.members)) continue;
     const size_t at = sample * s.Elements() + u * s.members;
     ExactForward(s.Exact(u), data.src + at, data.dst + at, data.weight, data.bias, p.relu, mean[u],
                  InverseDeviation(variance[u], p.eps, p.given));
@@ -307,7 +294,7 @@ void DifferentiateOutside(const Problem& p, const Samples& s, const Backward<T>&
                           size_t sample, const ColumnGradientSums& sums) {
   for (size_t u = 0; u < s.units; ++u) {
     const size_t j = u * s.members;
-    if (!set.IsOutside(j)) continue;
+    if (!set.SomeOutside(j, s.members)) continue;
     for (size_t k = j; k < j + s.members; ++k) sums.dy[k] = sums.product[k] = 0;
     const size_t at = sample * s.Elements() + j;
     const Moments given = {p.given ? data.mean[u] : 0, p.given ? data.variance[u] : 0};
@@ -340,24 +327,113 @@ void DivideBy(double n, size_t count, double* values) {
   for (size_t i = 0; i < count; ++i) values[i] *= share;
 }
 
+// sum(x - pivot) and sum((x - pivot)^2) of a piece, of some columns; `pivot` may be null: all are 0.
+template <class T>
+void SumPiece(const Problem& p, const RowPieces& pieces, const T* sample, size_t piece, Range columns,
+              const float* pivot, double* sums, double* squares) {
+  const Range rows = pieces[piece];
+  const size_t j = columns.begin;
+  Table<T>(*p.target).column_sums(sample + rows.begin * pieces.columns + j, rows.end - rows.begin, columns.end - j,
+                                  pieces.columns, At(pivot, j), sums + j, squares + j);
+  if (!pieces.EndsWithCut(piece)) return;
+  const T* x = sample + rows.end * pieces.columns;
+  const size_t end = columns.end < pieces.cut ? columns.end : pieces.cut;
+  for (size_t i = j; i < end; ++i) {
+    const float distance = pivot == nullptr ? x[i] : x[i] - pivot[i];
+    sums[i] += distance;
+    squares[i] += distance * distance;
+  }
+}
+
+// The same around pivots, where columns are distrusted.
+template <class T>
+void SumPieceAgain(const Problem& p, const RowPieces& pieces, const T* sample, size_t piece, Range columns,
+                   const float* pivot, const double* m2, double* sums, double* squares) {
+  for (size_t j = columns.begin; j < columns.end; ++j) sums[j] = squares[j] = 0;
+  ForDistrusted(pieces, columns, m2, [&](Range distrusted) {
+    SumPiece(p, pieces, sample, piece, distrusted, pivot, sums, squares);
+  });
+}
+
+void SetPivots(const RowPieces& pieces, const double* mean, float* means, float* pivot) {
+  for (size_t j = 0; j < pieces.columns / pieces.folds; ++j) means[j] = static_cast<float>(mean[j]);
+  Fold(pieces, means, pivot);
+}
+
+// The moments of a sample's columns by one thread, in the first of three totals of two arrays each; `means` and `pivot`
+// are scratch, for columns and for folded ones.
+constexpr size_t kTotalsOfSample = 3;
+template <class T>
+void MeasureSample(const Problem& p, const Samples& s, const RowPieces& pieces, const T* sample, const PieceSums& sums,
+                   size_t first, float* means, float* pivot) {
+  const size_t spare = first + 1, again = first + 2;
+  double* mean = sums.At(first, 0);
+  double* m2 = sums.At(first, 1);
+  SumInOrder(pieces, sums, first, spare, [&](size_t piece, Range columns, size_t to) {
+    SumPiece(p, pieces, sample, piece, columns, nullptr, sums.At(to, 0), sums.At(to, 1));
+  });
+  if (Table<T>(*p.target).column_moments(s.columns, 1 / static_cast<double>(s.rows), mean, m2)) return;
+  SetPivots(pieces, mean, means, pivot);
+  SumInOrder(pieces, sums, again, spare, [&](size_t piece, Range columns, size_t to) {
+    SumPieceAgain(p, pieces, sample, piece, columns, pivot, m2, sums.At(to, 0), sums.At(to, 1));
+  });
+  FinishDistrusted(sample, s.rows, s.columns, s.columns, pivot, sums.At(again, 0), sums.At(again, 1), mean, m2);
+}
+
+// Those of all samples by all threads, in the arrays of each sample's first piece.
+template <class T>
+int MeasureTogether(const Problem& p, const Samples& s, const RowPieces& pieces, const T* src, const PieceSums& sums) {
+  SumTogether(p, s.count, pieces, sums, [&](size_t sample, size_t piece, Range columns, size_t to) {
+    SumPiece(p, pieces, src + sample * s.Elements(), piece, columns, nullptr, sums.At(to, 0), sums.At(to, 1));
+  });
+  bool good = true;
+  for (size_t sample = 0; sample < s.count; ++sample) {
+    const size_t total = sample * pieces.count;
+    good &= Table<T>(*p.target).column_moments(s.columns, 1 / static_cast<double>(s.rows), sums.At(total, 0),
+                                               sums.At(total, 1));
+  }
+  if (good) return NN_OK;
+  const size_t all = s.count * pieces.count, padded = sums.Padded();
+  Scratch scratch(PieceSums::Bytes(all, 2, pieces) + Scratch::Bytes<float>((s.count + 1) * padded));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  const PieceSums again(p, scratch, all, 2, pieces);
+  float* pivots = scratch.Take<float>((s.count + 1) * padded);
+  for (size_t sample = 0; sample < s.count; ++sample) {
+    SetPivots(pieces, sums.At(sample * pieces.count, 0), pivots + s.count * padded, pivots + sample * padded);
+  }
+  SumTogether(p, s.count, pieces, again, [&](size_t sample, size_t piece, Range columns, size_t to) {
+    SumPieceAgain(p, pieces, src + sample * s.Elements(), piece, columns, pivots + sample * padded,
+                  sums.At(sample * pieces.count, 1), again.At(to, 0), again.At(to, 1));
+  });
+  for (size_t sample = 0; sample < s.count; ++sample) {
+    const size_t total = sample * pieces.count;
+    FinishDistrusted(src + sample * s.Elements(), s.rows, s.columns, s.columns, pivots + sample * padded,
+                     again.At(total, 0), again.At(total, 1), sums.At(total, 0), sums.At(total, 1));
+  }
+  return NN_OK;
+}
+
 template <class T>
 int ForwardBySamples(const Problem& p, const Samples& s, const Forward<T>& data) {
-  const KernelTable<T>& kernels = Table<T>(*p.target);
-  const size_t parts = Parts(p, s.count), padded = PaddedColumns(s.columns);
-  Scratch scratch(ParameterSets::Bytes(parts, s.columns, false) + 2 * Scratch::Bytes<double>(parts * padded));
+  const RowPieces pieces(s.rows, s.columns);
+  const size_t parts = Parts(p, s.count);
+  Scratch scratch(ParameterSets::Bytes(parts, s.columns, false) +
+                  PieceSums::Bytes(parts * kTotalsOfSample, 2, pieces) +
+                  Scratch::Bytes<float>(parts * PaddedColumns(pieces.columns)));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
   const ParameterSets sets(scratch, parts, s.columns, false);
-  double* means = scratch.Take<double>(parts * padded);
-  double* variances = scratch.Take<double>(parts * padded);
+  const PieceSums sums(p, scratch, parts * kTotalsOfSample, 2, pieces);
+  float* pivots = scratch.Take<float>(parts * sums.Padded());
   const bool stream = p.Streams(2, sizeof(T), data.src == data.dst);
   Parallel(p.threads, parts, [&](size_t part) {
     const Parameters set = sets[part];
-    double* mean = means + part * padded;
-    double* variance = variances + part * padded;
+    double* mean = sums.At(part * kTotalsOfSample, 0);
+    double* variance = sums.At(part * kTotalsOfSample, 1);
     const Range range = PartOf(s.count, parts, part);
     for (size_t sample = range.begin; sample < range.end; ++sample) {
       const size_t at = sample * s.Elements(), unit = sample * s.units;
-      kernels.column_moments(data.src + at, s.rows, s.columns, s.columns, set.third, mean, variance);
+      MeasureSample(p, s, pieces, data.src + at, sums, part * kTotalsOfSample, set.third,
+                    pivots + part * sums.Padded());
       MergeIntoUnits(s, mean, variance);
       MeasureTiny(p, s, data.src + at, mean, variance);
       DivideBy(s.Values(), s.units, variance);
@@ -371,21 +447,57 @@ int ForwardBySamples(const Problem& p, const Samples& s, const Forward<T>& data)
   return NN_OK;
 }
 
+// Adds what a row that is cut short has from one column to another. Loops that compilers vectorize.
 template <class T>
-void BackwardBySamples(const Problem& p, const Samples& s, const Backward<T>& data, const double* mean,
-                       const double* variance, const SumArrays& sums, const ParameterSets& sets) {
-  const KernelTable<T>& kernels = Table<T>(*p.target);
+void SumCut(const T* x, const T* dy, const T* y, size_t begin, size_t end, const float* center,
+            const ColumnGradientSums& sums) {
+  for (size_t i = begin; i < end; ++i) {
+    const float distance = x[i] - center[i];
+    const float gradient = y != nullptr && y[i] <= 0 ? 0 : dy[i];
+    sums.dy[i] += gradient;
+    sums.product[i] += gradient * distance;
+    sums.residual[i] += distance;
+  }
+  for (size_t i = begin; sums.exact_dy != nullptr && i < end; ++i) {
+    sums.exact_dy[i] += y != nullptr && y[i] <= 0 ? 0 : dy[i];
+    sums.spread[i] += fabsf(x[i] - center[i]);
+  }
+}
+
+// The sums of a piece of a sample's gradient, of some columns.
+template <class T>
+void SumPiece(const Problem& p, const Samples& s, const RowPieces& pieces, const Backward<T>& data, size_t sample,
+              size_t piece, Range columns, const float* center, const ColumnGradientSums& sums) {
+  const Range rows = pieces[piece];
+  const size_t from = sample * s.Elements(), j = columns.begin, at = from + rows.begin * pieces.columns + j;
+  Table<T>(*p.target).column_gradient_sums(data.src + at, data.diff_dst + at, At(data.dst, at), rows.end - rows.begin,
+                                           columns.end - j, pieces.columns, center + j,
+                                           sums.From(j));
+  if (!pieces.EndsWithCut(piece)) return;
+  const size_t cut = from + rows.end * pieces.columns, end = columns.end < pieces.cut ? columns.end : pieces.cut;
+  SumCut(data.src + cut, data.diff_dst + cut, At(data.dst, cut), j, end, center, sums);
+}
+
+// Samples' totals are the first of `sums`; those after are for one piece of each part. `centers` are folded, for each
+// part.
+template <class T>
+void BackwardBySamples(const Problem& p, const Samples& s, const RowPieces& pieces, const Backward<T>& data,
+                       const double* mean, const double* variance, const PieceSums& sums, bool constants,
+                       const ParameterSets& sets, float* centers) {
   const size_t parts = Parts(p, s.count);
   const bool stream = p.Streams(3, sizeof(T), data.diff_dst == data.diff_src);
   Parallel(p.threads, parts, [&](size_t part) {
     const Parameters set = sets[part];
+    float* center = centers + part * sums.Padded();
     const Range range = PartOf(s.count, parts, part);
     for (size_t sample = range.begin; sample < range.end; ++sample) {
       const size_t at = sample * s.Elements(), unit = sample * s.units;
-      const ColumnGradientSums found = sums.At(sample);
       SetCenters(p, s, mean + unit, variance + unit, set);
-      kernels.column_gradient_sums(data.src + at, data.diff_dst + at, At(data.dst, at), s.rows, s.columns, s.columns,
-                                   set.center, found);
+      Fold(pieces, set.center, center);
+      SumInOrder(pieces, sums, sample, s.count + part, [&](size_t piece, Range columns, size_t to) {
+        SumPiece(p, s, pieces, data, sample, piece, columns, center, SumsAt(sums, to, constants));
+      });
+      const ColumnGradientSums found = SumsAt(sums, sample, constants);
       const bool some_outside =
           SetGradients<T>(p, s, data.weight, s.Values(), mean + unit, variance + unit, found, set);
       DifferentiateRows(p, s, data, set, some_outside, at, s.rows, stream);
@@ -394,31 +506,14 @@ void BackwardBySamples(const Problem& p, const Samples& s, const Backward<T>& da
   });
 }
 
-// The sums of each sample's columns, by parts of its rows; those of sample i are at i * parts.per_sample.
+// The sums of each sample's columns, in the arrays of its first piece.
 template <class T>
-void SumByRows(const Problem& p, const Samples& s, const RowParts& parts, const Backward<T>& data,
-               const ParameterSets& sets, const SumArrays& sums) {
-  Parallel(p.threads, parts.count, [&](size_t part) {
-    const Range rows = parts.Rows(s, part);
-    const size_t sample = part / parts.per_sample, at = sample * s.Elements() + rows.begin * s.columns;
-    Table<T>(*p.target).column_gradient_sums(data.src + at, data.diff_dst + at, At(data.dst, at), rows.end - rows.begin,
-                                             s.columns, s.columns, sets[sample].center, sums.At(part));
+void SumGradientsTogether(const Problem& p, const Samples& s, const RowPieces& pieces, const Backward<T>& data,
+                          const float* centers, const PieceSums& sums, bool constants) {
+  SumTogether(p, s.count, pieces, sums, [&](size_t sample, size_t piece, Range columns, size_t to) {
+    SumPiece(p, s, pieces, data, sample, piece, columns, centers + sample * sums.Padded(),
+             SumsAt(sums, to, constants));
   });
-  for (size_t sample = 0; sample < s.count; ++sample) {
-    const ColumnGradientSums total = sums.At(sample * parts.per_sample);
-    for (size_t k = 1; k < parts.per_sample; ++k) {
-      const ColumnGradientSums more = sums.At(sample * parts.per_sample + k);
-      for (size_t j = 0; j < s.columns; ++j) {
-        total.dy[j] += more.dy[j];
-        total.product[j] += more.product[j];
-        total.residual[j] += more.residual[j];
-      }
-      for (size_t j = 0; total.exact_dy != nullptr && j < s.columns; ++j) {
-        total.exact_dy[j] += more.exact_dy[j];
-        total.spread[j] += more.spread[j];
-      }
-    }
-  }
 }
 
 template <class T>
@@ -430,11 +525,11 @@ void ApplyByRows(const Problem& p, const Samples& s, const RowParts& parts, cons
   });
 }
 
-// Sums the samples' parts of a parameter's gradient up, which begin `step` apart.
-void StoreParameterGradient(const double* parts, size_t step, const Samples& s, float* gradient) {
+// Adds up the samples' parts of a parameter's gradient, whose totals are `step` apart.
+void StoreParameterGradient(const PieceSums& sums, size_t array, size_t step, const Samples& s, float* gradient) {
   for (size_t c = 0; gradient != nullptr && c < s.columns; ++c) {
     double sum = 0;
-    for (size_t n = 0; n < s.count; ++n) sum += parts[n * step + c];
+    for (size_t n = 0; n < s.count; ++n) sum += sums.At(n * step, array)[c];
     gradient[c] = static_cast<float>(sum);
   }
 }
@@ -444,35 +539,15 @@ void StoreParameterGradient(const double* parts, size_t step, const Samples& s, 
 template <class T>
 int ChannelsLastMoments(const Problem& p, const T* src, double* mean, double* m2) {
   const Samples s(p);
-  const RowParts parts(p, s);
-  const size_t padded = PaddedColumns(s.columns);
-  Scratch scratch(Scratch::Bytes<float>(parts.count * padded) + 2 * Scratch::Bytes<double>(parts.count * padded));
+  const RowPieces pieces(s.rows, s.columns);
+  Scratch scratch(PieceSums::Bytes(s.count * pieces.count, 2, pieces));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
-  double* means = scratch.Take<double>(parts.count * padded);
-  double* m2s = scratch.Take<double>(parts.count * padded);
-  float* pivots = scratch.Take<float>(parts.count * padded);
-  Parallel(p.threads, parts.count, [&](size_t part) {
-    const Range rows = parts.Rows(s, part);
-    const T* from = src + part / parts.per_sample * s.Elements() + rows.begin * s.columns;
-    const size_t to = part * padded;
-    Table<T>(*p.target).column_moments(from, rows.end - rows.begin, s.columns, s.columns, pivots + to, means + to,
-                                       m2s + to);
-  });
+  const PieceSums sums(p, scratch, s.count * pieces.count, 2, pieces);
+  const int status = MeasureTogether(p, s, pieces, src, sums);
+  if (status != NN_OK) return status;
   for (size_t sample = 0; sample < s.count; ++sample) {
-    double* total_mean = means + sample * parts.per_sample * padded;
-    double* total_m2 = m2s + sample * parts.per_sample * padded;
-    double count = static_cast<double>(parts.Rows(s, 0).end);
-    for (size_t k = 1; k < parts.per_sample; ++k) {
-      const Range rows = parts.Rows(s, k);
-      const double more = static_cast<double>(rows.end - rows.begin);
-      const double share = more / (count + more), weight = count * share;
-      for (size_t j = 0; j < s.columns; ++j) {  // Merge, without a division for each column
-        const double distance = total_mean[k * padded + j] - total_mean[j];
-        total_mean[j] += distance * share;
-        total_m2[j] += total_m2[k * padded + j] + distance * distance * weight;
-      }
-      count += more;
-    }
+    double* total_mean = sums.At(sample * pieces.count, 0);
+    double* total_m2 = sums.At(sample * pieces.count, 1);
     MergeIntoUnits(s, total_mean, total_m2);
     MeasureTiny(p, s, src + sample * s.Elements(), total_mean, total_m2);
     for (size_t u = 0; u < s.units; ++u) {
@@ -534,42 +609,47 @@ int ChannelsLastBackward(const Problem& p, const Backward<T>& data) {
   const Samples s(p);
   const size_t units = p.Units();
   const bool by_samples = SampleBySample(p, s);
-  const RowParts parts(p, s);
+  const RowPieces pieces(s.rows, s.columns);
   const size_t set_count = by_samples ? Parts(p, s.count) : s.count;
-  const size_t per_sample = by_samples ? 1 : parts.per_sample;
+  const size_t step = by_samples ? 1 : pieces.count;  // from a sample's total to the next one's
   const bool constants = SomeConstant(p, data.variance);
-  Scratch scratch(2 * Scratch::Bytes<double>(units) + SumArrays::Bytes(s.count * per_sample, s.columns, constants) +
-                  ParameterSets::Bytes(set_count, s.columns, constants) + Scratch::Bytes<bool>(s.count));
+  const size_t arrays = constants ? kSumsOfConstants : kSums;
+  const size_t sum_count = by_samples ? s.count + set_count : s.count * step;
+  Scratch scratch(2 * Scratch::Bytes<double>(units) + PieceSums::Bytes(sum_count, arrays, pieces) +
+                  ParameterSets::Bytes(set_count, s.columns, constants) +
+                  Scratch::Bytes<float>(set_count * PaddedColumns(pieces.columns)) + Scratch::Bytes<bool>(s.count));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
   double* mean = scratch.Take<double>(units);
   double* variance = scratch.Take<double>(units);
-  const SumArrays sums(scratch, s.count * per_sample, s.columns, constants);
+  const PieceSums sums(p, scratch, sum_count, arrays, pieces);
   const ParameterSets sets(scratch, set_count, s.columns, constants);
+  float* centers = scratch.Take<float>(set_count * sums.Padded());
   Widen(data.mean, units, mean);
   Widen(data.variance, units, variance);
   if (by_samples) {
-    BackwardBySamples(p, s, data, mean, variance, sums, sets);
+    BackwardBySamples(p, s, pieces, data, mean, variance, sums, constants, sets, centers);
   } else {
     for (size_t sample = 0; sample < s.count; ++sample) {
       SetCenters(p, s, mean + sample * s.units, variance + sample * s.units, sets[sample]);
+      Fold(pieces, sets[sample].center, centers + sample * sums.Padded());
     }
-    SumByRows(p, s, parts, data, sets, sums);
+    SumGradientsTogether(p, s, pieces, data, centers, sums, constants);
     bool* some_outside = scratch.Take<bool>(s.count);
     bool any = false;
     for (size_t sample = 0; sample < s.count; ++sample) {
       const size_t unit = sample * s.units;
       any |= some_outside[sample] = SetGradients<T>(p, s, data.weight, s.Values(), mean + unit, variance + unit,
-                                                    sums.At(sample * per_sample), sets[sample]);
+                                                    SumsAt(sums, sample * step, constants), sets[sample]);
     }
-    ApplyByRows(p, s, parts, data, sets, some_outside);
+    ApplyByRows(p, s, RowParts(p, s), data, sets, some_outside);
     if (any) {
       ForSamplesWith(p, s, some_outside, [&](size_t sample) {
-        DifferentiateOutside(p, s, data, sets[sample], sample, sums.At(sample * per_sample));
+        DifferentiateOutside(p, s, data, sets[sample], sample, SumsAt(sums, sample * step, constants));
       });
     }
   }
-  StoreParameterGradient(sums.product, per_sample * sums.padded, s, data.diff_weight);
-  StoreParameterGradient(sums.dy, per_sample * sums.padded, s, data.diff_bias);
+  StoreParameterGradient(sums, 1, step, s, data.diff_weight);
+  StoreParameterGradient(sums, 0, step, s, data.diff_bias);
   return NN_OK;
 }
 
@@ -577,24 +657,29 @@ template <class T>
 int ChannelsLastGradientSums(const Problem& p, const Backward<T>& data, const double* mean, double* dy,
                              double* product) {
   const Samples s(p);
-  const RowParts parts(p, s);
+  const RowPieces pieces(s.rows, s.columns);
   bool again = false;
   // Once more where floats will not do: most such columns are constant.
   for (bool constants : {false, true}) {
-    Scratch scratch(SumArrays::Bytes(parts.count, s.columns, constants) + ParameterSets::Bytes(1, s.columns, false));
+    const size_t arrays = constants ? kSumsOfConstants : kSums;
+    const size_t padded = PaddedColumns(pieces.columns);
+    Scratch scratch(PieceSums::Bytes(pieces.count, arrays, pieces) + 2 * Scratch::Bytes<float>(padded));
     if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
-    const SumArrays sums(scratch, parts.count, s.columns, constants);
-    const ParameterSets sets(scratch, 1, s.columns, false);
-    for (size_t j = 0; j < s.columns; ++j) sets[0].center[j] = static_cast<float>(mean[j]);
-    SumByRows(p, s, parts, data, sets, sums);
+    const PieceSums sums(p, scratch, pieces.count, arrays, pieces);
+    float* center = scratch.Take<float>(padded);
+    float* folded = scratch.Take<float>(padded);
+    for (size_t j = 0; j < s.columns; ++j) center[j] = static_cast<float>(mean[j]);
+    Fold(pieces, center, folded);
+    SumGradientsTogether(p, s, pieces, data, folded, sums, constants);
+    const ColumnGradientSums found = SumsAt(sums, 0, constants);
     for (size_t j = 0; j < s.columns; ++j) {
-      GradientSums total = {sums.dy[j], sums.product[j] - (mean[j] - sets[0].center[j]) * sums.dy[j], 0};
+      GradientSums total = {found.dy[j], found.product[j] - (mean[j] - center[j]) * found.dy[j], 0};
       if (SumsAreOutside(total, s.Values())) {
         again = true;
         if (!constants) break;
-        total = sums.spread[j] == 0 ? GradientSums{sums.exact_dy[j], 0, 0}
-                                    : ExactSums(s.Exact(j), data.src + j, data.diff_dst + j, At(data.dst, j), nullptr,
-                                                mean[j], 1, {nullptr, nullptr, 1});
+        total = found.spread[j] == 0 ? GradientSums{found.exact_dy[j], 0, 0}
+                                     : ExactSums(s.Exact(j), data.src + j, data.diff_dst + j, At(data.dst, j), nullptr,
+                                                 mean[j], 1, {nullptr, nullptr, 1});
       }
       dy[j] = total.dy;
       product[j] = total.product;
@@ -610,9 +695,11 @@ int ChannelsLastGradient(const Problem& p, const Backward<T>& data, const double
   const Samples s(p);
   bool constants = false;
   for (size_t j = 0; j < s.columns; ++j) constants |= variance[j] == 0;
-  Scratch scratch(SumArrays::Bytes(1, s.columns, false) + ParameterSets::Bytes(1, s.columns, constants));
+  const size_t padded = PaddedColumns(s.columns);
+  Scratch scratch(3 * Scratch::Bytes<double>(padded) + ParameterSets::Bytes(1, s.columns, constants));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
-  const SumArrays sums(scratch, 1, s.columns, false);
+  const ColumnGradientSums sums = {scratch.Take<double>(padded), scratch.Take<double>(padded),
+                                   scratch.Take<double>(padded), nullptr, nullptr};
   const ParameterSets sets(scratch, 1, s.columns, constants);
   for (size_t j = 0; j < s.columns; ++j) {
     const double away = mean[j] - static_cast<float>(mean[j]);  // the sums are to be around the rounded mean
@@ -620,7 +707,7 @@ int ChannelsLastGradient(const Problem& p, const Backward<T>& data, const double
     sums.product[j] = product[j] + away * dy[j];
     sums.residual[j] = away * n;
   }
-  const bool some_outside = SetGradients<T>(p, s, data.weight, n, mean, variance, sums.At(0), sets[0]);
+  const bool some_outside = SetGradients<T>(p, s, data.weight, n, mean, variance, sums, sets[0]);
   ApplyByRows(p, s, RowParts(p, s), data, sets, &some_outside);
   for (size_t j = 0; some_outside && j < s.columns; ++j) {
     if (!sets[0].IsOutside(j)) continue;

@@ -7,8 +7,6 @@
 
 #include <math.h>
 
-#include <initializer_list>
-
 #include "exact.h"
 #include "kernels.h"
 #include "matrix-inl.h"
@@ -18,70 +16,135 @@
 namespace nn {
 namespace NN_TARGET {
 
+// The first that is added, to 0: -0 becomes 0.
+HWY_INLINE void SetTo(double* totals, Floats v) {
+  const Doubles zero = hn::Zero(kDoubles);
+  hn::StoreU(hn::Add(zero, LowerDoubles(v)), kDoubles, totals);
+  hn::StoreU(hn::Add(zero, UpperDoubles(v)), kDoubles, totals + kLanes / 2);
+}
+
 HWY_INLINE void AddInto(double* totals, Floats v) {
   hn::StoreU(hn::Add(hn::LoadU(kDoubles, totals), LowerDoubles(v)), kDoubles, totals);
   totals += kLanes / 2;
   hn::StoreU(hn::Add(hn::LoadU(kDoubles, totals), UpperDoubles(v)), kDoubles, totals);
 }
 
-// Sums of kSums quantities for each column of a strip. A strip of one vector has four rows in flight.
-template <size_t kSums, size_t kVectors>
-struct StripSums {
-  static constexpr size_t kRows = kVectors >= kUnroll ? 1 : kUnroll / kVectors;
-  Floats sums[kSums][kRows][kVectors];
+// Arrays over columns are padded: whole vectors of them are written.
+inline void Clear(size_t columns, double* array) {
+  for (size_t j = 0; j < PaddedColumns(columns); ++j) array[j] = 0;
+}
 
-  HWY_INLINE StripSums() {
-    Repeat<kSums>([&](auto s) NN_INLINED {
-      Repeat<kRows>([&](auto r) NN_INLINED {
-        Repeat<kVectors>([&](auto v) NN_INLINED { sums[s.value][r.value][v.value] = hn::Zero(kFloats); });
+// kSums sums for each column of a strip of kVectors over rows that are kFlight blocks, the last of which may be
+// shorter. They go together: each column's sum is one chain, and a strip of one vector would wait for each addition.
+// extent(v) tells which lanes vector v has.
+template <size_t kSums, size_t kVectors, size_t kFlight, class Extents, class Columns>
+HWY_INLINE void SumStrip(const Extents& extent, size_t first, size_t rows, size_t j, bool fetch, double* const* totals,
+                         const Columns& columns) {
+  Floats sums[kFlight][kVectors][kSums], of_columns[kVectors];
+  Repeat<kVectors>([&](auto v) NN_INLINED {
+    of_columns[v.value] = IsEmpty(extent(v)) ? hn::Zero(kFloats) : columns.load(j + v.value * kLanes);
+    Repeat<kFlight>([&](auto b) NN_INLINED {
+      Repeat<kSums>([&](auto s) NN_INLINED { sums[b.value][v.value][s.value] = hn::Zero(kFloats); });
+    });
+  });
+  const auto add = [&](auto block, size_t row) NN_INLINED {
+    if (kFlight > 1 && fetch) columns.fetch(row + (block.value + kFlight) * kBlockRows, j);
+    Repeat<kVectors>([&](auto v) NN_INLINED {
+      columns.body(extent(v), row + block.value * kBlockRows, j + v.value * kLanes, of_columns[v.value],
+                   sums[block.value][v.value]);
+    });
+  };
+  const size_t last = first + rows - (kFlight - 1) * kBlockRows;
+  for (size_t row = first; row < last; ++row) Repeat<kFlight>([&](auto b) NN_INLINED { add(b, row); });
+  if constexpr (kFlight > 1) {
+    for (size_t row = last; row < first + kBlockRows; ++row) {
+      Repeat<kFlight - 1>([&](auto b) NN_INLINED { add(b, row); });
+    }
+  }
+  Repeat<kSums>([&](auto s) NN_INLINED {
+    Repeat<kFlight>([&](auto b) NN_INLINED {
+      Repeat<kVectors>([&](auto v) NN_INLINED {
+        if (IsEmpty(extent(v))) return;
+        AddInto(totals[s.value] + j + v.value * kLanes, sums[b.value][v.value][s.value]);
       });
     });
-  }
+  });
+}
 
-  // body(row, row in flight) over rows.
-  template <class Body>
-  HWY_INLINE void ForRows(size_t rows, const Body& body) {
-    size_t row = 0;
-    for (; row + kRows <= rows; row += kRows) {
-      Repeat<kRows>([&](auto r) NN_INLINED { body(row + r.value, r); });
-    }
-    for (; row < rows; ++row) body(row, Index<0>());
-  }
-
-  template <size_t kSum>
-  HWY_INLINE void AddTo(Index<kSum>, double* totals) {
-    Repeat<kVectors>([&](auto v) NN_INLINED {
-      Floats sum = sums[kSum][0][v.value];
-      Repeat<kRows - 1>([&](auto r) NN_INLINED { sum = hn::Add(sum, sums[kSum][r.value + 1][v.value]); });
-      AddInto(totals + v.value * kLanes, sum);
+// Adds up kSums quantities for each column of a narrow matrix, in strips of up to kMost vectors, and so many rows that
+// all strips go over them while they are in the first-level cache.
+template <size_t kSums, size_t kMost, bool kInFlight, class Columns>
+HWY_INLINE void SumNarrow(size_t rows, size_t count, double* const* totals, const Columns& columns) {
+  constexpr size_t kRows = kMost * kBlockRows;
+  // Where lanes can be left out, what is no whole number of vectors is one strip: by themselves 8, 8 and 6 of 30
+  // columns would wait for each addition (AVX2, 35 rows: 0.4 us for 0.3).
+  const size_t rest = kHasMaskedLoad && count % kLanes != 0 ? count % (kMost * kLanes) : 0;
+  for (size_t begin = 0; begin < rows; begin += kRows) {
+    const size_t end = HWY_MIN(begin + kRows, rows);
+    const auto strip = [&](auto width, size_t j, const auto& extent) NN_INLINED {
+      constexpr size_t kVectors = width.value, kFlight = kInFlight ? kMost / kVectors : 1;
+      size_t row = begin;
+      const auto sum = [&](auto flight) NN_INLINED {
+        const size_t n = HWY_MIN(flight.value * kBlockRows, end - row);
+        SumStrip<kSums, kVectors, flight.value>(extent, row, n, j, end + kRows <= rows, totals, columns);
+        row += n;
+      };
+      if constexpr (kFlight > 2) {
+        if (end - row > 3 * kBlockRows) sum(Index<4>());
+      }
+      if constexpr (kFlight > 1) {
+        while (end - row > kBlockRows) sum(Index<2>());
+      }
+      while (row < end) sum(Index<1>());
+    };
+    ForStrips<kMost>(count - rest, [&](auto width, auto part, size_t j) NN_INLINED {
+      strip(width, j, [&](auto) NN_INLINED { return part; });
     });
+    if constexpr (kHasMaskedLoad) {
+      if (rest == 0) continue;
+      strip(Index<kMost>(), count - rest, [&](auto v) NN_INLINED {
+        constexpr size_t kBefore = v.value * kLanes;
+        return Part{rest <= kBefore ? 0 : HWY_MIN(rest - kBefore, kLanes)};
+      });
+    }
   }
-};
+}
 
-// Adds up kSums quantities for each column of a wide matrix: body(part, row, column, sums) for each vector.
-template <size_t kSums, class Body>
-HWY_INLINE void SumWide(size_t rows, size_t columns, double* const* totals, const Body& body) {
+// The same for a wide one, a group of rows at a time.
+template <size_t kSums, class Columns>
+HWY_INLINE void SumWide(size_t rows, size_t count, double* const* totals, const Columns& columns) {
   constexpr size_t kChunk = 512;  // columns whose float sums stay in the first-level cache
   HWY_ALIGN float sums[kSums][kChunk];
-  for (size_t begin = 0; begin < columns; begin += kChunk) {
-    const size_t width = HWY_MIN(kChunk, columns - begin);
+  for (size_t begin = 0; begin < count; begin += kChunk) {
+    const size_t width = HWY_MIN(kChunk, count - begin);
+    bool first_block = true;
     const auto flush = [&]() NN_INLINED {
       Repeat<kSums>([&](auto s) NN_INLINED {
-        for (size_t j = 0; j < width; j += kLanes) {
-          AddInto(totals[s.value] + begin + j, hn::Load(kFloats, sums[s.value] + j));
-          hn::Store(hn::Zero(kFloats), kFloats, sums[s.value] + j);
-        }
+        Choose(first_block, [&](auto first) NN_INLINED {
+          for (size_t j = 0; j < width; j += kLanes) {
+            const Floats sum = hn::Load(kFloats, sums[s.value] + j);
+            if constexpr (first.value) {
+              SetTo(totals[s.value] + begin + j, sum);
+            } else {
+              AddInto(totals[s.value] + begin + j, sum);
+            }
+            hn::Store(hn::Zero(kFloats), kFloats, sums[s.value] + j);
+          }
+        });
       });
+      first_block = false;
     };
     Repeat<kSums>([&](auto s) NN_INLINED {
-      for (size_t j = 0; j < kChunk; ++j) sums[s.value][j] = 0;
+      for (size_t j = 0; j < width; j += kLanes) hn::Store(hn::Zero(kFloats), kFloats, sums[s.value] + j);
     });
     size_t pending = 0;
     ForGroups<kGroup>(rows, false, [&](auto group, size_t first) NN_INLINED {
       ForVectors(width, [&](auto part, size_t j) NN_INLINED {
         Floats v[kSums];
         Repeat<kSums>([&](auto s) NN_INLINED { v[s.value] = hn::Load(kFloats, sums[s.value] + j); });
-        Repeat<group.value>([&](auto r) NN_INLINED { body(part, first + r.value, begin + j, v); });
+        const Floats of_columns = columns.load(begin + j);
+        Repeat<group.value>([&](auto r)
+                                NN_INLINED { columns.body(part, first + r.value, begin + j, of_columns, v); });
         Repeat<kSums>([&](auto s) NN_INLINED { hn::Store(v[s.value], kFloats, sums[s.value] + j); });
       });
       pending += group.value;
@@ -90,56 +153,61 @@ HWY_INLINE void SumWide(size_t rows, size_t columns, double* const* totals, cons
         pending = 0;
       }
     });
-    flush();
+    if (pending > 0) flush();
   }
 }
 
-// sum(x - pivot) and sum((x - pivot)^2) of each column; without a pivot of 0.
-template <bool kPivot, class T>
-HWY_INLINE void SumColumnsAround(const T* x, size_t rows, size_t columns, size_t stride, const float* pivot,
-                                 double* sums, double* squares) {
-  for (size_t j = 0; j < PaddedColumns(columns); ++j) sums[j] = squares[j] = 0;
-  if (columns > kNarrow) {
-    double* const totals[] = {sums, squares};
-    SumWide<2>(rows, columns, totals, [&](auto part, size_t row, size_t j, Floats* v) NN_INLINED {
-      Floats distance = Load(part, x + row * stride + j);
-      if constexpr (kPivot) distance = hn::Sub(distance, hn::LoadU(kFloats, pivot + j));
-      v[0] = hn::Add(v[0], distance);
-      v[1] = hn::MulAdd(distance, distance, v[1]);
-    });
+// How the columns of a matrix are summed up: load(column) gives what a vector of them needs, body(part, row, column,
+// that, sums) adds a row's, and fetch(row, column) asks for its line.
+template <class Load, class Fetch, class Body>
+struct ColumnsOf {
+  Load load;
+  Fetch fetch;
+  Body body;
+};
+template <class Load, class Fetch, class Body>
+ColumnsOf(Load, Fetch, Body) -> ColumnsOf<Load, Fetch, Body>;
+
+// Sums kSums quantities up for each of `count` columns, with or without blocks in flight.
+template <size_t kSums, size_t kMost, bool kInFlight, class Columns>
+HWY_INLINE void SumColumns(size_t rows, size_t count, double* const* totals, const Columns& columns) {
+  if (count > kMost * kLanes) {
+    SumWide<kSums>(rows, count, totals, columns);
     return;
   }
-  ForBlocks(rows, [&](size_t first, size_t count) NN_INLINED {
-    ForStrips<kUnroll>(columns, [&](auto width, auto part, size_t j) NN_INLINED {
-      constexpr size_t kVectors = width.value;
-      Floats center[kVectors];
-      if constexpr (kPivot) {
-        Repeat<kVectors>([&](auto v)
-                             NN_INLINED { center[v.value] = hn::LoadU(kFloats, pivot + j + v.value * kLanes); });
-      }
-      StripSums<2, kVectors> strip;
-      strip.ForRows(count, [&](size_t row, auto r) NN_INLINED {
-        const T* from = x + (first + row) * stride + j;
-        Repeat<kVectors>([&](auto v) NN_INLINED {
-          Floats distance = Load(part, from + v.value * kLanes);
-          if constexpr (kPivot) distance = hn::Sub(distance, center[v.value]);
-          strip.sums[0][r.value][v.value] = hn::Add(strip.sums[0][r.value][v.value], distance);
-          strip.sums[1][r.value][v.value] = hn::MulAdd(distance, distance, strip.sums[1][r.value][v.value]);
-        });
-      });
-      strip.AddTo(Index<0>(), sums + j);
-      strip.AddTo(Index<1>(), squares + j);
-    });
-  });
+  for (size_t s = 0; s < kSums; ++s) Clear(count, totals[s]);
+  SumNarrow<kSums, kMost, kInFlight>(rows, count, totals, columns);
 }
 
-// What stands for the sum of squares of a column whose float sums will not do.
-constexpr double kDistrusted = -1;
+// sum(x - pivot) and sum((x - pivot)^2) of each column, without a pivot of 0.
+template <bool kPivot, class T>
+HWY_NOINLINE void SumAround(const T* x, size_t rows, size_t columns, size_t stride, const float* pivot,
+                            double* const* totals) {
+  const auto load = [&](size_t j) NN_INLINED { return kPivot ? hn::LoadU(kFloats, pivot + j) : hn::Zero(kFloats); };
+  const auto fetch = [&](size_t row, size_t j) NN_INLINED { hwy::Prefetch(x + row * stride + j); };
+  const auto body = [&](auto part, size_t row, size_t j, Floats center, Floats* v) NN_INLINED {
+    Floats distance = Load(part, x + row * stride + j);
+    if constexpr (kPivot) distance = hn::Sub(distance, center);
+    v[0] = hn::Add(v[0], distance);
+    v[1] = hn::MulAdd(distance, distance, v[1]);
+  };
+  SumColumns<2, kUnroll, true>(rows, columns, totals, ColumnsOf{load, fetch, body});
+}
 
-// The moments of columns from their sums, in their place; false if some are distrusted. The same as Judge, in a form
-// that compilers vectorize.
-inline bool FinishColumns(size_t columns, double n, double* sums, double* squares) {
-  const double share = 1 / n;
+template <class T>
+void column_sums(const T* x, size_t rows, size_t columns, size_t stride, const float* pivot, double* sums,
+                 double* squares) {
+  double* const totals[] = {sums, squares};
+  if (pivot != nullptr) {
+    SumAround<true>(x, rows, columns, stride, pivot, totals);
+  } else {
+    SumAround<false>(x, rows, columns, stride, pivot, totals);
+  }
+}
+
+// The same as Judge, in a form that compilers vectorize.
+template <class T>
+bool column_moments(size_t columns, double share, double* sums, double* squares) {
   int distrusted = 0;
   for (size_t j = 0; j < columns; ++j) {
     const double offset = sums[j] * share;
@@ -151,46 +219,6 @@ inline bool FinishColumns(size_t columns, double n, double* sums, double* square
     squares[j] = trusted ? m2 : kDistrusted;
   }
   return distrusted == 0;
-}
-
-// Measures those of some columns again that are distrusted; the others keep every bit.
-template <class T>
-void MeasureDistrusted(const T* x, size_t rows, size_t columns, size_t stride, float* pivot, double* mean, double* m2) {
-  constexpr size_t kColumns = kUnroll * kLanes;
-  static_assert(kColumns % kColumnPadding == 0);
-  double sums[kColumns], squares[kColumns];
-  for (size_t begin = 0; begin < columns; begin += kColumns) {
-    const size_t count = HWY_MIN(kColumns, columns - begin);
-    bool all_good = true;
-    for (size_t j = begin; j < begin + count; ++j) all_good &= m2[j] != kDistrusted;
-    if (all_good) continue;
-    SumColumnsAround<true>(x + begin, rows, count, stride, pivot + begin, sums, squares);
-    for (size_t j = begin; j < begin + count; ++j) {
-      if (m2[j] != kDistrusted) continue;
-      Moments found;
-      const Trust trust =
-          Judge({sums[j - begin], squares[j - begin]}, static_cast<double>(rows), pivot[j], true, &found);
-      if (trust == Trust::kDoubles) found = DoubleMoments(x + j, rows, 1, stride);
-      mean[j] = found.mean;
-      m2[j] = found.m2;
-    }
-  }
-}
-
-template <class T>
-void column_moments(const T* x, size_t rows, size_t columns, size_t stride, float* pivot, double* mean, double* m2) {
-  const size_t folds = Folds(rows, columns, stride), rest = folds > 1 ? rows % folds : rows;
-  SumColumnsAround<false>(x + (rows - rest) * stride, rest, columns, stride, pivot, mean, m2);
-  if (folds > 1) {
-    FoldedSums<2> folded;
-    SumColumnsAround<false>(x, rows / folds, columns * folds, columns * folds, pivot, folded.arrays[0],
-                            folded.arrays[1]);
-    folded.AddTo(columns, folds, {mean, m2});
-  }
-  if (FinishColumns(columns, static_cast<double>(rows), mean, m2)) return;
-  const size_t padded = PaddedColumns(columns);
-  for (size_t j = 0; j < padded; ++j) pivot[j] = j < columns ? static_cast<float>(mean[j]) : 0;
-  MeasureDistrusted(x, rows, columns, stride, pivot, mean, m2);
 }
 
 // Parameters so large, if any, leave the range of floats with no usual factor.
@@ -354,79 +382,43 @@ constexpr size_t kGradientVectors = kManyRegisters ? kUnroll : 2;
 // Columns of one strip. Half a row at a time would be read in jumps: gradients of 262144x32 took 15 % longer (AVX2).
 constexpr size_t kGradientNarrow = kGradientVectors * kLanes;
 
-// Without folds. kConstants: also those sums that are for what may be constant.
-template <bool kConstants, class T>
-void SumGradients(const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride, const float* center,
-                  ColumnGradientSums totals) {
-  constexpr size_t kSums = kConstants ? 4 : 3;
-  double* const sums[] = {totals.dy, totals.product, totals.residual, totals.spread};
-  for (double* array : {sums[0], sums[1], sums[2], sums[3], totals.exact_dy}) {
-    for (size_t j = 0; array != nullptr && j < PaddedColumns(columns); ++j) array[j] = 0;
-  }
-  Choose(y != nullptr, [&](auto relu) NN_INLINED {
-    if (columns > kGradientNarrow) {
-      SumWide<kSums>(rows, columns, sums, [&](auto part, size_t row, size_t j, Floats* v) NN_INLINED {
-        const size_t at = row * stride + j;
-        const Floats distance = hn::Sub(Load(part, x + at), hn::LoadU(kFloats, center + j));
-        const Floats gradient = Cut<relu.value>(part, dy, y, at);
-        v[0] = hn::Add(v[0], gradient);
-        v[1] = hn::MulAdd(gradient, distance, v[1]);
-        v[2] = hn::Add(v[2], distance);
-        if constexpr (kConstants) {
-          v[3] = hn::Add(v[3], hn::Abs(distance));
-          AddInto(totals.exact_dy + j, gradient);
-        }
-      });
-      return;
+// kConstants: also those sums that are for what may be constant.
+template <bool kConstants, bool kRelu, class T>
+HWY_NOINLINE void SumGradients(const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride,
+                               const float* center, double* const* totals) {
+  if constexpr (kConstants) Clear(columns, totals[4]);
+  const auto load = [&](size_t j) NN_INLINED { return hn::LoadU(kFloats, center + j); };
+  const auto fetch = [&](size_t row, size_t j) NN_INLINED {
+    hwy::Prefetch(x + row * stride + j);
+    hwy::Prefetch(dy + row * stride + j);
+  };
+  const auto body = [&](auto part, size_t row, size_t j, Floats c, Floats* v) NN_INLINED {
+    const size_t at = row * stride + j;
+    const Floats distance = hn::Sub(Load(part, x + at), c);
+    const Floats gradient = Cut<kRelu>(part, dy, y, at);
+    v[0] = hn::Add(v[0], gradient);
+    v[1] = hn::MulAdd(gradient, distance, v[1]);
+    v[2] = hn::Add(v[2], distance);
+    if constexpr (kConstants) {
+      v[3] = hn::Add(v[3], hn::Abs(distance));
+      if (!IsEmpty(part)) AddInto(totals[4] + j, gradient);
     }
-    ForBlocks(rows, [&](size_t first, size_t count) NN_INLINED {
-      ForStrips<kGradientVectors>(columns, [&](auto width, auto part, size_t j) NN_INLINED {
-        constexpr size_t kVectors = width.value;
-        Floats c[kVectors];
-        Repeat<kVectors>([&](auto v) NN_INLINED { c[v.value] = hn::LoadU(kFloats, center + j + v.value * kLanes); });
-        StripSums<kSums, kVectors> strip;
-        strip.ForRows(count, [&](size_t row, auto r) NN_INLINED {
-          Repeat<kVectors>([&](auto v) NN_INLINED {
-            const size_t at = (first + row) * stride + j + v.value * kLanes;
-            const Floats distance = hn::Sub(Load(part, x + at), c[v.value]);
-            const Floats gradient = Cut<relu.value>(part, dy, y, at);
-            auto& sums = strip.sums;
-            sums[0][r.value][v.value] = hn::Add(sums[0][r.value][v.value], gradient);
-            sums[1][r.value][v.value] = hn::MulAdd(gradient, distance, sums[1][r.value][v.value]);
-            sums[2][r.value][v.value] = hn::Add(sums[2][r.value][v.value], distance);
-            if constexpr (kConstants) {
-              sums[3][r.value][v.value] = hn::Add(sums[3][r.value][v.value], hn::Abs(distance));
-              AddInto(totals.exact_dy + j + v.value * kLanes, gradient);
-            }
-          });
-        });
-        Repeat<kSums>([&](auto s) NN_INLINED { strip.AddTo(s, sums[s.value] + j); });
-      });
-    });
-  });
+  };
+  // The doubles are one chain too, in the order of rows.
+  SumColumns<kConstants ? 4 : 3, kGradientVectors, !kConstants>(rows, columns, totals, ColumnsOf{load, fetch, body});
 }
 
 template <class T>
 void column_gradient_sums(const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride,
-                          const float* center, ColumnGradientSums totals) {
-  if (const size_t folds = Folds(rows, columns, stride); folds > 1) {
-    const size_t rest = rows % folds, done = (rows - rest) * columns;
-    column_gradient_sums(x + done, dy + done, y == nullptr ? y : y + done, rest, columns, stride, center, totals);
-    const FoldedParameters<1> centers(columns, folds, {center});
-    FoldedSums<5> folded;
-    auto& [sums, products, residuals, exact, spread] = folded.arrays;
-    const bool constants = totals.exact_dy != nullptr;
-    column_gradient_sums(x, dy, y, rows / folds, columns * folds, columns * folds, centers.arrays[0],
-                         {sums, products, residuals, constants ? exact : nullptr, constants ? spread : nullptr});
-    folded.AddTo(columns, folds, {totals.dy, totals.product, totals.residual, totals.exact_dy, totals.spread});
-    return;
-  }
-  Choose(totals.exact_dy != nullptr, [&](auto constants) NN_INLINED {
-    SumGradients<constants.value>(x, dy, y, rows, columns, stride, center, totals);
+                          const float* center, ColumnGradientSums sums) {
+  double* const totals[] = {sums.dy, sums.product, sums.residual, sums.spread, sums.exact_dy};
+  Choose(sums.exact_dy != nullptr, [&](auto constants) {
+    Choose(y != nullptr, [&](auto relu) {
+      SumGradients<constants.value, relu.value>(x, dy, y, rows, columns, stride, center, totals);
+    });
   });
 }
 
-// Without folds.
 template <bool kConstants, class T>
 void WriteGradients(const T* x, const T* dy, const T* y, T* dx, size_t rows, size_t columns, size_t stride,
                     ColumnGradient g, bool stream) {

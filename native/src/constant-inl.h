@@ -10,44 +10,52 @@
 #include "exact.h"
 #include "kernels.h"
 #include "simd-inl.h"
+#include "slots-inl.h"
 #include "spans-inl.h"
 
 namespace nn {
 namespace NN_TARGET {
 
-// sum(dy) or sum(dy * weight) in doubles, in which products of floats are exact.
+// sum(dy) or sum(dy * weight) over a piece in doubles, in which products of floats are exact: 32 slots of them.
 class DoubleSum {
  public:
   HWY_INLINE DoubleSum() {
-    Repeat<2 * kUnroll>([&](auto k) NN_INLINED { sums_[k.value] = hn::Zero(kDoubles); });
+    Repeat<2 * kSlotVectors>([&](auto k) NN_INLINED { slots_[k.value] = hn::Zero(kDoubles); });
   }
 
   template <size_t kIndex>
   HWY_INLINE void Add(Index<kIndex>, Floats v) {
-    sums_[2 * kIndex] = hn::Add(sums_[2 * kIndex], LowerDoubles(v));
-    sums_[2 * kIndex + 1] = hn::Add(sums_[2 * kIndex + 1], UpperDoubles(v));
+    slots_[2 * kIndex] = hn::Add(slots_[2 * kIndex], LowerDoubles(v));
+    slots_[2 * kIndex + 1] = hn::Add(slots_[2 * kIndex + 1], UpperDoubles(v));
   }
   template <size_t kIndex>
   HWY_INLINE void AddProduct(Index<kIndex>, Floats a, Floats b) {
-    sums_[2 * kIndex] = hn::MulAdd(LowerDoubles(a), LowerDoubles(b), sums_[2 * kIndex]);
-    sums_[2 * kIndex + 1] = hn::MulAdd(UpperDoubles(a), UpperDoubles(b), sums_[2 * kIndex + 1]);
+    slots_[2 * kIndex] = hn::MulAdd(LowerDoubles(a), LowerDoubles(b), slots_[2 * kIndex]);
+    slots_[2 * kIndex + 1] = hn::MulAdd(UpperDoubles(a), UpperDoubles(b), slots_[2 * kIndex + 1]);
   }
 
+  // f[j] = (d[j] + d[16 + j]) + (d[8 + j] + d[24 + j]), t[j] = f[j] + f[4 + j], (t[0] + t[1]) + (t[2] + t[3])
   HWY_INLINE double Total() const {
-    Doubles total = sums_[0];
-    Repeat<2 * kUnroll - 1>([&](auto k) NN_INLINED { total = hn::Add(total, sums_[k.value + 1]); });
-    return hn::GetLane(hn::SumOfLanes(kDoubles, total));
+    HWY_ALIGN double d[kSlots];
+    Repeat<2 * kSlotVectors>([&](auto k) NN_INLINED {
+      hn::Store(slots_[k.value], kDoubles, d + k.value * hn::Lanes(kDoubles));
+    });
+    double t[4];
+    for (size_t j = 0; j < 4; ++j) {
+      t[j] = ((d[j] + d[16 + j]) + (d[8 + j] + d[24 + j])) + ((d[4 + j] + d[20 + j]) + (d[12 + j] + d[28 + j]));
+    }
+    return (t[0] + t[1]) + (t[2] + t[3]);
   }
 
  private:
-  Doubles sums_[2 * kUnroll];
+  Doubles slots_[2 * kSlotVectors];
 };
 
 // Whether all x are the center.
 class Sameness {
  public:
   HWY_INLINE explicit Sameness(float center) : center_(hn::Set(kFloats, center)) {
-    Repeat<kUnroll>([&](auto k) NN_INLINED { bits_[k.value] = hn::Zero(kFloats); });
+    Repeat<kSlotVectors>([&](auto k) NN_INLINED { bits_[k.value] = hn::Zero(kFloats); });
   }
 
   template <size_t kIndex, class Extent>
@@ -56,13 +64,14 @@ class Sameness {
   }
 
   HWY_INLINE bool IsTrue() const {
-    const Floats bits = hn::Or(hn::Or(bits_[0], bits_[1]), hn::Or(bits_[2], bits_[3]));
+    Floats bits = bits_[0];
+    Repeat<kSlotVectors - 1>([&](auto k) NN_INLINED { bits = hn::Or(bits, bits_[k.value + 1]); });
     return hn::AllTrue(kFloats, hn::Eq(bits, hn::Zero(kFloats)));
   }
 
  private:
   Floats center_;
-  Floats bits_[kUnroll];  // of all distances
+  Floats bits_[kSlotVectors];  // of all distances
 };
 
 template <class T>
@@ -74,7 +83,7 @@ void constant_sums(const T* x, const T* dy, const T* y, size_t runs, size_t leng
       DoubleSum sum;
       Sameness same(center);
       for (size_t r = run; r < run + together; ++r) {
-        Sweep(length, [&](auto part, size_t i, auto k) NN_INLINED {
+        SweepSlots(length, [&](auto part, size_t i, auto k) NN_INLINED {
           const size_t at = r * stride + i;
           same.Add(k, part, Load(part, x + at));
           sum.Add(k, Cut<relu.value>(part, dy, y, at));
@@ -90,18 +99,22 @@ void constant_sums(const T* x, const T* dy, const T* y, size_t runs, size_t leng
 template <bool kWeight, bool kRelu, class T>
 HWY_NOINLINE bool ConstantRow(const T* x, const T* dy, const T* y, T* dx, const RowsBackward& rows, size_t row,
                               const float* weight, float* bias_gradient) {
-  DoubleSum sum;
   Sameness same(rows.centered ? rows.mean[row] : 0);
-  Sweep(rows.length, [&](auto part, size_t i, auto k) NN_INLINED {
-    same.Add(k, part, Load(part, x + i));
-    const Floats gradient = Cut<kRelu>(part, dy, y, i);
-    if constexpr (kWeight) {
-      sum.AddProduct(k, gradient, Load(part, weight + i));
-    } else {
-      sum.Add(k, gradient);
-    }
-  });
-  const double total = sum.Total(), inverse = InverseOfConstant(rows.eps);
+  double total = 0;
+  for (size_t begin = 0; begin < rows.length; begin += kPiece) {
+    DoubleSum sum;
+    SweepSlots(HWY_MIN(kPiece, rows.length - begin), [&](auto part, size_t i, auto k) NN_INLINED {
+      same.Add(k, part, Load(part, x + begin + i));
+      const Floats gradient = Cut<kRelu>(part, dy, y, begin + i);
+      if constexpr (kWeight) {
+        sum.AddProduct(k, gradient, Load(part, weight + begin + i));
+      } else {
+        sum.Add(k, gradient);
+      }
+    });
+    total += sum.Total();
+  }
+  const double inverse = InverseOfConstant(rows.eps);
   if (!same.IsTrue() || !(fabs(total) * (1 + inverse) <= kMostFactor)) return false;
   const Doubles mean = hn::Set(kDoubles, rows.centered ? total / static_cast<double>(rows.length) : 0);
   const Doubles factor = hn::Set(kDoubles, inverse);

@@ -63,7 +63,7 @@ void ExactForward(const Unit& unit, const T* x, T* y, const float* weight, const
     // Of a unit without spread it is 0, whatever the factor.
     double value = distance == 0 ? 0 : distance * inverse * WeightOf(unit, weight, channel);
     if (bias != nullptr) value += bias[unit.first_channel + channel];
-    y[at] = static_cast<T>(relu && value < 0 ? 0 : value);
+    y[at] = static_cast<T>(relu && value <= 0 ? 0 : value);
   });
 }
 

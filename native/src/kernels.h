@@ -13,6 +13,17 @@ struct Moments {
   double m2;
 };
 
+// sum(x - pivot) and sum((x - pivot)^2).
+struct PivotSums {
+  double sum;
+  double squares;
+
+  void operator+=(const PivotSums& more) {
+    sum += more.sum;
+    squares += more.squares;
+  }
+};
+
 // y = (x - center) * scale + shift. The center is the mean rounded to float; what the rounding took away is in the
 // shift. So a large mean costs no digits: x - center is exact where x is near it.
 struct Affine {
@@ -26,6 +37,12 @@ struct GradientSums {
   double dy;
   double product;
   double residual;
+
+  void operator+=(const GradientSums& more) {
+    dy += more.dy;
+    product += more.product;
+    residual += more.residual;
+  }
 };
 
 // dx = dy_factor * (dy - dy_center) + x_factor * (x - center) + constant. Where x is its mean everywhere, dy_center is
@@ -61,6 +78,12 @@ struct ColumnGradientSums {
   double* residual;
   double* exact_dy;
   double* spread;
+
+  // From a column on.
+  ColumnGradientSums From(size_t j) const {
+    const bool constants = exact_dy != nullptr;
+    return {dy + j, product + j, residual + j, constants ? exact_dy + j : nullptr, constants ? spread + j : nullptr};
+  }
 };
 
 // Rows that are normalized each by itself, with a weight and a bias for each element. Row r takes them from
@@ -107,7 +130,8 @@ constexpr size_t PaddedColumns(size_t columns) {
 // r takes number r * step: 0 where all share one. y is null in gradients without an activation; dx may be dy and y may
 // be x. `stream` writes past the caches; then what will be read next begins `ahead` elements after what is read now.
 #define NN_KERNELS(KERNEL)                                                                                            \
-  KERNEL(Moments, moments, (const T* x, size_t runs, size_t length, size_t stride))                                   \
+  /* Sums are those of a piece (order.h); distances from a pivot of 0 are not taken. */                               \
+  KERNEL(PivotSums, pivot_sums, (const T* x, size_t runs, size_t length, size_t stride, float pivot))                 \
   KERNEL(void, normalize,                                                                                             \
          (const T* x, T* y, size_t runs, size_t length, size_t stride, const Affine* affines, size_t step, bool relu, \
           bool stream, size_t ahead))                                                                                 \
@@ -122,9 +146,11 @@ constexpr size_t PaddedColumns(size_t columns) {
   KERNEL(void, gradient,                                                                                              \
          (const T* x, const T* dy, const T* y, T* dx, size_t runs, size_t length, size_t stride,                      \
           const Gradient* gradients, size_t step, bool stream))                                                       \
-  /* The same for each column of a matrix with `stride` elements from row to row. `pivot` is scratch. */              \
-  KERNEL(void, column_moments,                                                                                        \
-         (const T* x, size_t rows, size_t columns, size_t stride, float* pivot, double* mean, double* m2))            \
+  /* The same for each column of a matrix with `stride` elements from row to row. `pivot` may be null: all are 0. */   \
+  KERNEL(void, column_sums,                                                                                           \
+         (const T* x, size_t rows, size_t columns, size_t stride, const float* pivot, double* sums, double* squares)) \
+  /* Turns those around 0 into means and m2 (order.h), in their place; false if some are distrusted. */               \
+  KERNEL(bool, column_moments, (size_t columns, double share, double* sums, double* squares))                         \
   KERNEL(void, column_normalize,                                                                                      \
          (const T* x, T* y, size_t rows, size_t columns, size_t stride, ColumnAffine affine, bool relu, bool stream)) \
   KERNEL(void, column_gradient_sums,                                                                                  \
@@ -145,6 +171,9 @@ constexpr size_t PaddedColumns(size_t columns) {
   KERNEL(void, rows_forward, (const T* x, T* y, const RowsForward& rows))                                             \
   /* How many rows it did: all, or those before one that is not for floats. */                                        \
   KERNEL(size_t, rows_backward, (const T* x, const T* dy, const T* y, T* dx, const RowsBackward& rows))               \
+  /* to += from, of doubles; whether floats are finite. */                                                             \
+  KERNEL(void, add_doubles, (const double* from, size_t count, double* to))                                           \
+  KERNEL(bool, all_finite, (const float* values, size_t count))                                                       \
   /* y = a * x + b */                                                                                                 \
   KERNEL(void, plain_pass, (const T* x, T* y, size_t length, float a, float b))
 

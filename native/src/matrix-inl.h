@@ -2,14 +2,11 @@
 #ifndef NATIVENORM_MATRIX_INL_H_
 #define NATIVENORM_MATRIX_INL_H_
 
+#include "order.h"
 #include "simd-inl.h"
 
 namespace nn {
 namespace NN_TARGET {
-
-// Also how many floats a lane adds up before they go into doubles: of sums whose roundings all go the same way 24 lose
-// 2.8e-7, 32 would lose 4.5e-7.
-constexpr size_t kBlockRows = 24;
 
 constexpr size_t kNarrow = kUnroll * kLanes;
 // Rows that are summed up, or written, together. What is written past the caches goes row by row: lines of several rows
@@ -58,17 +55,9 @@ HWY_INLINE void ForBlocks(size_t rows, const Body& body) {
 }
 
 // Rows of no whole number of vectors are folded: several that lie one after the other make a longer one of whole
-// vectors, with parameters that repeat (AVX2, inference: 10 us for 18 with 61 columns, 5 for 32 with 10). So many
-// columns at most, as what stands for them is on the stack; and so many rows at least, below which folding takes longer
-// than it saves.
-constexpr size_t kMostFolded = 1024;
-constexpr size_t kLeastFolded = 16;
-
-// How many rows make one; 1 where they stay as they are.
+// vectors, with parameters that repeat. How many rows make one; 1 where they stay as they are.
 inline size_t Folds(size_t rows, size_t columns, size_t stride) {
-  size_t folds = 1;
-  while (folds * columns % kLanes != 0) folds *= 2;
-  return stride == columns && rows >= kLeastFolded * folds && folds * columns <= kMostFolded ? folds : 1;
+  return stride == columns ? FoldedRows(rows, columns, kLanes) : 1;
 }
 
 // kArrays parameters of columns, repeated. They may be null.
@@ -78,24 +67,9 @@ struct FoldedParameters {
 
   FoldedParameters(size_t columns, size_t folds, const float* const (&parameters)[kArrays]) {
     for (size_t a = 0; a < kArrays; ++a) {
+      if (parameters[a] == nullptr) continue;
       for (size_t fold = 0; fold < folds; ++fold) {
-        for (size_t j = 0; parameters[a] != nullptr && j < columns; ++j) {
-          arrays[a][fold * columns + j] = parameters[a][j];
-        }
-      }
-    }
-  }
-};
-
-// kArrays sums over folded columns; totals that are null are not wanted.
-template <size_t kArrays>
-struct FoldedSums {
-  double arrays[kArrays][kMostFolded];
-
-  void AddTo(size_t columns, size_t folds, double* const (&totals)[kArrays]) const {
-    for (size_t a = 0; a < kArrays; ++a) {
-      for (size_t fold = 0; fold < folds; ++fold) {
-        for (size_t j = 0; totals[a] != nullptr && j < columns; ++j) totals[a][j] += arrays[a][fold * columns + j];
+        for (size_t j = 0; j < columns; ++j) arrays[a][fold * columns + j] = parameters[a][j];
       }
     }
   }

@@ -33,6 +33,11 @@ int WorthwhileThreads(size_t elements, int threads) {
   return static_cast<size_t>(allowed) <= most ? allowed : most < 1 ? 1 : static_cast<int>(most);
 }
 
+const nn::Target& TargetInUse() {
+  const int wanted = target_in_use.load(std::memory_order_relaxed);
+  return nn::TargetAt(wanted < 0 ? nn::TargetCount() - 1 : wanted);
+}
+
 bool IsTarget(int32_t index) { return index >= 0 && index < nn::TargetCount(); }
 
 bool IsOneOf(int32_t value, int32_t last) { return value >= 0 && value <= last; }
@@ -101,8 +106,7 @@ nn_kernel* nn_prepare(int32_t operation, int32_t direction, int32_t statistics, 
   kernel->spatial = static_cast<size_t>(spatial);
   kernel->groups = static_cast<size_t>(groups);
   kernel->eps = eps;
-  const int wanted = target_in_use.load(std::memory_order_relaxed);
-  kernel->target = &nn::TargetAt(wanted < 0 ? targets - 1 : wanted);
+  kernel->target = &TargetInUse();
   kernel->threads = WorthwhileThreads(kernel->Elements(), threads);
   std::snprintf(kernel->name, sizeof kernel->name, "%s %s_%s_f32", kernel->target->name, DriverName(*kernel),
                 kernel->IsRows()         ? "rows"
@@ -203,7 +207,7 @@ __attribute__((destructor)) static void Unload() {
 void nn_stream(const float* x, float* y, int64_t n, float a, float b, int32_t threads) {
   const nn::DefaultFloatingPoint as_default;
   if (n < 1 || nn::TargetCount() == 0) return;
-  const nn::Target& target = nn::TargetAt(nn::TargetCount() - 1);
+  const nn::Target& target = TargetInUse();
   const int together = WorthwhileThreads(static_cast<size_t>(n), threads);
   const size_t parts = together > 1 ? 4 * static_cast<size_t>(together) : 1;
   const size_t lines = (static_cast<size_t>(n) + 15) / 16;

@@ -134,21 +134,7 @@ struct UnitGradient {
 
   // `sums` are weighted; given statistics are constants.
   UnitGradient(const Normal& normal, GradientSums sums, double n, double variance, double eps, bool given)
-      : inverse(normal.inverse),
-        offset(given || inverse == 0 ? 0 : sums.residual / n),
-        // Without a finite variance the product may have overflowed.
-        x_factor(given || inverse == 0 ? 0 : -inverse * inverse * inverse * (sums.product - offset * sums.dy) / n),
-        constant(given ? 0 : -inverse * sums.dy / n - x_factor * offset),
-        g_mean(sums.dy / n),
-        center(normal.center),
-        is_constant(!given && variance == 0 && sums.product == 0),
-        outside(!IsPlain(variance + eps, sums.dy, sums.product) &&
-                (IsOutside(inverse, sums.dy, sums.product, n, inverse, x_factor) ||
-                 (!given && IsConstant(variance, sums.dy)))) {
-    if (!is_constant) return;
-    inverse = InverseOfConstant(eps);
-    outside = IsConstantOutside(inverse, g_mean);
-  }
+      : UnitGradient(normal, sums, n, 1 / n, variance, eps, given) {}
 
   Gradient With(const float* weight, size_t channel) const {
     const double w = weight == nullptr ? 1 : weight[channel];
@@ -164,13 +150,28 @@ struct UnitGradient {
   double WeightPart(GradientSums sums) const {
     return inverse == 0 || is_constant ? 0 : inverse * (sums.product - offset * sums.dy);
   }
-};
 
-// Merges the moments of two sets of values (Chan, Golub and LeVeque, 1979).
-inline Moments Merge(Moments a, double a_count, Moments b, double b_count) {
-  const double distance = b.mean - a.mean, n = a_count + b_count;
-  return {a.mean + distance * b_count / n, a.m2 + b.m2 + distance * distance * a_count * b_count / n};
-}
+ private:
+  UnitGradient(const Normal& normal, GradientSums sums, double n, double share, double variance, double eps, bool given)
+      : inverse(normal.inverse),
+        offset(given || inverse == 0 ? 0 : sums.residual * share),
+        // Without a finite variance the product may have overflowed.
+        x_factor(given || inverse == 0
+                     ? 0
+                     : -inverse * inverse * inverse * (sums.product - offset * sums.dy) * share),
+        constant(given ? 0 : -inverse * sums.dy * share - x_factor * offset),
+        g_mean(0),
+        center(normal.center),
+        is_constant(!given && variance == 0 && sums.product == 0),
+        outside(!IsPlain(variance + eps, sums.dy, sums.product) &&
+                (IsOutside(inverse, sums.dy, sums.product, n, inverse, x_factor) ||
+                 (!given && IsConstant(variance, sums.dy)))) {
+    if (!is_constant) return;
+    inverse = InverseOfConstant(eps);
+    g_mean = sums.dy / n;
+    outside = IsConstantOutside(inverse, g_mean);
+  }
+};
 
 // The drivers. Each returns NN_OK or NN_OUT_OF_MEMORY.
 template <class T>

@@ -44,6 +44,9 @@ struct Part {
   size_t count;
 };
 
+HWY_INLINE bool IsEmpty(Whole) { return false; }
+HWY_INLINE bool IsEmpty(Part part) { return part.count == 0; }
+
 // x86 has loads and stores that leave lanes out. Elsewhere (SSE4, NEON) Highway's touch the whole vector, which may
 // end on a page that is not there: so a part is loaded by way of the stack, and stored by halves. AVX2's masked store
 // takes AMD's processors 12 cycles: batch normalization of 16x256x14x14 took 7 % longer, of 8x61x17x13 13 %.
@@ -100,8 +103,8 @@ HWY_INLINE void Stream(Part part, Floats values, float* to) { Store(part, values
 HWY_INLINE Floats Keep(Whole, Floats values) { return values; }
 HWY_INLINE Floats Keep(Part part, Floats values) { return hn::IfThenElseZero(hn::FirstN(kFloats, part.count), values); }
 
-// max(v, 0) that keeps NaN.
-HWY_INLINE Floats Relu(Floats v) { return hn::IfThenZeroElse(hn::Lt(v, hn::Zero(kFloats)), v); }
+// max(v, 0) that keeps NaN, and is 0 for -0.
+HWY_INLINE Floats Relu(Floats v) { return hn::IfThenZeroElse(hn::Le(v, hn::Zero(kFloats)), v); }
 
 // A number the compiler knows: which of several accumulators a body is to use.
 template <size_t kValue>
@@ -176,63 +179,6 @@ HWY_INLINE void Choose(bool choice, const Body& body) {
 
 HWY_INLINE Doubles LowerDoubles(Floats v) { return hn::PromoteTo(kDoubles, hn::LowerHalf(hn::Half<FloatTag>(), v)); }
 HWY_INLINE Doubles UpperDoubles(Floats v) { return hn::PromoteTo(kDoubles, hn::UpperHalf(hn::Half<FloatTag>(), v)); }
-
-// A sum of many floats: in floats for at most kBlock of them, then in doubles. A float sum of 16 to 32 terms a lane
-// loses 2e-7 of its value; of a million terms it would lose 1e-3.
-class Sum {
- public:
-  HWY_INLINE Sum() : total_(hn::Zero(kDoubles)) { Clear(); }
-
-  template <size_t kIndex>
-  HWY_INLINE void Add(Index<kIndex>, Floats v) {
-    partial_[kIndex] = hn::Add(partial_[kIndex], v);
-  }
-  template <size_t kIndex>
-  HWY_INLINE void AddProduct(Index<kIndex>, Floats a, Floats b) {
-    partial_[kIndex] = hn::MulAdd(a, b, partial_[kIndex]);
-  }
-
-  HWY_INLINE void Flush() {
-    const Floats v = hn::Add(hn::Add(partial_[0], partial_[1]), hn::Add(partial_[2], partial_[3]));
-    total_ = hn::Add(total_, hn::Add(LowerDoubles(v), UpperDoubles(v)));
-    Clear();
-  }
-
-  HWY_INLINE double Total() {
-    Flush();
-    return hn::GetLane(hn::SumOfLanes(kDoubles, total_));
-  }
-
- private:
-  HWY_INLINE void Clear() {
-    Repeat<kUnroll>([&](auto k) NN_INLINED { partial_[k.value] = hn::Zero(kFloats); });
-  }
-
-  Floats partial_[kUnroll];
-  Doubles total_;
-};
-
-constexpr size_t kBlock = 16 * kUnroll * kLanes;
-
-// body(part, offset, accumulator) over runs of length elements that begin stride apart, and flush() before a lane has
-// added up 32 of them.
-template <class Body, class Flush>
-HWY_INLINE void SweepBlocks(size_t runs, size_t length, size_t stride, const Body& body, const Flush& flush) {
-  size_t pending = 0;
-  for (size_t run = 0; run < runs; ++run) {
-    for (size_t start = 0; start < length; start += kBlock) {
-      const size_t n = HWY_MIN(kBlock, length - start);
-      const size_t base = run * stride + start;
-      Sweep(n, [&](auto part, size_t i, auto k) NN_INLINED { body(part, base + i, k); });
-      // Short runs leave lanes unused: what counts is how many terms a lane has.
-      pending += HWY_MAX(n, kUnroll * kLanes);
-      if (pending >= kBlock) {
-        flush();
-        pending = 0;
-      }
-    }
-  }
-}
 
 }  // namespace NN_TARGET
 }  // namespace nn

@@ -4,60 +4,16 @@
 
 #include "kernels.h"
 #include "simd-inl.h"
+#include "slots-inl.h"
 
 namespace nn {
 namespace NN_TARGET {
-
-// Statistics are sums of distances from a pivot, so that a large mean costs no digits. They lose as many as the
-// pivot's squared distance from the mean is larger than the variance; beyond this ratio (4 standard deviations: one
-// in 16,000 of normal values) the mean that came out is the next pivot.
-constexpr double kTrustedRatio = 16;
-// Squares of floats above 1.8e19 overflow: such values are summed up in doubles.
-constexpr double kLargestSum = 1.7976931348623157e308;
-
-struct PivotSums {
-  double sum;      // sum(x - pivot)
-  double squares;  // sum((x - pivot)^2)
-};
-
-// Whether float sums over n values are good, and with them which moments come out.
-enum class Trust { kGood, kOtherPivot, kDoubles };
-
-HWY_INLINE Trust Judge(PivotSums sums, double n, float pivot, bool last_try, Moments* moments) {
-  const double offset = sums.sum / n;
-  const double excess = sums.sum * offset;
-  const double m2 = sums.squares - excess;
-  moments->mean = pivot + offset;
-  moments->m2 = m2 > 0 ? m2 : 0;
-  if (!(sums.squares <= kLargestSum)) return Trust::kDoubles;  // infinite or not a number
-  return excess <= kTrustedRatio * m2 || last_try ? Trust::kGood : Trust::kOtherPivot;
-}
-
-// As ExactMoments, which is not among these kernels: with a call that may change all registers on its way a row of 64
-// takes 8 % longer.
-template <class T>
-Moments DoubleMoments(const T* x, size_t runs, size_t length, size_t stride) {
-  const double n = static_cast<double>(runs) * static_cast<double>(length);
-  double sum = 0;
-  for (size_t run = 0; run < runs; ++run) {
-    for (size_t i = 0; i < length; ++i) sum += ToFloat(x[run * stride + i]);
-  }
-  const double mean = sum / n;
-  double m2 = 0;
-  for (size_t run = 0; run < runs; ++run) {
-    for (size_t i = 0; i < length; ++i) {
-      const double distance = ToFloat(x[run * stride + i]) - mean;
-      m2 += distance * distance;
-    }
-  }
-  return {mean, m2};
-}
 
 // Without a pivot (0) a subtraction less is a third of the work.
 template <bool kPivot, class T>
 HWY_INLINE PivotSums SumAround(const T* x, size_t runs, size_t length, size_t stride, float pivot) {
   const Floats center = hn::Set(kFloats, pivot);
-  Sum sum, squares;
+  Slots sum, squares;
   SweepBlocks(
       runs, length, stride,
       [&](auto part, size_t i, auto k) NN_INLINED {
@@ -66,23 +22,18 @@ HWY_INLINE PivotSums SumAround(const T* x, size_t runs, size_t length, size_t st
         sum.Add(k, v);
         squares.AddProduct(k, v, v);
       },
-      [&]() NN_INLINED {
-        sum.Flush();
-        squares.Flush();
+      [&](auto block) NN_INLINED {
+        sum.Flush(block);
+        squares.Flush(block);
       });
-  return {sum.Total(), squares.Total()};
+  PivotSums total;
+  Slots::Totals(sum, squares, &total.sum, &total.squares);
+  return total;
 }
 
 template <class T>
-Moments moments(const T* x, size_t runs, size_t length, size_t stride) {
-  const double n = static_cast<double>(runs) * static_cast<double>(length);
-  Moments found;
-  Trust trust = Judge(SumAround<false>(x, runs, length, stride, 0), n, 0, false, &found);
-  if (trust == Trust::kOtherPivot) {
-    const float pivot = static_cast<float>(found.mean);
-    trust = Judge(SumAround<true>(x, runs, length, stride, pivot), n, pivot, true, &found);
-  }
-  return trust == Trust::kGood ? found : DoubleMoments(x, runs, length, stride);
+PivotSums pivot_sums(const T* x, size_t runs, size_t length, size_t stride, float pivot) {
+  return pivot == 0 ? SumAround<false>(x, runs, length, stride, 0) : SumAround<true>(x, runs, length, stride, pivot);
 }
 
 // y = (x - center) * scale + shift
@@ -125,7 +76,7 @@ void gradient_sums(const T* x, const T* dy, const T* y, size_t runs, size_t leng
   const size_t together = step == 0 ? runs : 1;
   Choose(y != nullptr, [&](auto relu) NN_INLINED {
     for (size_t run = 0; run < runs; run += together) {
-      Sum sum, product, residual;
+      Slots sum, product, residual;
       SweepBlocks(
           together, length, stride,
           [&](auto part, size_t i, auto k) NN_INLINED {
@@ -136,12 +87,14 @@ void gradient_sums(const T* x, const T* dy, const T* y, size_t runs, size_t leng
             product.AddProduct(k, gradient, distance);
             residual.Add(k, distance);
           },
-          [&]() NN_INLINED {
-            sum.Flush();
-            product.Flush();
-            residual.Flush();
+          [&](auto block) NN_INLINED {
+            sum.Flush(block);
+            product.Flush(block);
+            residual.Flush(block);
           });
-      sums[run * step] = {sum.Total(), product.Total(), residual.Total()};
+      GradientSums& found = sums[run * step];
+      Slots::Totals(sum, product, &found.dy, &found.product);
+      found.residual = residual.Total();
     }
   });
 }
@@ -171,6 +124,25 @@ void gradient(const T* x, const T* dy, const T* y, T* dx, size_t runs, size_t le
       }
     });
   });
+}
+
+// They are for sums in doubles and for parameters, whatever T is.
+template <class T>
+void add_doubles(const double* from, size_t count, double* to) {
+  for (size_t i = 0; i < count; ++i) to[i] += from[i];
+}
+
+template <class T>
+bool all_finite(const float* values, size_t count) {
+  // 0 times what is finite is 0.
+  Floats sums[kUnroll];
+  Repeat<kUnroll>([&](auto k) NN_INLINED { sums[k.value] = hn::Zero(kFloats); });
+  const Floats zero = hn::Zero(kFloats);
+  Sweep(count, [&](auto part, size_t i, auto k) NN_INLINED {
+    sums[k.value] = hn::MulAdd(Load(part, values + i), zero, sums[k.value]);
+  });
+  const Floats sum = hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3]));
+  return hn::AllTrue(kFloats, hn::Eq(sum, zero));
 }
 
 // y = a * x + b

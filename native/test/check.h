@@ -90,6 +90,10 @@ void TestPool();
 void TestSystem();
 void TestPrepare();
 void TestMemory();
+void TestAnswers();
+
+// The hashes of all answers of an instruction set.
+void PrintAnswers(const char* target);
 
 }  // namespace nntest
 

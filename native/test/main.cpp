@@ -1,5 +1,6 @@
 // Runs all tests, or those that are named. The exit status is 1 if a check failed. `--errors`, first, also prints the
-// largest error of each kind, and how long each file's tests took.
+// largest error of each kind, and how long each file's tests took. `--answers TARGET` prints the file of hashes of an
+// instruction set, src/test/resources/io/nativenorm/answers.txt or answers-sse4.txt, and does nothing else.
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,6 +62,10 @@ uint64_t SeedOr(uint64_t usual) {
 }  // namespace nntest
 
 int main(int count, char** arguments) {
+  if (count == 3 && strcmp(arguments[1], "--answers") == 0) {
+    nntest::PrintAnswers(arguments[2]);
+    return 0;
+  }
   const bool errors = count > 1 && strcmp(arguments[1], "--errors") == 0;
   const struct {
     const char* name;
@@ -68,7 +73,7 @@ int main(int count, char** arguments) {
   } kTests[] = {
       {"kernels", nntest::TestKernels}, {"problems", nntest::TestProblems}, {"determinism", nntest::TestDeterminism},
       {"phases", nntest::TestPhases},   {"pool", nntest::TestPool},         {"system", nntest::TestSystem},
-      {"prepare", nntest::TestPrepare}, {"memory", nntest::TestMemory}};
+      {"prepare", nntest::TestPrepare}, {"memory", nntest::TestMemory}, {"answers", nntest::TestAnswers}};
   nntest::Check(nn_targets() > 0, "no kernels for this CPU");
   const std::vector<std::string> wanted(arguments + (errors ? 2 : 1), arguments + count);
   for (const std::string& name : wanted) {

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "kernel_cases.h"
+#include "order.h"
 
 namespace nntest {
 namespace {
@@ -21,6 +22,14 @@ void ForRuns(const Body& body) {
       }
     }
   }
+}
+
+// What a unit's moments come out as.
+nn::Moments Measured(const Table& table, const Matrix& m, const float* x) {
+  return nn::MeasureUnit(
+      static_cast<double>(m.rows * m.columns),
+      [&](float pivot) { return table.pivot_sums(x, m.rows, m.columns, m.stride, pivot); },
+      [&] { return MomentsOf(m, x); });
 }
 
 }  // namespace
@@ -83,6 +92,40 @@ void plain_pass(const Table& table, const char* target) {
   }
 }
 
+void add_doubles(const Table& table, const char* target) {
+  Memory& memory = TheMemory();
+  for (size_t length : Lengths()) {
+    double* from = memory.x.Place<double>(length, Side::kEnd, 0);
+    double* to = memory.y.Place<double>(length, Side::kBegin, length % kOffsets);
+    for (size_t i = 0; i < length; ++i) {
+      from[i] = Numbers(0)[i];
+      to[i] = Numbers(1)[i];
+    }
+    table.add_doubles(from, length, to);
+    Distance distance;
+    for (size_t i = 0; i < length; ++i, distance.Next()) distance.Add(to[i], double{Numbers(0)[i]} + Numbers(1)[i], 1);
+    Report("add_doubles", target, distance, 0, memory.IsIntact(), std::to_string(length));
+  }
+}
+
+// One number that is not finite, at every place.
+void all_finite(const Table& table, const char* target) {
+  Memory& memory = TheMemory();
+  for (size_t length : Lengths()) {
+    float* values = memory.x.Place<float>(length, Side::kEnd, 0);
+    std::copy_n(Numbers(0).data(), length, values);
+    values[length / 2] = 3.4028235e38f;
+    bool good = table.all_finite(values, length);
+    for (size_t i = 0; i < length; ++i) {
+      const float usual = values[i];
+      values[i] = i % 3 == 0 ? NAN : i % 3 == 1 ? INFINITY : -INFINITY;
+      good &= !table.all_finite(values, length);
+      values[i] = usual;
+    }
+    Check(good && memory.IsIntact(), "%s all_finite: %zu", target, length);
+  }
+}
+
 void gradient(const Table& table, const char* target) {
   Memory& memory = TheMemory();
   ForRuns([&](const Matrix& m, size_t step, Place place, size_t turn) {
@@ -117,7 +160,7 @@ void gradient(const Table& table, const char* target) {
   });
 }
 
-void moments(const Table& table, const char* target) {
+void pivot_sums(const Table& table, const char* target) {
   Memory& memory = TheMemory();
   Random random(kSeed);
   const auto test = [&](const Matrix& m, const Distribution& values, Place place) {
@@ -125,10 +168,10 @@ void moments(const Table& table, const char* target) {
     m.Copy(Numbers(0).data() + random.Bits() % 4096, x);
     m.ForAll([&](size_t, size_t, size_t i) { x[i] = static_cast<float>(values.mean + values.deviation * x[i]); });
     if (!isnan(values.first)) x[0] = static_cast<float>(values.first);
-    const nn::Moments found = table.moments(x, m.rows, m.columns, m.stride);
+    const nn::Moments found = Measured(table, m, x);
     Distance distance;
     AddMoments(found, MomentsOf(m, x), static_cast<double>(m.rows * m.columns), &distance);
-    Report("moments", target, distance, kSum, memory.IsIntact(), Text(m) + " " + values.name + " " + Text(place));
+    Report("pivot_sums", target, distance, kSum, memory.IsIntact(), Text(m) + " " + values.name + " " + Text(place));
   };
   for (size_t length : Lengths()) {
     size_t turn = 0;
@@ -145,8 +188,8 @@ void moments(const Table& table, const char* target) {
   float* x = memory.x.Place<float>(kLong, Side::kEnd, 0);
   for (size_t i = 0; i < kLong; ++i) x[i] = i % 3 == 0 ? 0.1f : 0.3f;
   Distance distance;
-  AddMoments(table.moments(x, 1, kLong, 0), MomentsOf(m, x), kLong, &distance);
-  Report("moments", target, distance, kLongSum, memory.IsIntact(), "long");
+  AddMoments(Measured(table, m, x), MomentsOf(m, x), kLong, &distance);
+  Report("pivot_sums", target, distance, kLongSum, memory.IsIntact(), "long");
 }
 
 void gradient_sums(const Table& table, const char* target) {

@@ -6,10 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/**
- * Gradients of weight and bias whose sums leave float after two rows and are back after three, on
- * the engines that add them in double or look at what they added.
- */
+/** Gradients of weight and bias whose sums leave float after two rows and are back after three. */
 class PartialSumsTest {
   private static final float HUGE = 2e38f;
 
@@ -17,7 +14,7 @@ class PartialSumsTest {
   private static final int[] WIDTHS = {2, 7, 8, 511, 512, 513, 1300, 4096};
 
   @ParameterizedTest
-  @MethodSource("io.nativenorm.OnednnNumbersTest#engines")
+  @MethodSource("io.nativenorm.TestEngines#named")
   void ofOneColumn(Backend backend) {
     for (int width : WIDTHS) {
       for (int column : new int[] {0, width / 2, width - 1}) {

@@ -1,0 +1,165 @@
+// The sums of a channels-last sample's columns, in the order of docs/order-of-sums.md: pieces of rows, by one thread or
+// many, added in order.
+#ifndef NATIVENORM_COLUMN_SUMS_H_
+#define NATIVENORM_COLUMN_SUMS_H_
+
+#include "order.h"
+#include "pool.h"
+#include "problem.h"
+#include "scratch.h"
+
+namespace nn {
+
+// The rows of a sample's matrix, folded, in pieces.
+struct RowPieces {
+  size_t folds;
+  size_t rows;     // folded ones
+  size_t columns;  // of these
+  size_t cut;      // elements of one more row, which is cut short
+  size_t count;
+
+  RowPieces(size_t matrix_rows, size_t matrix_columns)
+      : folds(FoldedRows(matrix_rows, matrix_columns, kColumnPadding)),
+        rows(matrix_rows / folds),
+        columns(matrix_columns * folds),
+        cut(matrix_rows % folds * matrix_columns),
+        count(1) {
+    // A piece more is one more array to merge: of 256 rows it costs 1 %.
+    constexpr size_t kMost = 32, kLeastElements = 1 << 15, kLeastRows = 256;
+    while (count < kMost && 2 * count * kLeastRows <= rows && 2 * count * kLeastElements <= rows * columns) count *= 2;
+  }
+
+  // The folded rows of a piece.
+  Range operator[](size_t piece) const {
+    const Range blocks = PartOf((rows + kBlockRows - 1) / kBlockRows, count, piece);
+    const size_t end = blocks.end * kBlockRows;
+    return {blocks.begin * kBlockRows, end < rows ? end : rows};
+  }
+  bool EndsWithCut(size_t piece) const { return cut > 0 && piece + 1 == count; }
+};
+
+// A parameter of columns for each folded one.
+inline void Fold(const RowPieces& pieces, const float* parameter, float* folded) {
+  const size_t columns = pieces.columns / pieces.folds, padded = PaddedColumns(pieces.columns);
+  for (size_t fold = 0; fold < pieces.folds; ++fold) {
+    for (size_t j = 0; j < columns; ++j) folded[fold * columns + j] = parameter[j];
+  }
+  for (size_t j = pieces.columns; j < padded; ++j) folded[j] = 0;
+}
+
+// Some arrays over folded columns for each piece, or for a total.
+class PieceSums {
+ public:
+  static size_t Bytes(size_t count, size_t arrays, const RowPieces& pieces) {
+    return Scratch::Bytes<double>(count * arrays * PaddedColumns(pieces.columns));
+  }
+  PieceSums(const Problem& p, Scratch& scratch, size_t count, size_t arrays, const RowPieces& pieces)
+      : add_(p.target->f32.add_doubles),
+        arrays_(arrays),
+        padded_(PaddedColumns(pieces.columns)),
+        first_(scratch.Take<double>(count * arrays * padded_)) {}
+
+  double* At(size_t index, size_t array) const { return first_ + (index * arrays_ + array) * padded_; }
+  size_t Padded() const { return padded_; }
+
+  // total += sums of a piece, over some columns.
+  void Add(size_t total, size_t piece, Range columns) const {
+    for (size_t a = 0; a < arrays_; ++a) {
+      add_(At(piece, a) + columns.begin, columns.end - columns.begin, At(total, a) + columns.begin);
+    }
+  }
+
+  // Adds up what was folded, in halves.
+  void Unfold(const RowPieces& pieces, size_t total) const {
+    for (size_t a = 0; a < arrays_; ++a) {
+      double* to = At(total, a);
+      size_t half = pieces.columns;
+      for (size_t folds = pieces.folds; folds > 1; folds /= 2) {
+        half /= 2;
+        add_(to + half, half, to);
+      }
+    }
+  }
+
+ private:
+  void (*add_)(const double*, size_t, double*);
+  size_t arrays_, padded_;
+  double* first_;
+};
+
+// By one thread: sum(piece, columns, index of what it writes to) for each piece, into `total`. `spare` is for one
+// piece.
+template <class Sum>
+void SumInOrder(const RowPieces& pieces, const PieceSums& sums, size_t total, size_t spare, const Sum& sum) {
+  sum(size_t{0}, Range{0, pieces.columns}, total);
+  for (size_t piece = 1; piece < pieces.count; ++piece) {
+    sum(piece, Range{0, pieces.columns}, spare);
+    sums.Add(total, spare, {0, sums.Padded()});
+  }
+  sums.Unfold(pieces, total);
+}
+
+// Columns that are summed up, or merged, by themselves: lines of 512 bytes.
+constexpr size_t kStrip = 128;
+inline Range StripOf(size_t columns, size_t strips, size_t i) {
+  const Range vectors = PartOf(PaddedColumns(columns) / kColumnPadding, strips, i);
+  const size_t end = vectors.end * kColumnPadding;
+  return {vectors.begin * kColumnPadding, end < columns ? end : columns};
+}
+
+// By all threads, for `samples` of them: sum(sample, piece, columns, index). Totals are those of each sample's first
+// piece. Where there are fewer pieces than threads their columns are divided.
+template <class Sum>
+void SumTogether(const Problem& p, size_t samples, const RowPieces& pieces, const PieceSums& sums, const Sum& sum) {
+  const size_t all = samples * pieces.count, threads = static_cast<size_t>(p.threads);
+  const size_t wanted = (threads + all - 1) / all, most = (pieces.columns + kStrip - 1) / kStrip;
+  const size_t strips = wanted < most ? wanted : most, parts = Parts(p, all * strips, 1);
+  Parallel(p.threads, parts, [&](size_t i) {
+    const Range range = PartOf(all * strips, parts, i);
+    for (size_t k = range.begin; k < range.end; ++k) {
+      const size_t index = k / strips;
+      sum(index / pieces.count, index % pieces.count, StripOf(pieces.columns, strips, k % strips), index);
+    }
+  });
+  if (pieces.count > 1) {
+    constexpr size_t kFew = 1 << 14;  // below so many sums a call costs less than a thread
+    Parallel(all * sums.Padded() < kFew ? 1 : p.threads, samples * most, [&](size_t i) {
+      const size_t total = i / most * pieces.count;
+      const Range columns = StripOf(pieces.columns, most, i % most);
+      for (size_t piece = 1; piece < pieces.count; ++piece) sums.Add(total, total + piece, columns);
+    });
+  }
+  for (size_t sample = 0; sample < samples; ++sample) sums.Unfold(pieces, sample * pieces.count);
+}
+
+// body(columns) over those strips in which some are distrusted; over all of what is folded.
+template <class Body>
+void ForDistrusted(const RowPieces& pieces, Range columns, const double* m2, const Body& body) {
+  constexpr size_t kColumns = 64;
+  if (pieces.folds > 1) return body(columns);
+  for (size_t begin = columns.begin; begin < columns.end; begin += kColumns) {
+    const size_t end = begin + kColumns < columns.end ? begin + kColumns : columns.end;
+    bool all_good = true;
+    for (size_t j = begin; j < end; ++j) all_good &= m2[j] != kDistrusted;
+    if (!all_good) body(Range{begin, end});
+  }
+}
+
+// Of a distrusted column the moments that sums around its pivot give, and if they will not do, two passes in doubles.
+template <class T>
+void FinishDistrusted(const T* sample, size_t rows, size_t columns, size_t stride, const float* pivot,
+                      const double* sums, const double* squares, double* mean, double* m2) {
+  for (size_t j = 0; j < columns; ++j) {
+    if (m2[j] != kDistrusted) continue;
+    Moments found;
+    if (JudgeAround(pivot[j], {sums[j], squares[j]}, static_cast<double>(rows), &found) == Trust::kDoubles) {
+      found = ExactMoments({rows, 1, stride, 1, 0, 0, 0}, sample + j, true);
+    }
+    mean[j] = found.mean;
+    m2[j] = found.m2;
+  }
+}
+
+}  // namespace nn
+
+#endif  // NATIVENORM_COLUMN_SUMS_H_

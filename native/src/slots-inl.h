@@ -1,0 +1,164 @@
+// Sums along memory, in an order that is the same on every instruction set: docs/order-of-sums.md. Element i of a run
+// goes to slot i mod 32, in floats over a block of 512 and in doubles from there: a float sum of 16 terms and 32 slots
+// loses 2e-7 of its value; of a million terms it would lose 1e-3.
+#ifndef NATIVENORM_SLOTS_INL_H_
+#define NATIVENORM_SLOTS_INL_H_
+
+#include "order.h"
+#include "simd-inl.h"
+
+namespace nn {
+namespace NN_TARGET {
+
+constexpr size_t kSlotVectors = kSlots / kLanes;
+// Blocks in flight. An addition takes 3 to 4 cycles and two start in each: two vectors of AVX-512 leave half of them
+// idle.
+constexpr size_t kFlight = kSlotVectors < kUnroll ? kUnroll / kSlotVectors : 1;
+
+// body(part, offset, index of the vector of slots) over n elements that begin at slot 0.
+template <class Body>
+HWY_INLINE void SweepSlots(size_t n, const Body& body) {
+  size_t i = 0;
+  for (; i + kSlots <= n; i += kSlots) {
+    Repeat<kSlotVectors>([&](auto k) NN_INLINED { body(Whole(), i + k.value * kLanes, k); });
+  }
+  if (i == n) return;
+  Repeat<kSlotVectors>([&](auto k) NN_INLINED {
+    constexpr size_t kBefore = k.value * kLanes;
+    const size_t left = n - i;
+    if (left <= kBefore) return;
+    if (left >= kBefore + kLanes) return body(Whole(), i + kBefore, k);
+    body(Part{left - kBefore}, i + kBefore, k);
+  });
+}
+
+// body(part, offset, index of the vector of slots) over a piece: runs of length elements that begin stride apart, and
+// flush(index of the block in flight) at the end of each block.
+template <class Body, class Flush>
+HWY_INLINE void SweepBlocks(size_t runs, size_t length, size_t stride, const Body& body, const Flush& flush) {
+  const size_t slots = (length + kSlots - 1) / kSlots * kSlots;
+  size_t pending = 0;
+  for (size_t run = 0; run < runs; ++run) {
+    size_t at = run * stride, left = length;
+    if constexpr (kFlight == 2) {
+      while (left > kBlock) {
+        const size_t second = HWY_MIN(kBlock, left - kBlock), both = second - second % kSlots;
+        for (size_t i = 0; i < both; i += kSlots) {
+          Repeat<2 * kSlotVectors>([&](auto k) NN_INLINED {
+            body(Whole(), at + i + k.value / kSlotVectors * kBlock + k.value % kSlotVectors * kLanes, k);
+          });
+        }
+        SweepSlots(kBlock - both, [&](auto part, size_t i, auto k) NN_INLINED { body(part, at + both + i, k); });
+        SweepSlots(second - both, [&](auto part, size_t i, auto k) NN_INLINED {
+          body(part, at + kBlock + both + i, Index<kSlotVectors + k.value>());
+        });
+        flush(Index<0>());
+        flush(Index<1>());
+        at += kBlock + second;
+        left -= kBlock + second;
+      }
+    } else {
+      for (; left > kBlock; at += kBlock, left -= kBlock) {
+        SweepSlots(kBlock, [&](auto part, size_t i, auto k) NN_INLINED { body(part, at + i, k); });
+        flush(Index<0>());
+      }
+    }
+    if (left == 0) continue;
+    SweepSlots(left, [&](auto part, size_t i, auto k) NN_INLINED { body(part, at + i, k); });
+    pending += slots;
+    if (pending + slots > kBlock || run + 1 == runs) {
+      flush(Index<0>());
+      pending = 0;
+    }
+  }
+}
+
+#if HWY_MAX_BYTES == 16
+constexpr size_t kQuads = 2;  // vectors of four doubles
+#else
+constexpr size_t kQuads = 1;
+#endif
+constexpr hn::FixedTag<double, 4 / kQuads> kQuad;
+using Quad = hn::Vec<decltype(kQuad)>;
+
+// One sum over a piece.
+class Slots {
+ public:
+  HWY_INLINE Slots() {
+    Repeat<kFlight>([&](auto block) NN_INLINED { Clear(block); });
+    Repeat<kQuads>([&](auto q) NN_INLINED { total_[q.value] = hn::Zero(kQuad); });
+  }
+
+  template <size_t kIndex>
+  HWY_INLINE void Add(Index<kIndex>, Floats v) {
+    slots_[kIndex] = hn::Add(slots_[kIndex], v);
+  }
+  template <size_t kIndex>
+  HWY_INLINE void AddProduct(Index<kIndex>, Floats a, Floats b) {
+    slots_[kIndex] = hn::MulAdd(a, b, slots_[kIndex]);
+  }
+
+  // f[j] = (s[j] + s[16 + j]) + (s[8 + j] + s[24 + j]), t[j] += double(f[j]) + double(f[4 + j])
+  template <size_t kBlockInFlight>
+  HWY_INLINE void Flush(Index<kBlockInFlight> block) {
+    const Floats* s = slots_ + kBlockInFlight * kSlotVectors;
+#if HWY_MAX_BYTES == 16
+    const Floats f = hn::Add(hn::Add(s[0], s[4]), hn::Add(s[2], s[6]));
+    const Floats g = hn::Add(hn::Add(s[1], s[5]), hn::Add(s[3], s[7]));
+    total_[0] = hn::Add(total_[0], hn::Add(LowerDoubles(f), LowerDoubles(g)));
+    total_[1] = hn::Add(total_[1], hn::Add(UpperDoubles(f), UpperDoubles(g)));
+#else
+    constexpr hn::FixedTag<float, 8> eight;
+    constexpr hn::FixedTag<float, 4> four;
+#if HWY_MAX_BYTES == 32
+    const auto f = hn::Add(hn::Add(s[0], s[2]), hn::Add(s[1], s[3]));
+#else
+    const Floats sum = hn::Add(s[0], s[1]);
+    const auto f = hn::Add(hn::LowerHalf(eight, sum), hn::UpperHalf(eight, sum));
+#endif
+    const Quad lower = hn::PromoteTo(kQuad, hn::LowerHalf(four, f));
+    const Quad pairs = hn::Add(lower, hn::PromoteTo(kQuad, hn::UpperHalf(four, f)));
+    total_[0] = hn::Add(total_[0], pairs);
+    (void)eight;
+#endif
+    Clear(block);
+  }
+
+  // (t[0] + t[1]) + (t[2] + t[3]) of two sums, which takes hardly longer than of one.
+  static HWY_INLINE void Totals(const Slots& a, const Slots& b, double* a_total, double* b_total) {
+    Quad sums[kQuads];  // a's t[0] + t[1], b's, then those of t[2] + t[3]
+    Repeat<kQuads>([&](auto q) NN_INLINED {
+      const Quad ta = a.total_[q.value], tb = b.total_[q.value];
+      sums[q.value] = hn::Add(hn::InterleaveLower(kQuad, ta, tb), hn::InterleaveUpper(kQuad, ta, tb));
+    });
+    constexpr hn::FixedTag<double, 2> pair;
+#if HWY_MAX_BYTES == 16
+    const auto both = hn::Add(sums[0], sums[1]);
+#else
+    const auto both = hn::Add(hn::LowerHalf(pair, sums[0]), hn::UpperHalf(pair, sums[0]));
+#endif
+    *a_total = hn::GetLane(both);
+    *b_total = hn::GetLane(hn::Reverse2(pair, both));
+  }
+  HWY_INLINE double Total() const {
+    double total, same;
+    Totals(*this, *this, &total, &same);
+    return total;
+  }
+
+ private:
+  template <size_t kBlockInFlight>
+  HWY_INLINE void Clear(Index<kBlockInFlight>) {
+    Repeat<kSlotVectors>([&](auto k) NN_INLINED {
+      slots_[kBlockInFlight * kSlotVectors + k.value] = hn::Zero(kFloats);
+    });
+  }
+
+  Floats slots_[kFlight * kSlotVectors];
+  Quad total_[kQuads];
+};
+
+}  // namespace NN_TARGET
+}  // namespace nn
+
+#endif  // NATIVENORM_SLOTS_INL_H_

@@ -1,0 +1,48 @@
+// Problems for which every instruction set, every number of threads and pure Java give the same bits, and a hash of
+// what they give. The Java tests make the same ones, so there is nothing here but whole numbers and single operations
+// on doubles: a library's logarithm may be another one.
+#ifndef NATIVENORM_ANSWERS_H_
+#define NATIVENORM_ANSWERS_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <string>
+#include <vector>
+
+#include "oracle.h"
+
+namespace nntest {
+
+// The fixed ones first: what programs have, and cells that are hard on the order of sums.
+constexpr size_t kAnswers = 5120;
+
+struct Question {
+  Shape shape;
+  bool given;
+  bool weighted;
+  bool biased;
+  std::string values;  // what kind of numbers
+  std::vector<float> x, dy, weight, bias, mean, variance;
+
+  explicit Question(size_t number);
+  std::string Text() const;
+};
+
+// What comes out of it, forward (training, or inference from given statistics) and backward; gradients of what there
+// is.
+struct Answer {
+  std::vector<float> y, mean, variance, dx, dweight, dbias;
+
+  // FNV-1a over the bits of all numbers, with one NaN for all.
+  uint64_t Hash() const;
+};
+
+Answer Ask(const Question& question, int threads);
+
+// Of each sample, or row, by itself: y, statistics and dx. False for what is normalized over the batch.
+bool AskAlone(const Question& question, Answer* answer);
+
+}  // namespace nntest
+
+#endif  // NATIVENORM_ANSWERS_H_

@@ -1,0 +1,76 @@
+// One answer: the same bits on every instruction set and for every number of threads, and of what is normalized within
+// a sample alone and in its batch.
+#include "answers.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <string>
+#include <vector>
+
+#include "check.h"
+#include "nativenorm.h"
+
+namespace nntest {
+namespace {
+
+constexpr int kThreads[] = {1, 2, 3, 5, 16};
+
+// SSE4 has no multiply-add that rounds once, and so a file of its own.
+std::string FileOf(const char* target) {
+  return std::string(NN_ANSWERS) + "/answers" + (strcmp(target, "sse4") == 0 ? "-sse4" : "") + ".txt";
+}
+
+std::vector<uint64_t> Read(const std::string& path) {
+  std::vector<uint64_t> hashes;
+  FILE* file = fopen(path.c_str(), "r");
+  unsigned long long hash;
+  while (file != nullptr && fscanf(file, "%llx", &hash) == 1) hashes.push_back(hash);
+  if (file != nullptr) fclose(file);
+  Check(hashes.size() == kAnswers, "%s has %zu hashes, not %zu", path.c_str(), hashes.size(), kAnswers);
+  hashes.resize(kAnswers);
+  return hashes;
+}
+
+}  // namespace
+
+void TestAnswers() {
+  // A tenth is for instruction sets that are emulated.
+  const char* share = getenv("NATIVENORM_ANSWERS_SHARE");
+  const size_t step = share == nullptr ? 1 : strtoull(share, nullptr, 10);
+  nn_set_workers(2);
+  for (int target = 0; target < nn_targets(); ++target) {
+    const char* name = nn_target_name(target);
+    const std::vector<uint64_t> hashes = Read(FileOf(name));
+    nn_use_target(target);
+    for (size_t i = 0; i < kAnswers; i += step) {
+      const Question question(i);
+      const std::string text = question.Text();
+      Answer first = Ask(question, 1);
+      Check(first.Hash() == hashes[i], "%s answer %zu %s: %016llx instead of %016llx", name, i, text.c_str(),
+            static_cast<unsigned long long>(first.Hash()), static_cast<unsigned long long>(hashes[i]));
+      for (int threads : kThreads) {
+        if (threads == 1 || question.shape.Elements() < (1 << 16)) continue;  // else there is one
+        Check(Ask(question, threads).Hash() == first.Hash(), "%s answer %zu %s: others with %d threads", name, i,
+              text.c_str(), threads);
+      }
+      Answer alone;
+      if (!AskAlone(question, &alone)) continue;
+      alone.dweight = first.dweight;
+      alone.dbias = first.dbias;
+      Check(alone.Hash() == first.Hash(), "%s answer %zu %s: others for each sample alone", name, i, text.c_str());
+    }
+  }
+  nn_set_workers(0);
+}
+
+void PrintAnswers(const char* target) {
+  for (int i = 0; i < nn_targets(); ++i) {
+    if (strcmp(nn_target_name(i), target) == 0) nn_use_target(i);
+  }
+  for (size_t i = 0; i < kAnswers; ++i) {
+    printf("%016llx\n", static_cast<unsigned long long>(Ask(Question(i), 1).Hash()));
+  }
+}
+
+}  // namespace nntest
