@@ -7,6 +7,8 @@ module io.nativenorm {
   requires org.bytedeco.opencl;
   // Which collector runs: see HeapArrays.
   requires java.management;
+  // Whether the processor has fma: see FusedMultiplyAdd, which does without.
+  requires static jdk.management;
   requires static info.picocli;
 
   exports io.nativenorm;

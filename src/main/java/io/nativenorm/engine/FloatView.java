@@ -3,7 +3,7 @@ package io.nativenorm.engine;
 import java.nio.FloatBuffer;
 
 /**
- * Element by element access to native floats. JavaCPP's indexers do the same over {@code
+ * Access to native floats, one by one or some at once. JavaCPP's indexers do the same over {@code
  * sun.misc.Unsafe}, which makes JDK 24 and later print warnings.
  */
 public final class FloatView {
@@ -57,7 +57,15 @@ public final class FloatView {
     parts[(int) (index >>> PART_BITS)].put((int) index & PART - 1, value);
   }
 
-  void read(long start, float[] into, int offset, int length) {
+  /**
+   * Copies elements out.
+   *
+   * @param start the first of them
+   * @param into where they go, from {@code offset} on
+   * @param offset first place in the array
+   * @param length how many
+   */
+  public void read(long start, float[] into, int offset, int length) {
     for (int done = 0; done < length; ) {
       long at = start + done;
       int count = stepFrom(at, length - done);
@@ -66,7 +74,15 @@ public final class FloatView {
     }
   }
 
-  void write(long start, float[] from, int offset, int length) {
+  /**
+   * Copies elements in.
+   *
+   * @param start the first place for them
+   * @param from where they come from, from {@code offset} on
+   * @param offset the first of them in the array
+   * @param length how many
+   */
+  public void write(long start, float[] from, int offset, int length) {
     for (int done = 0; done < length; ) {
       long at = start + done;
       int count = stepFrom(at, length - done);

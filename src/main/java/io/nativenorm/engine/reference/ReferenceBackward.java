@@ -29,7 +29,7 @@ final class ReferenceBackward extends Kernel {
   private final Groups groups;
 
   ReferenceBackward(Problem problem) {
-    super("reference");
+    super("reference in doubles");
     this.problem = problem;
     this.groups = Groups.of(problem);
   }

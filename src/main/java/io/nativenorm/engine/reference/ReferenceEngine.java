@@ -2,13 +2,18 @@ package io.nativenorm.engine.reference;
 
 import io.nativenorm.Backend;
 import io.nativenorm.DataType;
+import io.nativenorm.Layout;
 import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.Engine;
 import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.Problem;
 import java.util.Optional;
 
-/** Plain Java loops: always there, and what the other engines' answers are held against. */
+/**
+ * Plain Java loops: always there, and what the other engines' answers are held against. Where
+ * {@code Math.fma} is an instruction they take their sums in the order of docs/order-of-sums.md, as
+ * FUSED does, and give the same bits; elsewhere they are two passes in doubles.
+ */
 public final class ReferenceEngine implements Engine {
   @Override
   public Backend backend() {
@@ -17,7 +22,9 @@ public final class ReferenceEngine implements Engine {
 
   @Override
   public String description() {
-    return "pure Java, two passes, double sums, one thread";
+    return FusedMultiplyAdd.IS_INSTRUCTION
+        ? "pure Java, sums in FUSED's order, one thread"
+        : "pure Java, two passes in doubles (no fma, so not FUSED's bits), one thread";
   }
 
   @Override
@@ -34,8 +41,16 @@ public final class ReferenceEngine implements Engine {
 
   @Override
   public Kernel prepare(Problem problem) {
-    return problem.direction() == Direction.BACKWARD
-        ? new ReferenceBackward(problem)
-        : new ReferenceForward(problem);
+    boolean backward = problem.direction() == Direction.BACKWARD;
+    if (!FusedMultiplyAdd.IS_INSTRUCTION) {
+      return backward ? new ReferenceBackward(problem) : new ReferenceForward(problem);
+    }
+    if (RowShape.fits(problem)) {
+      return backward ? new RowsBackward(problem) : new RowsForward(problem);
+    }
+    if (problem.layout() == Layout.CHANNELS_FIRST) {
+      return backward ? new SpansBackward(problem) : new SpansForward(problem);
+    }
+    return backward ? new ColumnsBackward(problem) : new ColumnsForward(problem);
   }
 }

@@ -20,7 +20,7 @@ final class ReferenceForward extends Kernel {
   private final Groups groups;
 
   ReferenceForward(Problem problem) {
-    super("reference");
+    super("reference in doubles");
     this.problem = problem;
     this.groups = Groups.of(problem);
   }

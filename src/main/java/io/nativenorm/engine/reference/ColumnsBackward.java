@@ -1,0 +1,149 @@
+package io.nativenorm.engine.reference;
+
+import io.nativenorm.engine.FloatView;
+import io.nativenorm.engine.Kernel;
+import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Statistics;
+
+/** The gradients of channels-last batch, group and instance normalization. */
+final class ColumnsBackward extends Kernel {
+  private final Problem problem;
+  private final Samples samples;
+  private final ColumnChunks chunks;
+
+  ColumnsBackward(Problem problem) {
+    super("reference");
+    this.problem = problem;
+    samples = Samples.of(problem);
+    chunks = new ColumnChunks(samples);
+  }
+
+  @Override
+  public void execute(Operands operands) {
+    new Execution(operands).run();
+  }
+
+  private final class Execution {
+    private final GradientViews views;
+    private final FloatView means;
+    private final FloatView variances;
+    private final FloatView diffWeight;
+    private final FloatView diffBias;
+    private final boolean given = problem.statistics() == Statistics.GIVEN;
+    private final float[] mean = new float[samples.units()];
+    private final float[] variance = new float[samples.units()];
+    private final ColumnGradients gradients;
+    private final ColumnGradientSums sums;
+    private final double[] weightSums = new double[samples.columns()];
+    private final double[] biasSums = new double[samples.columns()];
+    private final float[][] center = chunks.arrays();
+    private final float[][] dyFactor = chunks.arrays();
+    private final float[][] xFactor = chunks.arrays();
+    private final float[][] constant = chunks.arrays();
+    private final float[][] dyCenter = chunks.arrays();
+    private final float[] x = new float[chunks.length(0)];
+    private final float[] dy = new float[x.length];
+    private final float[] scratch = new float[x.length];
+
+    Execution(Operands operands) {
+      views = GradientViews.of(problem, operands);
+      means = FloatView.of(operands.mean());
+      variances = FloatView.of(operands.variance());
+      diffWeight = FloatView.of(operands.diffWeight());
+      diffBias = FloatView.of(operands.diffBias());
+      float[] weight = ColumnsForward.all(views.weight(), samples.columns());
+      gradients = new ColumnGradients(samples, problem.eps(), given, weight);
+      sums = new ColumnGradientSums(views, samples, !given && someConstant());
+    }
+
+    /** Whether x of some unit may all be its mean. */
+    private boolean someConstant() {
+      long units = samples.count() * samples.units();
+      for (long unit = 0; unit < units; unit++) {
+        if (variances.get(unit) == 0) {
+          return true;
+        }
+      }
+      return false;
+    }
+
+    void run() {
+      for (long sample = 0; sample < samples.count(); sample++) {
+        means.read(sample * mean.length, mean, 0, mean.length);
+        variances.read(sample * mean.length, variance, 0, mean.length);
+        setCenters();
+        sums.measure(samples.start(sample));
+        gradients.set(mean, variance, sums);
+        differentiate(sample);
+        for (int unit = 0; gradients.someOutside && unit < samples.units(); unit++) {
+          if (gradients.isOutside[unit * samples.members()]) {
+            differentiateExactly(sample, unit);
+          }
+        }
+        for (int j = 0; j < weightSums.length; j++) {
+          weightSums[j] += sums.products[j];
+          biasSums[j] += sums.sums[j];
+        }
+      }
+      store(weightSums, diffWeight);
+      store(biasSums, diffBias);
+    }
+
+    /** The mean, or 0 for a variance beyond the largest float. */
+    private void setCenters() {
+      for (int j = 0; j < sums.centers.length; j++) {
+        int unit = j / samples.members();
+        boolean finite = variance[unit] + problem.eps() <= Float.MAX_VALUE;
+        sums.centers[j] = finite ? mean[unit] : 0;
+      }
+    }
+
+    private void differentiate(long sample) {
+      chunks.set(center, gradients.center);
+      chunks.set(dyFactor, gradients.dyFactor);
+      chunks.set(xFactor, gradients.xFactor);
+      chunks.set(constant, gradients.constant);
+      chunks.set(dyCenter, gradients.dyCenter);
+      chunks.forAll(samples.start(sample), this::differentiate);
+    }
+
+    private void differentiate(long at, int part, int count) {
+      views.x().read(at, x, 0, count);
+      views.readCut(at, dy, 0, count, scratch);
+      Elementwise.differentiate(
+          dy,
+          x,
+          count,
+          center[part],
+          dyFactor[part],
+          xFactor[part],
+          constant[part],
+          dyCenter[part]);
+      if (gradients.someOutside) {
+        // dx may be dy, of which the loops in doubles have need.
+        views.dy().read(at, scratch, 0, count);
+        chunks.keep(gradients.isOutside, part, count, scratch, dy);
+      }
+      views.dx().write(at, dy, 0, count);
+    }
+
+    private void differentiateExactly(long sample, int unit) {
+      int begin = unit * samples.members();
+      for (int j = begin; j < begin + samples.members(); j++) {
+        sums.products[j] = 0;
+        sums.sums[j] = 0;
+      }
+      double[] statistics = given ? new double[] {mean[unit], variance[unit]} : null;
+      samples
+          .exact(sample, unit)
+          .differentiate(views, statistics, true, problem.eps(), sums.products, sums.sums, begin);
+    }
+
+    private static void store(double[] totals, FloatView gradient) {
+      for (int c = 0; gradient != null && c < totals.length; c++) {
+        gradient.put(c, (float) totals[c]);
+      }
+    }
+  }
+}

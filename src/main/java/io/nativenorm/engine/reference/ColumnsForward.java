@@ -1,0 +1,129 @@
+package io.nativenorm.engine.reference;
+
+import io.nativenorm.Activation;
+import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.FloatView;
+import io.nativenorm.engine.Kernel;
+import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Statistics;
+
+/** Channels-last batch, group and instance normalization: see {@link ColumnAffines}. */
+final class ColumnsForward extends Kernel {
+  private final Problem problem;
+  private final Samples samples;
+  private final ColumnChunks chunks;
+
+  ColumnsForward(Problem problem) {
+    super("reference");
+    this.problem = problem;
+    samples = Samples.of(problem);
+    chunks = new ColumnChunks(samples);
+  }
+
+  @Override
+  public void execute(Operands operands) {
+    new Execution(operands).run();
+  }
+
+  /** All of a view, or nothing of nothing. */
+  static float[] all(FloatView view, int count) {
+    if (view == null) {
+      return null;
+    }
+    float[] values = new float[count];
+    view.read(0, values, 0, count);
+    return values;
+  }
+
+  private final class Execution {
+    private final FloatView x;
+    private final FloatView y;
+    private final FloatView weight;
+    private final FloatView bias;
+    private final FloatView means;
+    private final FloatView variances;
+    private final boolean relu = problem.activation() == Activation.RELU;
+    private final boolean given = problem.statistics() == Statistics.GIVEN;
+    private final double[] mean = new double[samples.units()];
+    private final double[] variance = new double[samples.units()];
+    private final ColumnAffines affines;
+    private final float[][] center = chunks.arrays();
+    private final float[][] scale = chunks.arrays();
+    private final float[][] shift = chunks.arrays();
+    private final float[] chunk = new float[chunks.length(0)];
+    private final float[] old = new float[chunk.length];
+
+    Execution(Operands operands) {
+      x = FloatView.of(operands.src());
+      y = FloatView.of(operands.dst());
+      weight = FloatView.of(operands.weight());
+      bias = FloatView.of(operands.bias());
+      means = FloatView.of(operands.mean());
+      variances = FloatView.of(operands.variance());
+      int columns = samples.columns();
+      affines = new ColumnAffines(samples, problem.eps(), all(weight, columns), all(bias, columns));
+    }
+
+    void run() {
+      ColumnMoments moments = given ? null : new ColumnMoments(x, samples);
+      for (long sample = 0; sample < samples.count(); sample++) {
+        if (given) {
+          take();
+        } else {
+          moments.measure(sample, problem.eps());
+          store(sample, moments);
+        }
+        affines.set(mean, variance);
+        normalize(sample);
+        for (int unit = 0; affines.someOutside && unit < samples.units(); unit++) {
+          if (affines.isOutside[unit * samples.members()]) {
+            double inverse = ExactUnit.inverseDeviation(variance[unit], problem.eps(), given);
+            samples.exact(sample, unit).normalize(x, y, weight, bias, relu, mean[unit], inverse);
+          }
+        }
+      }
+    }
+
+    private void take() {
+      for (int unit = 0; unit < mean.length; unit++) {
+        mean[unit] = means.get(unit);
+        variance[unit] = variances.get(unit);
+      }
+    }
+
+    private void store(long sample, ColumnMoments moments) {
+      double share = 1 / samples.values();
+      for (int unit = 0; unit < mean.length; unit++) {
+        mean[unit] = moments.mean(unit);
+        variance[unit] = moments.m2(unit) * share;
+        if (problem.direction() == Direction.TRAINING) {
+          means.put(sample * mean.length + unit, (float) mean[unit]);
+          variances.put(sample * mean.length + unit, (float) variance[unit]);
+        }
+      }
+    }
+
+    private void normalize(long sample) {
+      chunks.set(center, affines.center);
+      chunks.set(scale, affines.scale);
+      chunks.set(shift, affines.shift);
+      chunks.forAll(samples.start(sample), this::normalize);
+    }
+
+    private void normalize(long at, int part, int count) {
+      x.read(at, chunk, 0, count);
+      if (affines.someOutside) {
+        System.arraycopy(chunk, 0, old, 0, count);
+      }
+      Elementwise.normalize(chunk, count, center[part], scale[part], shift[part]);
+      if (relu) {
+        Elementwise.relu(chunk, count);
+      }
+      if (affines.someOutside) {
+        chunks.keep(affines.isOutside, part, count, old, chunk);
+      }
+      y.write(at, chunk, 0, count);
+    }
+  }
+}

@@ -1,0 +1,167 @@
+package io.nativenorm.engine.reference;
+
+import io.nativenorm.engine.FloatView;
+
+/**
+ * A unit in plain loops of doubles, two passes over what is summed up in one elsewhere: for the few
+ * whose numbers leave the range of floats or have nothing but rounding left in it.
+ */
+final class ExactUnit {
+  private final Unit unit;
+
+  ExactUnit(Unit unit) {
+    this.unit = unit;
+  }
+
+  private interface Body {
+    void accept(long at, int channel);
+  }
+
+  /** All elements in the order of their indices, with the channel in the unit. */
+  private void forAll(Body body) {
+    for (long i = 0; i < unit.outer(); i++) {
+      long at = unit.start() + i * unit.outerStride();
+      int channel = (int) (i * unit.outerChannels());
+      for (long j = 0; j < unit.inner(); j++) {
+        body.accept(at, channel);
+        at += unit.innerStride();
+        channel += unit.innerChannels();
+      }
+    }
+  }
+
+  /**
+   * 1 / sqrt(variance + eps). It is 0, so that all of the unit is, for a variance beyond the
+   * largest float, and for none where no float is large enough (eps is 0 or next to it), unless
+   * that is given.
+   */
+  static double inverseDeviation(double variance, double eps, boolean given) {
+    if (variance > Float.MAX_VALUE) {
+      return 0;
+    }
+    double inverse = 1 / Math.sqrt(variance + eps);
+    return !given && variance == 0 && inverse > Float.MAX_VALUE ? 0 : inverse;
+  }
+
+  /** The mean, or 0 if not centered, and the sum of squared distances from it. */
+  void measure(FloatView x, boolean centered, UnitMoments moments) {
+    double[] sums = new double[2];
+    if (centered) {
+      forAll((at, channel) -> sums[0] += x.get(at));
+      sums[0] /= unit.values();
+    }
+    double mean = sums[0];
+    forAll(
+        (at, channel) -> {
+          double distance = x.get(at) - mean;
+          sums[1] += distance * distance;
+        });
+    moments.set(mean, sums[1]);
+  }
+
+  /** y = (x - mean) * inverse * weight + bias. */
+  void normalize(
+      FloatView x,
+      FloatView y,
+      FloatView weight,
+      FloatView bias,
+      boolean relu,
+      double mean,
+      double inverse) {
+    forAll(
+        (at, channel) -> {
+          double distance = x.get(at) - mean;
+          // Of a unit without spread it is 0, whatever the factor.
+          double value = distance == 0 ? 0 : distance * inverse * weightOf(weight, channel);
+          if (bias != null) {
+            value += bias.get(unit.channel() + channel);
+          }
+          y.put(at, (float) (relu ? Math.max(value, 0) : value));
+        });
+  }
+
+  private double weightOf(FloatView weight, int channel) {
+    return weight == null ? 1 : weight.get(unit.channel() + channel);
+  }
+
+  /**
+   * The unit's gradient,
+   *
+   * <pre>
+   *   dx = inverse * (g - sum(g) / n - (x - mean) * inverse^2 * sum(g * (x - mean)) / n)
+   * </pre>
+   *
+   * with g = dy * weight. Adds sum(dy * (x - mean) * inverse) and sum(dy) of each channel to sums,
+   * from {@code first} on, if there are such. Its statistics are the given ones, whose sums fall
+   * away, or else measured again: their floats may have lost what counts.
+   */
+  void differentiate(
+      GradientViews views,
+      double[] given,
+      boolean centered,
+      double eps,
+      double[] weightSums,
+      double[] biasSums,
+      int first) {
+    double n = unit.values();
+    UnitMoments moments = new UnitMoments();
+    if (given != null) {
+      moments.set(given[0], given[1]);
+    } else {
+      measure(views.x(), centered, moments);
+    }
+    double mean = moments.mean;
+    double variance = given != null ? moments.m2 : moments.m2 / n;
+    double inverse = inverseDeviation(variance, eps, given != null);
+    double[] sums = sum(views, mean, inverse, weightSums, biasSums, first);
+    double dyMean = given != null || !centered ? 0 : sums[0] / n;
+    // Where the variance is infinite only what is infinite itself is not 0.
+    double xFactor = given != null || inverse == 0 ? 0 : inverse * inverse * (sums[1] / n);
+    forAll(
+        (at, channel) -> {
+          double g = views.cut(at) * weightOf(views.weight(), channel);
+          double rest = g - dyMean - (views.x().get(at) - mean) * xFactor;
+          views.dx().put(at, (float) (rest == 0 ? 0 : rest * inverse));
+        });
+  }
+
+  /** sum(g) and sum(g * (x - mean)), and what the unit adds to the sums of its channels. */
+  private double[] sum(
+      GradientViews views,
+      double mean,
+      double inverse,
+      double[] weightSums,
+      double[] biasSums,
+      int first) {
+    double[] sums = new double[2];
+    forAll(
+        (at, channel) -> {
+          double gradient = views.cut(at);
+          double distance = views.x().get(at) - mean;
+          double g = gradient * weightOf(views.weight(), channel);
+          sums[0] += g;
+          sums[1] += g * distance;
+          if (weightSums != null) {
+            if (distance != 0) {
+              weightSums[first + channel] += gradient * distance * inverse;
+            }
+            biasSums[first + channel] += gradient;
+          }
+        });
+    return sums;
+  }
+
+  /** Adds what the unit has in the sums of its channels, from {@code first} on. */
+  void addTo(
+      double[] weightSums,
+      double[] biasSums,
+      int first,
+      GradientViews views,
+      boolean centered,
+      double eps) {
+    UnitMoments moments = new UnitMoments();
+    measure(views.x(), centered, moments);
+    double inverse = inverseDeviation(moments.m2 / unit.values(), eps, false);
+    sum(views, moments.mean, inverse, weightSums, biasSums, first);
+  }
+}

@@ -1,0 +1,33 @@
+package io.nativenorm.engine.reference;
+
+import io.nativenorm.Activation;
+import io.nativenorm.engine.FloatView;
+import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Problem;
+
+/** What a gradient is computed from, and where it goes; y is null without an activation. */
+record GradientViews(FloatView x, FloatView y, FloatView dy, FloatView dx, FloatView weight) {
+  static GradientViews of(Problem problem, Operands operands) {
+    boolean relu = problem.activation() == Activation.RELU;
+    return new GradientViews(
+        FloatView.of(operands.src()),
+        relu ? FloatView.of(operands.dst()) : null,
+        FloatView.of(operands.diffDst()),
+        FloatView.of(operands.diffSrc()),
+        FloatView.of(operands.weight()));
+  }
+
+  /** dy where the output is positive or NaN, else 0; all of dy without an activation. */
+  double cut(long at) {
+    return y != null && y.get(at) <= 0 ? 0 : dy.get(at);
+  }
+
+  /** The same for some elements that lie one after the other; {@code scratch} is for y. */
+  void readCut(long at, float[] into, int to, int count, float[] scratch) {
+    dy.read(at, into, to, count);
+    if (y != null) {
+      y.read(at, scratch, to, count);
+      Elementwise.cut(into, scratch, to, to + count);
+    }
+  }
+}

@@ -1,0 +1,117 @@
+package io.nativenorm.engine.reference;
+
+import io.nativenorm.Activation;
+import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.FloatView;
+import io.nativenorm.engine.Kernel;
+import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Problem;
+
+/**
+ * y = ((x - center) * scale + shift) * weight + bias of each row, where the center is the mean
+ * rounded to float and what the rounding took away is in the shift. RMS has no mean, and the mean
+ * square for a variance.
+ */
+final class RowsForward extends Kernel {
+  private final Problem problem;
+  private final RowShape shape;
+
+  RowsForward(Problem problem) {
+    super("reference");
+    this.problem = problem;
+    this.shape = RowShape.of(problem);
+  }
+
+  @Override
+  public void execute(Operands operands) {
+    new Execution(operands).run();
+  }
+
+  private final class Execution {
+    private final FloatView x;
+    private final FloatView y;
+    private final FloatView weight;
+    private final FloatView bias;
+    private final FloatView means;
+    private final FloatView variances;
+    private final boolean relu = problem.activation() == Activation.RELU;
+    private final boolean training = problem.direction() == Direction.TRAINING;
+    private final PivotSums sums;
+    private final UnitMoments moments = new UnitMoments();
+    private final double share = shape.share();
+    private final float[] chunk = new float[shape.chunk()];
+    private final RowParameters weights;
+    private final RowParameters biases;
+
+    Execution(Operands operands) {
+      x = FloatView.of(operands.src());
+      y = FloatView.of(operands.dst());
+      weight = FloatView.of(operands.weight());
+      bias = FloatView.of(operands.bias());
+      means = FloatView.of(operands.mean());
+      variances = FloatView.of(operands.variance());
+      sums = new PivotSums(x);
+      weights = new RowParameters(weight, chunk.length, RowParameters.NO_WEIGHT);
+      biases = new RowParameters(bias, chunk.length, RowParameters.NO_BIAS);
+    }
+
+    void run() {
+      for (long row = 0; row < shape.rows(); row++) {
+        if (!measure(row)) {
+          shape.exact(row).measure(x, shape.centered(), moments);
+        }
+        if (moments.m2 * share + problem.eps() < FloatRange.LEAST_VARIANCE) {
+          shape.exact(row).measure(x, shape.centered(), moments);
+          double variance = moments.m2 / shape.length();
+          store(row, (float) variance);
+          double inverse = ExactUnit.inverseDeviation(variance, problem.eps(), false);
+          shape.exact(row).normalize(x, y, weight, bias, relu, moments.mean, inverse);
+        } else {
+          float variance = (float) (moments.m2 * share);
+          store(row, variance);
+          normalize(row, variance);
+        }
+      }
+    }
+
+    /** False if floats will not do. */
+    private boolean measure(long row) {
+      sums.over(row * shape.length(), 1, shape.length(), 0);
+      if (shape.centered()) {
+        return moments.measure(sums, shape.length());
+      }
+      sums.around(0);
+      return moments.judge(0, sums.squares(), share) == Trust.GOOD;
+    }
+
+    private void store(long row, float variance) {
+      if (training) {
+        if (shape.centered()) {
+          means.put(row, (float) moments.mean);
+        }
+        variances.put(row, variance);
+      }
+    }
+
+    private void normalize(long row, float variance) {
+      Normal normal = Normal.of(moments.mean, variance, problem.eps());
+      float scale = (float) normal.inverse();
+      float shift = (float) (-normal.roundedAway() * normal.inverse());
+      long at = row * shape.length();
+      long parameters = shape.parameters(row);
+      for (int i = 0; i < shape.chunks(); i++) {
+        int count = shape.chunk(i);
+        x.read(at, chunk, 0, count);
+        float[] w = weights.at(parameters, count);
+        float[] b = biases.at(parameters, count);
+        Elementwise.normalize(chunk, count, normal.center(), scale, shift, w, b);
+        if (relu) {
+          Elementwise.relu(chunk, count);
+        }
+        y.write(at, chunk, 0, count);
+        at += count;
+        parameters += count;
+      }
+    }
+  }
+}

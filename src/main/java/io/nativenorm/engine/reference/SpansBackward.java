@@ -1,0 +1,164 @@
+package io.nativenorm.engine.reference;
+
+import io.nativenorm.engine.FloatView;
+import io.nativenorm.engine.Groups;
+import io.nativenorm.engine.Kernel;
+import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Operation;
+import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Statistics;
+
+/**
+ * The gradients of channels-first batch, group and instance normalization: see {@link
+ * UnitGradient}. Sums are those of a channel of the batch or, as weights differ in a group, of each
+ * of its rows.
+ */
+final class SpansBackward extends Kernel {
+  private final Problem problem;
+  private final Groups groups;
+
+  /** Of what is summed up by itself: how many there are in a unit, and the rows of each. */
+  private final int entries;
+
+  private final long rows;
+
+  SpansBackward(Problem problem) {
+    super("reference");
+    this.problem = problem;
+    this.groups = Groups.of(problem);
+    boolean batch = problem.operation() == Operation.BATCH;
+    entries = batch ? 1 : Math.toIntExact(groups.outer());
+    rows = batch ? groups.outer() : 1;
+  }
+
+  @Override
+  public void execute(Operands operands) {
+    new Execution(operands).run();
+  }
+
+  private final class Execution {
+    private final GradientViews views;
+    private final FloatView means;
+    private final FloatView variances;
+    private final FloatView diffWeight;
+    private final FloatView diffBias;
+    private final boolean given = problem.statistics() == Statistics.GIVEN;
+    private final SpanSums sums;
+    private final ConstantSpanSums constantSums;
+    private final float[] x = new float[(int) Math.min(SpansForward.CHUNK, groups.inner())];
+    private final float[] dy = new float[x.length];
+    private final float[] scratch;
+
+    /** A unit's entries; products become parts of the weight's gradient. */
+    private final double[] dySums = new double[entries];
+
+    private final double[] products = new double[entries];
+
+    /** Of the channels. */
+    private final double[] weightSums = new double[Math.toIntExact(problem.channels())];
+
+    private final double[] biasSums = new double[weightSums.length];
+
+    Execution(Operands operands) {
+      views = GradientViews.of(problem, operands);
+      means = FloatView.of(operands.mean());
+      variances = FloatView.of(operands.variance());
+      diffWeight = FloatView.of(operands.diffWeight());
+      diffBias = FloatView.of(operands.diffBias());
+      sums = new SpanSums(views);
+      constantSums = new ConstantSpanSums(views);
+      scratch = views.y() == null ? null : new float[x.length];
+    }
+
+    void run() {
+      for (long unit = 0; unit < groups.count(); unit++) {
+        differentiate(unit, means.get(unit), variances.get(unit));
+        for (int k = 0; k < entries; k++) {
+          int channel = (int) groups.channel(unit) + k;
+          weightSums[channel] += products[k];
+          biasSums[channel] += dySums[k];
+        }
+      }
+      store(weightSums, diffWeight);
+      store(biasSums, diffBias);
+    }
+
+    private void differentiate(long unit, float mean, float variance) {
+      Normal normal = Normal.of(mean, variance, problem.eps());
+      UnitGradient gradient = measure(unit, normal, variance);
+      if (gradient.isOutside()) {
+        for (int k = 0; k < entries; k++) {
+          dySums[k] = 0;
+          products[k] = 0;
+        }
+        new ExactUnit(Unit.of(groups, unit))
+            .differentiate(
+                views,
+                given ? new double[] {mean, variance} : null,
+                true,
+                problem.eps(),
+                products,
+                dySums,
+                0);
+        return;
+      }
+      for (int k = 0; k < entries; k++) {
+        products[k] = gradient.weightPart(dySums[k], products[k]);
+      }
+      for (long row = 0; row < groups.outer(); row++) {
+        long channel = groups.channel(unit) + row * groups.outerChannels();
+        write(groups.offset(unit) + row * groups.outerStride(), gradient.with(weightOf(channel)));
+      }
+    }
+
+    private UnitGradient measure(long unit, Normal normal, float variance) {
+      boolean maybeConstant = !given && variance == 0;
+      double dyTotal = 0;
+      double productTotal = 0;
+      double residualTotal = 0;
+      for (int k = 0; k < entries; k++) {
+        long start = groups.offset(unit) + k * groups.outerStride();
+        double residual = 0;
+        if (maybeConstant) {
+          constantSums.around(normal.center());
+          constantSums.add(start, rows, groups.inner(), groups.outerStride());
+          dySums[k] = constantSums.sum;
+          products[k] = constantSums.same ? 0 : Double.NaN;
+        } else {
+          sums.around(normal.center());
+          sums.add(start, rows, groups.inner(), groups.outerStride());
+          dySums[k] = sums.sum;
+          products[k] = sums.product;
+          residual = sums.residual;
+        }
+        double w = weightOf(groups.channel(unit) + k);
+        dyTotal += w * dySums[k];
+        productTotal += w * products[k];
+        residualTotal += residual;
+      }
+      double n = groups.size();
+      return new UnitGradient(
+          normal, dyTotal, productTotal, residualTotal, n, variance, problem.eps(), given);
+    }
+
+    private void write(long start, Gradient gradient) {
+      for (long at = 0; at < groups.inner(); at += x.length) {
+        int count = (int) Math.min(x.length, groups.inner() - at);
+        views.x().read(start + at, x, 0, count);
+        views.readCut(start + at, dy, 0, count, scratch);
+        Elementwise.differentiate(dy, x, count, gradient);
+        views.dx().write(start + at, dy, 0, count);
+      }
+    }
+
+    private double weightOf(long channel) {
+      return views.weight() == null ? 1 : views.weight().get(channel);
+    }
+
+    private void store(double[] totals, FloatView gradient) {
+      for (int c = 0; gradient != null && c < totals.length; c++) {
+        gradient.put(c, (float) totals[c]);
+      }
+    }
+  }
+}

@@ -1,0 +1,124 @@
+package io.nativenorm.engine.reference;
+
+import io.nativenorm.Activation;
+import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.FloatView;
+import io.nativenorm.engine.Groups;
+import io.nativenorm.engine.Kernel;
+import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Operation;
+import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Statistics;
+
+/**
+ * Channels-first batch, group and instance normalization: y = (x - center) * scale + shift, where
+ * the center is the mean rounded to float and what the rounding took away is in the shift. A unit
+ * has some rows of neighbours, each of one channel.
+ */
+final class SpansForward extends Kernel {
+  /** What is written at once, in floats: 16 KB. */
+  static final int CHUNK = 4096;
+
+  private final Problem problem;
+  private final Groups groups;
+
+  SpansForward(Problem problem) {
+    super("reference");
+    this.problem = problem;
+    this.groups = Groups.of(problem);
+  }
+
+  @Override
+  public void execute(Operands operands) {
+    new Execution(operands).run();
+  }
+
+  private final class Execution {
+    private final FloatView x;
+    private final FloatView y;
+    private final FloatView weight;
+    private final FloatView bias;
+    private final FloatView means;
+    private final FloatView variances;
+    private final boolean relu = problem.activation() == Activation.RELU;
+    private final boolean given = problem.statistics() == Statistics.GIVEN;
+    private final boolean batch = problem.operation() == Operation.BATCH;
+    private final PivotSums sums;
+    private final UnitMoments moments = new UnitMoments();
+    private final double share = 1 / (double) groups.size();
+    private final float[] chunk = new float[(int) Math.min(CHUNK, groups.inner())];
+
+    Execution(Operands operands) {
+      x = FloatView.of(operands.src());
+      y = FloatView.of(operands.dst());
+      weight = FloatView.of(operands.weight());
+      bias = FloatView.of(operands.bias());
+      means = FloatView.of(operands.mean());
+      variances = FloatView.of(operands.variance());
+      sums = new PivotSums(x);
+    }
+
+    void run() {
+      for (long unit = 0; unit < groups.count(); unit++) {
+        if (given) {
+          normalize(unit, means.get(unit), variances.get(unit));
+          continue;
+        }
+        measure(unit);
+        double variance = moments.m2 * share;
+        if (problem.direction() == Direction.TRAINING) {
+          means.put(unit, (float) moments.mean);
+          variances.put(unit, (float) variance);
+        }
+        normalize(unit, moments.mean, variance);
+      }
+    }
+
+    /** The rows of a group lie one after the other and are one run. */
+    private void measure(long unit) {
+      long start = groups.offset(unit);
+      if (batch) {
+        sums.over(start, groups.outer(), groups.inner(), groups.outerStride());
+      } else {
+        sums.over(start, 1, groups.size(), 0);
+      }
+      boolean good = moments.measure(sums, groups.size());
+      if (!good || moments.m2 * share + problem.eps() < FloatRange.LEAST_VARIANCE) {
+        new ExactUnit(Unit.of(groups, unit)).measure(x, true, moments);
+      }
+    }
+
+    private void normalize(long unit, double mean, double variance) {
+      Normal normal = Normal.of(mean, variance, problem.eps());
+      boolean outside = batch ? normal.isOutside(weightOf(unit), biasOf(unit)) : normal.isOutside();
+      if (outside) {
+        double inverse = ExactUnit.inverseDeviation(variance, problem.eps(), given);
+        new ExactUnit(Unit.of(groups, unit)).normalize(x, y, weight, bias, relu, mean, inverse);
+        return;
+      }
+      for (long row = 0; row < groups.outer(); row++) {
+        long channel = groups.channel(unit) + row * groups.outerChannels();
+        float scale = (float) normal.scale(weightOf(channel));
+        float shift = (float) normal.shift(weightOf(channel), biasOf(channel));
+        long start = groups.offset(unit) + row * groups.outerStride();
+        for (long at = 0; at < groups.inner(); at += CHUNK) {
+          int count = (int) Math.min(CHUNK, groups.inner() - at);
+          x.read(start + at, chunk, 0, count);
+          Elementwise.normalize(chunk, count, normal.center(), scale, shift);
+          if (relu) {
+            Elementwise.relu(chunk, count);
+          }
+          y.write(start + at, chunk, 0, count);
+        }
+      }
+    }
+
+    private double weightOf(long channel) {
+      return weight == null ? 1 : weight.get(channel);
+    }
+
+    private double biasOf(long channel) {
+      return bias == null ? 0 : bias.get(channel);
+    }
+  }
+}
