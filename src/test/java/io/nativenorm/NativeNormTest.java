@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.List;
 import java.util.Map;
 import org.bytedeco.javacpp.Loader;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -182,5 +183,38 @@ class NativeNormTest {
         Tensor y = Tensor.zeros(4)) {
       assertThrows(IllegalArgumentException.class, () -> NativeNorm.plainPass(x, y, 1, 0));
     }
+  }
+
+  /** Says what there is, and computes something on FUSED. */
+  public static final class Instructions {
+    private Instructions() {}
+
+    /** Prints both, or what is wrong. */
+    public static void main(String[] arguments) {
+      try (LayerNorm layer = LayerNorm.builder(4).backend(Backend.FUSED).build();
+          Tensor x = Tensor.of(new float[] {1, 2, 3, 4}, 1, 4)) {
+        System.out.println(layer.explain(x));
+        System.out.println(NativeNorm.describe());
+      } catch (IllegalArgumentException e) {
+        System.out.println(e.getMessage());
+      }
+    }
+  }
+
+  @Test
+  void thePropertyCapsTheInstructionSet() throws Exception {
+    TestEngines.assumeFused();
+    Assumptions.assumeTrue(System.getProperty("os.arch").matches("amd64|x86_64"), "one set there");
+    String output =
+        JavaProcess.run(Instructions.class, Map.of(), "-Dnativenorm.instructions=sse4").output();
+    assertTrue(output.contains("kernel fused sse4 layer_rows_f32"), output);
+    assertTrue(
+        output.contains("kernels for SSE4 (the best that nativenorm.instructions allows), "),
+        output);
+    assertEquals(
+        "nativenorm.instructions expects sse4, avx2, avx512 or neon, but got mmx",
+        JavaProcess.run(Instructions.class, Map.of(), "-Dnativenorm.instructions=mmx")
+            .output()
+            .strip());
   }
 }

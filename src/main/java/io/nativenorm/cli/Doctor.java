@@ -19,7 +19,8 @@ import picocli.CommandLine.Spec;
     description =
         "Shows platform and engines, then checks every layer on every engine against pure Java,"
             + " and shows which engine AUTO takes, how near it comes to a plain pass over the same"
-            + " memory, and how long a start takes. Exit status 1 if anything differs.",
+            + " memory, whether this machine gives the bits that all others give, and how long a"
+            + " start takes. Exit status 1 if anything differs.",
     mixinStandardHelpOptions = true)
 final class Doctor implements Callable<Integer> {
   /** All that is found. */
@@ -35,6 +36,8 @@ final class Doctor implements Callable<Integer> {
       double allowedError,
       boolean agrees,
       List<Checkup.Row> checks,
+      String oneAnswer,
+      List<OneAnswer.Row> answers,
       List<StartTimes> starts) {}
 
   @Spec private CommandSpec spec;
@@ -60,6 +63,7 @@ final class Doctor implements Callable<Integer> {
 
   private static boolean printJson(PrintWriter out, List<Backend> engines) throws IOException {
     List<Checkup.Row> checks = Checkup.of(engines);
+    List<OneAnswer.Row> answers = OneAnswer.check();
     List<String> description = NativeNorm.describe().lines().toList();
     Report report =
         new Report(
@@ -72,15 +76,18 @@ final class Doctor implements Callable<Integer> {
             description,
             NativeNorm.engines(),
             Checkup.ALLOWED,
-            allAgree(checks),
+            allAgree(checks, answers),
             checks,
+            OneAnswer.EXPECTED,
+            answers,
             StartTimes.of(engines));
     out.println(Json.of(report));
     return report.agrees;
   }
 
-  private static boolean allAgree(List<Checkup.Row> checks) {
-    return checks.stream().allMatch(Checkup.Row::agrees);
+  private static boolean allAgree(List<Checkup.Row> checks, List<OneAnswer.Row> answers) {
+    return checks.stream().allMatch(Checkup.Row::agrees)
+        && answers.stream().allMatch(OneAnswer.Row::agrees);
   }
 
   /** Each part as soon as it is known, for as long as somebody reads them. */
@@ -99,10 +106,16 @@ final class Doctor implements Callable<Integer> {
     if (out.checkError()) {
       return false;
     }
+    List<OneAnswer.Row> answers = OneAnswer.check();
+    DoctorText.answers(answers).forEach(out::println);
+    out.println();
+    if (out.checkError()) {
+      return false;
+    }
     StartTimes.of(engines).stream().map(DoctorText::line).forEach(out::println);
     out.println(
         "From the start of a JVM to its end after one call: cold with an empty cache, into which"
             + " the libraries\nare extracted first, warm with a full one.");
-    return allAgree(rows);
+    return allAgree(rows, answers);
   }
 }

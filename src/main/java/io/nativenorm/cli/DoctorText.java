@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
+import java.util.stream.Collectors;
 
 /** What doctor finds, for people. */
 final class DoctorText {
@@ -81,6 +82,34 @@ final class DoctorText {
             + " training and backward%nallocate their results here, which a plain pass does not.",
         rows.size(),
         largest);
+  }
+
+  /** Whether engines have the bits that every machine has. */
+  static List<String> answers(List<OneAnswer.Row> rows) {
+    if (rows.isEmpty()) {
+      return List.of("No engine here has the bits that others have: docs/order-of-sums.md.");
+    }
+    List<String> wrong =
+        rows.stream()
+            .filter(row -> !row.agrees())
+            .map(row -> "WRONG: " + who(row) + " has " + row.hash())
+            .toList();
+    if (!wrong.isEmpty()) {
+      List<String> lines = new ArrayList<>(wrong);
+      lines.add("Every machine should have " + OneAnswer.EXPECTED + ": docs/order-of-sums.md.");
+      return lines;
+    }
+    return List.of(
+        "One answer: "
+            + OneAnswer.EXPECTED
+            + " are the bits of "
+            + rows.stream().map(DoctorText::who).collect(Collectors.joining(", "))
+            + ",\nas on every machine with this version.");
+  }
+
+  private static String who(OneAnswer.Row row) {
+    return row.backend()
+        + (row.threads() == 1 ? " (1 thread)" : " (" + row.threads() + " threads)");
   }
 
   /** One engine's start. */

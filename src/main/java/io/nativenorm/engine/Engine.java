@@ -41,4 +41,12 @@ public interface Engine {
    * @return its kernel
    */
   Kernel prepare(Problem problem);
+
+  /**
+   * Whether results have the same bits as on every other machine and engine of which this is so:
+   * docs/order-of-sums.md. Asked only of an engine that is available.
+   *
+   * @return false where its sums have an order of their own
+   */
+  boolean isReproducible();
 }

@@ -13,6 +13,7 @@ import io.nativenorm.Layout;
 import io.nativenorm.NativeNorm;
 import io.nativenorm.SameOnAnyJvm;
 import io.nativenorm.TestEngines;
+import io.nativenorm.engine.Engines;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -95,6 +96,28 @@ class DoctorTest {
   }
 
   @Test
+  void anAnswerOfItsOwnIsNamed() {
+    OneAnswer.Row right = new OneAnswer.Row(Backend.FUSED, 3, OneAnswer.EXPECTED, true);
+    OneAnswer.Row alone = new OneAnswer.Row(Backend.JAVA, 1, OneAnswer.EXPECTED, true);
+    OneAnswer.Row wrong = new OneAnswer.Row(Backend.JAVA, 1, "1234", false);
+    assertEquals(
+        List.of(
+            "One answer: "
+                + OneAnswer.EXPECTED
+                + " are the bits of FUSED (3 threads), JAVA (1 thread),\nas on every machine with"
+                + " this version."),
+        DoctorText.answers(List.of(right, alone)));
+    assertEquals(
+        List.of(
+            "WRONG: JAVA (1 thread) has 1234",
+            "Every machine should have " + OneAnswer.EXPECTED + ": docs/order-of-sums.md."),
+        DoctorText.answers(List.of(right, wrong)));
+    assertEquals(
+        List.of("No engine here has the bits that others have: docs/order-of-sums.md."),
+        DoctorText.answers(List.of()));
+  }
+
+  @Test
   void itIsTheCommandWithoutACommandAndStopsWhenNobodyReadsIt() {
     ByteArrayOutputStream read = new ByteArrayOutputStream();
     OutputStream untilFlushed =
@@ -134,6 +157,8 @@ class DoctorTest {
             "allowedError",
             "agrees",
             "checks",
+            "oneAnswer",
+            "answers",
             "starts"),
         report.keySet());
     assertTrue(report.get("agrees").getAsBoolean());
@@ -167,6 +192,17 @@ class DoctorTest {
     }
     assertEquals(8 * 3 * available, checked.size()); // all of them different
     assertEquals(8 * 3, chosen); // AUTO takes one engine for each
+    long reproducible =
+        Engines.all().stream()
+            .filter(engine -> engine.unavailable().isEmpty() && engine.isReproducible())
+            .mapToLong(engine -> engine.backend() == Backend.JAVA ? 1 : 3)
+            .sum();
+    assertEquals(reproducible, report.getAsJsonArray("answers").size());
+    for (JsonElement element : report.getAsJsonArray("answers")) {
+      JsonObject answer = element.getAsJsonObject();
+      assertEquals(report.get("oneAnswer"), answer.get("hash"), answer::toString);
+      assertTrue(answer.get("agrees").getAsBoolean(), answer::toString);
+    }
     for (JsonElement start : report.getAsJsonArray("starts")) {
       assertTrue(start.getAsJsonObject().get("coldMilliseconds").getAsLong() >= 10);
       assertTrue(start.getAsJsonObject().get("warmMilliseconds").getAsLong() >= 10);

@@ -9,7 +9,9 @@ import io.nativenorm.engine.NativeAccess;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Problem;
 import java.lang.ref.Reference;
+import java.util.List;
 import java.util.Optional;
+import java.util.stream.IntStream;
 
 /** NativeNorm's own kernels in {@code native/}. Loaded when first asked for. */
 public final class FusedEngine implements Engine {
@@ -21,6 +23,8 @@ public final class FusedEngine implements Engine {
 
   private boolean loaded;
   private String missing;
+  private int target;
+  private String instructions;
 
   private static boolean endWorkers() {
     NativeKernels.setWorkers(0);
@@ -31,8 +35,20 @@ public final class FusedEngine implements Engine {
     if (loaded) {
       return;
     }
-    loaded = true;
     missing = NativeAccess.missing().or(this::findMissing).orElse(null);
+    instructions = missing == null ? useInstructions() : "";
+    loaded = true;
+  }
+
+  /** Tells the library which instruction set to use, and says which. */
+  private String useInstructions() {
+    List<String> found =
+        IntStream.range(0, NativeKernels.targets()).mapToObj(NativeKernels::targetName).toList();
+    target = InstructionSets.choose(found, System.getProperty(InstructionSets.PROPERTY));
+    NativeKernels.useTarget(target);
+    String name = InstructionSets.display(found.get(target));
+    boolean capped = target < found.size() - 1;
+    return capped ? name + " (the best that " + InstructionSets.PROPERTY + " allows)" : name;
   }
 
   private Optional<String> findMissing() {
@@ -58,17 +74,14 @@ public final class FusedEngine implements Engine {
     if (unavailable().isPresent()) {
       return "";
     }
-    String target = NativeKernels.targetName(NativeKernels.targets() - 1);
-    String instructionSet =
-        switch (target) {
-          case "sse4" -> "SSE4";
-          case "avx2" -> "AVX2";
-          case "avx512" -> "AVX-512";
-          case "neon" -> "NEON";
-          default -> target;
-        };
     String threads = PROCESSORS == 1 ? " thread" : " threads";
-    return "kernels for " + instructionSet + ", " + PROCESSORS + threads;
+    return "kernels for " + instructions + ", " + PROCESSORS + threads;
+  }
+
+  /** SSE4 has no multiply-add that rounds once. */
+  @Override
+  public boolean isReproducible() {
+    return !NativeKernels.targetName(target).equals("sse4");
   }
 
   @Override

@@ -85,6 +85,9 @@ final class NativeKernels {
   @Name("nn_target_name")
   static native String targetName(int index);
 
+  @Name("nn_use_target")
+  static native void useTarget(int index);
+
   @Name("nn_set_workers")
   static native void setWorkers(int count);
 

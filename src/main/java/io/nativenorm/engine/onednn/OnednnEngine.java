@@ -119,6 +119,11 @@ public final class OnednnEngine implements Engine {
   }
 
   @Override
+  public boolean isReproducible() {
+    return false;
+  }
+
+  @Override
   public Optional<String> unavailable() {
     load();
     return Optional.ofNullable(missing);

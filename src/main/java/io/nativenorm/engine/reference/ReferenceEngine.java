@@ -28,6 +28,11 @@ public final class ReferenceEngine implements Engine {
   }
 
   @Override
+  public boolean isReproducible() {
+    return FusedMultiplyAdd.IS_INSTRUCTION;
+  }
+
+  @Override
   public Optional<String> unavailable() {
     return Optional.empty();
   }

@@ -1,0 +1,149 @@
+package io.nativenorm;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.Engine;
+import io.nativenorm.engine.Engines;
+import io.nativenorm.engine.NativeFloats;
+import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Operation;
+import io.nativenorm.engine.Problem;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/**
+ * FUSED and JAVA give the bits that every machine gives: of some thousand problems their hashes are
+ * in answers.txt, which the native tests hold every instruction set to. SSE4 has a file of its own.
+ * {@code -Dnativenorm.answers.share=10} takes every tenth, for JVMs that are slow.
+ */
+class AnswersTest {
+  private static final int STEP = Integer.getInteger("nativenorm.answers.share", 1);
+
+  @ParameterizedTest
+  @CsvSource({"FUSED,1", "FUSED,3", "JAVA,1"})
+  void areThoseOfEveryMachine(Backend backend, int threads) throws IOException {
+    Engine engine =
+        Engines.all().stream().filter(e -> e.backend() == backend).findFirst().orElseThrow();
+    String missing = engine.unavailable().orElse("");
+    Assumptions.assumeTrue(missing.isEmpty(), () -> backend + " is missing: " + missing);
+    Assumptions.assumeTrue(
+        engine.isReproducible() || engine.description().contains("SSE4"),
+        () -> backend + " has bits of its own: " + engine.description());
+    List<String> hashes = read(engine.isReproducible() ? "answers.txt" : "answers-sse4.txt");
+    int compared = 0;
+    List<String> wrong = new ArrayList<>();
+    for (int i = 0; i < hashes.size(); i += STEP, compared++) {
+      Question question = Question.of(i);
+      String hash = String.format("%016x", hash(engine, question, threads));
+      if (!hash.equals(hashes.get(i))) {
+        wrong.add(i + " " + question.problem());
+      }
+    }
+    assertTrue(compared > 500, compared + " compared");
+    assertEquals(List.of(), wrong.subList(0, Math.min(wrong.size(), 20)), wrong.size() + " differ");
+  }
+
+  private static List<String> read(String name) throws IOException {
+    try (BufferedReader lines =
+        new BufferedReader(
+            new InputStreamReader(
+                Objects.requireNonNull(AnswersTest.class.getResourceAsStream(name), name),
+                StandardCharsets.US_ASCII))) {
+      return lines.lines().toList();
+    }
+  }
+
+  /** FNV-1a over the bits of all that comes out. */
+  private static long hash(Engine engine, Question q, int threads) {
+    Problem forward = withThreads(q.problem(), threads);
+    Problem backward = forward.with(Direction.BACKWARD, forward.statistics());
+    boolean rms = forward.operation() == Operation.RMS;
+    int elements = Math.toIntExact(forward.elements());
+    int units = Math.toIntExact(forward.statisticsCount());
+    try (Tensor x = tensor(q.x());
+        Tensor dy = tensor(q.dy());
+        Tensor weight = tensor(q.weight());
+        Tensor bias = tensor(q.bias());
+        Tensor y = tensor(new float[elements]);
+        Tensor mean = rms ? null : tensor(q.mean() == null ? new float[units] : q.mean());
+        Tensor variance = tensor(q.variance() == null ? new float[units] : q.variance());
+        Tensor dx = tensor(new float[elements]);
+        Tensor dweight = like(q.weight());
+        Tensor dbias = like(q.bias())) {
+      engine
+          .prepare(forward)
+          .execute(
+              Operands.forward(
+                  floats(x),
+                  floats(y),
+                  floats(weight),
+                  floats(bias),
+                  floats(mean),
+                  floats(variance)));
+      engine
+          .prepare(backward)
+          .execute(
+              new Operands(
+                  floats(x),
+                  forward.activation() == Activation.NONE ? null : floats(y),
+                  floats(weight),
+                  null,
+                  floats(mean),
+                  floats(variance),
+                  floats(dy),
+                  floats(dx),
+                  floats(dweight),
+                  floats(dbias)));
+      long hash = 0xcbf29ce484222325L;
+      for (Tensor result : Arrays.asList(y, mean, variance, dx, dweight, dbias)) {
+        if (result != null) {
+          for (float value : result.toArray()) {
+            hash = (hash ^ Float.floatToIntBits(value) & 0xffffffffL) * 0x100000001b3L;
+          }
+        }
+      }
+      return hash;
+    }
+  }
+
+  private static Problem withThreads(Problem p, int threads) {
+    return new Problem(
+        p.operation(),
+        p.direction(),
+        p.statistics(),
+        p.dataType(),
+        p.layout(),
+        p.batch(),
+        p.channels(),
+        p.spatial(),
+        p.groups(),
+        p.eps(),
+        p.weight(),
+        p.bias(),
+        p.activation(),
+        threads);
+  }
+
+  private static Tensor tensor(float[] values) {
+    return values == null ? null : Tensor.of(values, values.length);
+  }
+
+  private static Tensor like(float[] values) {
+    return values == null ? null : Tensor.zeros(values.length);
+  }
+
+  private static NativeFloats floats(Tensor tensor) {
+    return tensor == null ? null : tensor.floats();
+  }
+}
