@@ -113,7 +113,8 @@ HWY_INLINE void SumNarrow(size_t rows, size_t count, double* const* totals, cons
 // The same for a wide one, a group of rows at a time.
 template <size_t kSums, class Columns>
 HWY_INLINE void SumWide(size_t rows, size_t count, double* const* totals, const Columns& columns) {
-  constexpr size_t kChunk = 512;  // columns whose float sums stay in the first-level cache
+  // Columns whose float sums stay in the first-level cache; with half of them gradients of 256x1024 took a quarter longer.
+  constexpr size_t kChunk = 1024;
   HWY_ALIGN float sums[kSums][kChunk];
   for (size_t begin = 0; begin < count; begin += kChunk) {
     const size_t width = HWY_MIN(kChunk, count - begin);

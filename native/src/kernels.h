@@ -118,6 +118,7 @@ struct RowsBackward {
   float* weight_gradient;
   float* bias_gradient;
   bool stream;
+  bool* finite;  // false is written if the weight's gradient is not, after a row that went by itself
 };
 
 // Arrays over columns are padded, so that kernels read and write whole vectors of them.

@@ -243,7 +243,7 @@ HWY_NOINLINE void MeasureGradient(const T* x, const T* dy, const T* y, const Row
 template <size_t kRows, bool kCentered, bool kWeight, bool kSums, bool kRelu, class T>
 HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_t length, const RowGradient* rows,
                                const float* weight, float* weight_gradient, float* bias_gradient, bool stream,
-                               size_t ahead) {
+                               size_t ahead, bool* finite) {
   Floats center[kRows], offset[kRows], scale[kRows], x_factor[kRows], constant[kRows];
   for (size_t r = 0; r < kRows; ++r) {
     center[r] = hn::Set(kFloats, rows[r].center);
@@ -252,6 +252,7 @@ HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_
     x_factor[r] = hn::Set(kFloats, rows[r].x_factor);
     constant[r] = hn::Set(kFloats, rows[r].constant);
   }
+  Floats zeros = hn::Zero(kFloats);  // times what is finite
   const auto body = [&](auto part, size_t i, auto k, auto streaming) NN_INLINED {
     Floats w = hn::Zero(kFloats), dw = hn::Zero(kFloats), db = hn::Zero(kFloats);
     if constexpr (kWeight) w = Load(part, weight + i);
@@ -284,18 +285,18 @@ HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_
       }
     });
     if constexpr (kSums) {
+      if constexpr (kRows == 1) zeros = hn::MulAdd(dw, hn::Zero(kFloats), zeros);
       Store(part, dw, weight_gradient + i);
       Store(part, db, bias_gradient + i);
     }
   };
-  if constexpr (kRows == 1) {
-    if (stream) {
-      AlignedSweep(dx, length, [&](auto part, size_t i, auto k) NN_INLINED { body(part, i, k, Index<true>()); });
-      hwy::FlushStream();
-      return;
-    }
+  if (kRows == 1 && stream) {
+    AlignedSweep(dx, length, [&](auto part, size_t i, auto k) NN_INLINED { body(part, i, k, Index<kRows == 1>()); });
+    hwy::FlushStream();
+  } else {
+    Sweep(length, [&](auto part, size_t i, auto k) NN_INLINED { body(part, i, k, Index<false>()); });
   }
-  Sweep(length, [&](auto part, size_t i, auto k) NN_INLINED { body(part, i, k, Index<false>()); });
+  if constexpr (kRows == 1 && kSums) *finite &= hn::AllTrue(kFloats, hn::Eq(zeros, hn::Zero(kFloats)));
 }
 
 // False, and nothing is written, if one of them is not for floats, or if one of several is constant.
@@ -336,7 +337,7 @@ HWY_INLINE bool BackwardRows(const T* x, const T* dy, const T* y, T* dx, size_t 
   ApplyGradients<kRows, kCentered, kWeight, kSums, kRelu>(
       x + at, dy + at, kRelu ? y + at : nullptr, dx + at, rows.length, found, weight,
       kSums ? rows.weight_gradient + parameters : nullptr, kSums ? rows.bias_gradient + parameters : nullptr,
-      rows.stream, Ahead(rows, r));
+      rows.stream, Ahead(rows, r), rows.finite);
   return true;
 }
 

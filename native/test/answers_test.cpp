@@ -32,6 +32,27 @@ std::vector<uint64_t> Read(const std::string& path) {
   return hashes;
 }
 
+// A row of which dy / sqrt(variance + eps) leaves the range of floats and a small weight brings it back goes by doubles,
+// whatever the rows beside it are.
+void TestLeavingRange(const char* target) {
+  Question q(0);
+  q.shape = {NN_LAYER, NN_CHANNELS_FIRST, 9, 37, 1, 1, 1e-14, false};
+  Random random(7);
+  q.x = random.Normals(q.shape.Elements(), 0, 1e-6);
+  q.dy = random.Normals(q.shape.Elements(), 0, 1);
+  for (size_t i = 3 * 37; i < 4 * 37; ++i) q.dy[i] *= 1e34f;
+  q.weight.assign(37, 1e-30f);
+  q.bias.assign(37, 0);
+  const Answer together = Ask(q, 1);
+  Answer alone;
+  AskAlone(q, &alone);
+  bool finite = true;
+  for (float value : together.dx) finite &= isfinite(value);
+  alone.dweight = together.dweight;
+  alone.dbias = together.dbias;
+  Check(finite && alone.Hash() == together.Hash(), "%s: a row whose dy * scale leaves floats", target);
+}
+
 }  // namespace
 
 void TestAnswers() {
@@ -43,6 +64,7 @@ void TestAnswers() {
     const char* name = nn_target_name(target);
     const std::vector<uint64_t> hashes = Read(FileOf(name));
     nn_use_target(target);
+    TestLeavingRange(name);
     for (size_t i = 0; i < kAnswers; i += step) {
       const Question question(i);
       const std::string text = question.Text();

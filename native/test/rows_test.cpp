@@ -189,8 +189,9 @@ void rows_backward(const Table& table, const char* target) {
         stops |= centered && variance[row] == 0 && found.m2 != 0 && sum != 0;
         if (!centered) mean[row] = NAN;  // not to be read
       }
-      const nn::RowsBackward rows = {centered, length, part.period, part.first,   part.rows,    kEps,
-                                     weight,   mean,   variance,    gradients[0], gradients[1], stream};
+      bool finite = true;
+      const nn::RowsBackward rows = {centered, length,   part.period,  part.first,   part.rows, kEps,   weight,
+                                     mean,     variance, gradients[0], gradients[1], stream,    &finite};
       const bool stopped = BackwardByRows(table, x, dy, y, dx, rows);
       Distance distance;
       const double typical = sqrt(direct_square / static_cast<double>(n)) + 1e-30;
@@ -199,7 +200,7 @@ void rows_backward(const Table& table, const char* target) {
         for (size_t i = 0; i < parameters; ++i) distance.Add(gradients[k][i], expected[k][i], scale[k][i]);
       }
       Report(
-          "rows_backward", target, distance, 2 * kValue, memory.IsIntact() && stopped == stops,
+          "rows_backward", target, distance, 2 * kValue, memory.IsIntact() && stopped == stops && finite,
           Text(part, length) + " " + Text(place) + " flags " + std::to_string(flags) + " turn " + std::to_string(turn));
     }
   });
