@@ -102,10 +102,15 @@ HWY_INLINE void SumNarrow(size_t rows, size_t count, double* const* totals, cons
     });
     if constexpr (kHasMaskedLoad) {
       if (rest == 0) continue;
-      strip(Index<kMost>(), count - rest, [&](auto v) NN_INLINED {
+      const auto extent = [&](auto v) NN_INLINED {
         constexpr size_t kBefore = v.value * kLanes;
         return Part{rest <= kBefore ? 0 : HWY_MIN(rest - kBefore, kLanes)};
-      });
+      };
+      if (kMost > 2 && rest <= 2 * kLanes) {
+        strip(Index<2>(), count - rest, extent);
+      } else {
+        strip(Index<kMost>(), count - rest, extent);
+      }
     }
   }
 }
