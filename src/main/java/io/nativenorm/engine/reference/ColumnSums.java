@@ -14,7 +14,7 @@ import java.util.Arrays;
  */
 abstract class ColumnSums {
   private static final int MOST_PIECES = 32;
-  private static final int LEAST_ROWS_OF_PIECE = 128;
+  private static final int LEAST_ROWS_OF_PIECE = 256;
   private static final int LEAST_ELEMENTS_OF_PIECE = 1 << 15;
   private static final int BLOCK_ROWS = 24;
   private static final int MOST_FOLDED = 1024;

@@ -102,7 +102,7 @@ final class OrderOfSums {
     int pieces = 1;
     while (2 * pieces <= 32
         && 2L * pieces <= (long) folded * wide / 32768
-        && 2 * pieces <= folded / 128) {
+        && 2 * pieces <= folded / 256) {
       pieces *= 2;
     }
     double[] totals = new double[wide];
