@@ -108,18 +108,17 @@ class Slots {
     total_[0] = hn::Add(total_[0], hn::Add(LowerDoubles(f), LowerDoubles(g)));
     total_[1] = hn::Add(total_[1], hn::Add(UpperDoubles(f), UpperDoubles(g)));
 #else
-    constexpr hn::FixedTag<float, 8> eight;
     constexpr hn::FixedTag<float, 4> four;
 #if HWY_MAX_BYTES == 32
     const auto f = hn::Add(hn::Add(s[0], s[2]), hn::Add(s[1], s[3]));
 #else
+    constexpr hn::FixedTag<float, 8> eight;
     const Floats sum = hn::Add(s[0], s[1]);
     const auto f = hn::Add(hn::LowerHalf(eight, sum), hn::UpperHalf(eight, sum));
 #endif
     const Quad lower = hn::PromoteTo(kQuad, hn::LowerHalf(four, f));
     const Quad pairs = hn::Add(lower, hn::PromoteTo(kQuad, hn::UpperHalf(four, f)));
     total_[0] = hn::Add(total_[0], pairs);
-    (void)eight;
 #endif
     Clear(block);
   }

@@ -118,14 +118,19 @@ std::vector<float> Values(Random& random, const Kind& kind, size_t count) {
   return values;
 }
 
-uint64_t HashOf(const std::vector<float>& values, uint64_t hash) {
-  for (float value : values) {
-    uint32_t bits = 0x7fc00000;
-    if (!isnan(value)) memcpy(&bits, &value, sizeof bits);
+template <class Bits, class T>
+uint64_t HashOf(const std::vector<T>& values, uint64_t hash) {
+  static_assert(sizeof(Bits) == sizeof(T));
+  for (T value : values) {
+    const T one = isnan(value) ? static_cast<T>(NAN) : value;
+    Bits bits;
+    memcpy(&bits, &one, sizeof bits);
     hash = (hash ^ bits) * 0x100000001b3;
   }
   return hash;
 }
+
+constexpr uint64_t kHashOfNothing = 0xcbf29ce484222325;
 
 int Run(const Question& q, int threads, Answer* a) {
   const bool rms = q.shape.operation == NN_RMS;
@@ -135,7 +140,16 @@ int Run(const Question& q, int threads, Answer* a) {
   const int status = nn_forward(forward.get(), q.x.data(), a->y.data(), weight, q.biased ? q.bias.data() : nullptr,
                                 rms ? nullptr : a->mean.data(), a->variance.data());
   if (status != NN_OK) return status;
-  return nn_backward(backward.get(), q.x.data(), q.shape.relu ? a->y.data() : nullptr, weight,
+  const float* y = q.shape.relu ? a->y.data() : nullptr;
+  if (!a->phases.empty()) {
+    double* phases[4];
+    for (size_t k = 0; k < 4; ++k) phases[k] = a->phases.data() + k * q.shape.channels;
+    const int moments = nn_moments(forward.get(), q.x.data(), phases[0], phases[1]);
+    const int sums =
+        nn_grad_moments(backward.get(), q.x.data(), y, q.dy.data(), phases[0], phases[2], phases[3]);
+    if (moments != NN_OK || sums != NN_OK) return NN_OUT_OF_MEMORY;
+  }
+  return nn_backward(backward.get(), q.x.data(), y, weight,
                      rms ? nullptr : a->mean.data(), a->variance.data(), q.dy.data(), a->dx.data(),
                      q.weighted ? a->dweight.data() : nullptr, q.biased ? a->dbias.data() : nullptr);
 }
@@ -148,6 +162,7 @@ Answer Room(const Question& q) {
   a.variance = q.given ? q.variance : std::vector<float>(q.shape.Units());
   if (q.weighted) a.dweight.resize(q.shape.channels);
   if (q.biased) a.dbias.resize(q.shape.channels);
+  if (q.shape.operation == NN_BATCH && !q.given) a.phases.resize(4 * q.shape.channels);
   return a;
 }
 
@@ -178,10 +193,12 @@ std::string Question::Text() const {
 }
 
 uint64_t Answer::Hash() const {
-  uint64_t hash = 0xcbf29ce484222325;
-  for (const auto* part : {&y, &mean, &variance, &dx, &dweight, &dbias}) hash = HashOf(*part, hash);
+  uint64_t hash = kHashOfNothing;
+  for (const auto* part : {&y, &mean, &variance, &dx, &dweight, &dbias}) hash = HashOf<uint32_t>(*part, hash);
   return hash;
 }
+
+uint64_t Answer::HashOfPhases() const { return HashOf<uint64_t>(phases, kHashOfNothing); }
 
 Answer Ask(const Question& question, int threads) {
   Answer answer = Room(question);

@@ -33,7 +33,7 @@ record Question(
       return batch * channels * spatial;
     }
 
-    Problem problem(boolean given, boolean weight, boolean bias) {
+    Problem problem(boolean given, boolean weight, boolean bias, int threads) {
       return new Problem(
           Operation.values()[operation],
           given ? Direction.INFERENCE : Direction.TRAINING,
@@ -48,7 +48,7 @@ record Question(
           weight,
           bias,
           relu ? Activation.RELU : Activation.NONE,
-          1);
+          threads);
     }
   }
 
@@ -198,7 +198,7 @@ record Question(
     }
   }
 
-  static Question of(int number) {
+  static Question of(int number, int threads) {
     Numbers numbers = new Numbers(number);
     boolean fixed = number < FIXED.length;
     Shape shape = fixed ? FIXED[number] : numbers.shape();
@@ -220,7 +220,7 @@ record Question(
         variance[c] = Math.abs(variance[c]);
       }
     }
-    Problem problem = shape.problem(given, weighted, biased);
+    Problem problem = shape.problem(given, weighted, biased, threads);
     return new Question(
         problem, x, dy, weighted ? weight : null, biased ? bias : null, mean, variance);
   }
