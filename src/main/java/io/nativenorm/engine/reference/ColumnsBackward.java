@@ -26,10 +26,6 @@ final class ColumnsBackward extends Kernel {
 
   private final class Execution {
     private final GradientViews views;
-    private final FloatView means;
-    private final FloatView variances;
-    private final FloatView diffWeight;
-    private final FloatView diffBias;
     private final boolean given = problem.statistics() == Statistics.GIVEN;
     private final float[] mean = new float[samples.units()];
     private final float[] variance = new float[samples.units()];
@@ -48,10 +44,6 @@ final class ColumnsBackward extends Kernel {
 
     Execution(Operands operands) {
       views = GradientViews.of(problem, operands);
-      means = FloatView.of(operands.mean());
-      variances = FloatView.of(operands.variance());
-      diffWeight = FloatView.of(operands.diffWeight());
-      diffBias = FloatView.of(operands.diffBias());
       float[] weight = ColumnsForward.all(views.weight(), samples.columns());
       gradients = new ColumnGradients(samples, problem.eps(), given, weight);
       sums = new ColumnGradientSums(views, samples, !given && someConstant());
@@ -61,7 +53,7 @@ final class ColumnsBackward extends Kernel {
     private boolean someConstant() {
       long units = samples.count() * samples.units();
       for (long unit = 0; unit < units; unit++) {
-        if (variances.get(unit) == 0) {
+        if (views.variances().get(unit) == 0) {
           return true;
         }
       }
@@ -70,8 +62,8 @@ final class ColumnsBackward extends Kernel {
 
     void run() {
       for (long sample = 0; sample < samples.count(); sample++) {
-        means.read(sample * mean.length, mean, 0, mean.length);
-        variances.read(sample * mean.length, variance, 0, mean.length);
+        views.means().read(sample * mean.length, mean, 0, mean.length);
+        views.variances().read(sample * mean.length, variance, 0, mean.length);
         setCenters();
         sums.measure(samples.start(sample));
         gradients.set(mean, variance, sums);
@@ -86,8 +78,8 @@ final class ColumnsBackward extends Kernel {
           biasSums[j] += sums.sums[j];
         }
       }
-      store(weightSums, diffWeight);
-      store(biasSums, diffBias);
+      store(weightSums, views.diffWeight());
+      store(biasSums, views.diffBias());
     }
 
     /** The mean, or 0 for a variance beyond the largest float. */

@@ -37,12 +37,7 @@ final class ColumnsForward extends Kernel {
   }
 
   private final class Execution {
-    private final FloatView x;
-    private final FloatView y;
-    private final FloatView weight;
-    private final FloatView bias;
-    private final FloatView means;
-    private final FloatView variances;
+    private final ForwardViews views;
     private final boolean relu = problem.activation() == Activation.RELU;
     private final boolean given = problem.statistics() == Statistics.GIVEN;
     private final double[] mean = new double[samples.units()];
@@ -55,18 +50,15 @@ final class ColumnsForward extends Kernel {
     private final float[] old = new float[chunk.length];
 
     Execution(Operands operands) {
-      x = FloatView.of(operands.src());
-      y = FloatView.of(operands.dst());
-      weight = FloatView.of(operands.weight());
-      bias = FloatView.of(operands.bias());
-      means = FloatView.of(operands.mean());
-      variances = FloatView.of(operands.variance());
+      views = ForwardViews.of(operands);
       int columns = samples.columns();
-      affines = new ColumnAffines(samples, problem.eps(), all(weight, columns), all(bias, columns));
+      affines =
+          new ColumnAffines(
+              samples, problem.eps(), all(views.weight(), columns), all(views.bias(), columns));
     }
 
     void run() {
-      ColumnMoments moments = given ? null : new ColumnMoments(x, samples);
+      ColumnMoments moments = given ? null : new ColumnMoments(views.x(), samples);
       for (long sample = 0; sample < samples.count(); sample++) {
         if (given) {
           take();
@@ -79,7 +71,7 @@ final class ColumnsForward extends Kernel {
         for (int unit = 0; affines.someOutside && unit < samples.units(); unit++) {
           if (affines.isOutside[unit * samples.members()]) {
             double inverse = ExactUnit.inverseDeviation(variance[unit], problem.eps(), given);
-            samples.exact(sample, unit).normalize(x, y, weight, bias, relu, mean[unit], inverse);
+            samples.exact(sample, unit).normalize(views, relu, mean[unit], inverse);
           }
         }
       }
@@ -87,8 +79,8 @@ final class ColumnsForward extends Kernel {
 
     private void take() {
       for (int unit = 0; unit < mean.length; unit++) {
-        mean[unit] = means.get(unit);
-        variance[unit] = variances.get(unit);
+        mean[unit] = views.means().get(unit);
+        variance[unit] = views.variances().get(unit);
       }
     }
 
@@ -98,8 +90,8 @@ final class ColumnsForward extends Kernel {
         mean[unit] = moments.mean(unit);
         variance[unit] = moments.m2(unit) * share;
         if (problem.direction() == Direction.TRAINING) {
-          means.put(sample * mean.length + unit, (float) mean[unit]);
-          variances.put(sample * mean.length + unit, (float) variance[unit]);
+          views.means().put(sample * mean.length + unit, (float) mean[unit]);
+          views.variances().put(sample * mean.length + unit, (float) variance[unit]);
         }
       }
     }
@@ -112,7 +104,7 @@ final class ColumnsForward extends Kernel {
     }
 
     private void normalize(long at, int part, int count) {
-      x.read(at, chunk, 0, count);
+      views.x().read(at, chunk, 0, count);
       if (affines.someOutside) {
         System.arraycopy(chunk, 0, old, 0, count);
       }
@@ -123,7 +115,7 @@ final class ColumnsForward extends Kernel {
       if (affines.someOutside) {
         chunks.keep(affines.isOutside, part, count, old, chunk);
       }
-      y.write(at, chunk, 0, count);
+      views.y().write(at, chunk, 0, count);
     }
   }
 }

@@ -60,23 +60,16 @@ final class ExactUnit {
   }
 
   /** y = (x - mean) * inverse * weight + bias. */
-  void normalize(
-      FloatView x,
-      FloatView y,
-      FloatView weight,
-      FloatView bias,
-      boolean relu,
-      double mean,
-      double inverse) {
+  void normalize(ForwardViews views, boolean relu, double mean, double inverse) {
     forAll(
         (at, channel) -> {
-          double distance = x.get(at) - mean;
+          double distance = views.x().get(at) - mean;
           // Of a unit without spread it is 0, whatever the factor.
-          double value = distance == 0 ? 0 : distance * inverse * weightOf(weight, channel);
-          if (bias != null) {
-            value += bias.get(unit.channel() + channel);
+          double value = distance == 0 ? 0 : distance * inverse * weightOf(views.weight(), channel);
+          if (views.bias() != null) {
+            value += views.bias().get(unit.channel() + channel);
           }
-          y.put(at, (float) (relu ? Math.max(value, 0) : value));
+          views.y().put(at, (float) (relu ? Math.max(value, 0) : value));
         });
   }
 

@@ -6,15 +6,28 @@ import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Problem;
 
 /** What a gradient is computed from, and where it goes; y is null without an activation. */
-record GradientViews(FloatView x, FloatView y, FloatView dy, FloatView dx, FloatView weight) {
+record GradientViews(
+    FloatView x,
+    FloatView y,
+    FloatView weight,
+    FloatView means,
+    FloatView variances,
+    FloatView dy,
+    FloatView dx,
+    FloatView diffWeight,
+    FloatView diffBias) {
   static GradientViews of(Problem problem, Operands operands) {
     boolean relu = problem.activation() == Activation.RELU;
     return new GradientViews(
         FloatView.of(operands.src()),
         relu ? FloatView.of(operands.dst()) : null,
+        FloatView.of(operands.weight()),
+        FloatView.of(operands.mean()),
+        FloatView.of(operands.variance()),
         FloatView.of(operands.diffDst()),
         FloatView.of(operands.diffSrc()),
-        FloatView.of(operands.weight()));
+        FloatView.of(operands.diffWeight()),
+        FloatView.of(operands.diffBias()));
   }
 
   /** dy where the output is positive or NaN, else 0; all of dy without an activation. */

@@ -1,6 +1,5 @@
 package io.nativenorm.engine.reference;
 
-import io.nativenorm.engine.FloatView;
 import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Problem;
@@ -41,10 +40,6 @@ final class RowsBackward extends Kernel {
 
   private final class Execution {
     private final GradientViews views;
-    private final FloatView means;
-    private final FloatView variances;
-    private final FloatView diffWeight;
-    private final FloatView diffBias;
     private final boolean inPlace;
     private final RowSums near;
 
@@ -68,15 +63,14 @@ final class RowsBackward extends Kernel {
 
     Execution(Operands operands) {
       views = GradientViews.of(problem, operands);
-      means = FloatView.of(operands.mean());
-      variances = FloatView.of(operands.variance());
-      diffWeight = FloatView.of(operands.diffWeight());
-      diffBias = FloatView.of(operands.diffBias());
       inPlace = operands.diffSrc().address() == operands.diffDst().address();
       near = new RowSums(views, false);
       scratch = views.y() == null ? null : new float[x.length];
       constantRow = new ConstantRow(views, shape, problem.eps());
-      sums = diffWeight == null && diffBias == null ? null : new RowGradientSums(shape);
+      sums =
+          views.diffWeight() == null && views.diffBias() == null
+              ? null
+              : new RowGradientSums(shape);
       weights = new RowParameters(views.weight(), x.length, RowParameters.NO_WEIGHT);
     }
 
@@ -92,7 +86,7 @@ final class RowsBackward extends Kernel {
       for (long row = 0; row < shape.rows(); row += sums.pieceRows) {
         piece(row, Math.min(shape.rows(), row + sums.pieceRows));
       }
-      sums.store(diffWeight, diffBias);
+      sums.store(views.diffWeight(), views.diffBias());
     }
 
     private void piece(long begin, long end) {
@@ -125,7 +119,7 @@ final class RowsBackward extends Kernel {
      * for a float: a small weight brings it back.
      */
     private boolean leavesRange(long row) {
-      float variance = variances.get(row);
+      float variance = views.variances().get(row);
       float factor = (float) (1 / Math.sqrt(variance + problem.eps()));
       boolean leaves = false;
       for (long i = 0; i < shape.length() && variance != 0; i++) {
@@ -136,8 +130,8 @@ final class RowsBackward extends Kernel {
 
     /** False, and nothing is written, if floats will not do for a row. */
     private boolean differentiate(long row) {
-      float variance = variances.get(row);
-      float mean = shape.centered() ? means.get(row) : 0;
+      float variance = views.variances().get(row);
+      float mean = shape.centered() ? views.means().get(row) : 0;
       // Rows of zeros, of which RMS subtracts no sum, are for floats too.
       boolean maybeConstant =
           variance == 0 && (shape.centered() || problem.eps() < FloatRange.LEAST_VARIANCE);

@@ -2,7 +2,6 @@ package io.nativenorm.engine.reference;
 
 import io.nativenorm.Activation;
 import io.nativenorm.engine.Direction;
-import io.nativenorm.engine.FloatView;
 import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Problem;
@@ -28,12 +27,7 @@ final class RowsForward extends Kernel {
   }
 
   private final class Execution {
-    private final FloatView x;
-    private final FloatView y;
-    private final FloatView weight;
-    private final FloatView bias;
-    private final FloatView means;
-    private final FloatView variances;
+    private final ForwardViews views;
     private final boolean relu = problem.activation() == Activation.RELU;
     private final boolean training = problem.direction() == Direction.TRAINING;
     private final PivotSums sums;
@@ -44,28 +38,23 @@ final class RowsForward extends Kernel {
     private final RowParameters biases;
 
     Execution(Operands operands) {
-      x = FloatView.of(operands.src());
-      y = FloatView.of(operands.dst());
-      weight = FloatView.of(operands.weight());
-      bias = FloatView.of(operands.bias());
-      means = FloatView.of(operands.mean());
-      variances = FloatView.of(operands.variance());
-      sums = new PivotSums(x);
-      weights = new RowParameters(weight, chunk.length, RowParameters.NO_WEIGHT);
-      biases = new RowParameters(bias, chunk.length, RowParameters.NO_BIAS);
+      views = ForwardViews.of(operands);
+      sums = new PivotSums(views.x());
+      weights = new RowParameters(views.weight(), chunk.length, RowParameters.NO_WEIGHT);
+      biases = new RowParameters(views.bias(), chunk.length, RowParameters.NO_BIAS);
     }
 
     void run() {
       for (long row = 0; row < shape.rows(); row++) {
         if (!measure(row)) {
-          shape.exact(row).measure(x, shape.centered(), moments);
+          shape.exact(row).measure(views.x(), shape.centered(), moments);
         }
         if (moments.m2 * share + problem.eps() < FloatRange.LEAST_VARIANCE) {
-          shape.exact(row).measure(x, shape.centered(), moments);
+          shape.exact(row).measure(views.x(), shape.centered(), moments);
           double variance = moments.m2 / shape.length();
           store(row, (float) variance);
           double inverse = ExactUnit.inverseDeviation(variance, problem.eps(), false);
-          shape.exact(row).normalize(x, y, weight, bias, relu, moments.mean, inverse);
+          shape.exact(row).normalize(views, relu, moments.mean, inverse);
         } else {
           float variance = (float) (moments.m2 * share);
           store(row, variance);
@@ -87,9 +76,9 @@ final class RowsForward extends Kernel {
     private void store(long row, float variance) {
       if (training) {
         if (shape.centered()) {
-          means.put(row, (float) moments.mean);
+          views.means().put(row, (float) moments.mean);
         }
-        variances.put(row, variance);
+        views.variances().put(row, variance);
       }
     }
 
@@ -101,14 +90,14 @@ final class RowsForward extends Kernel {
       long parameters = shape.parameters(row);
       for (int i = 0; i < shape.chunks(); i++) {
         int count = shape.chunk(i);
-        x.read(at, chunk, 0, count);
+        views.x().read(at, chunk, 0, count);
         float[] w = weights.at(parameters, count);
         float[] b = biases.at(parameters, count);
         Elementwise.normalize(chunk, count, normal.center(), scale, shift, w, b);
         if (relu) {
           Elementwise.relu(chunk, count);
         }
-        y.write(at, chunk, 0, count);
+        views.y().write(at, chunk, 0, count);
         at += count;
         parameters += count;
       }

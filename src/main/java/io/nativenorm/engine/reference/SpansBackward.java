@@ -38,10 +38,6 @@ final class SpansBackward extends Kernel {
 
   private final class Execution {
     private final GradientViews views;
-    private final FloatView means;
-    private final FloatView variances;
-    private final FloatView diffWeight;
-    private final FloatView diffBias;
     private final boolean given = problem.statistics() == Statistics.GIVEN;
     private final SpanSums sums;
     private final ConstantSpanSums constantSums;
@@ -61,10 +57,6 @@ final class SpansBackward extends Kernel {
 
     Execution(Operands operands) {
       views = GradientViews.of(problem, operands);
-      means = FloatView.of(operands.mean());
-      variances = FloatView.of(operands.variance());
-      diffWeight = FloatView.of(operands.diffWeight());
-      diffBias = FloatView.of(operands.diffBias());
       sums = new SpanSums(views);
       constantSums = new ConstantSpanSums(views);
       scratch = views.y() == null ? null : new float[x.length];
@@ -72,15 +64,15 @@ final class SpansBackward extends Kernel {
 
     void run() {
       for (long unit = 0; unit < groups.count(); unit++) {
-        differentiate(unit, means.get(unit), variances.get(unit));
+        differentiate(unit, views.means().get(unit), views.variances().get(unit));
         for (int k = 0; k < entries; k++) {
           int channel = (int) groups.channel(unit) + k;
           weightSums[channel] += products[k];
           biasSums[channel] += dySums[k];
         }
       }
-      store(weightSums, diffWeight);
-      store(biasSums, diffBias);
+      store(weightSums, views.diffWeight());
+      store(biasSums, views.diffBias());
     }
 
     private void differentiate(long unit, float mean, float variance) {

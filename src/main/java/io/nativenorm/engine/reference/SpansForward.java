@@ -2,7 +2,6 @@ package io.nativenorm.engine.reference;
 
 import io.nativenorm.Activation;
 import io.nativenorm.engine.Direction;
-import io.nativenorm.engine.FloatView;
 import io.nativenorm.engine.Groups;
 import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.Operands;
@@ -34,12 +33,7 @@ final class SpansForward extends Kernel {
   }
 
   private final class Execution {
-    private final FloatView x;
-    private final FloatView y;
-    private final FloatView weight;
-    private final FloatView bias;
-    private final FloatView means;
-    private final FloatView variances;
+    private final ForwardViews views;
     private final boolean relu = problem.activation() == Activation.RELU;
     private final boolean given = problem.statistics() == Statistics.GIVEN;
     private final boolean batch = problem.operation() == Operation.BATCH;
@@ -49,26 +43,21 @@ final class SpansForward extends Kernel {
     private final float[] chunk = new float[(int) Math.min(CHUNK, groups.inner())];
 
     Execution(Operands operands) {
-      x = FloatView.of(operands.src());
-      y = FloatView.of(operands.dst());
-      weight = FloatView.of(operands.weight());
-      bias = FloatView.of(operands.bias());
-      means = FloatView.of(operands.mean());
-      variances = FloatView.of(operands.variance());
-      sums = new PivotSums(x);
+      views = ForwardViews.of(operands);
+      sums = new PivotSums(views.x());
     }
 
     void run() {
       for (long unit = 0; unit < groups.count(); unit++) {
         if (given) {
-          normalize(unit, means.get(unit), variances.get(unit));
+          normalize(unit, views.means().get(unit), views.variances().get(unit));
           continue;
         }
         measure(unit);
         double variance = moments.m2 * share;
         if (problem.direction() == Direction.TRAINING) {
-          means.put(unit, (float) moments.mean);
-          variances.put(unit, (float) variance);
+          views.means().put(unit, (float) moments.mean);
+          views.variances().put(unit, (float) variance);
         }
         normalize(unit, moments.mean, variance);
       }
@@ -84,7 +73,7 @@ final class SpansForward extends Kernel {
       }
       boolean good = moments.measure(sums, groups.size());
       if (!good || moments.m2 * share + problem.eps() < FloatRange.LEAST_VARIANCE) {
-        new ExactUnit(Unit.of(groups, unit)).measure(x, true, moments);
+        new ExactUnit(Unit.of(groups, unit)).measure(views.x(), true, moments);
       }
     }
 
@@ -93,7 +82,7 @@ final class SpansForward extends Kernel {
       boolean outside = batch ? normal.isOutside(weightOf(unit), biasOf(unit)) : normal.isOutside();
       if (outside) {
         double inverse = ExactUnit.inverseDeviation(variance, problem.eps(), given);
-        new ExactUnit(Unit.of(groups, unit)).normalize(x, y, weight, bias, relu, mean, inverse);
+        new ExactUnit(Unit.of(groups, unit)).normalize(views, relu, mean, inverse);
         return;
       }
       for (long row = 0; row < groups.outer(); row++) {
@@ -103,22 +92,22 @@ final class SpansForward extends Kernel {
         long start = groups.offset(unit) + row * groups.outerStride();
         for (long at = 0; at < groups.inner(); at += CHUNK) {
           int count = (int) Math.min(CHUNK, groups.inner() - at);
-          x.read(start + at, chunk, 0, count);
+          views.x().read(start + at, chunk, 0, count);
           Elementwise.normalize(chunk, count, normal.center(), scale, shift);
           if (relu) {
             Elementwise.relu(chunk, count);
           }
-          y.write(start + at, chunk, 0, count);
+          views.y().write(start + at, chunk, 0, count);
         }
       }
     }
 
     private double weightOf(long channel) {
-      return weight == null ? 1 : weight.get(channel);
+      return views.weight() == null ? 1 : views.weight().get(channel);
     }
 
     private double biasOf(long channel) {
-      return bias == null ? 0 : bias.get(channel);
+      return views.bias() == null ? 0 : views.bias().get(channel);
     }
   }
 }
