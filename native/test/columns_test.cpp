@@ -10,7 +10,7 @@ namespace {
 
 // body(matrix, place) for matrices around each strip and block of rows, also with rows that can be streamed to.
 template <class Body>
-void ForMatrices(const Body& body) {
+void ForMatrices(const char* target, const Body& body) {
   size_t turn = 0;
   for (size_t columns :
        {1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 47, 48, 49, 63, 64, 65, 70, 127, 130}) {
@@ -18,7 +18,7 @@ void ForMatrices(const Body& body) {
       for (size_t stride : {columns, columns + 3, nn::PaddedColumns(columns)}) {
         const Matrix matrix = {rows, columns, stride};
         if (rows == 5) {
-          ForPlaces([&](Place place) { body(matrix, place); });
+          ForPlaces(target, [&](Place place) { body(matrix, place); });
           continue;
         }
         for (Side side : kSides) {
@@ -69,7 +69,7 @@ namespace test_of {
 void column_sums(const Table& table, const char* target) {
   Memory& memory = TheMemory();
   size_t turn = 0;
-  ForMatrices([&](const Matrix& m, Place place) {
+  ForMatrices(target, [&](const Matrix& m, Place place) {
     // A distribution of its own for each column, which must not disturb its neighbours; now and then the same for all.
     const size_t shift = turn++;
     float* x = memory.x.Place<float>(m.Elements(), place.side, place.gap);
@@ -121,7 +121,7 @@ void column_moments(const Table& table, const char* target) {
 
 void column_normalize(const Table& table, const char* target) {
   Memory& memory = TheMemory();
-  ForMatrices([&](const Matrix& m, Place place) {
+  ForMatrices(target, [&](const Matrix& m, Place place) {
     for (int flags = 0; flags < 8; ++flags) {
       const bool in_place = flags & 1, relu = flags & 2, stream = flags & 4;
       float* y = memory.y.Place<float>(m.Elements(), place.side, place.gap);
@@ -145,7 +145,7 @@ void column_normalize(const Table& table, const char* target) {
 
 void column_gradient_sums(const Table& table, const char* target) {
   Memory& memory = TheMemory();
-  ForMatrices([&](const Matrix& m, Place place) {
+  ForMatrices(target, [&](const Matrix& m, Place place) {
     for (int flags = 0; flags < 4; ++flags) {
       const bool relu = flags & 1, constants = flags & 2;
       float* x = memory.x.Place<float>(m.Elements(), place.side, place.gap);
@@ -202,7 +202,7 @@ void column_gradient_sums(const Table& table, const char* target) {
 
 void column_gradient(const Table& table, const char* target) {
   Memory& memory = TheMemory();
-  ForMatrices([&](const Matrix& m, Place place) {
+  ForMatrices(target, [&](const Matrix& m, Place place) {
     for (int flags = 0; flags < 8; ++flags) {
       const bool in_place = flags & 1, relu = flags & 2, stream = flags & 4;
       float* dx = memory.dx.Place<float>(m.Elements(), place.side, place.gap);

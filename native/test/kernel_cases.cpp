@@ -30,6 +30,8 @@ Memory& TheMemory() {
   return memory;
 }
 
+size_t Lanes(const std::string& target) { return target == "avx512" ? 16 : target == "avx2" ? 8 : 4; }
+
 std::string Text(const Place& place) {
   return std::string("side ") + NameOf(place.side) + " gap " + std::to_string(place.gap);
 }

@@ -69,10 +69,15 @@ struct Place {
 
 std::string Text(const Place& place);
 
+// How many elements its vectors have, and so how many alignments there are.
+size_t Lanes(const std::string& target);
+
+// Each alignment on an instruction set.
 template <class Body>
-void ForPlaces(const Body& body) {
+void ForPlaces(const char* target, const Body& body) {
+  const size_t lanes = Lanes(target);
   for (Side side : kSides) {
-    for (size_t gap = 0; gap < kOffsets; ++gap) body(Place{side, gap});
+    for (size_t gap = 0; gap < lanes; ++gap) body(Place{side, gap});
   }
 }
 

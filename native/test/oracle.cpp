@@ -9,10 +9,14 @@
 namespace nntest {
 namespace {
 
-// 0 for a variance beyond the largest float, and for none where no float is large enough.
-double Inverse(const Shape& shape, double variance) {
-  const double inverse = 1 / sqrt(variance + shape.eps);
-  return variance > FLT_MAX || (variance == 0 && inverse > FLT_MAX) ? 0 : inverse;
+// Of each unit. 0 for a variance beyond the largest float, and for none where no float is large enough.
+std::vector<double> Inverses(const Shape& shape, const Statistics& statistics) {
+  std::vector<double> inverses;
+  for (double variance : statistics.variance) {
+    const double inverse = 1 / sqrt(variance + shape.eps);
+    inverses.push_back(variance > FLT_MAX || (variance == 0 && inverse > FLT_MAX) ? 0 : inverse);
+  }
+  return inverses;
 }
 
 // body(unit, channel, offset) for every element.
@@ -79,9 +83,10 @@ Statistics Measure(const Shape& shape, const float* x) {
 
 std::vector<double> Normalize(const Shape& shape, const float* x, const Statistics& statistics, const float* weight,
                               const float* bias) {
+  const std::vector<double> inverses = Inverses(shape, statistics);
   std::vector<double> y(shape.Elements());
   ForAll(shape, [&](size_t unit, size_t c, size_t i) {
-    const double xhat = (x[i] - statistics.mean[unit]) * Inverse(shape, statistics.variance[unit]);
+    const double xhat = (x[i] - statistics.mean[unit]) * inverses[unit];
     const double value = xhat * (weight == nullptr ? 1 : weight[c]) + (bias == nullptr ? 0 : bias[c]);
     y[i] = shape.relu && value < 0 ? 0 : value;
   });
@@ -95,22 +100,21 @@ Gradients Differentiate(const Shape& shape, const float* x, const float* y, cons
   for (auto* sums : {&found.weight, &found.bias, &found.weight_scale, &found.bias_scale}) sums->resize(shape.channels);
   std::vector<double> sum(shape.Units()), product(shape.Units());
   const auto cut = [&](size_t i) { return y != nullptr && y[i] <= 0 ? 0.0 : static_cast<double>(dy[i]); };
-  const auto xhat = [&](size_t unit, size_t i) {
-    return (x[i] - statistics.mean[unit]) * Inverse(shape, statistics.variance[unit]);
-  };
+  const std::vector<double> inverses = Inverses(shape, statistics);
+  const auto xhat = [&](size_t unit, size_t i) { return (x[i] - statistics.mean[unit]) * inverses[unit]; };
   ForAll(shape, [&](size_t unit, size_t c, size_t i) {
-    const double w = weight == nullptr ? 1 : weight[c];
-    found.weight[c] += cut(i) * xhat(unit, i);
-    found.weight_scale[c] += fabs(cut(i) * xhat(unit, i));
-    found.bias[c] += cut(i);
-    found.bias_scale[c] += fabs(cut(i));
-    sum[unit] += cut(i) * w;
-    product[unit] += cut(i) * w * xhat(unit, i);
+    const double g = cut(i), distance = xhat(unit, i), w = weight == nullptr ? 1 : weight[c];
+    found.weight[c] += g * distance;
+    found.weight_scale[c] += fabs(g * distance);
+    found.bias[c] += g;
+    found.bias_scale[c] += fabs(g);
+    sum[unit] += g * w;
+    product[unit] += g * w * distance;
   });
   const double n = static_cast<double>(shape.Values());
   double square = 0;
   ForAll(shape, [&](size_t unit, size_t c, size_t i) {
-    const double inverse = Inverse(shape, statistics.variance[unit]);
+    const double inverse = inverses[unit];
     const double g = cut(i) * (weight == nullptr ? 1 : weight[c]);
     double rest = 0;
     if (!given) {

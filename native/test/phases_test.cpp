@@ -27,9 +27,9 @@ struct Worker {
   double Values() const { return static_cast<double>(shape.batch * shape.spatial); }
 };
 
-void TestParts(const Problem& problem, size_t first_samples, int target, int threads, const std::string& kind) {
+void TestParts(const Problem& problem, const Truth& truth, size_t first_samples, int target, int threads,
+               const std::string& kind) {
   const Shape& shape = problem.shape;
-  const Truth truth(problem);
   const std::string text = std::string(nn_target_name(target)) + " " + problem.Text() + " first " +
                            std::to_string(first_samples) + " threads " + std::to_string(threads);
   nn_use_target(target);
@@ -159,13 +159,14 @@ void TestPhases() {
         Problem problem(shape, seed, mean);
         problem.weighted = seed % 3 != 0;
         problem.biased = seed % 5 != 0;
+        const Truth truth(problem);
         for (int target = 0; target < nn_targets(); ++target) {
           for (int threads : {1, 3}) {
             char kind[60];
             snprintf(kind, sizeof kind, "%s mean %g", layout == NN_CHANNELS_FIRST ? "channels-first" : "channels-last",
                      mean);
-            TestParts(problem, s.batch / 2, target, threads, kind);
-            if (s.batch > 3) TestParts(problem, s.batch - 1, target, threads, kind);
+            TestParts(problem, truth, s.batch / 2, target, threads, kind);
+            if (s.batch > 3) TestParts(problem, truth, s.batch - 1, target, threads, kind);
           }
         }
       }
@@ -175,9 +176,10 @@ void TestPhases() {
       Problem problem(shape, seed), other(plain, seed);
       SetConstant(problem);
       SetConstant(other);
+      const Truth truth(problem);
       for (int target = 0; target < nn_targets(); ++target) {
         for (int threads : {1, 3}) {
-          TestParts(problem, s.batch / 2, target, threads, "some constant");
+          TestParts(problem, truth, s.batch / 2, target, threads, "some constant");
           TestNoGradient(other, target, threads);
         }
       }

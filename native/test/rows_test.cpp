@@ -19,14 +19,14 @@ const Part kParts[] = {{1, 1, 0}, {2, 1, 1}, {5, 1, 0}, {9, 1, 3}, {1, 3, 2}, {5
 
 // body(length, part, place, turn): all parts with no gap, and one in turn at every place.
 template <class Body>
-void ForRows(const Body& body) {
+void ForRows(const char* target, const Body& body) {
   size_t turn = 0;
   for (size_t length : Lengths()) {
     for (const Part& part : kParts) {
       if (length * part.rows > 8192) continue;
       for (Side side : kSides) body(length, part, Place{side, 0}, turn++);
     }
-    ForPlaces([&](Place place) {
+    ForPlaces(target, [&](Place place) {
       const Part& part = kParts[turn % std::size(kParts)];
       if (length * part.rows <= 8192) body(length, part, place, turn);
       ++turn;
@@ -73,7 +73,7 @@ namespace test_of {
 
 void rows_forward(const Table& table, const char* target) {
   Memory& memory = TheMemory();
-  ForRows([&](size_t length, const Part& part, Place place, size_t turn) {
+  ForRows(target, [&](size_t length, const Part& part, Place place, size_t turn) {
     for (int flags = 0; flags < 32; ++flags) {
       if (length > 300 && (flags ^ turn) % 4 != 0) continue;
       const bool centered = flags & 1, weighted = flags & 2, biased = flags & 4, relu = flags & 8, stream = flags & 16;
@@ -123,7 +123,7 @@ void rows_forward(const Table& table, const char* target) {
 
 void rows_backward(const Table& table, const char* target) {
   Memory& memory = TheMemory();
-  ForRows([&](size_t length, const Part& part, Place place, size_t turn) {
+  ForRows(target, [&](size_t length, const Part& part, Place place, size_t turn) {
     for (int flags = 0; flags < 32; ++flags) {
       if (length > 300 && (flags ^ turn) % 4 != 0) continue;
       const bool centered = flags & 1, weighted = flags & 2, sums = flags & 4, relu = flags & 8, stream = flags & 16;

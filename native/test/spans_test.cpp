@@ -9,10 +9,10 @@ namespace {
 
 // body(runs, step of their parameters, place, turn): every length at every place, and a few runs of it.
 template <class Body>
-void ForRuns(const Body& body) {
+void ForRuns(const char* target, const Body& body) {
   size_t turn = 0;
   for (size_t length : Lengths()) {
-    ForPlaces([&](Place place) { body(Matrix{1, length, 0}, 0, place, turn++); });
+    ForPlaces(target, [&](Place place) { body(Matrix{1, length, 0}, 0, place, turn++); });
     for (size_t runs : {2, 3, 7}) {
       if (runs * (length + 5) > 8192) continue;
       for (size_t step : {0, 1, 3}) {
@@ -38,7 +38,7 @@ namespace test_of {
 
 void normalize(const Table& table, const char* target) {
   Memory& memory = TheMemory();
-  ForRuns([&](const Matrix& m, size_t step, Place place, size_t turn) {
+  ForRuns(target, [&](const Matrix& m, size_t step, Place place, size_t turn) {
     for (int flags = 0; flags < 8; ++flags) {
       if (m.Elements() > 300 && (flags ^ turn) % 2 != 0) continue;
       const bool in_place = flags & 1, relu = flags & 2, stream = flags & 4;
@@ -77,7 +77,7 @@ void normalize(const Table& table, const char* target) {
 void plain_pass(const Table& table, const char* target) {
   Memory& memory = TheMemory();
   for (size_t length : Lengths()) {
-    ForPlaces([&](Place place) {
+    ForPlaces(target, [&](Place place) {
       for (bool in_place : {false, true}) {
         float* y = memory.y.Place<float>(length, place.side, place.gap);
         float* x = in_place ? y : memory.x.Place<float>(length, place.side, place.Other(1));
@@ -128,7 +128,7 @@ void all_finite(const Table& table, const char* target) {
 
 void gradient(const Table& table, const char* target) {
   Memory& memory = TheMemory();
-  ForRuns([&](const Matrix& m, size_t step, Place place, size_t turn) {
+  ForRuns(target, [&](const Matrix& m, size_t step, Place place, size_t turn) {
     for (int flags = 0; flags < 8; ++flags) {
       if (m.Elements() > 300 && (flags ^ turn) % 2 != 0) continue;
       const bool in_place = flags & 1, relu = flags & 2, stream = flags & 4;
@@ -175,7 +175,7 @@ void pivot_sums(const Table& table, const char* target) {
   };
   for (size_t length : Lengths()) {
     size_t turn = 0;
-    ForPlaces([&](Place place) { test({1, length, 0}, Distributions()[turn++ % Distributions().size()], place); });
+    ForPlaces(target, [&](Place place) { test({1, length, 0}, Distributions()[turn++ % Distributions().size()], place); });
     for (size_t rows : {2, 3, 7}) {
       if (rows * (length + 5) > 8192) continue;
       for (const Distribution& values : Distributions()) {
@@ -194,7 +194,7 @@ void pivot_sums(const Table& table, const char* target) {
 
 void gradient_sums(const Table& table, const char* target) {
   Memory& memory = TheMemory();
-  ForRuns([&](const Matrix& m, size_t step, Place place, size_t turn) {
+  ForRuns(target, [&](const Matrix& m, size_t step, Place place, size_t turn) {
     for (bool relu : {false, true}) {
       float* x = memory.x.Place<float>(m.Elements(), place.side, place.gap);
       float* dy = memory.dy.Place<float>(m.Elements(), place.side, place.Other(1));
@@ -240,7 +240,7 @@ void gradient_sums(const Table& table, const char* target) {
 void constant_sums(const Table& table, const char* target) {
   Memory& memory = TheMemory();
   const float center = 0.4f;
-  ForRuns([&](const Matrix& m, size_t step, Place place, size_t turn) {
+  ForRuns(target, [&](const Matrix& m, size_t step, Place place, size_t turn) {
     for (int flags = 0; flags < 4; ++flags) {
       const bool relu = flags & 1, all_same = flags & 2;
       float* x = memory.x.Place<float>(m.Elements(), place.side, place.gap);
