@@ -1,7 +1,7 @@
 package io.nativenorm;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assertions.fail;
 
 import io.nativenorm.engine.Engine;
 import io.nativenorm.engine.Engines;
@@ -22,6 +22,7 @@ import org.junit.jupiter.params.provider.EnumSource;
  * sums are cut and for all that floats alone will not do for. Random problems print their seed;
  * {@code -Dnativenorm.seed=<number>} runs that one alone.
  */
+@SameOnAnyJvm
 class OneAnswerTest {
   private static final int RANDOM = 100;
 
@@ -250,6 +251,9 @@ class OneAnswerTest {
 
   /** NaN is NaN, whatever its bits. */
   private static void assertSame(float[] fused, float[] java, String text) {
+    if (Arrays.equals(fused, java)) { // by their bits, but for NaN: a fifth of the loop's time
+      return;
+    }
     int differences = 0;
     int first = -1;
     for (int e = 0; e < fused.length; e++) {
@@ -260,8 +264,7 @@ class OneAnswerTest {
     }
     int at = first;
     int count = differences;
-    assertTrue(
-        differences == 0,
+    fail(
         () ->
             text
                 + ": "
