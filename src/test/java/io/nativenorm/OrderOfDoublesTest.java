@@ -17,6 +17,7 @@ import org.junit.jupiter.params.provider.CsvSource;
  * one order for another changes the sixteenth digit. Here blocks are exact in floats and 2^90
  * apart, and each has its negative, so that what is left of dbias is what doubles lost on the way.
  */
+@SameOnAnyJvm
 class OrderOfDoublesTest {
   private static final int MOST_FOLDED = 1024;
 

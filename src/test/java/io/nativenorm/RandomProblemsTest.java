@@ -10,10 +10,11 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * Seeded random problems, each on all engines. A failure names its seed; {@code
- * -Dnativenorm.seed=<number>} runs that one alone.
+ * -Dnativenorm.seed=<number>} runs that one alone. {@code -Dnativenorm.problems=20} is for JVMs
+ * that are slow.
  */
 class RandomProblemsTest {
-  private static final int COUNT = 100;
+  private static final int COUNT = Integer.getInteger("nativenorm.problems", 100);
 
   @Test
   void randomProblems() {

@@ -6,6 +6,7 @@ import io.nativenorm.Backend;
 import io.nativenorm.Gradients;
 import io.nativenorm.LayerNorm;
 import io.nativenorm.Pass;
+import io.nativenorm.SameOnAnyJvm;
 import io.nativenorm.Tensor;
 import java.util.Arrays;
 import java.util.Random;
@@ -15,6 +16,7 @@ import org.junit.jupiter.api.Test;
 /**
  * The sums of the loops, to the last bit, against {@link OrderOfSums}, around all that they cut.
  */
+@SameOnAnyJvm
 class OrderOfSumsTest {
   private static final int MOST = 700_000;
   private static final float[] A = normal(1);
