@@ -34,85 +34,57 @@ inline void Clear(size_t columns, double* array) {
   for (size_t j = 0; j < PaddedColumns(columns); ++j) array[j] = 0;
 }
 
-// kSums sums for each column of a strip of kVectors over rows that are kFlight blocks, the last of which may be
-// shorter. They go together: each column's sum is one chain, and a strip of one vector would wait for each addition.
-// extent(v) tells which lanes vector v has.
-template <size_t kSums, size_t kVectors, size_t kFlight, class Extents, class Columns>
-HWY_INLINE void SumStrip(const Extents& extent, size_t first, size_t rows, size_t j, bool fetch, double* const* totals,
+// The sum of a group's rows.
+template <size_t kRows>
+HWY_INLINE Floats SumOf(const Floats (&v)[kRows]) {
+  static_assert(kRows == 1 || kRows == 2 || kRows == 4);
+  if constexpr (kRows == 1) {
+    return v[0];
+  } else if constexpr (kRows == 2) {
+    return hn::Add(v[0], v[1]);
+  } else {
+    return hn::Add(hn::Add(v[0], v[1]), hn::Add(v[2], v[3]));
+  }
+}
+
+// a[0] * b[0] + a[1] * b[1] + ..., each but the first with a fused multiply-add.
+template <size_t kRows>
+HWY_INLINE Floats ProductOf(const Floats (&a)[kRows], const Floats (&b)[kRows]) {
+  Floats sum = hn::Mul(a[0], b[0]);
+  Repeat<kRows - 1>([&](auto r) NN_INLINED { sum = hn::MulAdd(a[r.value + 1], b[r.value + 1], sum); });
+  return sum;
+}
+
+// kSums sums for each column of a strip of kVectors over the rows of a block. extent(v) tells which lanes vector v has.
+template <size_t kSums, size_t kVectors, class Extents, class Columns>
+HWY_INLINE void SumStrip(const Extents& extent, size_t first, size_t rows, size_t j, double* const* totals,
                          const Columns& columns) {
-  Floats sums[kFlight][kVectors][kSums], of_columns[kVectors];
+  Floats sums[kVectors][kSums], of_columns[kVectors];
   Repeat<kVectors>([&](auto v) NN_INLINED {
     of_columns[v.value] = IsEmpty(extent(v)) ? hn::Zero(kFloats) : columns.load(j + v.value * kLanes);
-    Repeat<kFlight>([&](auto b) NN_INLINED {
-      Repeat<kSums>([&](auto s) NN_INLINED { sums[b.value][v.value][s.value] = hn::Zero(kFloats); });
+    Repeat<kSums>([&](auto s) NN_INLINED { sums[v.value][s.value] = hn::Zero(kFloats); });
+  });
+  ForGroups<kRowsTogether>(rows, false, [&](auto group, size_t row) NN_INLINED {
+    Repeat<kVectors>([&](auto v) NN_INLINED {
+      columns.body(extent(v), group, first + row, j + v.value * kLanes, of_columns[v.value], sums[v.value]);
     });
   });
-  const auto add = [&](auto block, size_t row) NN_INLINED {
-    if (kFlight > 1 && fetch) columns.fetch(row + (block.value + kFlight) * kBlockRows, j);
-    Repeat<kVectors>([&](auto v) NN_INLINED {
-      columns.body(extent(v), row + block.value * kBlockRows, j + v.value * kLanes, of_columns[v.value],
-                   sums[block.value][v.value]);
-    });
-  };
-  const size_t last = first + rows - (kFlight - 1) * kBlockRows;
-  for (size_t row = first; row < last; ++row) Repeat<kFlight>([&](auto b) NN_INLINED { add(b, row); });
-  if constexpr (kFlight > 1) {
-    for (size_t row = last; row < first + kBlockRows; ++row) {
-      Repeat<kFlight - 1>([&](auto b) NN_INLINED { add(b, row); });
-    }
-  }
-  Repeat<kSums>([&](auto s) NN_INLINED {
-    Repeat<kFlight>([&](auto b) NN_INLINED {
-      Repeat<kVectors>([&](auto v) NN_INLINED {
-        if (IsEmpty(extent(v))) return;
-        AddInto(totals[s.value] + j + v.value * kLanes, sums[b.value][v.value][s.value]);
-      });
+  Repeat<kVectors>([&](auto v) NN_INLINED {
+    if (IsEmpty(extent(v))) return;
+    Repeat<kSums>([&](auto s) NN_INLINED {
+      AddInto(totals[s.value] + j + v.value * kLanes, sums[v.value][s.value]);
     });
   });
 }
 
-// Adds up kSums quantities for each column of a narrow matrix, in strips of up to kMost vectors, and so many rows that
-// all strips go over them while they are in the first-level cache.
-template <size_t kSums, size_t kMost, bool kInFlight, class Columns>
+// Adds up kSums quantities for each column of a narrow matrix, in strips of up to kMost vectors.
+template <size_t kSums, size_t kMost, class Columns>
 HWY_INLINE void SumNarrow(size_t rows, size_t count, double* const* totals, const Columns& columns) {
-  constexpr size_t kRows = kMost * kBlockRows;
-  // Where lanes can be left out, what is no whole number of vectors is one strip: by themselves 8, 8 and 6 of 30
-  // columns would wait for each addition (AVX2, 35 rows: 0.4 us for 0.3).
-  const size_t rest = kHasMaskedLoad && count % kLanes != 0 ? count % (kMost * kLanes) : 0;
-  for (size_t begin = 0; begin < rows; begin += kRows) {
-    const size_t end = HWY_MIN(begin + kRows, rows);
-    const auto strip = [&](auto width, size_t j, const auto& extent) NN_INLINED {
-      constexpr size_t kVectors = width.value, kFlight = kInFlight ? kMost / kVectors : 1;
-      size_t row = begin;
-      const auto sum = [&](auto flight) NN_INLINED {
-        const size_t n = HWY_MIN(flight.value * kBlockRows, end - row);
-        SumStrip<kSums, kVectors, flight.value>(extent, row, n, j, end + kRows <= rows, totals, columns);
-        row += n;
-      };
-      if constexpr (kFlight > 2) {
-        if (end - row > 3 * kBlockRows) sum(Index<4>());
-      }
-      if constexpr (kFlight > 1) {
-        while (end - row > kBlockRows) sum(Index<2>());
-      }
-      while (row < end) sum(Index<1>());
-    };
-    ForStrips<kMost>(count - rest, [&](auto width, auto part, size_t j) NN_INLINED {
-      strip(width, j, [&](auto) NN_INLINED { return part; });
+  ForBlocks(rows, [&](size_t first, size_t n) NN_INLINED {
+    ForStrips<kMost>(count, [&](auto width, auto part, size_t j) NN_INLINED {
+      SumStrip<kSums, width.value>([&](auto) NN_INLINED { return part; }, first, n, j, totals, columns);
     });
-    if constexpr (kHasMaskedLoad) {
-      if (rest == 0) continue;
-      const auto extent = [&](auto v) NN_INLINED {
-        constexpr size_t kBefore = v.value * kLanes;
-        return Part{rest <= kBefore ? 0 : HWY_MIN(rest - kBefore, kLanes)};
-      };
-      if (kMost > 2 && rest <= 2 * kLanes) {
-        strip(Index<2>(), count - rest, extent);
-      } else {
-        strip(Index<kMost>(), count - rest, extent);
-      }
-    }
-  }
+  });
 }
 
 // The same for a wide one, a group of rows at a time.
@@ -123,66 +95,59 @@ HWY_INLINE void SumWide(size_t rows, size_t count, double* const* totals, const 
   HWY_ALIGN float sums[kSums][kChunk];
   for (size_t begin = 0; begin < count; begin += kChunk) {
     const size_t width = HWY_MIN(kChunk, count - begin);
-    bool first_block = true;
-    const auto flush = [&]() NN_INLINED {
-      Repeat<kSums>([&](auto s) NN_INLINED {
-        Choose(first_block, [&](auto first) NN_INLINED {
-          for (size_t j = 0; j < width; j += kLanes) {
-            const Floats sum = hn::Load(kFloats, sums[s.value] + j);
-            if constexpr (first.value) {
-              SetTo(totals[s.value] + begin + j, sum);
-            } else {
-              AddInto(totals[s.value] + begin + j, sum);
-            }
-            hn::Store(hn::Zero(kFloats), kFloats, sums[s.value] + j);
-          }
-        });
-      });
-      first_block = false;
-    };
     Repeat<kSums>([&](auto s) NN_INLINED {
       for (size_t j = 0; j < width; j += kLanes) hn::Store(hn::Zero(kFloats), kFloats, sums[s.value] + j);
     });
-    size_t pending = 0;
-    ForGroups<kGroup>(rows, false, [&](auto group, size_t first) NN_INLINED {
-      ForVectors(width, [&](auto part, size_t j) NN_INLINED {
-        Floats v[kSums];
-        Repeat<kSums>([&](auto s) NN_INLINED { v[s.value] = hn::Load(kFloats, sums[s.value] + j); });
-        const Floats of_columns = columns.load(begin + j);
-        Repeat<group.value>([&](auto r)
-                                NN_INLINED { columns.body(part, first + r.value, begin + j, of_columns, v); });
-        Repeat<kSums>([&](auto s) NN_INLINED { hn::Store(v[s.value], kFloats, sums[s.value] + j); });
-      });
-      pending += group.value;
-      if (pending >= kBlockRows) {
-        flush();
-        pending = 0;
+    ForBlocks(rows, [&](size_t block, size_t n) NN_INLINED {
+      const auto add = [&](auto group, size_t row, const auto& put) NN_INLINED {
+        ForVectors(width, [&](auto part, size_t j) NN_INLINED {
+          Floats v[kSums];
+          Repeat<kSums>([&](auto s) NN_INLINED { v[s.value] = hn::Load(kFloats, sums[s.value] + j); });
+          columns.body(part, group, block + row, begin + j, columns.load(begin + j), v);
+          Repeat<kSums>([&](auto s) NN_INLINED { put(s, j, v[s.value]); });
+        });
+      };
+      const auto keep = [&](auto s, size_t j, Floats sum) NN_INLINED { hn::Store(sum, kFloats, sums[s.value] + j); };
+      const auto flush = [&](auto s, size_t j, Floats sum) NN_INLINED {
+        if (block == 0) {
+          SetTo(totals[s.value] + begin + j, sum);
+        } else {
+          AddInto(totals[s.value] + begin + j, sum);
+        }
+        hn::Store(hn::Zero(kFloats), kFloats, sums[s.value] + j);
+      };
+      size_t row = 0;
+      for (; row + kRowsTogether < n; row += kRowsTogether) add(Index<kRowsTogether>(), row, keep);
+      if (row + kRowsTogether == n) return add(Index<kRowsTogether>(), row, flush);
+      if (row + 2 < n) {
+        add(Index<2>(), row, keep);
+        row += 2;
       }
+      if (row + 2 == n) return add(Index<2>(), row, flush);
+      add(Index<1>(), row, flush);
     });
-    if (pending > 0) flush();
   }
 }
 
-// How the columns of a matrix are summed up: load(column) gives what a vector of them needs, body(part, row, column,
-// that, sums) adds a row's, and fetch(row, column) asks for its line.
-template <class Load, class Fetch, class Body>
+// How the columns of a matrix are summed up: load(column) gives what a vector of them needs, and body(part, group, first
+// row, column, that, sums) adds a group of rows.
+template <class Load, class Body>
 struct ColumnsOf {
   Load load;
-  Fetch fetch;
   Body body;
 };
-template <class Load, class Fetch, class Body>
-ColumnsOf(Load, Fetch, Body) -> ColumnsOf<Load, Fetch, Body>;
+template <class Load, class Body>
+ColumnsOf(Load, Body) -> ColumnsOf<Load, Body>;
 
-// Sums kSums quantities up for each of `count` columns, with or without blocks in flight.
-template <size_t kSums, size_t kMost, bool kInFlight, class Columns>
+// Sums kSums quantities up for each of `count` columns, of which up to kMost vectors are a strip.
+template <size_t kSums, size_t kMost, class Columns>
 HWY_INLINE void SumColumns(size_t rows, size_t count, double* const* totals, const Columns& columns) {
   if (count > kMost * kLanes) {
     SumWide<kSums>(rows, count, totals, columns);
     return;
   }
   for (size_t s = 0; s < kSums; ++s) Clear(count, totals[s]);
-  SumNarrow<kSums, kMost, kInFlight>(rows, count, totals, columns);
+  SumNarrow<kSums, kMost>(rows, count, totals, columns);
 }
 
 // sum(x - pivot) and sum((x - pivot)^2) of each column, without a pivot of 0.
@@ -190,14 +155,16 @@ template <bool kPivot, class T>
 HWY_NOINLINE void SumAround(const T* x, size_t rows, size_t columns, size_t stride, const float* pivot,
                             double* const* totals) {
   const auto load = [&](size_t j) NN_INLINED { return kPivot ? hn::LoadU(kFloats, pivot + j) : hn::Zero(kFloats); };
-  const auto fetch = [&](size_t row, size_t j) NN_INLINED { hwy::Prefetch(x + row * stride + j); };
-  const auto body = [&](auto part, size_t row, size_t j, Floats center, Floats* v) NN_INLINED {
-    Floats distance = Load(part, x + row * stride + j);
-    if constexpr (kPivot) distance = hn::Sub(distance, center);
-    v[0] = hn::Add(v[0], distance);
-    v[1] = hn::MulAdd(distance, distance, v[1]);
+  const auto body = [&](auto part, auto group, size_t first, size_t j, Floats center, Floats* v) NN_INLINED {
+    Floats distances[group.value];
+    Repeat<group.value>([&](auto r) NN_INLINED {
+      distances[r.value] = Load(part, x + (first + r.value) * stride + j);
+      if constexpr (kPivot) distances[r.value] = hn::Sub(distances[r.value], center);
+    });
+    v[0] = hn::Add(v[0], SumOf(distances));
+    v[1] = hn::Add(v[1], ProductOf(distances, distances));
   };
-  SumColumns<2, kUnroll, true>(rows, columns, totals, ColumnsOf{load, fetch, body});
+  SumColumns<2, kUnroll>(rows, columns, totals, ColumnsOf{load, body});
 }
 
 template <class T>
@@ -394,24 +361,24 @@ HWY_NOINLINE void SumGradients(const T* x, const T* dy, const T* y, size_t rows,
                                const float* center, double* const* totals) {
   if constexpr (kConstants) Clear(columns, totals[4]);
   const auto load = [&](size_t j) NN_INLINED { return hn::LoadU(kFloats, center + j); };
-  const auto fetch = [&](size_t row, size_t j) NN_INLINED {
-    hwy::Prefetch(x + row * stride + j);
-    hwy::Prefetch(dy + row * stride + j);
-  };
-  const auto body = [&](auto part, size_t row, size_t j, Floats c, Floats* v) NN_INLINED {
-    const size_t at = row * stride + j;
-    const Floats distance = hn::Sub(Load(part, x + at), c);
-    const Floats gradient = Cut<kRelu>(part, dy, y, at);
-    v[0] = hn::Add(v[0], gradient);
-    v[1] = hn::MulAdd(gradient, distance, v[1]);
-    v[2] = hn::Add(v[2], distance);
+  const auto body = [&](auto part, auto group, size_t first, size_t j, Floats c, Floats* v) NN_INLINED {
+    Floats distances[group.value], gradients[group.value];
+    Repeat<group.value>([&](auto r) NN_INLINED {
+      const size_t at = (first + r.value) * stride + j;
+      distances[r.value] = hn::Sub(Load(part, x + at), c);
+      gradients[r.value] = Cut<kRelu>(part, dy, y, at);
+    });
+    v[0] = hn::Add(v[0], SumOf(gradients));
+    v[1] = hn::Add(v[1], ProductOf(gradients, distances));
+    v[2] = hn::Add(v[2], SumOf(distances));
     if constexpr (kConstants) {
-      v[3] = hn::Add(v[3], hn::Abs(distance));
-      if (!IsEmpty(part)) AddInto(totals[4] + j, gradient);
+      Repeat<group.value>([&](auto r) NN_INLINED {
+        v[3] = hn::Add(v[3], hn::Abs(distances[r.value]));
+        if (!IsEmpty(part)) AddInto(totals[4] + j, gradients[r.value]);
+      });
     }
   };
-  // The doubles are one chain too, in the order of rows.
-  SumColumns<kConstants ? 4 : 3, kGradientVectors, !kConstants>(rows, columns, totals, ColumnsOf{load, fetch, body});
+  SumColumns<kConstants ? 4 : 3, kGradientVectors>(rows, columns, totals, ColumnsOf{load, body});
 }
 
 template <class T>

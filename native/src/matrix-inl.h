@@ -9,7 +9,7 @@ namespace nn {
 namespace NN_TARGET {
 
 constexpr size_t kNarrow = kUnroll * kLanes;
-// Rows that are summed up, or written, together. What is written past the caches goes row by row: lines of several rows
+// Rows that are written together. What is written past the caches goes row by row: lines of several rows
 // that are filled in turns leave half full, 4.6 times slower where the rows meet (AVX2, 4096x1024).
 constexpr size_t kGroup = 4;
 template <bool kStream>
@@ -54,10 +54,14 @@ HWY_INLINE void ForBlocks(size_t rows, const Body& body) {
   for (size_t row = 0; row < rows; row += kBlockRows) body(row, HWY_MIN(kBlockRows, rows - row));
 }
 
-// Rows of no whole number of vectors are folded: several that lie one after the other make a longer one of whole
-// vectors, with parameters that repeat. How many rows make one; 1 where they stay as they are.
+// Rows of no whole number of vectors are folded when they are written, too: several that lie one after the other make a
+// longer one of whole vectors, with parameters that repeat, which are on the stack. How many rows make one; 1 where they
+// stay as they are.
+constexpr size_t kMostFolded = 1024;
 inline size_t Folds(size_t rows, size_t columns, size_t stride) {
-  return stride == columns ? FoldedRows(rows, columns, kLanes) : 1;
+  size_t folds = 1;
+  while (folds * columns % kLanes != 0) folds *= 2;
+  return stride == columns && rows >= kLeastFolded * folds && folds * columns <= kMostFolded ? folds : 1;
 }
 
 // kArrays parameters of columns, repeated. They may be null.

@@ -47,19 +47,21 @@ struct Pieces {
 };
 
 // Columns.
-// How many floats a chain adds up before they go into a double: of sums whose roundings all go the same way 24 lose
-// 2.8e-7, 32 would lose 4.5e-7.
+// How many rows are added up in floats before they go into a double, and how many before they go into a block's sum: of
+// sums whose roundings all go the same way 24 lose 1.0e-7 by fours, one after the other 3.9e-7, 48 by fours 2.0e-7.
 constexpr size_t kBlockRows = 24;
+constexpr size_t kRowsTogether = 4;
 
-// How many rows that lie one after the other are one, so that it is whole vectors on every instruction set (AVX2: 10 us
-// for 18 with 61 columns, 5 for 32 with 10). So many columns at most, as what stands for them is on the stack; and so
-// many rows at least, below which folding takes longer than it saves.
-constexpr size_t kMostFolded = 1024;
+// How many rows that lie one after the other are summed up as one, so that it is whole vectors on every instruction set
+// (AVX2: 10 us for 18 with 61 columns, 5 for 32 with 10). No wider than this, as sums, parameters and four rows of x and
+// of dy are to fit in the first-level cache: folded to 976 columns 61 took 1.09 times as long as to 488, whose last
+// vector is cut short with AVX-512. And so many rows at least, below which folding takes longer than it saves.
+constexpr size_t kWidestFolded = 512;
 constexpr size_t kLeastFolded = 16;
-inline size_t FoldedRows(size_t rows, size_t columns, size_t vector) {
+inline size_t FoldedRows(size_t rows, size_t columns) {
   size_t folds = 1;
-  while (folds * columns % vector != 0) folds *= 2;
-  return rows >= kLeastFolded * folds && folds * columns <= kMostFolded ? folds : 1;
+  while (folds * columns % kColumnPadding != 0 && 2 * folds * columns <= kWidestFolded) folds *= 2;
+  return rows >= kLeastFolded * folds ? folds : 1;
 }
 
 // Statistics are sums of distances from a pivot, so that a large mean costs no digits. They lose as many as the

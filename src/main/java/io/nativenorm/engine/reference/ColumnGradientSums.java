@@ -48,7 +48,7 @@ final class ColumnGradientSums extends ColumnSums {
   @Override
   void fill(int row, long at, int column, int count) {
     if (stripOf != column) {
-      repeat(centers, column, Math.min(width, folds * centers.length - column), strip);
+      repeat(centers, column, strip);
       stripOf = column;
     }
     views.readCut(at, first[row], 0, count, scratch);

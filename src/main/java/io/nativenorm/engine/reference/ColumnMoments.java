@@ -42,7 +42,7 @@ final class ColumnMoments extends ColumnSums {
     x.read(at, first[row], 0, count);
     if (pivots != null) {
       if (stripOf != column) {
-        repeat(pivots, column, Math.min(width, folds * pivots.length - column), strip);
+        repeat(pivots, column, strip);
         stripOf = column;
       }
       Elementwise.subtract(first[row], strip, count);

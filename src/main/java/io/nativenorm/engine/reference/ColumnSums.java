@@ -5,8 +5,9 @@ import java.util.Arrays;
 /**
  * sum(first), sum(first * second) and sum(second) of each column of a matrix, in the order of
  * docs/order-of-sums.md. Of narrow matrices some rows are folded: they are one of as many times the
- * columns. Blocks of 24 of these, in each of which a column's sum is a chain of floats, are added
- * to doubles, over pieces of blocks. What is left, a row that is cut short, is a block of its own.
+ * columns. Blocks of 24 of these, in which four rows are added up and then added to a column's sum,
+ * all in floats, are added to doubles, over pieces of rows. What is left, a row that is cut short,
+ * is a block of its own.
  *
  * <p>Four rows are in arrays of their own, since loops are made vectors of only where all arrays
  * have one index (0.08 ns an element for two sums, else 0.4; Zen 3, JDK 17 and 25). Rows that are
@@ -14,15 +15,16 @@ import java.util.Arrays;
  */
 abstract class ColumnSums {
   private static final int MOST_PIECES = 32;
-  private static final int LEAST_ROWS_OF_PIECE = 256;
+  private static final int LEAST_ROWS_OF_PIECE = 48;
   private static final int LEAST_ELEMENTS_OF_PIECE = 1 << 15;
   private static final int BLOCK_ROWS = 24;
-  private static final int MOST_FOLDED = 1024;
+  private static final int WIDEST_FOLDED = 512;
   private static final int LEAST_FOLDED = 16;
 
-  /** Columns to which folded ones add up to a multiple. */
+  /** Of what folded columns are a multiple, where that is not too wide. */
   private static final int MULTIPLE = 16;
 
+  private static final int WIDEST_STRIP = 1024;
   static final int TOGETHER = 4;
 
   private final int columns;
@@ -52,6 +54,7 @@ abstract class ColumnSums {
   private final float[] blockSums;
   private final float[] blockProducts;
   private final float[] blockResiduals;
+  private final float[] productsOfRows;
   private final double[] foldedSums;
   private final double[] foldedProducts;
   private final double[] foldedResiduals;
@@ -76,7 +79,7 @@ abstract class ColumnSums {
     this.rows = rows / folds;
     cut = (int) (rows % folds) * columns;
     all = folds * columns;
-    width = Math.min(MOST_FOLDED, all);
+    width = Math.min(WIDEST_STRIP, all);
     pieces = pieces(this.rows, all);
     second = squares ? first : new float[TOGETHER][];
     for (int r = 0; r < TOGETHER; r++) {
@@ -87,6 +90,7 @@ abstract class ColumnSums {
     blockSums = new float[width];
     blockProducts = new float[width];
     blockResiduals = new float[wanted];
+    productsOfRows = new float[wanted];
     foldedSums = new double[all];
     foldedProducts = new double[all];
     foldedResiduals = new double[squares ? 0 : all];
@@ -98,10 +102,10 @@ abstract class ColumnSums {
 
   private static int folds(long rows, int columns) {
     int folds = 1;
-    while (folds * columns % MULTIPLE != 0) {
+    while (folds * columns % MULTIPLE != 0 && 2L * folds * columns <= WIDEST_FOLDED) {
       folds *= 2;
     }
-    return (long) folds * columns > MOST_FOLDED || rows < (long) LEAST_FOLDED * folds ? 1 : folds;
+    return rows < (long) LEAST_FOLDED * folds ? 1 : folds;
   }
 
   private static int pieces(long rows, int columns) {
@@ -131,12 +135,11 @@ abstract class ColumnSums {
     for (double[] totals : foldedTotals) {
       Arrays.fill(totals, 0);
     }
-    long blocks = (rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
-    long block = 0;
+    long begin = 0;
     for (int piece = 0; piece < pieces; piece++) {
-      long last = block + blocks / pieces + (piece < blocks % pieces ? 1 : 0);
-      addPiece(start, block * BLOCK_ROWS, Math.min(rows, last * BLOCK_ROWS), piece + 1 == pieces);
-      block = last;
+      long end = begin + rows / pieces + (piece < rows % pieces ? 1 : 0);
+      addPiece(start, begin, end, piece + 1 == pieces);
+      begin = end;
     }
     unfold(foldedTotals[0], sums);
     unfold(foldedTotals[1], products);
@@ -189,10 +192,12 @@ abstract class ColumnSums {
     if (!squares) {
       Arrays.fill(blockResiduals, 0, count, 0);
     }
-    for (long at = begin; at < end; at += (long) TOGETHER * all) {
+    int together;
+    for (long at = begin; at < end; at += (long) together * all) {
+      together = together((end - at + all - 1) / all);
       for (int row = 0; row < TOGETHER; row++) {
         long from = at + (long) row * all;
-        int there = (int) Math.max(0, Math.min(count, end - from));
+        int there = row < together ? (int) Math.min(count, end - from) : 0;
         if (there > 0) {
           fill(row, start + from, column, there);
         }
@@ -202,10 +207,12 @@ abstract class ColumnSums {
         }
       }
       filled(column, count);
+      addSums(first, blockSums, count);
       if (squares) {
-        chain(first, blockSums, blockProducts, count);
+        addSquares(first, blockProducts, count);
       } else {
-        chain(first, second, blockSums, blockProducts, blockResiduals, count);
+        addProducts(first, second, blockProducts, count);
+        addSums(second, blockResiduals, count);
       }
     }
     addBlock(blockSums, column, count, foldedSums);
@@ -215,38 +222,49 @@ abstract class ColumnSums {
     }
   }
 
-  private static void chain(float[][] x, float[] sums, float[] squares, int count) {
-    chain(x[0], x[1], x[2], x[3], sums, squares, count);
+  /** How many rows of what is left of a block are added up together: 4, else 2, else 1. */
+  private static int together(long left) {
+    return left >= TOGETHER ? TOGETHER : left >= 2 ? 2 : 1;
   }
 
-  private static void chain(
-      float[] a, float[] b, float[] c, float[] d, float[] sums, float[] squares, int count) {
+  private static void addSums(float[][] rows, float[] sums, int count) {
+    addSums(rows[0], rows[1], rows[2], rows[3], sums, count);
+  }
+
+  private static void addSums(float[] a, float[] b, float[] c, float[] d, float[] sums, int count) {
     for (int j = 0; j < count; j++) {
-      sums[j] = sums[j] + a[j] + b[j] + c[j] + d[j];
-      float q = Math.fma(b[j], b[j], Math.fma(a[j], a[j], squares[j]));
-      squares[j] = Math.fma(d[j], d[j], Math.fma(c[j], c[j], q));
+      sums[j] += (a[j] + b[j]) + (c[j] + d[j]);
     }
   }
 
-  private static void chain(
-      float[][] a, float[][] b, float[] sums, float[] products, float[] residuals, int count) {
-    chain(a[0], a[1], b[0], b[1], sums, products, residuals, count);
-    chain(a[2], a[3], b[2], b[3], sums, products, residuals, count);
+  private static void addSquares(float[][] x, float[] squares, int count) {
+    addSquares(x[0], x[1], x[2], x[3], squares, count);
   }
 
-  private static void chain(
-      float[] a0,
-      float[] a1,
-      float[] b0,
-      float[] b1,
-      float[] sums,
-      float[] products,
-      float[] residuals,
-      int count) {
+  private static void addSquares(
+      float[] a, float[] b, float[] c, float[] d, float[] squares, int count) {
     for (int j = 0; j < count; j++) {
-      sums[j] = sums[j] + a0[j] + a1[j];
-      products[j] = Math.fma(a1[j], b1[j], Math.fma(a0[j], b0[j], products[j]));
-      residuals[j] = residuals[j] + b0[j] + b1[j];
+      float sum = Math.fma(c[j], c[j], Math.fma(b[j], b[j], a[j] * a[j]));
+      squares[j] += Math.fma(d[j], d[j], sum);
+    }
+  }
+
+  private void addProducts(float[][] a, float[][] b, float[] products, int count) {
+    startProducts(a[0], a[1], b[0], b[1], productsOfRows, count);
+    endProducts(a[2], a[3], b[2], b[3], productsOfRows, products, count);
+  }
+
+  private static void startProducts(
+      float[] a0, float[] a1, float[] b0, float[] b1, float[] sums, int count) {
+    for (int j = 0; j < count; j++) {
+      sums[j] = Math.fma(a1[j], b1[j], a0[j] * b0[j]);
+    }
+  }
+
+  private static void endProducts(
+      float[] a2, float[] a3, float[] b2, float[] b3, float[] sums, float[] products, int count) {
+    for (int j = 0; j < count; j++) {
+      products[j] += Math.fma(a3[j], b3[j], Math.fma(a2[j], b2[j], sums[j]));
     }
   }
 
@@ -257,13 +275,13 @@ abstract class ColumnSums {
   }
 
   /** Parameters of columns as those of a strip, repeated where columns are folded. */
-  final void repeat(float[] parameters, int column, int count, float[] strip) {
+  final void repeat(float[] parameters, int column, float[] strip) {
     if (folds == 1) {
-      System.arraycopy(parameters, column, strip, 0, count);
+      System.arraycopy(parameters, column, strip, 0, Math.min(width, columns - column));
       return;
     }
-    for (int fold = 0; fold < folds; fold++) {
-      System.arraycopy(parameters, 0, strip, fold * columns, columns);
+    for (int to = 0; to < all; to += columns) {
+      System.arraycopy(parameters, 0, strip, to, columns);
     }
   }
 }

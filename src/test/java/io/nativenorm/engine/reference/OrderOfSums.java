@@ -87,10 +87,10 @@ final class OrderOfSums {
 
   static int folds(int rows, int columns) {
     int folds = 1;
-    while (folds * columns % 16 != 0) {
+    while (folds * columns % 16 != 0 && 2 * folds * columns <= 512) {
       folds *= 2;
     }
-    return folds * columns > 1024 || rows < 16 * folds ? 1 : folds;
+    return rows < 16 * folds ? 1 : folds;
   }
 
   /** sum(a) or sum(a * b) of each column of a matrix. */
@@ -98,21 +98,19 @@ final class OrderOfSums {
     int folds = folds(rows, columns);
     int folded = rows / folds;
     int wide = folds * columns;
-    int blocks = (folded + 23) / 24;
     int pieces = 1;
     while (2 * pieces <= 32
         && 2L * pieces <= (long) folded * wide / 32768
-        && 2 * pieces <= folded / 256) {
+        && 2 * pieces <= folded / 48) {
       pieces *= 2;
     }
     double[] totals = new double[wide];
-    int block = 0;
+    int row = 0;
     for (int piece = 0; piece < pieces; piece++) {
       double[] sums = new double[wide];
-      int end = block + blocks / pieces + (piece < blocks % pieces ? 1 : 0);
-      for (; block < end; block++) {
-        int last = Math.min(folded, (block + 1) * 24);
-        addBlock(a, b, start, block * 24, last, wide, wide, sums);
+      int end = row + folded / pieces + (piece < folded % pieces ? 1 : 0);
+      for (; row < end; row = Math.min(end, row + 24)) {
+        addBlock(a, b, start, row, Math.min(end, row + 24), wide, wide, sums);
       }
       int cut = rows % folds * columns;
       if (piece + 1 == pieces && cut > 0) {
@@ -135,12 +133,24 @@ final class OrderOfSums {
   private static void addBlock(
       float[] a, float[] b, int start, int first, int last, int wide, int width, double[] sums) {
     for (int j = 0; j < width; j++) {
-      float chain = 0;
-      for (int row = first; row < last; row++) {
-        int at = start + row * wide + j;
-        chain = b == null ? chain + a[at] : Math.fma(a[at], b[at], chain);
+      float sum = 0;
+      int row = first;
+      while (row < last) {
+        int count = last - row >= 4 ? 4 : last - row >= 2 ? 2 : 1;
+        float[] u = new float[4];
+        float[] v = new float[4];
+        for (int r = 0; r < count; r++) {
+          u[r] = a[start + (row + r) * wide + j];
+          v[r] = b == null ? 0 : b[start + (row + r) * wide + j];
+        }
+        float product = u[0] * v[0];
+        for (int r = 1; r < count; r++) {
+          product = Math.fma(u[r], v[r], product);
+        }
+        sum += b == null ? (u[0] + u[1]) + (u[2] + u[3]) : product;
+        row += count;
       }
-      sums[j] += chain;
+      sums[j] += sum;
     }
   }
 
