@@ -107,11 +107,14 @@ struct Parameters {
   ColumnAffine AsAffine(size_t j) const { return {center + j, first + j, second + j}; }
   ColumnGradient AsGradient(size_t j) const { return {center + j, first + j, second + j, third + j, At(dy_center, j)}; }
 
-  // Of columns, a unit's, one whose factor is NaN, be it by its weight: ForInside leaves it out.
-  bool SomeOutside(size_t begin, size_t columns) const {
-    bool outside = false;
-    for (size_t j = begin; j < begin + columns; ++j) outside |= IsOutside(j);
-    return outside;
+  // Where some are outside, a unit of which one column's factor is NaN, be it by its weight, is so as a whole: what is
+  // left of it would have been written over what is read again.
+  void JoinUnits(size_t columns, size_t members) const {
+    for (size_t begin = 0; begin < columns; begin += members) {
+      bool outside = false;
+      for (size_t j = begin; j < begin + members; ++j) outside |= IsOutside(j);
+      for (size_t j = begin; outside && j < begin + members; ++j) first[j] = NAN;
+    }
   }
 
   // body(first column, columns) over all, or if some are outside, what lies between them.
@@ -207,6 +210,7 @@ bool SetAffines(const Problem& p, const Samples& s, const Forward<T>& data, cons
     for (size_t k = j; k < j + s.members; ++k) set.SetOutside(k);
     some_outside = true;
   }
+  if (some_outside) set.JoinUnits(s.columns, s.members);
   return some_outside;
 }
 
@@ -225,7 +229,7 @@ template <class T>
 void NormalizeOutside(const Problem& p, const Samples& s, const Forward<T>& data, const Parameters& set, size_t sample,
                       const double* mean, const double* variance) {
   for (size_t u = 0; u < s.units; ++u) {
-    if (!set.SomeOutside(u * s.members, s.members)) continue;
+    if (!set.IsOutside(u * s.members)) continue;
     const size_t at = sample * s.Elements() + u * s.members;
     ExactForward(s.Exact(u), data.src + at, data.dst + at, data.weight, data.bias, p.relu, mean[u],
                  InverseDeviation(variance[u], p.eps, p.given));
@@ -275,6 +279,7 @@ bool SetGradients(const Problem& p, const Samples& s, const float* weight, doubl
     }
     some_outside |= gradient.outside;
   }
+  if (some_outside) set.JoinUnits(s.columns, s.members);
   return some_outside;
 }
 
@@ -294,7 +299,7 @@ void DifferentiateOutside(const Problem& p, const Samples& s, const Backward<T>&
                           size_t sample, const ColumnGradientSums& sums) {
   for (size_t u = 0; u < s.units; ++u) {
     const size_t j = u * s.members;
-    if (!set.SomeOutside(j, s.members)) continue;
+    if (!set.IsOutside(j)) continue;
     for (size_t k = j; k < j + s.members; ++k) sums.dy[k] = sums.product[k] = 0;
     const size_t at = sample * s.Elements() + j;
     const Moments given = {p.given ? data.mean[u] : 0, p.given ? data.variance[u] : 0};

@@ -60,9 +60,10 @@ void ExactForward(const Unit& unit, const T* x, T* y, const float* weight, const
                   double inverse) {
   ForAll(unit, [&](size_t at, size_t channel) {
     const double distance = static_cast<double>(x[at]) - mean;
-    // Of a unit without spread it is 0, whatever the factor.
-    double value = distance == 0 ? 0 : distance * inverse * WeightOf(unit, weight, channel);
-    if (bias != nullptr) value += bias[unit.first_channel + channel];
+    // Of a unit without spread it is 0, whatever its deviation.
+    const double normalized = distance == 0 ? 0 : distance * inverse;
+    const double shift = bias == nullptr ? 0 : bias[unit.first_channel + channel];
+    const double value = normalized * WeightOf(unit, weight, channel) + shift;
     y[at] = static_cast<T>(relu && value <= 0 ? 0 : value);
   });
 }

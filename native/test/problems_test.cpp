@@ -305,6 +305,28 @@ void TestScales() {
   });
 }
 
+// A weight that is NaN makes its channel NaN, and its unit's gradient, also beside units whose mean is not for floats.
+void TestNaNWeights() {
+  uint64_t seed = kSeed + 90000;
+  ForOperations([&](int operation, int layout) {
+    for (const Shape& shape : ShapesOf(operation, layout)) {
+      for (size_t channel : {size_t{0}, shape.channels / 2, shape.channels - 1}) {
+        Problem problem(shape, ++seed);
+        problem.values += ", 1e38 in every other unit, weight " + std::to_string(channel) + " NaN";
+        problem.weighted = true;
+        problem.weight[channel] = NAN;
+        for (size_t n = 0; n < shape.batch; ++n) {
+          for (size_t c = 0; c < shape.channels; ++c) {
+            if (shape.Unit(n, c) % 2 == 0) continue;
+            for (size_t s = 0; s < shape.spatial; ++s) problem.x[shape.Offset(n, c, s)] = 1e38f;
+          }
+        }
+        CheckProblem(problem, {1, 3}, Tolerances(), Kind(shape, "NaN weight"));
+      }
+    }
+  });
+}
+
 // Gradients whose sums overflow floats, in half of the lanes upwards, in half downwards; in every other unit alone too.
 void TestHugeGradients() {
   uint64_t seed = kSeed + 70000;
@@ -393,6 +415,7 @@ void TestProblems() {
   TestOutliers();
   TestNotFinite();
   TestScales();
+  TestNaNWeights();
   TestHugeGradients();
   TestFar();
   nn_set_workers(0);

@@ -64,11 +64,10 @@ final class ExactUnit {
     forAll(
         (at, channel) -> {
           double distance = views.x().get(at) - mean;
-          // Of a unit without spread it is 0, whatever the factor.
-          double value = distance == 0 ? 0 : distance * inverse * weightOf(views.weight(), channel);
-          if (views.bias() != null) {
-            value += views.bias().get(unit.channel() + channel);
-          }
+          // Of a unit without spread it is 0, whatever its deviation.
+          double normalized = distance == 0 ? 0 : distance * inverse;
+          double shift = views.bias() == null ? 0 : views.bias().get(unit.channel() + channel);
+          double value = normalized * weightOf(views.weight(), channel) + shift;
           views.y().put(at, (float) (relu ? Math.max(value, 0) : value));
         });
   }

@@ -77,7 +77,7 @@ final class ReferenceForward extends Kernel {
         double shift = bias == null ? 0 : bias.get(channel);
         double distance = src.get(at) - mean;
         // Given neither variance nor eps, what is equal to the mean is the bias.
-        double y = (distance == 0 ? 0 : distance * inverseStd * scale) + shift;
+        double y = (distance == 0 ? 0 : distance * inverseStd) * scale + shift;
         dst.put(at, (float) (relu ? Math.max(y, 0) : y));
         at += groups.innerStride();
         channel += groups.innerChannels();
