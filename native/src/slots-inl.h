@@ -15,21 +15,26 @@ constexpr size_t kSlotVectors = kSlots / kLanes;
 // idle.
 constexpr size_t kFlight = kSlotVectors < kUnroll ? kUnroll / kSlotVectors : 1;
 
-// body(part, offset, index of the vector of slots) over n elements that begin at slot 0.
+// body(part, offset, index of the vector of slots) over fewer than kSlots elements, from a vector on.
+template <size_t kIndex, class Body>
+HWY_INLINE void SweepRest(size_t left, size_t i, const Body& body) {
+  if constexpr (kIndex + 1 < kSlotVectors) {
+    if (left >= kLanes) {
+      body(Whole(), i, Index<kIndex>());
+      return SweepRest<kIndex + 1>(left - kLanes, i + kLanes, body);
+    }
+  }
+  if (left > 0) body(Part{left}, i, Index<kIndex>());
+}
+
+// The same over n elements that begin at slot 0.
 template <class Body>
 HWY_INLINE void SweepSlots(size_t n, const Body& body) {
   size_t i = 0;
   for (; i + kSlots <= n; i += kSlots) {
     Repeat<kSlotVectors>([&](auto k) NN_INLINED { body(Whole(), i + k.value * kLanes, k); });
   }
-  if (i == n) return;
-  Repeat<kSlotVectors>([&](auto k) NN_INLINED {
-    constexpr size_t kBefore = k.value * kLanes;
-    const size_t left = n - i;
-    if (left <= kBefore) return;
-    if (left >= kBefore + kLanes) return body(Whole(), i + kBefore, k);
-    body(Part{left - kBefore}, i + kBefore, k);
-  });
+  SweepRest<0>(n - i, i, body);
 }
 
 // body(part, offset, index of the vector of slots) over a piece: runs of length elements that begin stride apart, and
