@@ -33,7 +33,9 @@ HWY_INLINE PivotSums SumAround(const T* x, size_t runs, size_t length, size_t st
 
 template <class T>
 PivotSums pivot_sums(const T* x, size_t runs, size_t length, size_t stride, float pivot) {
-  return pivot == 0 ? SumAround<false>(x, runs, length, stride, 0) : SumAround<true>(x, runs, length, stride, pivot);
+  if (pivot != 0) return SumAround<true>(x, runs, length, stride, pivot);
+  // One run that the compiler knows to be one has shorter loops.
+  return runs == 1 ? SumAround<false>(x, 1, length, 0, 0) : SumAround<false>(x, runs, length, stride, 0);
 }
 
 // y = (x - center) * scale + shift
@@ -69,32 +71,42 @@ HWY_INLINE Floats Cut(Extent part, const T* dy, const T* y, size_t i) {
   return gradient;
 }
 
+template <bool kRelu, class T>
+HWY_INLINE GradientSums SumGradient(const T* x, const T* dy, const T* y, size_t runs, size_t length, size_t stride,
+                                    Floats center) {
+  Slots sum, product, residual;
+  SweepBlocks(
+      runs, length, stride,
+      [&](auto part, size_t i, auto k) NN_INLINED {
+        const Floats distance = Keep(part, hn::Sub(Load(part, x + i), center));
+        const Floats gradient = Cut<kRelu>(part, dy, y, i);
+        sum.Add(k, gradient);
+        product.AddProduct(k, gradient, distance);
+        residual.Add(k, distance);
+      },
+      [&](auto block) NN_INLINED {
+        sum.Flush(block);
+        product.Flush(block);
+        residual.Flush(block);
+      });
+  GradientSums total;
+  Slots::Totals(sum, product, &total.dy, &total.product);
+  total.residual = residual.Total();
+  return total;
+}
+
 template <class T>
 void gradient_sums(const T* x, const T* dy, const T* y, size_t runs, size_t length, size_t stride, float center,
                    GradientSums* sums, size_t step) {
   const Floats c = hn::Set(kFloats, center);
-  const size_t together = step == 0 ? runs : 1;
   Choose(y != nullptr, [&](auto relu) NN_INLINED {
-    for (size_t run = 0; run < runs; run += together) {
-      Slots sum, product, residual;
-      SweepBlocks(
-          together, length, stride,
-          [&](auto part, size_t i, auto k) NN_INLINED {
-            const size_t at = run * stride + i;
-            const Floats distance = Keep(part, hn::Sub(Load(part, x + at), c));
-            const Floats gradient = Cut<relu.value>(part, dy, y, at);
-            sum.Add(k, gradient);
-            product.AddProduct(k, gradient, distance);
-            residual.Add(k, distance);
-          },
-          [&](auto block) NN_INLINED {
-            sum.Flush(block);
-            product.Flush(block);
-            residual.Flush(block);
-          });
-      GradientSums& found = sums[run * step];
-      Slots::Totals(sum, product, &found.dy, &found.product);
-      found.residual = residual.Total();
+    if (step == 0) {
+      *sums = SumGradient<relu.value>(x, dy, y, runs, length, stride, c);
+      return;
+    }
+    for (size_t run = 0; run < runs; ++run) {
+      const size_t at = run * stride;
+      sums[run * step] = SumGradient<relu.value>(x + at, dy + at, relu.value ? y + at : y, 1, length, 0, c);
     }
   });
 }
