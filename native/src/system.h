@@ -12,6 +12,8 @@ namespace nn {
 
 // Where the last-level cache's size cannot be told, 32 MB.
 size_t LastLevelCacheBytes();
+// Of another size, for tests of what is fetched ahead or written past it; 0 for what it is.
+void SetLastLevelCacheBytes(size_t bytes);
 
 // Starts a thread "nativenorm-<number>" that gets none of the host's signals and computes as C++ begins, whatever its
 // creator does; throws std::system_error or std::bad_alloc where there can be no more.

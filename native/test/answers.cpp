@@ -132,25 +132,75 @@ uint64_t HashOf(const std::vector<T>& values, uint64_t hash) {
 
 constexpr uint64_t kHashOfNothing = 0xcbf29ce484222325;
 
+// Results whose rows may begin where they can be written past the caches.
+class AlignedFloats {
+ public:
+  explicit AlignedFloats(std::vector<float>* values) : values_(*values), room_(values->size() + kFloats) {
+    const uintptr_t address = reinterpret_cast<uintptr_t>(room_.data());
+    begin_ = room_.data() + (kBytes - address % kBytes) % kBytes / sizeof(float);
+  }
+  ~AlignedFloats() { std::copy_n(begin_, values_.size(), values_.begin()); }
+  AlignedFloats(const AlignedFloats&) = delete;
+  AlignedFloats& operator=(const AlignedFloats&) = delete;
+
+  float* Begin() const { return begin_; }
+
+ private:
+  static constexpr size_t kBytes = 64, kFloats = kBytes / sizeof(float);
+  std::vector<float>& values_;
+  std::vector<float> room_;
+  float* begin_;
+};
+
+// The phases of batch normalization over one worker's whole batch.
+bool RunPhases(const Question& q, const nn_kernel* forward, const nn_kernel* backward, const float* y,
+               std::vector<double>* phases) {
+  const size_t channels = q.shape.channels, elements = q.shape.Elements();
+  const double n = static_cast<double>(q.shape.Values());
+  const float* weight = q.weighted ? q.weight.data() : nullptr;
+  std::vector<double> mean(channels), m2(channels), variance(channels), dy(channels), product(channels);
+  std::vector<float> results(elements);
+  if (nn_moments(forward, q.x.data(), mean.data(), m2.data()) != NN_OK ||
+      nn_grad_moments(backward, q.x.data(), y, q.dy.data(), mean.data(), dy.data(), product.data()) != NN_OK) {
+    return false;
+  }
+  for (size_t c = 0; c < channels; ++c) variance[c] = m2[c] / n;
+  for (const auto* part : {&mean, &m2, &dy, &product}) phases->insert(phases->end(), part->begin(), part->end());
+  {
+    const AlignedFloats to(&results);
+    if (nn_normalize(forward, q.x.data(), to.Begin(), weight, q.biased ? q.bias.data() : nullptr, mean.data(),
+                     variance.data()) != NN_OK) {
+      return false;
+    }
+  }
+  phases->insert(phases->end(), results.begin(), results.end());
+  {
+    const AlignedFloats to(&results);
+    if (nn_grad_input(backward, q.x.data(), y, weight, mean.data(), variance.data(), q.dy.data(), dy.data(),
+                      product.data(), n, to.Begin()) != NN_OK) {
+      return false;
+    }
+  }
+  phases->insert(phases->end(), results.begin(), results.end());
+  return true;
+}
+
 int Run(const Question& q, int threads, Answer* a) {
   const bool rms = q.shape.operation == NN_RMS;
   const Prepared forward = Prepare(q.shape, q.given ? NN_INFERENCE : NN_TRAINING, q.given, threads);
   const Prepared backward = Prepare(q.shape, NN_BACKWARD, q.given, threads);
   const float* weight = q.weighted ? q.weight.data() : nullptr;
-  const int status = nn_forward(forward.get(), q.x.data(), a->y.data(), weight, q.biased ? q.bias.data() : nullptr,
+  const AlignedFloats to(&a->y), dx(&a->dx);
+  const int status = nn_forward(forward.get(), q.x.data(), to.Begin(), weight, q.biased ? q.bias.data() : nullptr,
                                 rms ? nullptr : a->mean.data(), a->variance.data());
   if (status != NN_OK) return status;
-  const float* y = q.shape.relu ? a->y.data() : nullptr;
-  if (!a->phases.empty()) {
-    double* phases[4];
-    for (size_t k = 0; k < 4; ++k) phases[k] = a->phases.data() + k * q.shape.channels;
-    const int moments = nn_moments(forward.get(), q.x.data(), phases[0], phases[1]);
-    const int sums =
-        nn_grad_moments(backward.get(), q.x.data(), y, q.dy.data(), phases[0], phases[2], phases[3]);
-    if (moments != NN_OK || sums != NN_OK) return NN_OUT_OF_MEMORY;
+  const float* y = q.shape.relu ? to.Begin() : nullptr;
+  if (q.shape.operation == NN_BATCH && !q.given &&
+      !RunPhases(q, forward.get(), backward.get(), y, &a->phases)) {
+    return NN_OUT_OF_MEMORY;
   }
   return nn_backward(backward.get(), q.x.data(), y, weight,
-                     rms ? nullptr : a->mean.data(), a->variance.data(), q.dy.data(), a->dx.data(),
+                     rms ? nullptr : a->mean.data(), a->variance.data(), q.dy.data(), dx.Begin(),
                      q.weighted ? a->dweight.data() : nullptr, q.biased ? a->dbias.data() : nullptr);
 }
 
@@ -162,7 +212,6 @@ Answer Room(const Question& q) {
   a.variance = q.given ? q.variance : std::vector<float>(q.shape.Units());
   if (q.weighted) a.dweight.resize(q.shape.channels);
   if (q.biased) a.dbias.resize(q.shape.channels);
-  if (q.shape.operation == NN_BATCH && !q.given) a.phases.resize(4 * q.shape.channels);
   return a;
 }
 

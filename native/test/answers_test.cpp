@@ -1,5 +1,5 @@
-// One answer: the same bits on every instruction set and for every number of threads, and of what is normalized within
-// a sample alone and in its batch.
+// One answer: the same bits on every instruction set and for every number of threads, written past the caches too, and
+// of what is normalized within a sample alone and in its batch.
 #include "answers.h"
 
 #include <stdio.h>
@@ -10,6 +10,7 @@
 
 #include "check.h"
 #include "nativenorm.h"
+#include "system.h"
 
 namespace nntest {
 namespace {
@@ -86,6 +87,9 @@ void TestAnswers() {
         Check(HashesOf(Ask(question, threads)) == found, "%s answer %zu %s: others with %d threads", name, i,
               text.c_str(), threads);
       }
+      nn::SetLastLevelCacheBytes(1);
+      Check(HashesOf(Ask(question, 1)) == found, "%s answer %zu %s: others past the caches", name, i, text.c_str());
+      nn::SetLastLevelCacheBytes(0);
       Answer alone;
       if (!AskAlone(question, &alone)) continue;
       alone.dweight = first.dweight;
