@@ -1,12 +1,11 @@
-// Kernels over the columns of a matrix, each with a mean of its own: channels-last normalization. Up to kNarrow columns
-// have their sums and parameters in registers, over blocks of rows. Wider matrices go by groups of a few rows: as many
-// streams through memory, which processors foresee, where strips of columns would jump from page to page and, with
-// rows of 4096 bytes, all meet in the same eight lines of the first-level cache (1.3 to 3 times slower).
+// What is made of the sums of columns (column_sums-inl.h), and the matrices that are written with it. Up to kNarrow
+// columns have their parameters in registers.
 #ifndef NATIVENORM_COLUMNS_INL_H_
 #define NATIVENORM_COLUMNS_INL_H_
 
 #include <math.h>
 
+#include "column_sums-inl.h"
 #include "exact.h"
 #include "kernels.h"
 #include "matrix-inl.h"
@@ -15,184 +14,6 @@
 
 namespace nn {
 namespace NN_TARGET {
-
-// The first that is added, to 0: -0 becomes 0.
-HWY_INLINE void SetTo(double* totals, Floats v) {
-  const Doubles zero = hn::Zero(kDoubles);
-  hn::StoreU(hn::Add(zero, LowerDoubles(v)), kDoubles, totals);
-  hn::StoreU(hn::Add(zero, UpperDoubles(v)), kDoubles, totals + kLanes / 2);
-}
-
-HWY_INLINE void AddInto(double* totals, Floats v) {
-  hn::StoreU(hn::Add(hn::LoadU(kDoubles, totals), LowerDoubles(v)), kDoubles, totals);
-  totals += kLanes / 2;
-  hn::StoreU(hn::Add(hn::LoadU(kDoubles, totals), UpperDoubles(v)), kDoubles, totals);
-}
-
-// Arrays over columns are padded: whole vectors of them are written.
-inline void Clear(size_t columns, double* array) {
-  for (size_t j = 0; j < PaddedColumns(columns); ++j) array[j] = 0;
-}
-
-// The sum of a group's rows.
-template <size_t kRows>
-HWY_INLINE Floats SumOf(const Floats (&v)[kRows]) {
-  static_assert(kRows == 1 || kRows == 2 || kRows == 4);
-  if constexpr (kRows == 1) {
-    return v[0];
-  } else if constexpr (kRows == 2) {
-    return hn::Add(v[0], v[1]);
-  } else {
-    return hn::Add(hn::Add(v[0], v[1]), hn::Add(v[2], v[3]));
-  }
-}
-
-// a[0] * b[0] + a[1] * b[1] + ..., each but the first with a fused multiply-add.
-template <size_t kRows>
-HWY_INLINE Floats ProductOf(const Floats (&a)[kRows], const Floats (&b)[kRows]) {
-  Floats sum = hn::Mul(a[0], b[0]);
-  Repeat<kRows - 1>([&](auto r) NN_INLINED { sum = hn::MulAdd(a[r.value + 1], b[r.value + 1], sum); });
-  return sum;
-}
-
-// kSums sums for each column of a strip of kVectors over the rows of a block. extent(v) tells which lanes vector v has.
-template <size_t kSums, size_t kVectors, class Extents, class Columns>
-HWY_INLINE void SumStrip(const Extents& extent, size_t first, size_t rows, size_t j, double* const* totals,
-                         const Columns& columns) {
-  Floats sums[kVectors][kSums], of_columns[kVectors];
-  Repeat<kVectors>([&](auto v) NN_INLINED {
-    of_columns[v.value] = IsEmpty(extent(v)) ? hn::Zero(kFloats) : columns.load(j + v.value * kLanes);
-    Repeat<kSums>([&](auto s) NN_INLINED { sums[v.value][s.value] = hn::Zero(kFloats); });
-  });
-  ForGroups<kRowsTogether>(rows, false, [&](auto group, size_t row) NN_INLINED {
-    Repeat<kVectors>([&](auto v) NN_INLINED {
-      columns.body(extent(v), group, first + row, j + v.value * kLanes, of_columns[v.value], sums[v.value]);
-    });
-  });
-  Repeat<kVectors>([&](auto v) NN_INLINED {
-    if (IsEmpty(extent(v))) return;
-    Repeat<kSums>([&](auto s) NN_INLINED {
-      AddInto(totals[s.value] + j + v.value * kLanes, sums[v.value][s.value]);
-    });
-  });
-}
-
-// Adds up kSums quantities for each column of a narrow matrix, in strips of up to kMost vectors.
-template <size_t kSums, size_t kMost, class Columns>
-HWY_INLINE void SumNarrow(size_t rows, size_t count, double* const* totals, const Columns& columns) {
-  ForBlocks(rows, [&](size_t first, size_t n) NN_INLINED {
-    ForStrips<kMost>(count, [&](auto width, auto part, size_t j) NN_INLINED {
-      SumStrip<kSums, width.value>([&](auto) NN_INLINED { return part; }, first, n, j, totals, columns);
-    });
-  });
-}
-
-// The same for a wide one, a group of rows at a time.
-template <size_t kSums, class Columns>
-HWY_INLINE void SumWide(size_t rows, size_t count, double* const* totals, const Columns& columns) {
-  // Columns whose float sums stay in the first-level cache; with half of them gradients of 256x1024 took a quarter longer.
-  constexpr size_t kChunk = 1024;
-  HWY_ALIGN float sums[kSums][kChunk];
-  for (size_t begin = 0; begin < count; begin += kChunk) {
-    const size_t width = HWY_MIN(kChunk, count - begin);
-    Repeat<kSums>([&](auto s) NN_INLINED {
-      for (size_t j = 0; j < width; j += kLanes) hn::Store(hn::Zero(kFloats), kFloats, sums[s.value] + j);
-    });
-    ForBlocks(rows, [&](size_t block, size_t n) NN_INLINED {
-      const auto add = [&](auto group, size_t row, const auto& put) NN_INLINED {
-        ForVectors(width, [&](auto part, size_t j) NN_INLINED {
-          Floats v[kSums];
-          Repeat<kSums>([&](auto s) NN_INLINED { v[s.value] = hn::Load(kFloats, sums[s.value] + j); });
-          columns.body(part, group, block + row, begin + j, columns.load(begin + j), v);
-          Repeat<kSums>([&](auto s) NN_INLINED { put(s, j, v[s.value]); });
-        });
-      };
-      const auto keep = [&](auto s, size_t j, Floats sum) NN_INLINED { hn::Store(sum, kFloats, sums[s.value] + j); };
-      const auto flush = [&](auto s, size_t j, Floats sum) NN_INLINED {
-        if (block == 0) {
-          SetTo(totals[s.value] + begin + j, sum);
-        } else {
-          AddInto(totals[s.value] + begin + j, sum);
-        }
-        hn::Store(hn::Zero(kFloats), kFloats, sums[s.value] + j);
-      };
-      size_t row = 0;
-      for (; row + kRowsTogether < n; row += kRowsTogether) add(Index<kRowsTogether>(), row, keep);
-      if (row + kRowsTogether == n) return add(Index<kRowsTogether>(), row, flush);
-      if (row + 2 < n) {
-        add(Index<2>(), row, keep);
-        row += 2;
-      }
-      if (row + 2 == n) return add(Index<2>(), row, flush);
-      add(Index<1>(), row, flush);
-    });
-  }
-}
-
-// How the columns of a matrix are summed up: load(column) gives what a vector of them needs, and body(part, group, first
-// row, column, that, sums) adds a group of rows.
-template <class Load, class Body>
-struct ColumnsOf {
-  Load load;
-  Body body;
-};
-template <class Load, class Body>
-ColumnsOf(Load, Body) -> ColumnsOf<Load, Body>;
-
-// Sums kSums quantities up for each of `count` columns, of which up to kMost vectors are a strip.
-template <size_t kSums, size_t kMost, class Columns>
-HWY_INLINE void SumColumns(size_t rows, size_t count, double* const* totals, const Columns& columns) {
-  if (count > kMost * kLanes) {
-    SumWide<kSums>(rows, count, totals, columns);
-    return;
-  }
-  for (size_t s = 0; s < kSums; ++s) Clear(count, totals[s]);
-  SumNarrow<kSums, kMost>(rows, count, totals, columns);
-}
-
-// sum(x - pivot) and sum((x - pivot)^2) of each column, without a pivot of 0.
-template <bool kPivot, class T>
-HWY_NOINLINE void SumAround(const T* x, size_t rows, size_t columns, size_t stride, const float* pivot,
-                            double* const* totals) {
-  const auto load = [&](size_t j) NN_INLINED { return kPivot ? hn::LoadU(kFloats, pivot + j) : hn::Zero(kFloats); };
-  const auto body = [&](auto part, auto group, size_t first, size_t j, Floats center, Floats* v) NN_INLINED {
-    Floats distances[group.value];
-    Repeat<group.value>([&](auto r) NN_INLINED {
-      distances[r.value] = Load(part, x + (first + r.value) * stride + j);
-      if constexpr (kPivot) distances[r.value] = hn::Sub(distances[r.value], center);
-    });
-    v[0] = hn::Add(v[0], SumOf(distances));
-    v[1] = hn::Add(v[1], ProductOf(distances, distances));
-  };
-  SumColumns<2, kUnroll>(rows, columns, totals, ColumnsOf{load, body});
-}
-
-template <class T>
-void column_sums(const T* x, size_t rows, size_t columns, size_t stride, const float* pivot, double* sums,
-                 double* squares) {
-  double* const totals[] = {sums, squares};
-  if (pivot != nullptr) {
-    SumAround<true>(x, rows, columns, stride, pivot, totals);
-  } else {
-    SumAround<false>(x, rows, columns, stride, pivot, totals);
-  }
-}
-
-// The same as Judge, in a form that compilers vectorize.
-template <class T>
-bool column_moments(size_t columns, double share, double* sums, double* squares) {
-  int distrusted = 0;
-  for (size_t j = 0; j < columns; ++j) {
-    const double offset = sums[j] * share;
-    const double excess = sums[j] * offset;
-    const double m2 = squares[j] - excess;
-    const bool trusted = squares[j] <= kLargestSum && excess <= kTrustedRatio * m2;
-    distrusted |= !trusted;
-    sums[j] = offset;
-    squares[j] = trusted ? m2 : kDistrusted;
-  }
-  return distrusted == 0;
-}
 
 // Parameters so large, if any, leave the range of floats with no usual factor.
 constexpr double kMostUsual = 1e20;
@@ -350,47 +171,8 @@ void column_normalize(const T* x, T* y, size_t rows, size_t columns, size_t stri
   });
 }
 
-// Three sums and a center of each: 16 registers have room for two vectors' with what else is needed.
-constexpr size_t kGradientVectors = kManyRegisters ? kUnroll : 2;
 // Columns of one strip. Half a row at a time would be read in jumps: gradients of 262144x32 took 15 % longer (AVX2).
 constexpr size_t kGradientNarrow = kGradientVectors * kLanes;
-
-// kConstants: also those sums that are for what may be constant.
-template <bool kConstants, bool kRelu, class T>
-HWY_NOINLINE void SumGradients(const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride,
-                               const float* center, double* const* totals) {
-  if constexpr (kConstants) Clear(columns, totals[4]);
-  const auto load = [&](size_t j) NN_INLINED { return hn::LoadU(kFloats, center + j); };
-  const auto body = [&](auto part, auto group, size_t first, size_t j, Floats c, Floats* v) NN_INLINED {
-    Floats distances[group.value], gradients[group.value];
-    Repeat<group.value>([&](auto r) NN_INLINED {
-      const size_t at = (first + r.value) * stride + j;
-      distances[r.value] = hn::Sub(Load(part, x + at), c);
-      gradients[r.value] = Cut<kRelu>(part, dy, y, at);
-    });
-    v[0] = hn::Add(v[0], SumOf(gradients));
-    v[1] = hn::Add(v[1], ProductOf(gradients, distances));
-    v[2] = hn::Add(v[2], SumOf(distances));
-    if constexpr (kConstants) {
-      Repeat<group.value>([&](auto r) NN_INLINED {
-        v[3] = hn::Add(v[3], hn::Abs(distances[r.value]));
-        if (!IsEmpty(part)) AddInto(totals[4] + j, gradients[r.value]);
-      });
-    }
-  };
-  SumColumns<kConstants ? 4 : 3, kGradientVectors>(rows, columns, totals, ColumnsOf{load, body});
-}
-
-template <class T>
-void column_gradient_sums(const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride,
-                          const float* center, ColumnGradientSums sums) {
-  double* const totals[] = {sums.dy, sums.product, sums.residual, sums.spread, sums.exact_dy};
-  Choose(sums.exact_dy != nullptr, [&](auto constants) {
-    Choose(y != nullptr, [&](auto relu) {
-      SumGradients<constants.value, relu.value>(x, dy, y, rows, columns, stride, center, totals);
-    });
-  });
-}
 
 template <bool kConstants, class T>
 void WriteGradients(const T* x, const T* dy, const T* y, T* dx, size_t rows, size_t columns, size_t stride,

@@ -28,6 +28,12 @@ HWY_INLINE void ForGroups(size_t rows, bool meet, const Body& body) {
   for (; row < rows; ++row) body(Index<1>(), row);
 }
 
+// From a row to the one after it, if there is one.
+template <class Rows>
+size_t Ahead(const Rows& rows, size_t row) {
+  return row + 1 < rows.rows ? rows.length : 0;
+}
+
 // body(part, first column) over vectors of columns.
 template <class Body>
 HWY_INLINE void ForVectors(size_t columns, const Body& body) {
@@ -54,9 +60,9 @@ HWY_INLINE void ForBlocks(size_t rows, const Body& body) {
   for (size_t row = 0; row < rows; row += kBlockRows) body(row, HWY_MIN(kBlockRows, rows - row));
 }
 
-// Rows of no whole number of vectors are folded when they are written, too: several that lie one after the other make a
-// longer one of whole vectors, with parameters that repeat, which are on the stack. How many rows make one; 1 where they
-// stay as they are.
+// Rows of no whole number of vectors are folded when they are written, too: several that lie one after the other make
+// a longer one of whole vectors, with parameters that repeat, which are on the stack. How many rows make one; 1 where
+// they stay as they are.
 constexpr size_t kMostFolded = 1024;
 inline size_t Folds(size_t rows, size_t columns, size_t stride) {
   size_t folds = 1;

@@ -52,10 +52,10 @@ struct Pieces {
 constexpr size_t kBlockRows = 24;
 constexpr size_t kRowsTogether = 4;
 
-// How many rows that lie one after the other are summed up as one, so that it is whole vectors on every instruction set
-// (AVX2: 10 us for 18 with 61 columns, 5 for 32 with 10). No wider than this, as sums, parameters and four rows of x and
-// of dy are to fit in the first-level cache: folded to 976 columns 61 took 1.09 times as long as to 488, whose last
-// vector is cut short with AVX-512. And so many rows at least, below which folding takes longer than it saves.
+// How many rows that lie one after the other are summed up as one, so that it is whole vectors on every instruction
+// set (AVX2: 10 us for 18 with 61 columns, 5 for 32 with 10). No wider than this, as sums, parameters and four rows of
+// x and of dy are to fit in the first-level cache: folded to 976 columns 61 took 1.09 times as long as to 488, whose
+// last vector is cut short with AVX-512. And so many rows at least, below which folding takes longer than it saves.
 constexpr size_t kWidestFolded = 512;
 constexpr size_t kLeastFolded = 16;
 inline size_t FoldedRows(size_t rows, size_t columns) {

@@ -1,4 +1,4 @@
-// The kernels of columns-inl.h.
+// The kernels of column_sums-inl.h and columns-inl.h.
 #include <algorithm>
 #include <string>
 

@@ -1,4 +1,4 @@
-// The kernels of rows-inl.h.
+// The kernels of rows_forward-inl.h and rows_backward-inl.h.
 #include <algorithm>
 #include <iterator>
 #include <string>

@@ -1,0 +1,240 @@
+// Backward of channels-first tensors, and the phases of it.
+#include "channels_first.h"
+#include "scratch.h"
+
+namespace nn {
+namespace {
+
+// The sum of a unit's, weighted; entry number `first` is of channel first % C.
+GradientSums Weighted(const Problem& p, const float* weight, const GradientSums* sums, size_t first, size_t count) {
+  GradientSums total = {0, 0, 0};
+  for (size_t k = 0; k < count; ++k) {
+    const double w = weight == nullptr ? 1 : weight[(first + k) % p.channels];
+    total.dy += w * sums[k].dy;
+    total.product += w * sums[k].product;
+    total.residual += sums[k].residual;
+  }
+  return total;
+}
+
+// A channel's gradients are the sums over its rows, whose products are already parts of the weight's gradient.
+template <class T>
+void StoreParameterGradients(const Problem& p, const Backward<T>& data, const GradientSums* sums, size_t samples) {
+  for (size_t c = 0; c < p.channels; ++c) {
+    double weight = 0, bias = 0;
+    for (size_t n = 0; n < samples; ++n) {
+      weight += sums[n * p.channels + c].product;
+      bias += sums[n * p.channels + c].dy;
+    }
+    if (data.diff_weight != nullptr) data.diff_weight[c] = static_cast<float>(weight);
+    if (data.diff_bias != nullptr) data.diff_bias[c] = static_cast<float>(bias);
+  }
+}
+
+// The kernel for a unit's sums.
+template <class T>
+auto SumsOf(const Problem& p, const float* variance, size_t unit) {
+  const KernelTable<T>& kernels = Table<T>(*p.target);
+  return !p.given && variance != nullptr && variance[unit] == 0 ? kernels.constant_sums : kernels.gradient_sums;
+}
+
+// The sums of a channel of the batch, or of each row of a group, by one thread.
+template <class T>
+void SumInOrder(decltype(KernelTable<T>::gradient_sums) kernel, const Units& units, const Pieces& pieces,
+                const Backward<T>& data, size_t first, size_t count, float center, GradientSums* sums) {
+  if (pieces.count == 1) {
+    const size_t at = units.SumsOffset(first, pieces[0]);
+    return kernel(data.src + at, data.diff_dst + at, At(data.dst, at), units.of_group ? count : units.rows,
+                  units.length, units.RunStride(), center, sums, units.of_group ? 1 : 0);
+  }
+  for (size_t k = 0; k < count; ++k) {
+    sums[k] = {0, 0, 0};
+    for (size_t i = 0; i < pieces.count; ++i) {
+      const Pieces::Piece piece = pieces[i];
+      const size_t at = units.SumsOffset(first + k, piece);
+      GradientSums more;
+      kernel(data.src + at, data.diff_dst + at, At(data.dst, at), piece.runs, piece.length, units.RunStride(), center,
+             &more, 0);
+      sums[k] += more;
+    }
+  }
+}
+
+// All of them, by all threads.
+template <class T>
+int SumTogether(const Problem& p, const Units& units, const Backward<T>& data, const Normal* normals,
+                GradientSums* sums) {
+  const Pieces pieces = units.ForGradients();
+  const size_t count = units.Sums(), of_unit = count / units.count;
+  Scratch scratch(Scratch::Bytes<GradientSums>(count * pieces.count));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  GradientSums* parts = scratch.Take<GradientSums>(count * pieces.count);
+  ForPieces(p, count, pieces, [&](size_t i, const Pieces::Piece& piece, size_t index) {
+    const size_t at = units.SumsOffset(i, piece), unit = i / of_unit;
+    SumsOf<T>(p, data.variance, unit)(data.src + at, data.diff_dst + at, At(data.dst, at), piece.runs, piece.length,
+                                      units.RunStride(), normals[unit].center, parts + index, 0);
+  });
+  for (size_t i = 0; i < count; ++i) {
+    sums[i] = {0, 0, 0};
+    for (size_t k = 0; k < pieces.count; ++k) sums[i] += parts[i * pieces.count + k];
+  }
+  return NN_OK;
+}
+
+// Of all units but those that are outside. True if there are such.
+template <class T>
+bool ApplyGradients(const Problem& p, const Backward<T>& data, const UnitGradient* units) {
+  const bool stream = p.Streams(3, sizeof(T), data.diff_dst == data.diff_src);
+  const auto apply = [&](const auto& skips) {
+    ForAllRows<Gradient>(
+        p, skips, [&](size_t unit, size_t channel) { return units[unit].With(data.weight, channel); },
+        [&](size_t at, size_t runs, size_t length, const Gradient* gradients) {
+          Table<T>(*p.target).gradient(data.src + at, data.diff_dst + at, At(data.dst, at), data.diff_src + at, runs,
+                                       length, length, gradients, 1, stream);
+        });
+  };
+  bool some_outside = false;
+  for (size_t unit = 0; unit < p.Units(); ++unit) some_outside |= units[unit].outside;
+  if (some_outside) {
+    apply([&](size_t unit) { return units[unit].outside; });
+  } else {
+    apply(kSkipsNone);
+  }
+  return some_outside;
+}
+
+}  // namespace
+
+template <class T>
+int ChannelsFirstBackward(const Problem& p, const Backward<T>& data) {
+  const Units units(p);
+  const KernelTable<T>& kernels = Table<T>(*p.target);
+  const Pieces pieces = units.ForGradients();
+  const size_t entries = units.Sums(), unit_entries = entries / units.count;
+  Scratch scratch(Scratch::Bytes<GradientSums>(entries) + Scratch::Bytes<Normal>(units.count) +
+                  Scratch::Bytes<UnitGradient>(units.count));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  GradientSums* sums = scratch.Take<GradientSums>(entries);
+
+  const auto finish = [&](size_t unit, const Normal& normal) {
+    GradientSums* of_unit = sums + unit * unit_entries;
+    const UnitGradient gradient(normal, Weighted(p, data.weight, of_unit, unit * unit_entries, unit_entries),
+                                units.Values(), data.variance[unit], p.eps, p.given);
+    for (size_t k = 0; k < unit_entries; ++k) of_unit[k].product = gradient.WeightPart(of_unit[k]);
+    return gradient;
+  };
+  const auto differentiate_exactly = [&](size_t unit) {
+    const size_t first = units.Row(unit, 0) * units.length;
+    GradientSums* of_unit = sums + unit * unit_entries;
+    for (size_t k = 0; k < unit_entries; ++k) of_unit[k] = {0, 0, 0};
+    constexpr size_t kStep = sizeof(GradientSums) / sizeof(double);
+    const Moments given = {p.given ? data.mean[unit] : 0, p.given ? data.variance[unit] : 0};
+    ExactBackward(units.Exact(unit, p.channels), data.src + first, data.diff_dst + first, At(data.dst, first),
+                  data.diff_src + first, data.weight, p.given ? &given : nullptr, true, p.eps,
+                  {&of_unit->product, &of_unit->dy, kStep});
+  };
+
+  if (UnitByUnit(p, units)) {
+    const bool stream = p.Streams(3, sizeof(T), data.diff_dst == data.diff_src);
+    const size_t parts = Parts(p, units.count);
+    Parallel(p.threads, parts, [&](size_t i) {
+      const Range range = PartOf(units.count, parts, i);
+      for (size_t unit = range.begin; unit < range.end; ++unit) {
+        const Normal normal(data.mean[unit], data.variance[unit], p.eps);
+        const size_t first = units.Row(unit, 0) * units.length;
+        SumInOrder(SumsOf<T>(p, data.variance, unit), units, pieces, data, unit * unit_entries, unit_entries,
+                   normal.center, sums + unit * unit_entries);
+        const UnitGradient found = finish(unit, normal);
+        if (found.outside) {
+          differentiate_exactly(unit);
+        } else if (p.operation == NN_BATCH) {
+          const Gradient gradient = found.With(data.weight, unit);
+          kernels.gradient(data.src + first, data.diff_dst + first, At(data.dst, first), data.diff_src + first,
+                           units.rows, units.length, units.RunStride(), &gradient, 0, stream);
+        } else {
+          ForRows<Gradient>(
+              p, first, units.rows * units.length, kSkipsNone,
+              [&](size_t, size_t channel) { return found.With(data.weight, channel); },
+              [&](size_t at, size_t runs, size_t length, const Gradient* gradients) {
+                kernels.gradient(data.src + at, data.diff_dst + at, At(data.dst, at), data.diff_src + at, runs, length,
+                                 length, gradients, 1, stream);
+              });
+        }
+      }
+    });
+  } else {
+    Normal* normals = scratch.Take<Normal>(units.count);
+    UnitGradient* gradients = scratch.Take<UnitGradient>(units.count);
+    for (size_t unit = 0; unit < units.count; ++unit) {
+      normals[unit] = Normal(data.mean[unit], data.variance[unit], p.eps);
+    }
+    const int status = SumTogether(p, units, data, normals, sums);
+    if (status != NN_OK) return status;
+    for (size_t unit = 0; unit < units.count; ++unit) gradients[unit] = finish(unit, normals[unit]);
+    if (ApplyGradients(p, data, gradients)) {
+      ForOutside(
+          p, [&](size_t unit) { return gradients[unit].outside; }, differentiate_exactly);
+    }
+  }
+  StoreParameterGradients(p, data, sums, entries / p.channels);
+  return NN_OK;
+}
+
+template <class T>
+int ChannelsFirstGradientSums(const Problem& p, const Backward<T>& data, const double* mean, double* dy,
+                              double* product) {
+  Scratch scratch(Scratch::Bytes<Normal>(p.channels) + Scratch::Bytes<GradientSums>(p.channels));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  Normal* normals = scratch.Take<Normal>(p.channels);
+  GradientSums* sums = scratch.Take<GradientSums>(p.channels);
+  for (size_t c = 0; c < p.channels; ++c) normals[c] = Normal(mean[c], 0, 1);
+  const Units units(p);
+  const int status = SumTogether(p, units, data, normals, sums);
+  for (size_t c = 0; status == NN_OK && c < p.channels; ++c) {
+    GradientSums total = sums[c];
+    total.product -= normals[c].rounded_away * total.dy;
+    const size_t first = c * p.spatial;
+    if (SumsAreOutside(total, units.Values())) {  // or constant
+      SumInOrder(Table<T>(*p.target).constant_sums, units, units.ForGradients(), data, c, 1, normals[c].center, &total);
+    }
+    if (SumsAreOutside(total, units.Values()) && total.product != 0) {
+      total = ExactSums(units.Exact(c, p.channels), data.src + first, data.diff_dst + first, At(data.dst, first),
+                        nullptr, mean[c], 1, {nullptr, nullptr, 1});
+    }
+    dy[c] = total.dy;
+    product[c] = total.product;
+  }
+  return status;
+}
+
+template <class T>
+int ChannelsFirstGradient(const Problem& p, const Backward<T>& data, const double* mean, const double* variance,
+                          const double* dy, const double* product, double n) {
+  Scratch scratch(Scratch::Bytes<UnitGradient>(p.channels));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  UnitGradient* gradients = scratch.Take<UnitGradient>(p.channels);
+  for (size_t c = 0; c < p.channels; ++c) {
+    const Normal normal(mean[c], variance[c], p.eps);
+    const double w = data.weight == nullptr ? 1 : data.weight[c];
+    const double away = normal.rounded_away;  // the sums are to be around the rounded mean
+    gradients[c] =
+        UnitGradient(normal, {w * dy[c], w * (product[c] + away * dy[c]), away * n}, n, variance[c], p.eps, false);
+  }
+  if (!ApplyGradients(p, data, gradients)) return NN_OK;
+  const Units units(p);
+  ForOutside(
+      p, [&](size_t c) { return gradients[c].outside; },
+      [&](size_t c) {
+        const size_t first = c * p.spatial;
+        ExactGradientOf(units.Exact(c, p.channels), data.src + first, data.diff_dst + first, At(data.dst, first),
+                        data.diff_src + first, data.weight, {mean[c], variance[c]}, p.eps, {dy[c], product[c], 0}, n);
+      });
+  return NN_OK;
+}
+
+template int ChannelsFirstBackward(const Problem&, const Backward<float>&);
+template int ChannelsFirstGradientSums(const Problem&, const Backward<float>&, const double*, double*, double*);
+template int ChannelsFirstGradient(const Problem&, const Backward<float>&, const double*, const double*, const double*,
+                                   const double*, double);
+
+}  // namespace nn

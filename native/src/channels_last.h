@@ -1,0 +1,175 @@
+// What forward and backward of channels-last tensors share: batch, group and instance normalization of samples that are
+// matrices of rows (positions) and columns (channels). For batch normalization the whole tensor is one sample. Kernels
+// work column by column; the columns of a group are merged by the drivers.
+#ifndef NATIVENORM_CHANNELS_LAST_H_
+#define NATIVENORM_CHANNELS_LAST_H_
+
+#include "column_sums.h"
+#include "pool.h"
+#include "problem.h"
+#include "scratch.h"
+
+namespace nn {
+
+struct Samples {
+  size_t count;
+  size_t rows;
+  size_t columns;
+  size_t members;  // columns of a unit
+  size_t units;    // of a sample
+
+  explicit Samples(const Problem& p)
+      : count(p.operation == NN_BATCH ? 1 : p.batch),
+        rows(p.operation == NN_BATCH ? p.batch * p.spatial : p.spatial),
+        columns(p.channels),
+        members(p.operation == NN_BATCH ? 1 : p.channels / p.groups),
+        units(p.channels / members) {}
+
+  size_t Elements() const { return rows * columns; }
+  nn::Unit Exact(size_t unit) const { return {rows, members, columns, 1, unit * members, 0, 1}; }
+  double Values() const { return static_cast<double>(rows) * static_cast<double>(members); }
+};
+
+// Whether there are samples enough to give each thread some, and so one pass after the other; else their rows are
+// divided among the threads. (Dividing columns would save the merging, but strips of columns leave gaps in memory: 64
+// channels of 3136 positions took twice as long.)
+inline bool SampleBySample(const Problem& p, const Samples& s) {
+  return p.threads == 1 || s.count >= 2 * static_cast<size_t>(p.threads);
+}
+
+// Where a sample's rows are divided, each thread has one part of them in both passes.
+struct RowParts {
+  size_t per_sample;
+  size_t count;
+
+  RowParts(const Problem& p, const Samples& s) {
+    const size_t threads = static_cast<size_t>(p.threads);
+    per_sample = (threads + s.count - 1) / s.count;
+    if (per_sample > s.rows) per_sample = s.rows;
+    count = per_sample * s.count;
+  }
+
+  Range Rows(const Samples& s, size_t part) const { return PartOf(s.rows, per_sample, part % per_sample); }
+
+  // body(sample, offset of the first row, rows) over all parts.
+  template <class Body>
+  void ForAll(const Problem& p, const Samples& s, const Body& body) const {
+    Parallel(p.threads, count, [&](size_t part) {
+      const Range rows = Rows(s, part);
+      const size_t sample = part / per_sample;
+      body(sample, sample * s.Elements() + rows.begin * s.columns, rows.end - rows.begin);
+    });
+  }
+};
+
+// Arrays over columns for the parameters of a pass. Columns whose `first` is NaN are outside of what floats can do, if
+// whoever set them says that there are such. `dy_center` is null where no column is constant.
+struct Parameters {
+  float* center;
+  float* first;
+  float* second;
+  float* third;
+  float* dy_center;
+
+  // Kernels that begin at any column read whole vectors too.
+  static size_t Padded(size_t columns) { return PaddedColumns(columns) + kColumnPadding; }
+  static size_t Bytes(size_t columns, bool constants) {
+    return (constants ? 5 : 4) * Scratch::Bytes<float>(Padded(columns));
+  }
+
+  Parameters(Scratch& scratch, size_t columns, bool constants) : dy_center(nullptr) {
+    const size_t padded = Padded(columns);
+    float** arrays[] = {&center, &first, &second, &third, constants ? &dy_center : nullptr};
+    for (float** array : arrays) {
+      if (array == nullptr) continue;
+      *array = scratch.Take<float>(padded);
+      for (size_t j = columns; j < padded; ++j) (*array)[j] = 0;
+    }
+  }
+
+  void Set(size_t j, Affine affine) {
+    center[j] = affine.center;
+    first[j] = affine.scale;
+    second[j] = affine.shift;
+  }
+  void Set(size_t j, Gradient gradient) {
+    center[j] = gradient.center;
+    first[j] = gradient.dy_factor;
+    second[j] = gradient.x_factor;
+    third[j] = gradient.constant;
+    if (dy_center != nullptr) dy_center[j] = gradient.dy_center;
+  }
+
+  void SetOutside(size_t j) { first[j] = NAN; }
+  bool IsOutside(size_t j) const { return isnan(first[j]); }
+
+  // From a column on.
+  ColumnAffine AsAffine(size_t j) const { return {center + j, first + j, second + j}; }
+  ColumnGradient AsGradient(size_t j) const { return {center + j, first + j, second + j, third + j, At(dy_center, j)}; }
+
+  // Where some are outside, a unit of which one column's factor is NaN, be it by its weight, is so as a whole: what is
+  // left of it would have been written over what is read again.
+  void JoinUnits(size_t columns, size_t members) const {
+    for (size_t begin = 0; begin < columns; begin += members) {
+      bool outside = false;
+      for (size_t j = begin; j < begin + members; ++j) outside |= IsOutside(j);
+      for (size_t j = begin; outside && j < begin + members; ++j) first[j] = NAN;
+    }
+  }
+
+  // body(first column, columns) over all, or if some are outside, what lies between them.
+  template <class Body>
+  void ForInside(size_t columns, bool some_outside, const Body& body) const {
+    if (!some_outside) return body(size_t{0}, columns);
+    for (size_t begin = 0, end = 0; begin < columns; begin = end + 1) {
+      for (end = begin; end < columns && !IsOutside(end);) ++end;
+      if (end > begin) body(begin, end - begin);
+    }
+  }
+};
+
+// Some of them, one for each sample or each part.
+class ParameterSets {
+ public:
+  static size_t Bytes(size_t count, size_t columns, bool constants) {
+    return count * Parameters::Bytes(columns, constants);
+  }
+
+  ParameterSets(Scratch& scratch, size_t count, size_t columns, bool constants)
+      : first_(scratch, columns, constants), step_(Parameters::Bytes(columns, constants) / sizeof(float)) {
+    for (size_t i = 1; i < count; ++i) Parameters(scratch, columns, constants);
+  }
+
+  Parameters operator[](size_t i) const {
+    Parameters set = first_;
+    set.center += i * step_;
+    set.first += i * step_;
+    set.second += i * step_;
+    set.third += i * step_;
+    if (set.dy_center != nullptr) set.dy_center += i * step_;
+    return set;
+  }
+
+ private:
+  Parameters first_;
+  size_t step_;
+};
+
+// body(sample) over those of which some columns are outside.
+template <class Body>
+void ForSamplesWith(const Problem& p, const Samples& s, const bool* some_outside, const Body& body) {
+  Parallel(p.threads, Parts(p, s.count), [&](size_t part) {
+    const Range range = PartOf(s.count, Parts(p, s.count), part);
+    for (size_t sample = range.begin; sample < range.end; ++sample) {
+      if (some_outside[sample]) body(sample);
+    }
+  });
+}
+
+inline void Widen(const float* from, size_t count, double* to) {
+  for (size_t i = 0; i < count; ++i) to[i] = from[i];
+}
+
+}  // namespace nn
+
+#endif  // NATIVENORM_CHANNELS_LAST_H_

@@ -1,0 +1,295 @@
+// Backward of channels-last tensors, and the phases of it.
+#include <initializer_list>
+
+#include "channels_last.h"
+
+namespace nn {
+namespace {
+
+// The sums of gradients; the last two are null where no column is constant.
+constexpr size_t kSums = 3, kSumsOfConstants = 5;
+ColumnGradientSums SumsAt(const PieceSums& sums, size_t index, bool constants) {
+  return {sums.At(index, 0), sums.At(index, 1), sums.At(index, 2), constants ? sums.At(index, 3) : nullptr,
+          constants ? sums.At(index, 4) : nullptr};
+}
+
+void SetCenters(const Problem& p, const Samples& s, const double* mean, const double* variance, Parameters set) {
+  for (size_t j = 0; j < s.columns; j += s.members) {
+    const size_t unit = j / s.members;
+    // The center of Normal without its root.
+    const float center =
+        static_cast<float>(variance[unit]) + p.eps <= kLargestFloat ? static_cast<float>(mean[unit]) : 0;
+    for (size_t k = j; k < j + s.members; ++k) set.center[k] = center;
+  }
+}
+
+// Turns the sums of columns into their gradients' parameters, and the products into parts of the weight's gradient.
+// True if some columns are outside.
+template <class T>
+bool SetGradients(const Problem& p, const Samples& s, const float* weight, double n, const double* mean,
+                  const double* variance, ColumnGradientSums sums, Parameters set) {
+  for (size_t j = 0; sums.exact_dy != nullptr && j < s.columns; ++j) {
+    if (variance[j / s.members] != 0) continue;
+    sums.dy[j] = sums.exact_dy[j];
+    sums.product[j] = sums.spread[j] == 0 ? 0 : NAN;
+    sums.residual[j] = 0;
+  }
+  if (s.members == 1) {
+    return Table<T>(*p.target).column_gradients(sums, mean, variance, s.columns, p.eps, weight, n, p.given, set.center,
+                                                set.first, set.second, set.third, set.dy_center);
+  }
+  bool some_outside = false;
+  for (size_t j = 0; j < s.columns; j += s.members) {
+    const Normal normal(mean[j / s.members], variance[j / s.members], p.eps);
+    GradientSums total = {0, 0, 0};
+    for (size_t k = j; k < j + s.members; ++k) {
+      const double w = weight == nullptr ? 1 : weight[k];
+      total.dy += w * sums.dy[k];
+      total.product += w * sums.product[k];
+      total.residual += sums.residual[k];
+    }
+    const UnitGradient gradient(normal, total, n, variance[j / s.members], p.eps, p.given);
+    for (size_t k = j; k < j + s.members; ++k) {
+      set.Set(k, gradient.With(weight, k));
+      sums.product[k] = gradient.WeightPart({sums.dy[k], sums.product[k], sums.residual[k]});
+      if (gradient.outside) set.SetOutside(k);
+    }
+    some_outside |= gradient.outside;
+  }
+  if (some_outside) set.JoinUnits(s.columns, s.members);
+  return some_outside;
+}
+
+// As above for gradients. The sums of what is outside become those of loops in doubles.
+template <class T>
+void DifferentiateRows(const Problem& p, const Samples& s, const Backward<T>& data, const Parameters& set,
+                       bool some_outside, size_t at, size_t rows, bool stream) {
+  set.ForInside(s.columns, some_outside, [&](size_t j, size_t columns) {
+    const size_t from = at + j;
+    Table<T>(*p.target).column_gradient(data.src + from, data.diff_dst + from, At(data.dst, from), data.diff_src + from,
+                                        rows, columns, s.columns, set.AsGradient(j), stream);
+  });
+}
+
+template <class T>
+void DifferentiateOutside(const Problem& p, const Samples& s, const Backward<T>& data, const Parameters& set,
+                          size_t sample, const ColumnGradientSums& sums) {
+  for (size_t u = 0; u < s.units; ++u) {
+    const size_t j = u * s.members;
+    if (!set.IsOutside(j)) continue;
+    for (size_t k = j; k < j + s.members; ++k) sums.dy[k] = sums.product[k] = 0;
+    const size_t at = sample * s.Elements() + j;
+    const Moments given = {p.given ? data.mean[u] : 0, p.given ? data.variance[u] : 0};
+    ExactBackward(s.Exact(u), data.src + at, data.diff_dst + at, At(data.dst, at), data.diff_src + at, data.weight,
+                  p.given ? &given : nullptr, true, p.eps, {sums.product + j, sums.dy + j, 1});
+  }
+}
+
+// Adds what a row that is cut short has from one column to another. Loops that compilers vectorize.
+template <class T>
+void SumCut(const T* x, const T* dy, const T* y, size_t begin, size_t end, const float* center,
+            const ColumnGradientSums& sums) {
+  for (size_t i = begin; i < end; ++i) {
+    const float distance = x[i] - center[i];
+    const float gradient = y != nullptr && y[i] <= 0 ? 0 : dy[i];
+    sums.dy[i] += gradient;
+    sums.product[i] += gradient * distance;
+    sums.residual[i] += distance;
+  }
+  for (size_t i = begin; sums.exact_dy != nullptr && i < end; ++i) {
+    sums.exact_dy[i] += y != nullptr && y[i] <= 0 ? 0 : dy[i];
+    sums.spread[i] += fabsf(x[i] - center[i]);
+  }
+}
+
+// The sums of a piece of a sample's gradient, of some columns.
+template <class T>
+void SumPiece(const Problem& p, const Samples& s, const RowPieces& pieces, const Backward<T>& data, size_t sample,
+              size_t piece, Range columns, const float* center, const ColumnGradientSums& sums) {
+  const Range rows = pieces[piece];
+  const size_t from = sample * s.Elements(), j = columns.begin, at = from + rows.begin * pieces.columns + j;
+  Table<T>(*p.target).column_gradient_sums(data.src + at, data.diff_dst + at, At(data.dst, at), rows.end - rows.begin,
+                                           columns.end - j, pieces.columns, center + j,
+                                           sums.From(j));
+  if (!pieces.EndsWithCut(piece)) return;
+  const size_t cut = from + rows.end * pieces.columns, end = columns.end < pieces.cut ? columns.end : pieces.cut;
+  SumCut(data.src + cut, data.diff_dst + cut, At(data.dst, cut), j, end, center, sums);
+}
+
+// Samples' totals are the first of `sums`; those after are for one piece of each part. `centers` are folded, for each
+// part.
+template <class T>
+void BackwardBySamples(const Problem& p, const Samples& s, const RowPieces& pieces, const Backward<T>& data,
+                       const double* mean, const double* variance, const PieceSums& sums, bool constants,
+                       const ParameterSets& sets, float* centers) {
+  const size_t parts = Parts(p, s.count);
+  const bool stream = p.Streams(3, sizeof(T), data.diff_dst == data.diff_src);
+  Parallel(p.threads, parts, [&](size_t part) {
+    const Parameters set = sets[part];
+    float* center = centers + part * sums.Padded();
+    const Range range = PartOf(s.count, parts, part);
+    for (size_t sample = range.begin; sample < range.end; ++sample) {
+      const size_t at = sample * s.Elements(), unit = sample * s.units;
+      SetCenters(p, s, mean + unit, variance + unit, set);
+      Fold(pieces, set.center, center);
+      SumInOrder(pieces, sums, sample, s.count + part, [&](size_t piece, Range columns, size_t to) {
+        SumPiece(p, s, pieces, data, sample, piece, columns, center, SumsAt(sums, to, constants));
+      });
+      const ColumnGradientSums found = SumsAt(sums, sample, constants);
+      const bool some_outside =
+          SetGradients<T>(p, s, data.weight, s.Values(), mean + unit, variance + unit, found, set);
+      DifferentiateRows(p, s, data, set, some_outside, at, s.rows, stream);
+      if (some_outside) DifferentiateOutside(p, s, data, set, sample, found);
+    }
+  });
+}
+
+// The sums of each sample's columns, in the arrays of its first piece.
+template <class T>
+void SumGradientsTogether(const Problem& p, const Samples& s, const RowPieces& pieces, const Backward<T>& data,
+                          const float* centers, const PieceSums& sums, bool constants) {
+  SumTogether(p, s.count, pieces, sums, [&](size_t sample, size_t piece, Range columns, size_t to) {
+    SumPiece(p, s, pieces, data, sample, piece, columns, centers + sample * sums.Padded(),
+             SumsAt(sums, to, constants));
+  });
+}
+
+template <class T>
+void ApplyByRows(const Problem& p, const Samples& s, const RowParts& parts, const Backward<T>& data,
+                 const ParameterSets& sets, const bool* some_outside) {
+  const bool stream = p.Streams(3, sizeof(T), data.diff_dst == data.diff_src);
+  parts.ForAll(p, s, [&](size_t sample, size_t at, size_t rows) {
+    DifferentiateRows(p, s, data, sets[sample], some_outside[sample], at, rows, stream);
+  });
+}
+
+// Adds up the samples' parts of a parameter's gradient, whose totals are `step` apart.
+void StoreParameterGradient(const PieceSums& sums, size_t array, size_t step, const Samples& s, float* gradient) {
+  for (size_t c = 0; gradient != nullptr && c < s.columns; ++c) {
+    double sum = 0;
+    for (size_t n = 0; n < s.count; ++n) sum += sums.At(n * step, array)[c];
+    gradient[c] = static_cast<float>(sum);
+  }
+}
+
+}  // namespace
+
+template <class T>
+int ChannelsLastBackward(const Problem& p, const Backward<T>& data) {
+  const Samples s(p);
+  const size_t units = p.Units();
+  const bool by_samples = SampleBySample(p, s);
+  const RowPieces pieces(s.rows, s.columns);
+  const size_t set_count = by_samples ? Parts(p, s.count) : s.count;
+  const size_t step = by_samples ? 1 : pieces.count;  // from a sample's total to the next one's
+  const bool constants = SomeConstant(p, data.variance);
+  const size_t arrays = constants ? kSumsOfConstants : kSums;
+  const size_t sum_count = by_samples ? s.count + set_count : s.count * step;
+  Scratch scratch(2 * Scratch::Bytes<double>(units) + PieceSums::Bytes(sum_count, arrays, pieces) +
+                  ParameterSets::Bytes(set_count, s.columns, constants) +
+                  Scratch::Bytes<float>(set_count * PaddedColumns(pieces.columns)) + Scratch::Bytes<bool>(s.count));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  double* mean = scratch.Take<double>(units);
+  double* variance = scratch.Take<double>(units);
+  const PieceSums sums(p, scratch, sum_count, arrays, pieces);
+  const ParameterSets sets(scratch, set_count, s.columns, constants);
+  float* centers = scratch.Take<float>(set_count * sums.Padded());
+  Widen(data.mean, units, mean);
+  Widen(data.variance, units, variance);
+  if (by_samples) {
+    BackwardBySamples(p, s, pieces, data, mean, variance, sums, constants, sets, centers);
+  } else {
+    for (size_t sample = 0; sample < s.count; ++sample) {
+      SetCenters(p, s, mean + sample * s.units, variance + sample * s.units, sets[sample]);
+      Fold(pieces, sets[sample].center, centers + sample * sums.Padded());
+    }
+    SumGradientsTogether(p, s, pieces, data, centers, sums, constants);
+    bool* some_outside = scratch.Take<bool>(s.count);
+    bool any = false;
+    for (size_t sample = 0; sample < s.count; ++sample) {
+      const size_t unit = sample * s.units;
+      any |= some_outside[sample] = SetGradients<T>(p, s, data.weight, s.Values(), mean + unit, variance + unit,
+                                                    SumsAt(sums, sample * step, constants), sets[sample]);
+    }
+    ApplyByRows(p, s, RowParts(p, s), data, sets, some_outside);
+    if (any) {
+      ForSamplesWith(p, s, some_outside, [&](size_t sample) {
+        DifferentiateOutside(p, s, data, sets[sample], sample, SumsAt(sums, sample * step, constants));
+      });
+    }
+  }
+  StoreParameterGradient(sums, 1, step, s, data.diff_weight);
+  StoreParameterGradient(sums, 0, step, s, data.diff_bias);
+  return NN_OK;
+}
+
+template <class T>
+int ChannelsLastGradientSums(const Problem& p, const Backward<T>& data, const double* mean, double* dy,
+                             double* product) {
+  const Samples s(p);
+  const RowPieces pieces(s.rows, s.columns);
+  bool again = false;
+  // Once more where floats will not do: most such columns are constant.
+  for (bool constants : {false, true}) {
+    const size_t arrays = constants ? kSumsOfConstants : kSums;
+    const size_t padded = PaddedColumns(pieces.columns);
+    Scratch scratch(PieceSums::Bytes(pieces.count, arrays, pieces) + 2 * Scratch::Bytes<float>(padded));
+    if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+    const PieceSums sums(p, scratch, pieces.count, arrays, pieces);
+    float* center = scratch.Take<float>(padded);
+    float* folded = scratch.Take<float>(padded);
+    for (size_t j = 0; j < s.columns; ++j) center[j] = static_cast<float>(mean[j]);
+    Fold(pieces, center, folded);
+    SumGradientsTogether(p, s, pieces, data, folded, sums, constants);
+    const ColumnGradientSums found = SumsAt(sums, 0, constants);
+    for (size_t j = 0; j < s.columns; ++j) {
+      GradientSums total = {found.dy[j], found.product[j] - (mean[j] - center[j]) * found.dy[j], 0};
+      if (SumsAreOutside(total, s.Values())) {
+        again = true;
+        if (!constants) break;
+        total = found.spread[j] == 0 ? GradientSums{found.exact_dy[j], 0, 0}
+                                     : ExactSums(s.Exact(j), data.src + j, data.diff_dst + j, At(data.dst, j), nullptr,
+                                                 mean[j], 1, {nullptr, nullptr, 1});
+      }
+      dy[j] = total.dy;
+      product[j] = total.product;
+    }
+    if (!again) break;
+  }
+  return NN_OK;
+}
+
+template <class T>
+int ChannelsLastGradient(const Problem& p, const Backward<T>& data, const double* mean, const double* variance,
+                         const double* dy, const double* product, double n) {
+  const Samples s(p);
+  bool constants = false;
+  for (size_t j = 0; j < s.columns; ++j) constants |= variance[j] == 0;
+  const size_t padded = PaddedColumns(s.columns);
+  Scratch scratch(3 * Scratch::Bytes<double>(padded) + ParameterSets::Bytes(1, s.columns, constants));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  const ColumnGradientSums sums = {scratch.Take<double>(padded), scratch.Take<double>(padded),
+                                   scratch.Take<double>(padded), nullptr, nullptr};
+  const ParameterSets sets(scratch, 1, s.columns, constants);
+  for (size_t j = 0; j < s.columns; ++j) {
+    const double away = mean[j] - static_cast<float>(mean[j]);  // the sums are to be around the rounded mean
+    sums.dy[j] = dy[j];
+    sums.product[j] = product[j] + away * dy[j];
+    sums.residual[j] = away * n;
+  }
+  const bool some_outside = SetGradients<T>(p, s, data.weight, n, mean, variance, sums, sets[0]);
+  ApplyByRows(p, s, RowParts(p, s), data, sets, &some_outside);
+  for (size_t j = 0; some_outside && j < s.columns; ++j) {
+    if (!sets[0].IsOutside(j)) continue;
+    ExactGradientOf(s.Exact(j), data.src + j, data.diff_dst + j, At(data.dst, j), data.diff_src + j, data.weight,
+                    {mean[j], variance[j]}, p.eps, {dy[j], product[j], 0}, n);
+  }
+  return NN_OK;
+}
+
+template int ChannelsLastBackward(const Problem&, const Backward<float>&);
+template int ChannelsLastGradientSums(const Problem&, const Backward<float>&, const double*, double*, double*);
+template int ChannelsLastGradient(const Problem&, const Backward<float>&, const double*, const double*, const double*,
+                                  const double*, double);
+
+}  // namespace nn

@@ -1,0 +1,23 @@
+// The rows of a problem: layer and RMS normalization, group normalization without spatial extent. Their parameters are
+// those of elements, row r's begin at (r % period) * length.
+#ifndef NATIVENORM_ROWS_H_
+#define NATIVENORM_ROWS_H_
+
+#include "problem.h"
+
+namespace nn {
+
+struct RowShape {
+  size_t rows;
+  size_t length;
+  size_t period;
+};
+
+inline RowShape ShapeOf(const Problem& p) {
+  if (p.operation == NN_GROUP) return {p.batch * p.groups, p.channels / p.groups, p.groups};
+  return {p.batch, p.channels, 1};
+}
+
+}  // namespace nn
+
+#endif  // NATIVENORM_ROWS_H_

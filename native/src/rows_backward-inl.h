@@ -1,0 +1,257 @@
+// The backward kernels over rows: see rows_forward-inl.h.
+#ifndef NATIVENORM_ROWS_BACKWARD_INL_H_
+#define NATIVENORM_ROWS_BACKWARD_INL_H_
+
+#include <math.h>
+
+#include "constant-inl.h"
+#include "exact.h"
+#include "kernels.h"
+#include "matrix-inl.h"
+#include "simd-inl.h"
+#include "slots-inl.h"
+#include "spans-inl.h"
+
+namespace nn {
+namespace NN_TARGET {
+
+// What a row's gradient is made of: with d = x - center - offset and s = dy * scale,
+// dx = s * weight + x_factor * d + constant, and d * s is its part in the weight's gradient. For RMS d is x and the
+// constant 0. The rest tells whether floats will do.
+struct RowGradient {
+  float center;
+  float offset;
+  float scale;
+  float x_factor;
+  float constant;
+  double inverse;
+  double dy;
+  double product;
+
+  bool IsPlain(double variance_and_eps) const { return nn::IsPlain(variance_and_eps, dy, product); }
+  bool IsOutside(double n, double variance) const {
+    const double factor = inverse * inverse * inverse * product / n;  // x_factor's may be 0 as a float
+    return nn::IsOutside(inverse, dy, product, n, inverse, factor) || nn::IsConstant(variance, dy);
+  }
+};
+
+// The mean is center + offset: what rounding it to float took away comes out of one sum more. Where it is not far from
+// 0, in standard deviations, that is too little to count: 4 * 2^-25 = 1e-7.
+constexpr double kFarMean = 4;
+
+template <bool kCentered, bool kResidual, bool kWeight, bool kRelu, class T>
+HWY_INLINE GradientSums SumGradient(const T* x, const T* dy, const T* y, const float* weight, size_t length,
+                                       float center) {
+  const Floats c = hn::Set(kFloats, center);
+  Slots sum, product, residual;
+  SweepBlocks(
+      1, length, 0,
+      [&](auto part, size_t i, auto k) NN_INLINED {
+        Floats g = Cut<kRelu>(part, dy, y, i);
+        if constexpr (kWeight) g = hn::Mul(g, Load(part, weight + i));
+        if constexpr (kCentered) {
+          const Floats distance = Keep(part, hn::Sub(Load(part, x + i), c));
+          sum.Add(k, g);
+          product.AddProduct(k, g, distance);
+          if constexpr (kResidual) residual.Add(k, distance);
+        } else {
+          product.AddProduct(k, g, Load(part, x + i));
+        }
+      },
+      [&](auto block) NN_INLINED {
+        if constexpr (kCentered) sum.Flush(block);
+        if constexpr (kResidual) residual.Flush(block);
+        product.Flush(block);
+      });
+  GradientSums sums = {0, 0, 0};
+  if constexpr (kCentered) {
+    Slots::Totals(sum, product, &sums.dy, &sums.product);
+  } else {
+    sums.product = product.Total();
+  }
+  if constexpr (kResidual) sums.residual = residual.Total();
+  return sums;
+}
+
+template <bool kCentered, bool kResidual, bool kWeight, bool kRelu, class T>
+HWY_NOINLINE void MeasureGradient(const T* x, const T* dy, const T* y, const RowsBackward& rows, size_t row,
+                                  const float* weight, RowGradient* gradient) {
+  const double share = 1 / static_cast<double>(rows.length);
+  const double inverse = 1 / sqrt(rows.variance[row] + rows.eps);
+  const float center = kCentered && inverse != 0 ? rows.mean[row] : 0;
+  GradientSums total = {0, 0, 0};
+  for (size_t begin = 0; begin < rows.length; begin += kPiece) {
+    const GradientSums piece = SumGradient<kCentered, kResidual, kWeight, kRelu>(
+        x + begin, dy + begin, kRelu ? y + begin : nullptr, kWeight ? weight + begin : nullptr,
+        HWY_MIN(kPiece, rows.length - begin), center);
+    total.dy += piece.dy;
+    total.product += piece.product;
+    total.residual += piece.residual;
+  }
+  const double offset = total.residual * share;
+  // Without a finite variance they may have overflowed.
+  const double x_factor =
+      inverse == 0 ? 0 : -inverse * inverse * inverse * (total.product - offset * total.dy) * share;
+  *gradient = {center,
+               static_cast<float>(offset),
+               static_cast<float>(inverse),
+               static_cast<float>(x_factor),
+               static_cast<float>(-inverse * total.dy * share),
+               inverse,
+               total.dy,
+               total.product};
+}
+
+// Goes once over kRows rows together, so that the weight's and bias's gradients are loaded and stored once for them.
+template <size_t kRows, bool kCentered, bool kWeight, bool kSums, bool kRelu, class T>
+HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_t length, const RowGradient* rows,
+                               const float* weight, float* weight_gradient, float* bias_gradient, bool stream,
+                               size_t ahead, bool* finite) {
+  Floats center[kRows], offset[kRows], scale[kRows], x_factor[kRows], constant[kRows];
+  for (size_t r = 0; r < kRows; ++r) {
+    center[r] = hn::Set(kFloats, rows[r].center);
+    offset[r] = hn::Set(kFloats, rows[r].offset);
+    scale[r] = hn::Set(kFloats, rows[r].scale);
+    x_factor[r] = hn::Set(kFloats, rows[r].x_factor);
+    constant[r] = hn::Set(kFloats, rows[r].constant);
+  }
+  Floats zeros = hn::Zero(kFloats);  // times what is finite
+  const auto body = [&](auto part, size_t i, auto k, auto streaming) NN_INLINED {
+    Floats w = hn::Zero(kFloats), dw = hn::Zero(kFloats), db = hn::Zero(kFloats);
+    if constexpr (kWeight) w = Load(part, weight + i);
+    if constexpr (kSums) {
+      dw = Load(part, weight_gradient + i);
+      db = Load(part, bias_gradient + i);
+    }
+    Repeat<kRows>([&](auto row) NN_INLINED {
+      constexpr size_t r = row.value;
+      const size_t at = r * length + i;
+      if constexpr (streaming.value) {
+        Fetch(k, x + at + ahead);
+        Fetch(k, dy + at + ahead);
+      }
+      const Floats gradient = Cut<kRelu>(part, dy, y, at);
+      Floats distance = Load(part, x + at);
+      if constexpr (kCentered) distance = hn::Sub(hn::Sub(distance, center[r]), offset[r]);
+      const Floats scaled = hn::Mul(gradient, scale[r]);
+      if constexpr (kSums) {
+        dw = hn::MulAdd(scaled, distance, dw);
+        db = hn::Add(db, gradient);
+      }
+      Floats value = hn::Mul(x_factor[r], distance);
+      if constexpr (kCentered) value = hn::MulAdd(x_factor[r], distance, constant[r]);
+      value = kWeight ? hn::MulAdd(scaled, w, value) : hn::Add(scaled, value);
+      if constexpr (streaming.value) {
+        Stream(part, value, dx + at);
+      } else {
+        Store(part, value, dx + at);
+      }
+    });
+    if constexpr (kSums) {
+      if constexpr (kRows == 1) zeros = hn::MulAdd(dw, hn::Zero(kFloats), zeros);
+      Store(part, dw, weight_gradient + i);
+      Store(part, db, bias_gradient + i);
+    }
+  };
+  if (kRows == 1 && stream) {
+    AlignedSweep(dx, length, [&](auto part, size_t i, auto k) NN_INLINED { body(part, i, k, Index<kRows == 1>()); });
+    hwy::FlushStream();
+  } else {
+    Sweep(length, [&](auto part, size_t i, auto k) NN_INLINED { body(part, i, k, Index<false>()); });
+  }
+  if constexpr (kRows == 1 && kSums) *finite &= hn::AllTrue(kFloats, hn::Eq(zeros, hn::Zero(kFloats)));
+}
+
+// False, and nothing is written, if one of them is not for floats, or if one of several is constant.
+template <bool kCentered, bool kWeight, bool kSums, bool kRelu, size_t kRows, class T>
+HWY_INLINE bool BackwardRows(const T* x, const T* dy, const T* y, T* dx, size_t r, const RowsBackward& rows) {
+  const size_t parameters = rows.period == 1 ? 0 : (rows.first_row + r) % rows.period * rows.length;
+  const size_t at = r * rows.length;
+  const float* weight = kWeight ? rows.weight + parameters : nullptr;
+  // Rows of zeros, of which RMS subtracts no sum, are for floats too.
+  for (size_t k = 0; (kCentered || rows.eps < kLeastVariance) && k < kRows; ++k) {
+    if (rows.variance[rows.first_row + r + k] != 0) continue;
+    if constexpr (kRows > 1) return false;
+    if (ConstantRow<kWeight, kRelu>(x + at, dy + at, kRelu ? y + at : nullptr, dx + at, rows, rows.first_row + r,
+                                    weight, kSums ? rows.bias_gradient + parameters : nullptr)) {
+      return true;
+    }
+  }
+  RowGradient found[kRows];
+  bool plain = true;
+  for (size_t k = 0; k < kRows; ++k) {
+    const size_t begin = at + k * rows.length;
+    const size_t row = rows.first_row + r + k;
+    bool far = false;
+    if constexpr (kCentered) {
+      const double mean = rows.mean[row];
+      far = mean * mean > kFarMean * kFarMean * (rows.variance[row] + rows.eps);
+    }
+    Choose(far, [&](auto is_far) NN_INLINED {
+      constexpr bool kResidual = kCentered && is_far.value;
+      MeasureGradient<kCentered, kResidual, kWeight, kRelu>(x + begin, dy + begin, kRelu ? y + begin : nullptr, rows,
+                                                            row, weight, &found[k]);
+    });
+    plain &= found[k].IsPlain(rows.variance[row] + rows.eps);
+  }
+  for (size_t k = 0; !plain && k < kRows; ++k) {
+    if (found[k].IsOutside(static_cast<double>(rows.length), rows.variance[rows.first_row + r + k])) return false;
+  }
+  ApplyGradients<kRows, kCentered, kWeight, kSums, kRelu>(
+      x + at, dy + at, kRelu ? y + at : nullptr, dx + at, rows.length, found, weight,
+      kSums ? rows.weight_gradient + parameters : nullptr, kSums ? rows.bias_gradient + parameters : nullptr,
+      rows.stream, Ahead(rows, r), rows.finite);
+  return true;
+}
+
+// A row has five numbers in registers. Four rows' do not fit into 16 of them: LayerNorm's gradients of 128x768 then
+// take 207,000 loads instead of 137,000 (AVX2, counted with cachegrind).
+constexpr size_t kRowsTogether = kManyRegisters ? 4 : 2;
+
+// What is written past the caches goes row by row: lines of two rows that meet, filled in turns, leave half full
+// (RmsNorm's gradients of 640x4096: 3300 us for 1300). Of four rows that meet, the first-level cache cannot hold x, dy
+// and dx (LayerNorm's of 128x1024: 90 us for 56, both AVX2).
+template <class T>
+bool Together(const RowsBackward& rows) {
+  return rows.period == 1 && !rows.stream && (kRowsTogether == 2 || !Meet<T>(rows.length));
+}
+
+// A function of its own for each combination: as one, they took half of the time to compile all kernels.
+template <bool kCentered, bool kWeight, bool kSums, bool kRelu, class T>
+HWY_NOINLINE size_t BackwardAllRows(const T* x, const T* dy, const T* y, T* dx, const RowsBackward& rows) {
+  const bool together = Together<T>(rows);
+  size_t r = 0, alone = 0;
+  while (r < rows.rows) {
+    if (together && r >= alone && r + kRowsTogether <= rows.rows) {
+      if (BackwardRows<kCentered, kWeight, kSums, kRelu, kRowsTogether>(x, dy, y, dx, r, rows)) {
+        r += kRowsTogether;
+        continue;
+      }
+      alone = r + kRowsTogether;
+    }
+    if (!BackwardRows<kCentered, kWeight, kSums, kRelu, 1>(x, dy, y, dx, r, rows)) break;
+    ++r;
+  }
+  return r;
+}
+
+// dx, and what is added to the gradients of weight and bias.
+template <class T>
+size_t rows_backward(const T* x, const T* dy, const T* y, T* dx, const RowsBackward& rows) {
+  size_t done = 0;
+  Choose(rows.centered, [&](auto centered) NN_INLINED {
+    Choose(rows.weight != nullptr, [&](auto with_weight) NN_INLINED {
+      Choose(rows.weight_gradient != nullptr, [&](auto with_sums) NN_INLINED {
+        Choose(y != nullptr, [&](auto relu) NN_INLINED {
+          done = BackwardAllRows<centered.value, with_weight.value, with_sums.value, relu.value>(x, dy, y, dx, rows);
+        });
+      });
+    });
+  });
+  return done;
+}
+
+}  // namespace NN_TARGET
+}  // namespace nn
+
+#endif  // NATIVENORM_ROWS_BACKWARD_INL_H_

@@ -1,0 +1,293 @@
+// Backward of rows: their gradients, and those of weight and bias.
+#include "rows.h"
+
+#include "pool.h"
+#include "scratch.h"
+
+namespace nn {
+namespace {
+
+// Rows in blocks, whose parameter gradients are added up in floats, and these in pieces, in doubles
+// (docs/order-of-sums.md). As many as there may be threads: of 16 rows of 768, two blocks instead of one take 30 %
+// longer.
+struct Blocks {
+  size_t rows;
+  size_t of;         // rows of a block
+  size_t per_piece;  // blocks of a piece
+  size_t pieces;
+
+  Blocks(size_t rows, size_t length) : rows(rows) {
+    constexpr size_t kLeast = 8, kMost = 64, kPieces = 32, kLeastElements = 1 << 15;
+    size_t wanted = 1;
+    while (wanted < kPieces / 2 && 2 * wanted * kLeastElements <= rows * length) wanted *= 2;
+    of = (rows + wanted - 1) / wanted;
+    if (of < kLeast) of = kLeast;
+    if (of > kMost) of = kMost;
+    const size_t blocks = (rows + of - 1) / of;
+    per_piece = (blocks + kPieces - 1) / kPieces;
+    pieces = (blocks + per_piece - 1) / per_piece;
+  }
+
+  size_t First(size_t piece) const { return piece * per_piece * of; }
+  size_t Rows(size_t piece) const {
+    const size_t left = rows - First(piece);
+    return left < per_piece * of ? left : per_piece * of;
+  }
+
+  // body(first row, rows) over the blocks of a piece.
+  template <class Body>
+  void ForAll(size_t piece, const Body& body) const {
+    const size_t end = First(piece) + Rows(piece);
+    for (size_t row = First(piece); row < end; row += of) body(row, end - row < of ? end - row : of);
+  }
+};
+
+// The gradients of weight and bias over a piece: the floats of a block, and doubles of all that was before, if any.
+struct PieceSums {
+  float* weight;
+  float* bias;
+  double* weight_doubles;
+  double* bias_doubles;
+  size_t count;
+  bool* in_doubles;
+  bool* has_exact;  // some rows added to the doubles
+
+  void ClearFloats() const {
+    for (size_t j = 0; j < count; ++j) weight[j] = bias[j] = 0;
+  }
+  void Begin() const {
+    ClearFloats();
+    *in_doubles = *has_exact = false;
+  }
+  void UseDoubles() const {
+    for (size_t j = 0; !*in_doubles && j < count; ++j) weight_doubles[j] = bias_doubles[j] = 0;
+    *in_doubles = true;
+  }
+  // Both are null where no sums are wanted.
+  ParameterSums AsSums() const {
+    UseDoubles();
+    *has_exact = true;
+    return {count == 0 ? nullptr : weight_doubles, count == 0 ? nullptr : bias_doubles, 1};
+  }
+  // Adds the block to the doubles, and the next one begins.
+  void EndBlock() const {
+    UseDoubles();
+    for (size_t j = 0; j < count; ++j) {
+      weight_doubles[j] += weight[j];
+      bias_doubles[j] += bias[j];
+    }
+    ClearFloats();
+  }
+  bool AreDoublesFinite() const {
+    bool finite = true;
+    for (size_t j = 0; j < count; ++j) finite &= isfinite(weight_doubles[j]) && isfinite(bias_doubles[j]);
+    return finite;
+  }
+};
+
+// Those of all pieces; of one thread, which adds each to totals when it is done, one by one in the same place: sixteen
+// places for gradients of 512x4096 are 512 KB that leave the caches.
+class AllSums {
+ public:
+  static size_t Bytes(size_t places, size_t count) {
+    const size_t step = PaddedColumns(count), all = places * step;
+    return 2 * Scratch::Bytes<float>(all) + 2 * Scratch::Bytes<double>(all) + 2 * Scratch::Bytes<double>(step) +
+           2 * Scratch::Bytes<bool>(places);
+  }
+
+  // The first place's floats are at `weight` and `bias`, where these are not null.
+  AllSums(Scratch& scratch, size_t places, size_t count, float* weight, float* bias)
+      : places_(places), step_(PaddedColumns(count)) {
+    const size_t all = places * step_;
+    first_.weight = scratch.Take<float>(all);
+    first_.bias = scratch.Take<float>(all);
+    if (weight != nullptr) first_.weight = weight;
+    if (bias != nullptr) first_.bias = bias;
+    first_.weight_doubles = scratch.Take<double>(all);
+    first_.bias_doubles = scratch.Take<double>(all);
+    weight_total_ = scratch.Take<double>(step_);
+    bias_total_ = scratch.Take<double>(step_);
+    first_.count = count;
+    first_.in_doubles = scratch.Take<bool>(places);
+    first_.has_exact = scratch.Take<bool>(places);
+  }
+
+  PieceSums operator[](size_t piece) const {
+    const size_t place = piece % places_, at = place * step_;
+    return {first_.weight + at,       first_.bias + at, first_.weight_doubles + at, first_.bias_doubles + at,
+            first_.count, first_.in_doubles + place, first_.has_exact + place};
+  }
+
+  // Adds a piece to the totals, from number 0 on.
+  void Add(size_t piece) const {
+    AddTo(weight_total_, piece, first_.weight, first_.weight_doubles, 0, first_.count, piece == 0);
+    AddTo(bias_total_, piece, first_.bias, first_.bias_doubles, 0, first_.count, piece == 0);
+  }
+
+  // The totals.
+  void Store(float* weight, float* bias) const {
+    for (size_t j = 0; weight != nullptr && j < first_.count; ++j) weight[j] = static_cast<float>(weight_total_[j]);
+    for (size_t j = 0; bias != nullptr && j < first_.count; ++j) bias[j] = static_cast<float>(bias_total_[j]);
+  }
+
+  // Adds all pieces up in order, in strips of columns.
+  void StoreAll(int threads, float* weight, float* bias) const {
+    constexpr size_t kFew = 1 << 14;  // below so many sums a call costs less than a thread
+    const size_t strips = (first_.count + kStrip - 1) / kStrip;
+    Parallel(places_ * first_.count < kFew ? 1 : threads, strips, [&](size_t i) {
+      const size_t begin = i * kStrip, end = begin + kStrip < first_.count ? begin + kStrip : first_.count;
+      StoreStrip(first_.weight, first_.weight_doubles, begin, end, weight);
+      StoreStrip(first_.bias, first_.bias_doubles, begin, end, bias);
+    });
+  }
+
+ private:
+  static constexpr size_t kStrip = 256;
+
+  void AddTo(double* totals, size_t piece, const float* floats, const double* doubles, size_t begin, size_t count,
+             bool first) const {
+    const size_t place = piece % places_, at = place * step_ + begin;
+    for (size_t j = 0; first && j < count; ++j) totals[j] = 0;
+    if (first_.in_doubles[place]) {
+      for (size_t j = 0; j < count; ++j) totals[j] += doubles[at + j];
+    } else {
+      for (size_t j = 0; j < count; ++j) totals[j] += floats[at + j];
+    }
+  }
+
+  void StoreStrip(const float* floats, const double* doubles, size_t begin, size_t end, float* to) const {
+    if (to == nullptr) return;
+    double totals[kStrip];
+    for (size_t piece = 0; piece < places_; ++piece) {
+      AddTo(totals, piece, floats, doubles, begin, end - begin, piece == 0);
+    }
+    for (size_t j = begin; j < end; ++j) to[j] = static_cast<float>(totals[j - begin]);
+  }
+
+  size_t places_, step_;
+  PieceSums first_;
+  double* weight_total_;
+  double* bias_total_;
+};
+
+// Rows that are not for floats add to doubles: a float sum of 64 such would leave the range too.
+template <class T>
+void BackwardByRows(const Problem& p, const T* x, const T* dy, const T* y, T* dx, RowsBackward rows,
+                    const PieceSums& sums) {
+  size_t left = rows.rows;
+  for (;;) {
+    const size_t done = Table<T>(*p.target).rows_backward(x, dy, y, dx, rows);
+    if (done == left) return;
+    const size_t at = done * rows.length, next = at + rows.length;
+    ExactRowBackward(x + at, dy + at, At(y, at), dx + at, rows, rows.first_row + done, sums.AsSums());
+    left -= done + 1;
+    if (left == 0) return;
+    rows.rows = left;
+    rows.first_row += done + 1;
+    x += next;
+    dy += next;
+    y = At(y, next);
+    dx += next;
+  }
+}
+
+// Whether some dy / sqrt(variance + eps), which the gradient of the weight shows, is too large for a float: a small
+// weight may bring it back.
+template <class T>
+bool LeavesRange(const T* dy, const T* y, size_t length, double variance, double eps) {
+  const float factor = static_cast<float>(1 / sqrt(variance + eps));
+  bool leaves = false;
+  for (size_t i = 0; variance != 0 && i < length; ++i) {
+    const float gradient = y != nullptr && y[i] <= 0 ? 0 : dy[i];
+    leaves |= !isfinite(gradient * factor);
+  }
+  return leaves;
+}
+
+// A piece of which a sum is not finite, again in doubles: floats have left their range, which the sums of its rows may
+// not show. And the gradients of those rows for which that is so.
+template <class T>
+void AgainInDoubles(const Problem& p, const RowShape& shape, const Backward<T>& data, size_t first, size_t count,
+                    const PieceSums& sums) {
+  *sums.in_doubles = false;
+  const RowsBackward rows = {p.operation != NN_RMS, shape.length,  shape.period, 0,       1,      p.eps,
+                             data.weight,           data.mean,     data.variance, nullptr, nullptr, false,  nullptr};
+  for (size_t r = first; r < first + count; ++r) {
+    const size_t at = r * shape.length;
+    const T* x = data.src + at;
+    const T* dy = data.diff_dst + at;
+    const T* y = At(data.dst, at);
+    const Unit unit = {1, shape.length, 0, 1, r % shape.period * shape.length, 0, 1};
+    const Moments found = ExactMoments(unit, x, rows.centered);
+    ParameterSums to = sums.AsSums();
+    to.weight += unit.first_channel;
+    to.bias += unit.first_channel;
+    ExactSums(unit, x, dy, y, data.weight, found.mean, InverseDeviation(found.m2 / unit.Values(), p.eps, false), to);
+    if (LeavesRange(dy, y, shape.length, data.variance[r], p.eps)) {
+      ExactRowBackward(x, dy, y, data.diff_src + at, rows, r, {nullptr, nullptr, 1});
+    }
+  }
+}
+
+}  // namespace
+
+template <class T>
+int RowsBackwardPass(const Problem& p, const Backward<T>& data) {
+  const RowShape shape = ShapeOf(p);
+  const bool sums = data.diff_weight != nullptr || data.diff_bias != nullptr;
+  const size_t columns = sums ? shape.length * shape.period : 0;
+  const Blocks blocks(shape.rows, shape.length);
+  const size_t pieces = sums ? blocks.pieces : 0;
+  // One piece adds up where its sums are to be.
+  const bool direct = pieces == 1, one_thread = p.threads == 1;
+  const size_t places = one_thread && pieces > 1 ? 1 : pieces;
+  Scratch scratch(AllSums::Bytes(places, columns));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  const AllSums all(scratch, places, columns, direct ? data.diff_weight : nullptr, direct ? data.diff_bias : nullptr);
+  const bool in_place = data.diff_dst == data.diff_src, stream = p.Streams(3, sizeof(T), in_place);
+  const auto differentiate = [&](size_t row, size_t count, const PieceSums& to, bool* finite) {
+    const RowsBackward rows = {p.operation != NN_RMS, shape.length, shape.period,  row,       count,   p.eps, data.weight,
+                               data.mean,             data.variance, to.weight,     to.bias,   stream,  finite};
+    const size_t at = row * shape.length;
+    BackwardByRows(p, data.src + at, data.diff_dst + at, At(data.dst, at), data.diff_src + at, rows, to);
+  };
+  if (!sums) {
+    const size_t parts = Parts(p, shape.rows);
+    Parallel(p.threads, parts, [&](size_t i) {
+      const Range range = PartOf(shape.rows, parts, i);
+      bool in_doubles = true, has_exact = false, finite;
+      differentiate(range.begin, range.end - range.begin,
+                    {nullptr, nullptr, nullptr, nullptr, 0, &in_doubles, &has_exact}, &finite);
+    });
+    return NN_OK;
+  }
+  const size_t parts = Parts(p, pieces);
+  const auto all_finite = Table<T>(*p.target).all_finite;
+  Parallel(p.threads, parts, [&](size_t i) {
+    const Range range = PartOf(pieces, parts, i);
+    for (size_t piece = range.begin; piece < range.end; ++piece) {
+      const PieceSums to = all[piece];
+      to.Begin();
+      bool finite = true;
+      blocks.ForAll(piece, [&](size_t row, size_t count) {
+        differentiate(row, count, to, &finite);
+        // Of one row the kernel has told, and it has no partial sums of dy.
+        if (shape.rows > 1) finite &= all_finite(to.weight, columns) && all_finite(to.bias, columns);
+        if (blocks.per_piece > 1 || *to.in_doubles) to.EndBlock();
+      });
+      if (*to.has_exact) finite &= to.AreDoublesFinite();
+      if (!finite && !in_place) AgainInDoubles(p, shape, data, blocks.First(piece), blocks.Rows(piece), to);
+      if (places < pieces) all.Add(piece);
+    }
+  });
+  if (places < pieces) {
+    all.Store(data.diff_weight, data.diff_bias);
+  } else if (!direct || *all[0].in_doubles) {
+    all.StoreAll(p.threads, data.diff_weight, data.diff_bias);
+  }
+  return NN_OK;
+}
+
+template int RowsBackwardPass(const Problem&, const Backward<float>&);
+
+}  // namespace nn

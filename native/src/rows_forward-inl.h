@@ -1,0 +1,152 @@
+// The forward kernels over rows that are normalized each by itself, with a weight and a bias for each element: layer
+// and RMS normalization, and group normalization without spatial extent.
+#ifndef NATIVENORM_ROWS_FORWARD_INL_H_
+#define NATIVENORM_ROWS_FORWARD_INL_H_
+
+#include <math.h>
+
+#include "exact.h"
+#include "kernels.h"
+#include "matrix-inl.h"
+#include "order.h"
+#include "simd-inl.h"
+#include "slots-inl.h"
+#include "spans-inl.h"
+
+namespace nn {
+namespace NN_TARGET {
+
+// xhat = (x - center) * scale + shift of one row.
+struct RowAffine {
+  float center;
+  float scale;
+  float shift;
+};
+
+// The sums of a row around a pivot; of RMS the squares alone.
+template <bool kCentered, bool kPivot, class T>
+HWY_INLINE PivotSums SumRow(const T* x, size_t length, float pivot) {
+  PivotSums total = {0, 0};
+  for (size_t begin = 0; begin < length; begin += kPiece) {
+    const size_t n = HWY_MIN(kPiece, length - begin);
+    PivotSums piece = {0, 0};
+    if constexpr (kCentered) {
+      piece = SumAround<kPivot>(x + begin, 1, n, 0, pivot);
+    } else {
+      Slots squares;
+      SweepBlocks(
+          1, n, 0,
+          [&](auto part, size_t i, auto k) NN_INLINED {
+            const Floats v = Load(part, x + begin + i);
+            squares.AddProduct(k, v, v);
+          },
+          [&](auto block) NN_INLINED { squares.Flush(block); });
+      piece.squares = squares.Total();
+    }
+    total.sum += piece.sum;
+    total.squares += piece.squares;
+  }
+  return total;
+}
+
+// The moments of a row whose float sums around 0 will not do. A function of its own: with its loops in the one that
+// measures a row of 64 takes 8 % longer.
+template <bool kCentered, class T>
+HWY_NOINLINE Moments MeasureAgain(const T* x, size_t length, Trust trust, Moments found) {
+  if (trust == Trust::kOtherPivot) {
+    const float pivot = static_cast<float>(found.mean);
+    trust = JudgeAround(pivot, SumRow<true, true>(x, length, pivot), static_cast<double>(length), &found);
+    if (trust == Trust::kGood) return found;
+  }
+  double mean = 0, m2 = 0;
+  if constexpr (kCentered) {
+    for (size_t i = 0; i < length; ++i) mean += ToFloat(x[i]);
+    mean /= static_cast<double>(length);
+  }
+  for (size_t i = 0; i < length; ++i) {
+    const double distance = ToFloat(x[i]) - mean;
+    m2 += distance * distance;
+  }
+  return {mean, m2};
+}
+
+// The statistics of a row, stored where they are asked for.
+template <bool kCentered, class T>
+HWY_NOINLINE RowAffine Measure(const T* x, const RowsForward& rows, size_t row, double share) {
+  Moments found;
+  const Trust trust = Judge(SumRow<kCentered, false>(x, rows.length, 0), share, &found);
+  if (trust != Trust::kGood) found = MeasureAgain<kCentered>(x, rows.length, trust, found);
+  const float variance = static_cast<float>(found.m2 * share);
+  if (rows.mean != nullptr) rows.mean[row] = static_cast<float>(found.mean);
+  if (rows.variance != nullptr) rows.variance[row] = variance;
+  const double inverse = 1 / sqrt(variance + rows.eps);
+  // A variance beyond the largest float: all of the row is 0, also where x - center would overflow.
+  const float center = inverse == 0 ? 0 : static_cast<float>(found.mean);
+  const double rounded_away = inverse == 0 ? 0 : found.mean - center;
+  return {center, static_cast<float>(inverse), static_cast<float>(-rounded_away * inverse)};
+}
+
+// How far before it is written a line is fetched. RmsNorm of 512x4096, 17 MB, takes 460 us without, 350 with, and 390
+// where the next row alone is fetched; LayerNorm of 1400x768, 9 MB, 5 % longer with (EPYC 7003, AVX2, 2 threads).
+constexpr size_t kWriteAhead = 1024;
+
+template <bool kCentered, bool kWeight, bool kBias, bool kRelu, class T>
+HWY_INLINE void NormalizeRow(const T* x, T* y, size_t length, RowAffine row, const float* weight, const float* bias,
+                             bool fetch, bool stream, size_t ahead) {
+  const Floats center = hn::Set(kFloats, row.center);
+  const Floats scale = hn::Set(kFloats, row.scale);
+  const Floats shift = hn::Set(kFloats, row.shift);
+  const auto value = [&](auto part, size_t i) NN_INLINED {
+    const Floats v = Load(part, x + i);
+    Floats result = hn::Mul(v, scale);
+    if constexpr (kCentered) result = hn::MulAdd(hn::Sub(v, center), scale, shift);
+    if constexpr (kWeight && kBias) {
+      result = hn::MulAdd(result, Load(part, weight + i), Load(part, bias + i));
+    } else if constexpr (kWeight) {
+      result = hn::Mul(result, Load(part, weight + i));
+    } else if constexpr (kBias) {
+      result = hn::Add(result, Load(part, bias + i));
+    }
+    if constexpr (kRelu) result = Relu(result);
+    return result;
+  };
+  const auto write = [&](auto fetching, auto streaming) NN_INLINED {
+    Write<streaming.value>(y, length, [&](auto part, size_t i, auto k) NN_INLINED {
+      if constexpr (fetching.value) Fetch(k, x + i + ahead);
+      if constexpr (fetching.value && !streaming.value) Fetch(k, y + i + kWriteAhead);
+      return value(part, i);
+    });
+  };
+  if (stream) {
+    write(Index<true>(), Index<true>());
+  } else {
+    Choose(fetch, [&](auto fetching) NN_INLINED { write(fetching, Index<false>()); });
+  }
+}
+
+// y = (x - mean) / sqrt(variance + eps) * weight + bias
+template <class T>
+void rows_forward(const T* x, T* y, const RowsForward& rows) {
+  Choose(rows.centered, [&](auto centered) NN_INLINED {
+    Choose(rows.weight != nullptr, [&](auto with_weight) NN_INLINED {
+      Choose(rows.bias != nullptr, [&](auto with_bias) NN_INLINED {
+        Choose(rows.relu, [&](auto with_relu) NN_INLINED {
+          const double share = 1 / static_cast<double>(rows.length);
+          for (size_t r = 0; r < rows.rows; ++r) {
+            const size_t at = r * rows.length;
+            const size_t parameters = rows.period == 1 ? 0 : (rows.first_row + r) % rows.period * rows.length;
+            const RowAffine row = Measure<centered.value>(x + at, rows, rows.first_row + r, share);
+            NormalizeRow<centered.value, with_weight.value, with_bias.value, with_relu.value>(
+                x + at, y + at, rows.length, row, with_weight.value ? rows.weight + parameters : nullptr,
+                with_bias.value ? rows.bias + parameters : nullptr, rows.fetch, rows.stream, Ahead(rows, r));
+          }
+        });
+      });
+    });
+  });
+}
+
+}  // namespace NN_TARGET
+}  // namespace nn
+
+#endif  // NATIVENORM_ROWS_FORWARD_INL_H_

@@ -1,0 +1,76 @@
+// Forward of rows.
+#include "rows.h"
+
+#include "order.h"
+#include "pool.h"
+
+namespace nn {
+namespace {
+
+// The mean square of a row's distances from its mean, or from 0.
+template <class T>
+double SpreadOf(const Problem& p, const T* x, const RowsForward& rows) {
+  const Pieces pieces(1, rows.length);
+  const auto sum = [&](float pivot) {
+    PivotSums total = {0, 0};
+    for (size_t i = 0; i < pieces.count; ++i) {
+      const Pieces::Piece piece = pieces[i];
+      total += Table<T>(*p.target).pivot_sums(x + piece.begin, 1, piece.length, 0, pivot);
+    }
+    return total;
+  };
+  const Unit unit = {1, rows.length, 0, 1, 0, 0, 0};
+  const double share = 1 / unit.Values();
+  if (!rows.centered) return sum(0).squares * share;
+  return MeasureUnit(unit.Values(), sum, [&] { return ExactMoments(unit, x, true); }).m2 * share;
+}
+
+// Row by row, with a look at each: one with a variance next to nothing is not for floats.
+template <class T>
+void ForwardByRows(const Problem& p, const T* x, T* y, RowsForward rows) {
+  const size_t count = rows.rows;
+  rows.rows = 1;
+  for (size_t r = 0; r < count; ++r, ++rows.first_row, x += rows.length, y += rows.length) {
+    if (SpreadOf(p, x, rows) + p.eps < kLeastVariance) {
+      ExactRowForward(x, y, rows, rows.first_row);
+    } else {
+      Table<T>(*p.target).rows_forward(x, y, rows);
+    }
+  }
+}
+
+}  // namespace
+
+template <class T>
+int RowsForwardPass(const Problem& p, const Forward<T>& data) {
+  const RowShape shape = ShapeOf(p);
+  const size_t parts = Parts(p, shape.rows);
+  const bool fetch = p.Fetches(2, sizeof(T)), stream = p.Streams(2, sizeof(T), data.src == data.dst);
+  Parallel(p.threads, parts, [&](size_t i) {
+    const Range range = PartOf(shape.rows, parts, i);
+    const size_t at = range.begin * shape.length;
+    const RowsForward rows = {p.operation != NN_RMS,
+                              shape.length,
+                              shape.period,
+                              range.begin,
+                              range.end - range.begin,
+                              p.eps,
+                              data.weight,
+                              data.bias,
+                              data.mean,
+                              data.variance,
+                              p.relu,
+                              fetch,
+                              stream};
+    if (p.eps < kLeastVariance) {
+      ForwardByRows(p, data.src + at, data.dst + at, rows);
+    } else {
+      Table<T>(*p.target).rows_forward(data.src + at, data.dst + at, rows);
+    }
+  });
+  return NN_OK;
+}
+
+template int RowsForwardPass(const Problem&, const Forward<float>&);
+
+}  // namespace nn
