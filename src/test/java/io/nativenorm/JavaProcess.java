@@ -1,7 +1,8 @@
 package io.nativenorm;
 
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -13,6 +14,8 @@ public record JavaProcess(int status, String output) {
    * What runs for a second is not worth C2's threads: 1.1 seconds of a processor instead of 2.1.
    */
   public static final String SHORT = "-XX:TieredStopAtLevel=1";
+
+  private static final int PATIENCE_SECONDS = 120;
 
   /** Runs a main method to its end. */
   public static JavaProcess run(
@@ -34,16 +37,23 @@ public record JavaProcess(int status, String output) {
   }
 
   /** Runs any command to its end. */
-  static JavaProcess run(List<String> command, Map<String, String> environment)
+  public static JavaProcess run(List<String> command, Map<String, String> environment)
       throws IOException, InterruptedException {
     ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
     builder.environment().putAll(environment);
-    Process process = builder.start();
-    String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-    if (!process.waitFor(120, TimeUnit.SECONDS)) {
+    Path file = Files.createTempFile("nativenorm", ".out");
+    try {
+      // Into a file: reading from a process waits for its end, however long that takes.
+      Process process = builder.redirectOutput(file.toFile()).start();
+      boolean ended = process.waitFor(PATIENCE_SECONDS, TimeUnit.SECONDS);
       process.destroyForcibly();
-      throw new IOException("no end in sight: " + output);
+      String output = Files.readString(file);
+      if (!ended) {
+        throw new IOException("no end in sight: " + output);
+      }
+      return new JavaProcess(process.exitValue(), output);
+    } finally {
+      Files.delete(file);
     }
-    return new JavaProcess(process.exitValue(), output);
   }
 }
