@@ -33,8 +33,8 @@ struct Question {
 // is.
 struct Answer {
   std::vector<float> y, mean, variance, dx, dweight, dbias;
-  // What the phases of batch normalization give: moments and sums, of which another order hardly ever shows in floats, y
-  // and dx.
+  // What the phases of batch normalization give: moments and sums, of which another order hardly ever shows in floats,
+  // y and dx.
   std::vector<double> phases;
 
   // FNV-1a over the bits of all numbers, with one NaN for all.

@@ -84,6 +84,7 @@ class Random {
 // The tests, by file.
 void TestKernels();
 void TestProblems();
+void TestExtremes();
 void TestDeterminism();
 void TestPhases();
 void TestPool();

@@ -71,9 +71,10 @@ int main(int count, char** arguments) {
     const char* name;
     void (*run)();
   } kTests[] = {
-      {"kernels", nntest::TestKernels}, {"problems", nntest::TestProblems}, {"determinism", nntest::TestDeterminism},
-      {"phases", nntest::TestPhases},   {"pool", nntest::TestPool},         {"system", nntest::TestSystem},
-      {"prepare", nntest::TestPrepare}, {"memory", nntest::TestMemory}, {"answers", nntest::TestAnswers}};
+      {"kernels", nntest::TestKernels},         {"problems", nntest::TestProblems}, {"extremes", nntest::TestExtremes},
+      {"determinism", nntest::TestDeterminism}, {"phases", nntest::TestPhases},     {"pool", nntest::TestPool},
+      {"system", nntest::TestSystem},           {"prepare", nntest::TestPrepare},   {"memory", nntest::TestMemory},
+      {"answers", nntest::TestAnswers}};
   nntest::Check(nn_targets() > 0, "no kernels for this CPU");
   const std::vector<std::string> wanted(arguments + (errors ? 2 : 1), arguments + count);
   for (const std::string& name : wanted) {

@@ -1,4 +1,5 @@
-// Whole problems through the C functions: all operations, directions and layouts, and values that are hard to sum up.
+// Whole problems through the C functions: all operations, directions and layouts, and values that are hard to sum up
+// (extremes_test.cpp has those at the ends of what floats can be).
 #include <math.h>
 #include <stdio.h>
 
@@ -8,33 +9,12 @@
 
 #include "check.h"
 #include "guarded_memory.h"
-#include "run.h"
+#include "problem_cases.h"
 
 namespace nntest {
 namespace {
 
 constexpr uint64_t kSeed = 77001;
-
-constexpr double kEps = 1e-5;
-
-const char* const kOperations[] = {"batch", "layer", "rms", "group"};
-const char* const kLayouts[] = {"channels-first", "channels-last"};
-
-bool IsRows(int operation) { return operation == NN_LAYER || operation == NN_RMS; }
-
-std::string Kind(const Shape& shape, const std::string& what) {
-  return std::string(kOperations[shape.operation]) + " " + kLayouts[shape.layout] + " " + what;
-}
-
-// body(operation, layout); rows have no layout.
-template <class Body>
-void ForOperations(const Body& body) {
-  for (int operation : {NN_BATCH, NN_LAYER, NN_RMS, NN_GROUP}) {
-    for (int layout : {NN_CHANNELS_FIRST, NN_CHANNELS_LAST}) {
-      if (!IsRows(operation) || layout == NN_CHANNELS_FIRST) body(operation, layout);
-    }
-  }
-}
 
 void TestSmall() {
   const struct {
@@ -100,20 +80,6 @@ void TestLongSums() {
     for (float& dy : problem.dy) dy = dy > 0 ? 0.1f : 0.3f;
     CheckProblem(problem, {1, 3}, Tolerances(), Kind(shape, "long"));
   });
-}
-
-// The shapes for values that are hard: small, with blocks and a rest, and one for threads.
-std::vector<Shape> ShapesOf(int operation, int layout) {
-  if (IsRows(operation)) {
-    return {{operation, layout, 7, 37, 1, 1, kEps, false},
-            {operation, layout, 3, 3001, 1, 1, kEps, false},
-            {operation, layout, 40, 2600, 1, 1, kEps, false}};
-  }
-  const size_t groups = operation == NN_GROUP ? 3 : 1;
-  return {{operation, layout, 3, 6, 11, groups, kEps, false},
-          {operation, layout, 2, 9, 700, groups, kEps, false},
-          {operation, layout, 1, 3, 35000, groups, kEps, false},
-          {operation, layout, 2, 48, 1, groups, kEps, false}};
 }
 
 void TestMeans() {
@@ -253,135 +219,6 @@ void TestOutliers() {
   });
 }
 
-// What is not finite makes its unit NaN (or what the definition says) and leaves the others alone.
-void TestNotFinite() {
-  uint64_t seed = kSeed + 50000;
-  ForOperations([&](int operation, int layout) {
-    for (Shape shape : ShapesOf(operation, layout)) {
-      for (float value : {NAN, INFINITY, -INFINITY}) {
-        for (size_t where : {size_t{0}, shape.Elements() / 2}) {
-          shape.relu = ++seed % 2 == 0;
-          Problem problem(shape, seed);
-          problem.values = "one " + std::to_string(value);
-          problem.x[where] = value;
-          CheckProblem(problem, {1, 3}, Tolerances(), Kind(shape, "not finite"));
-          if (operation != NN_BATCH || !isnan(value)) continue;
-          // Given statistics: the value alone.
-          const Truth truth(Problem(shape, seed));
-          for (int target = 0; target < nn_targets(); ++target) {
-            nn_use_target(target);
-            const Prepared kernel = Prepare(shape, NN_INFERENCE, true, 1);
-            std::vector<float> y(shape.Elements()), mean = truth.mean, variance = truth.variance;
-            nn_forward(kernel.get(), problem.x.data(), y.data(), nullptr, nullptr, mean.data(), variance.data());
-            const auto nans = std::count_if(y.begin(), y.end(), [](float v) { return isnan(v); });
-            Check(nans == 1 && isnan(y[where]), "%s %s given: %zd values are NaN", nn_target_name(target),
-                  problem.Text().c_str(), static_cast<ptrdiff_t>(nans));
-          }
-        }
-      }
-    }
-  });
-}
-
-// From values whose squares are 0 as floats to values whose squares are infinite, and whose variances are.
-void TestScales() {
-  uint64_t seed = kSeed + 60000;
-  ForOperations([&](int operation, int layout) {
-    for (Shape shape : ShapesOf(operation, layout)) {
-      for (double scale : {1e-30, 1e-20, 1e-12, 1e8, 1e15, 4e18, 1e19, 1e25, 1e37, 6e37}) {
-        for (double eps : {1e-5, 1e-12, 0.0}) {
-          if (eps == 0 && scale > 1) continue;
-          shape.eps = eps;
-          Problem problem(shape, ++seed, 0, scale);
-          if (scale > 5e37) {  // up to 3.4e38, both signs, and all of them finite
-            for (float& x : problem.x) x = std::clamp(x * 3, -3.4e38f, 3.4e38f);
-          }
-          char what[40];
-          snprintf(what, sizeof what, "scale %g", scale);
-          CheckProblem(problem, {1, 3}, Tolerances(), Kind(shape, what));
-        }
-      }
-    }
-  });
-}
-
-// A weight that is NaN makes its channel NaN, and its unit's gradient, also beside units whose mean is not for floats.
-void TestNaNWeights() {
-  uint64_t seed = kSeed + 90000;
-  ForOperations([&](int operation, int layout) {
-    for (const Shape& shape : ShapesOf(operation, layout)) {
-      for (size_t channel : {size_t{0}, shape.channels / 2, shape.channels - 1}) {
-        Problem problem(shape, ++seed);
-        problem.values += ", 1e38 in every other unit, weight " + std::to_string(channel) + " NaN";
-        problem.weighted = true;
-        problem.weight[channel] = NAN;
-        for (size_t n = 0; n < shape.batch; ++n) {
-          for (size_t c = 0; c < shape.channels; ++c) {
-            if (shape.Unit(n, c) % 2 == 0) continue;
-            for (size_t s = 0; s < shape.spatial; ++s) problem.x[shape.Offset(n, c, s)] = 1e38f;
-          }
-        }
-        CheckProblem(problem, {1, 3}, Tolerances(), Kind(shape, "NaN weight"));
-      }
-    }
-  });
-}
-
-// Gradients whose sums overflow floats, in half of the lanes upwards, in half downwards; in every other unit alone too.
-void TestHugeGradients() {
-  uint64_t seed = kSeed + 70000;
-  ForOperations([&](int operation, int layout) {
-    for (const Shape& shape : ShapesOf(operation, layout)) {
-      for (bool all : {true, false}) {
-        Problem problem(shape, ++seed);
-        problem.values += all ? ", dy 1e38" : ", some dy 1e38";
-        problem.weighted = seed % 2 == 0;
-        for (size_t n = 0; n < shape.batch; ++n) {
-          for (size_t c = 0; c < shape.channels; ++c) {
-            if (!all && shape.Unit(n, c) % 2 == 1) continue;
-            for (size_t s = 0; s < shape.spatial; ++s) {
-              problem.dy[shape.Offset(n, c, s)] = (n + c + s) % 2 == 0 ? 1e38f : -1e38f;
-            }
-          }
-        }
-        CheckProblem(problem, {1, 3}, Tolerances(), Kind(shape, "huge gradients"));
-      }
-    }
-  });
-}
-
-// Given means and values that are too far apart for floats.
-void TestFar() {
-  uint64_t seed = kSeed + 80000;
-  for (int layout : {NN_CHANNELS_FIRST, NN_CHANNELS_LAST}) {
-    for (const Shape& shape : ShapesOf(NN_BATCH, layout)) {
-      for (float variance : {1e38f, 3e38f}) {
-        Problem problem(shape, ++seed);
-        problem.given = true;
-        problem.values = "far from the mean";
-        Truth truth(problem);
-        for (size_t n = 0; n < shape.batch; ++n) {
-          for (size_t c = 0; c < shape.channels; c += 2) {
-            truth.mean[c] = c % 4 == 0 ? -3e38f : 3e38f;
-            truth.variance[c] = variance;
-            for (size_t s = 0; s < shape.spatial; ++s) problem.x[shape.Offset(n, c, s)] = s % 3 == 0 ? 3e38f : -1e38f;
-          }
-        }
-        const Statistics statistics = {{truth.mean.begin(), truth.mean.end()},
-                                       {truth.variance.begin(), truth.variance.end()}};
-        truth = Truth(problem, statistics);
-        size_t turn = 0;
-        for (int target = 0; target < nn_targets(); ++target) {
-          for (int threads : {1, 3}) {
-            CheckForward(problem, truth, target, threads, turn, Tolerances(), Kind(shape, "far"));
-            CheckBackward(problem, truth, target, threads, turn++, Tolerances(), Kind(shape, "far"));
-          }
-        }
-      }
-    }
-  }
-}
-
 void TestStream() {
   GuardedMemory x_memory(size_t{1} << 20), y_memory(size_t{1} << 20);
   Random random(kSeed);
@@ -413,11 +250,6 @@ void TestProblems() {
   TestConstantGradients();
   TestNoGradients();
   TestOutliers();
-  TestNotFinite();
-  TestScales();
-  TestNaNWeights();
-  TestHugeGradients();
-  TestFar();
   nn_set_workers(0);
 }
 

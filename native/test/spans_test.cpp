@@ -175,7 +175,9 @@ void pivot_sums(const Table& table, const char* target) {
   };
   for (size_t length : Lengths()) {
     size_t turn = 0;
-    ForPlaces(target, [&](Place place) { test({1, length, 0}, Distributions()[turn++ % Distributions().size()], place); });
+    ForPlaces(target, [&](Place place) {
+      test({1, length, 0}, Distributions()[turn++ % Distributions().size()], place);
+    });
     for (size_t rows : {2, 3, 7}) {
       if (rows * (length + 5) > 8192) continue;
       for (const Distribution& values : Distributions()) {
