@@ -107,8 +107,8 @@ struct Parameters {
   ColumnAffine AsAffine(size_t j) const { return {center + j, first + j, second + j}; }
   ColumnGradient AsGradient(size_t j) const { return {center + j, first + j, second + j, third + j, At(dy_center, j)}; }
 
-  // Where some are outside, a unit of which one column's factor is NaN, be it by its weight, is so as a whole: what is
-  // left of it would have been written over what is read again.
+  // Where some are outside, a unit is so as a whole if the factor of one of its columns is NaN, be it by its weight:
+  // doubles go over all of it, and in place they may not find what floats have written.
   void JoinUnits(size_t columns, size_t members) const {
     for (size_t begin = 0; begin < columns; begin += members) {
       bool outside = false;

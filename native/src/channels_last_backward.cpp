@@ -52,8 +52,8 @@ bool SetGradients(const Problem& p, const Samples& s, const float* weight, doubl
     for (size_t k = j; k < j + s.members; ++k) {
       set.Set(k, gradient.With(weight, k));
       sums.product[k] = gradient.WeightPart({sums.dy[k], sums.product[k], sums.residual[k]});
-      if (gradient.outside) set.SetOutside(k);
     }
+    if (gradient.outside) set.SetOutside(j);
     some_outside |= gradient.outside;
   }
   if (some_outside) set.JoinUnits(s.columns, s.members);

@@ -49,7 +49,7 @@ bool SetAffines(const Problem& p, const Samples& s, const Forward<T>& data, cons
     const Normal normal(mean[j / s.members], variance[j / s.members], p.eps);
     for (size_t k = j; k < j + s.members; ++k) set.Set(k, normal.With(data.weight, data.bias, k));
     if (!normal.IsOutside()) continue;
-    for (size_t k = j; k < j + s.members; ++k) set.SetOutside(k);
+    set.SetOutside(j);
     some_outside = true;
   }
   if (some_outside) set.JoinUnits(s.columns, s.members);

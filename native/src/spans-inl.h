@@ -33,9 +33,7 @@ HWY_INLINE PivotSums SumAround(const T* x, size_t runs, size_t length, size_t st
 
 template <class T>
 PivotSums pivot_sums(const T* x, size_t runs, size_t length, size_t stride, float pivot) {
-  if (pivot != 0) return SumAround<true>(x, runs, length, stride, pivot);
-  // One run that the compiler knows to be one has shorter loops.
-  return runs == 1 ? SumAround<false>(x, 1, length, 0, 0) : SumAround<false>(x, runs, length, stride, 0);
+  return pivot == 0 ? SumAround<false>(x, runs, length, stride, 0) : SumAround<true>(x, runs, length, stride, pivot);
 }
 
 // y = (x - center) * scale + shift
@@ -104,6 +102,7 @@ void gradient_sums(const T* x, const T* dy, const T* y, size_t runs, size_t leng
       *sums = SumGradient<relu.value>(x, dy, y, runs, length, stride, c);
       return;
     }
+    // That each is one run the compiler is to know: gradients of runs of 35 take 0.82 of the time (AVX2).
     for (size_t run = 0; run < runs; ++run) {
       const size_t at = run * stride;
       sums[run * step] = SumGradient<relu.value>(x + at, dy + at, relu.value ? y + at : y, 1, length, 0, c);
