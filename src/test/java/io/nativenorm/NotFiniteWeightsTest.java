@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -29,10 +28,6 @@ class NotFiniteWeightsTest {
     }
     subjects.forEach(subject -> subject.builder.backend(backend));
     return subjects;
-  }
-
-  static Stream<Backend> backends() {
-    return TestEngines.named();
   }
 
   /** Pairs of channels in turn: of one value everywhere, beyond where floats do, and normal. */
@@ -64,7 +59,7 @@ class NotFiniteWeightsTest {
   }
 
   @ParameterizedTest
-  @MethodSource("backends")
+  @MethodSource("io.nativenorm.TestEngines#named")
   void makeTheirChannelNotANumber(Backend backend) {
     for (Subject subject : subjects(backend)) {
       for (int channel = 0; channel < CHANNELS; channel++) {

@@ -3,6 +3,7 @@ package io.nativenorm;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.nativenorm.engine.reference.OrderOfSums;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -22,15 +23,6 @@ class OrderOfDoublesTest {
   @BeforeAll
   static void bothPromiseIt() {
     OneAnswerTest.assumeBoth();
-  }
-
-  /** How many rows of a channels-last matrix are one, as docs/order-of-sums.md has it. */
-  private static int folds(int rows, int columns) {
-    int folds = 1;
-    while (folds * columns % 16 != 0 && 2 * folds * columns <= 512) {
-      folds *= 2;
-    }
-    return rows < 16 * folds ? 1 : folds;
   }
 
   /**
@@ -108,7 +100,7 @@ class OrderOfDoublesTest {
     "3136,256"
   })
   void ofColumns(int rows, int columns) {
-    float[] dy = blocks(rows, rows, columns, 24 * folds(rows, columns), 1);
+    float[] dy = blocks(rows, rows, columns, 24 * OrderOfSums.folds(rows, columns), 1);
     check(BatchNorm.builder(columns), Layout.CHANNELS_LAST, dy, 1, columns, rows, 1);
   }
 

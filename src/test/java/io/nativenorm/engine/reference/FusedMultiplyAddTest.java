@@ -40,13 +40,14 @@ class FusedMultiplyAddTest {
     assertTrue(process.output().contains("pure Java, two passes in doubles"), process.output());
     assertTrue(process.output().contains("kernel reference in doubles"), process.output());
     assertTrue(process.output().contains("[-1.3416, -0.4472, 0.4472, 1.3416]"), process.output());
+    assertTrue(process.output().contains("[0.0, NaN, 0.0, 0.0]"), process.output());
   }
 
   /** Runs in a JVM of its own. */
   public static final class Child {
     private Child() {}
 
-    /** Prints what JAVA says of itself and what it computes. */
+    /** Prints what JAVA says of itself and what it computes, and of one value with a NaN weight. */
     public static void main(String[] arguments) {
       System.out.println(description());
       try (LayerNorm layer = LayerNorm.builder(4).eps(0).backend(Backend.JAVA).build();
@@ -58,6 +59,10 @@ class FusedMultiplyAddTest {
         }
         System.out.println(Arrays.toString(rounded));
         System.out.println(layer.explain(x));
+        layer.weight().copyFrom(new float[] {1, Float.NaN, 1, 1});
+        x.copyFrom(new float[] {5, 5, 5, 5});
+        layer.forward(x, y);
+        System.out.println(Arrays.toString(y.toArray()));
       }
     }
   }

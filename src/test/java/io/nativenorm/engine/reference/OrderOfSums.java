@@ -6,7 +6,7 @@ import java.util.Arrays;
  * docs/order-of-sums.md word for word, one element after the other: what the loops of the engines
  * are held against, with which it shares no code.
  */
-final class OrderOfSums {
+public final class OrderOfSums {
   private OrderOfSums() {}
 
   /** sum(a) or sum(a * b) over `runs` runs of `length` elements, `stride` apart, along memory. */
@@ -85,7 +85,8 @@ final class OrderOfSums {
     return total;
   }
 
-  static int folds(int rows, int columns) {
+  /** How many rows of a matrix are one. */
+  public static int folds(int rows, int columns) {
     int folds = 1;
     while (folds * columns % 16 != 0 && 2 * folds * columns <= 512) {
       folds *= 2;
