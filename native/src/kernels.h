@@ -130,6 +130,7 @@ constexpr size_t PaddedColumns(size_t columns) {
 // All kernels, as (result, name, parameters). Runs of `length` elements begin `stride` apart; of what has a `step`, run
 // r takes number r * step: 0 where all share one. y is null in gradients without an activation; dx may be dy and y may
 // be x. `stream` writes past the caches; then what will be read next begins `ahead` elements after what is read now.
+// `fetch` asks for what will be read next.
 #define NN_KERNELS(KERNEL)                                                                                            \
   /* Sums are those of a piece (order.h); distances from a pivot of 0 are not taken. */                               \
   KERNEL(PivotSums, pivot_sums, (const T* x, size_t runs, size_t length, size_t stride, float pivot))                 \
@@ -149,14 +150,15 @@ constexpr size_t PaddedColumns(size_t columns) {
           const Gradient* gradients, size_t step, bool stream))                                                       \
   /* The same for each column of a matrix with `stride` elements from row to row. `pivot` may be null: all are 0. */   \
   KERNEL(void, column_sums,                                                                                           \
-         (const T* x, size_t rows, size_t columns, size_t stride, const float* pivot, double* sums, double* squares)) \
+         (const T* x, size_t rows, size_t columns, size_t stride, const float* pivot, bool fetch, double* sums,       \
+          double* squares))                                                                                           \
   /* Turns those around 0 into means and m2 (order.h), in their place; false if some are distrusted. */               \
   KERNEL(bool, column_moments, (size_t columns, double share, double* sums, double* squares))                         \
   KERNEL(void, column_normalize,                                                                                      \
          (const T* x, T* y, size_t rows, size_t columns, size_t stride, ColumnAffine affine, bool relu, bool stream)) \
   KERNEL(void, column_gradient_sums,                                                                                  \
          (const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride, const float* center,       \
-          ColumnGradientSums sums))                                                                                   \
+          bool fetch, ColumnGradientSums sums))                                                                       \
   KERNEL(void, column_gradient,                                                                                       \
          (const T* x, const T* dy, const T* y, T* dx, size_t rows, size_t columns, size_t stride,                     \
           ColumnGradient gradient, bool stream))                                                                      \
