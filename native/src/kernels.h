@@ -174,8 +174,9 @@ constexpr size_t PaddedColumns(size_t columns) {
   KERNEL(void, rows_forward, (const T* x, T* y, const RowsForward& rows))                                             \
   /* How many rows it did: all, or those before one that is not for floats. */                                        \
   KERNEL(size_t, rows_backward, (const T* x, const T* dy, const T* y, T* dx, const RowsBackward& rows))               \
-  /* to += from, of doubles; whether floats are finite. */                                                             \
+  /* to += from, of doubles or floats; whether floats are finite. */                                                   \
   KERNEL(void, add_doubles, (const double* from, size_t count, double* to))                                           \
+  KERNEL(void, add_floats, (const float* from, size_t count, double* to))                                             \
   KERNEL(bool, all_finite, (const float* values, size_t count))                                                       \
   /* y = a * x + b */                                                                                                 \
   KERNEL(void, plain_pass, (const T* x, T* y, size_t length, float a, float b))

@@ -144,6 +144,11 @@ void add_doubles(const double* from, size_t count, double* to) {
 }
 
 template <class T>
+void add_floats(const float* from, size_t count, double* to) {
+  for (size_t i = 0; i < count; ++i) to[i] += from[i];
+}
+
+template <class T>
 bool all_finite(const float* values, size_t count) {
   // 0 times what is finite is 0.
   Floats sums[kUnroll];

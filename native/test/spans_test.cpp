@@ -92,21 +92,27 @@ void plain_pass(const Table& table, const char* target) {
   }
 }
 
-void add_doubles(const Table& table, const char* target) {
+template <class From>
+void AddInto(void (*add)(const From*, size_t, double*), const char* name, const char* target) {
   Memory& memory = TheMemory();
   for (size_t length : Lengths()) {
-    double* from = memory.x.Place<double>(length, Side::kEnd, 0);
+    From* from = memory.x.Place<From>(length, Side::kEnd, 0);
     double* to = memory.y.Place<double>(length, Side::kBegin, length % kOffsets);
     for (size_t i = 0; i < length; ++i) {
       from[i] = Numbers(0)[i];
-      to[i] = Numbers(1)[i];
+      to[i] = Numbers(1)[i] / 3.0;
     }
-    table.add_doubles(from, length, to);
+    add(from, length, to);
     Distance distance;
-    for (size_t i = 0; i < length; ++i, distance.Next()) distance.Add(to[i], double{Numbers(0)[i]} + Numbers(1)[i], 1);
-    Report("add_doubles", target, distance, 0, memory.IsIntact(), std::to_string(length));
+    for (size_t i = 0; i < length; ++i, distance.Next()) {
+      distance.Add(to[i], double{Numbers(0)[i]} + Numbers(1)[i] / 3.0, 1);
+    }
+    Report(name, target, distance, 0, memory.IsIntact(), std::to_string(length));
   }
 }
+
+void add_doubles(const Table& table, const char* target) { AddInto(table.add_doubles, "add_doubles", target); }
+void add_floats(const Table& table, const char* target) { AddInto(table.add_floats, "add_floats", target); }
 
 // One number that is not finite, at every place.
 void all_finite(const Table& table, const char* target) {

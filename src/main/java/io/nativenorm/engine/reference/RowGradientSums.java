@@ -10,7 +10,7 @@ import java.util.Arrays;
  */
 final class RowGradientSums {
   private static final int MOST_PIECES = 32;
-  private static final int LEAST_ELEMENTS_OF_BLOCK = 1 << 15;
+  private static final int LEAST_ELEMENTS_OF_BLOCK = 20480;
   private static final long LEAST_ROWS = 8;
   private static final long MOST_ROWS = 64;
 

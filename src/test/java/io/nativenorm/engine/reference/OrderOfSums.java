@@ -158,7 +158,7 @@ public final class OrderOfSums {
   /** sum(dy) of each column of rows: the gradient of a bias. */
   static double[] ofRows(float[] dy, int rows, int length) {
     long w = 1;
-    while (2 * w <= 16 && 2 * w <= (long) rows * length / 32768) {
+    while (2 * w <= 16 && 2 * w <= (long) rows * length / 20480) {
       w *= 2;
     }
     int block = (int) Math.max(8, Math.min(64, (rows + w - 1) / w));
