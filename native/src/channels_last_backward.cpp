@@ -14,12 +14,11 @@ ColumnGradientSums SumsAt(const PieceSums& sums, size_t index, bool constants) {
 }
 
 void SetCenters(const Problem& p, const Samples& s, const double* mean, const double* variance, Parameters set) {
-  for (size_t j = 0; j < s.columns; j += s.members) {
-    const size_t unit = j / s.members;
+  for (size_t unit = 0; unit < s.units; ++unit) {
     // The center of Normal without its root.
     const float center =
         static_cast<float>(variance[unit]) + p.eps <= kLargestFloat ? static_cast<float>(mean[unit]) : 0;
-    for (size_t k = j; k < j + s.members; ++k) set.center[k] = center;
+    for (size_t k = 0; k < s.members; ++k) set.center[unit * s.members + k] = center;
   }
 }
 

@@ -120,12 +120,11 @@ HWY_INLINE void SumWide(size_t rows, size_t count, double* const* totals, bool f
         }
         hn::Store(hn::Zero(kFloats), kFloats, sums[s.value] + j);
       };
-      const auto add_whole = [&](size_t row, const auto& put) NN_INLINED {
-        Choose(fetch, [&](auto fetching) NN_INLINED { add(Index<kRowsTogether>(), row, fetching, put); });
-      };
       size_t row = 0;
-      for (; row + kRowsTogether < n; row += kRowsTogether) add_whole(row, keep);
-      if (row + kRowsTogether == n) return add_whole(row, flush);
+      Choose(fetch, [&](auto fetching) NN_INLINED {
+        for (; row + kRowsTogether < n; row += kRowsTogether) add(Index<kRowsTogether>(), row, fetching, keep);
+      });
+      if (row + kRowsTogether == n) return add(Index<kRowsTogether>(), row, Index<false>(), flush);
       if (row + 2 < n) {
         add(Index<2>(), row, Index<false>(), keep);
         row += 2;
