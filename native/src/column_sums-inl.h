@@ -27,6 +27,15 @@ HWY_INLINE void AddInto(double* totals, Floats v) {
   hn::StoreU(hn::Add(hn::LoadU(kDoubles, totals), UpperDoubles(v)), kDoubles, totals);
 }
 
+// Of the first block and of one after it.
+HWY_INLINE void Put(bool first, double* totals, Floats v) {
+  if (first) {
+    SetTo(totals, v);
+  } else {
+    AddInto(totals, v);
+  }
+}
+
 // Arrays over columns are padded: whole vectors of them are written.
 inline void Clear(size_t columns, double* array) {
   for (size_t j = 0; j < PaddedColumns(columns); ++j) array[j] = 0;
@@ -70,7 +79,7 @@ HWY_INLINE void SumStrip(const Extents& extent, size_t first, size_t rows, size_
   Repeat<kVectors>([&](auto v) NN_INLINED {
     if (IsEmpty(extent(v))) return;
     Repeat<kSums>([&](auto s) NN_INLINED {
-      AddInto(totals[s.value] + j + v.value * kLanes, sums[v.value][s.value]);
+      Put(first == 0, totals[s.value] + j + v.value * kLanes, sums[v.value][s.value]);
     });
   });
 }
@@ -113,11 +122,7 @@ HWY_INLINE void SumWide(size_t rows, size_t count, double* const* totals, bool f
       };
       const auto keep = [&](auto s, size_t j, Floats sum) NN_INLINED { hn::Store(sum, kFloats, sums[s.value] + j); };
       const auto flush = [&](auto s, size_t j, Floats sum) NN_INLINED {
-        if (block == 0) {
-          SetTo(totals[s.value] + begin + j, sum);
-        } else {
-          AddInto(totals[s.value] + begin + j, sum);
-        }
+        Put(block == 0, totals[s.value] + begin + j, sum);
         hn::Store(hn::Zero(kFloats), kFloats, sums[s.value] + j);
       };
       size_t row = 0;
@@ -154,7 +159,6 @@ HWY_INLINE void SumColumns(size_t rows, size_t count, double* const* totals, boo
     SumWide<kSums>(rows, count, totals, fetch, columns);
     return;
   }
-  for (size_t s = 0; s < kSums; ++s) Clear(count, totals[s]);
   SumNarrow<kSums, kMost>(rows, count, totals, columns);
 }
 
