@@ -1,7 +1,7 @@
 package io.nativenorm;
 
 import io.nativenorm.engine.Engines;
-import io.nativenorm.engine.Kernel;
+import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import java.util.Locale;
 
@@ -37,11 +37,11 @@ final class Explanation {
   }
 
   private static String kernelName(Problem problem, Backend backend) {
-    Kernel kernel = Engines.acquire(problem, backend);
+    Plan plan = Engines.acquire(problem, backend);
     try {
-      return kernel.name();
+      return plan.name();
     } finally {
-      Engines.release(kernel);
+      Engines.release(plan);
     }
   }
 }

@@ -2,9 +2,9 @@ package io.nativenorm;
 
 import io.nativenorm.engine.BufferPool;
 import io.nativenorm.engine.Engines;
-import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Plan;
 import java.util.Arrays;
 
 /**
@@ -18,7 +18,7 @@ final class Inference {
   /** Parameters and running statistics, whose memory is the layer's for life. */
   private final Operands constants;
 
-  private volatile KernelMemo memo;
+  private volatile PlanMemo memo;
 
   Inference(NormLayer layer, Backend backend, LayerParameters parameters) {
     this.layer = layer;
@@ -38,7 +38,7 @@ final class Inference {
   void run(Tensor x, Tensor y) {
     int threads = layer.threads();
     layer.requireF32(x);
-    KernelMemo known = KernelMemo.matching(memo, x.extents(), x.layout(), threads);
+    PlanMemo known = PlanMemo.matching(memo, x.extents(), x.layout(), threads);
     if (known == null) {
       layer.requireInferable(x.extents());
     }
@@ -46,23 +46,23 @@ final class Inference {
     if (x.size() == 0) {
       return;
     }
-    KernelMemo used = acquire(known, x.extents(), x.layout(), threads);
+    PlanMemo used = acquire(known, x.extents(), x.layout(), threads);
     try {
       if (used.reordered()) {
-        runReordered(used.kernel(), x, y);
+        runReordered(used.plan(), x, y);
       } else {
-        used.kernel().infer(x.floats(), y.floats(), constants);
+        used.plan().infer(x.floats(), y.floats(), constants);
       }
     } finally {
-      Engines.release(used.kernel());
+      Engines.release(used.plan());
     }
   }
 
-  private void runReordered(Kernel kernel, Tensor x, Tensor y) {
+  private void runReordered(Plan plan, Tensor x, Tensor y) {
     try (BufferPool.Buffer buffer = BufferPool.take(x.size())) {
       NativeFloats rows = buffer.floats();
       Transposition.toChannelsFirst(x.extents(), x.dataType(), x.floats(), rows);
-      kernel.infer(rows, rows, constants);
+      plan.infer(rows, rows, constants);
       Transposition.toChannelsLast(x.extents(), x.dataType(), rows, y.floats());
     }
   }
@@ -75,10 +75,10 @@ final class Inference {
   void run(float[] x, float[] y, long[] shape) {
     int threads = layer.threads();
     boolean implied = shape.length == 0;
-    KernelMemo known =
+    PlanMemo known =
         !implied
-            ? KernelMemo.matching(memo, shape, Layout.CHANNELS_FIRST, threads)
-            : layer.normalizesRows() ? KernelMemo.matching(memo, x.length, threads) : null;
+            ? PlanMemo.matching(memo, shape, Layout.CHANNELS_FIRST, threads)
+            : layer.normalizesRows() ? PlanMemo.matching(memo, x.length, threads) : null;
     long[] full =
         known != null ? known.shape() : implied ? layer.impliedShape(x.length) : shape.clone();
     requireLengths(x, y, full, known != null ? known.size() : Shapes.size(full));
@@ -88,36 +88,36 @@ final class Inference {
     if (x.length == 0) {
       return;
     }
-    KernelMemo used = acquire(known, full, Layout.CHANNELS_FIRST, threads);
+    PlanMemo used = acquire(known, full, Layout.CHANNELS_FIRST, threads);
     try {
-      if (!used.kernel().infer(x, y, constants)) {
-        runCopied(used.kernel(), x, y);
+      if (!used.plan().infer(x, y, constants)) {
+        runCopied(used.plan(), x, y);
       }
     } finally {
-      Engines.release(used.kernel());
+      Engines.release(used.plan());
     }
   }
 
-  private void runCopied(Kernel kernel, float[] x, float[] y) {
+  private void runCopied(Plan plan, float[] x, float[] y) {
     try (BufferPool.Buffer buffer = BufferPool.take(x.length)) {
       NativeFloats floats = buffer.floats();
       floats.write(0, x, 0, x.length);
-      kernel.infer(floats, floats, constants);
+      plan.infer(floats, floats, constants);
       floats.read(0, y, 0, y.length);
     }
   }
 
   /**
-   * The kernel for an input that was checked, in use: the known one if it is still there. The shape
+   * The plan for an input that was checked, in use: the known one if it is still there. The shape
    * is one that nobody writes to.
    */
-  private KernelMemo acquire(KernelMemo known, long[] shape, Layout layout, int threads) {
-    if (known != null && Engines.reacquire(known.kernel())) {
+  private PlanMemo acquire(PlanMemo known, long[] shape, Layout layout, int threads) {
+    if (known != null && Engines.reacquire(known.plan())) {
       return known;
     }
-    Kernel kernel = Engines.acquire(layer.inferenceProblem(shape, layout, threads), backend);
+    Plan plan = Engines.acquire(layer.inferenceProblem(shape, layout, threads), backend);
     boolean reordered = layer.needsReordering(shape, layout);
-    KernelMemo made = new KernelMemo(shape, Shapes.size(shape), layout, reordered, threads, kernel);
+    PlanMemo made = new PlanMemo(shape, Shapes.size(shape), layout, reordered, threads, plan);
     memo = made;
     return made;
   }

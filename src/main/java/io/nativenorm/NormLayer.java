@@ -3,9 +3,9 @@ package io.nativenorm;
 import io.nativenorm.engine.BufferPool;
 import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.Engines;
-import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
+import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
 import java.util.Arrays;
@@ -279,11 +279,11 @@ public abstract sealed class NormLayer implements AutoCloseable
 
   /** Runs a problem of a pass; for backward the layer must still be open. */
   void execute(Problem problem, Operands operands) {
-    Kernel kernel = Engines.acquire(problem, backend);
+    Plan plan = Engines.acquire(problem, backend);
     try {
-      kernel.execute(operands);
+      plan.execute(operands);
     } finally {
-      Engines.release(kernel);
+      Engines.release(plan);
     }
   }
 

@@ -58,7 +58,7 @@ final class AutoRules {
 
   private static Optional<String> passOverRows(Problem problem) {
     if (problem.elements() < SMALL_BACKWARD) {
-      // It would wait for its turn on the team (see OnednnKernel), perhaps behind a large one.
+      // It would wait for its turn on the team (see OnednnPlan), perhaps behind a large one.
       return Optional.of("accepts it, but JAVA is as fast for so little");
     }
     if (ROWS_AT_ONCE * problem.channels() < SMALL_BACKWARD && problem.batch() > ROWS_AT_ONCE) {

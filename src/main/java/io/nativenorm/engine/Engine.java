@@ -38,9 +38,9 @@ public interface Engine {
    * Makes a problem ready to run.
    *
    * @param problem one that this engine does not reject
-   * @return its kernel
+   * @return its plan
    */
-  Kernel prepare(Problem problem);
+  Plan prepare(Problem problem);
 
   /**
    * Whether results have the same bits as on every other machine and engine of which this is so:

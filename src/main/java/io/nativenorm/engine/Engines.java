@@ -16,10 +16,10 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Collectors;
 
-/** The engines in the order they are asked, the choice among them, and the kernels made ready. */
+/** The engines in the order they are asked, the choice among them, and the plans made ready. */
 public final class Engines {
-  /** A kernel takes some kilobytes; a program that meets more problems than this prepares anew. */
-  static final int CACHED_KERNELS = 256;
+  /** A plan takes some kilobytes; a program that meets more problems than this prepares anew. */
+  static final int CACHED_PLANS = 256;
 
   private static final FusedEngine FUSED = new FusedEngine();
   private static final List<Engine> ENGINES =
@@ -32,7 +32,7 @@ public final class Engines {
   /** Who was said to stand in for others. */
   private static final Set<Backend> ANNOUNCED = ConcurrentHashMap.newKeySet();
 
-  private static final Map<Key, Kernel> CACHE = new LinkedHashMap<>(64, 0.75f, true);
+  private static final Map<Key, Plan> CACHE = new LinkedHashMap<>(64, 0.75f, true);
 
   private record Key(Problem problem, Backend backend) {}
 
@@ -122,31 +122,31 @@ public final class Engines {
   }
 
   /**
-   * The kernel for a problem, prepared or cached. It stays usable until given back to {@link
+   * The plan for a problem, prepared or cached. It stays usable until given back to {@link
    * #release}.
    *
    * @param problem the problem
    * @param backend an engine by name, or AUTO
-   * @return a kernel in use
+   * @return a plan in use
    * @throws NativeNormException if no engine that may run the problem can; the message has every
    *     reason
    */
-  public static Kernel acquire(Problem problem, Backend backend) {
+  public static Plan acquire(Problem problem, Backend backend) {
     Key key = new Key(problem, backend);
     synchronized (CACHE) {
-      Kernel cached = CACHE.get(key);
+      Plan cached = CACHE.get(key);
       if (cached != null && cached.lifetime().acquire()) {
         return cached;
       }
     }
-    Kernel made = choose(problem, backend).prepare(problem);
+    Plan made = choose(problem, backend).prepare(problem);
     made.lifetime().acquire();
-    Kernel evicted = null;
+    Plan evicted = null;
     synchronized (CACHE) {
-      Kernel rival = CACHE.put(key, made);
+      Plan rival = CACHE.put(key, made);
       if (rival != null) {
         evicted = rival;
-      } else if (CACHE.size() > CACHED_KERNELS) {
+      } else if (CACHE.size() > CACHED_PLANS) {
         evicted = CACHE.remove(CACHE.keySet().iterator().next());
       }
     }
@@ -157,22 +157,22 @@ public final class Engines {
   }
 
   /**
-   * Takes a kernel into use once more.
+   * Takes a plan into use once more.
    *
-   * @param kernel one that {@link #acquire} gave at some time
+   * @param plan one that {@link #acquire} gave at some time
    * @return false if it has left the cache: ask {@link #acquire} again
    */
-  public static boolean reacquire(Kernel kernel) {
-    return kernel.lifetime().acquire();
+  public static boolean reacquire(Plan plan) {
+    return plan.lifetime().acquire();
   }
 
   /**
    * Ends a use.
    *
-   * @param kernel a kernel in use
+   * @param plan a plan in use
    */
-  public static void release(Kernel kernel) {
-    kernel.lifetime().release();
+  public static void release(Plan plan) {
+    plan.lifetime().release();
   }
 
   private static Engine choose(Problem problem, Backend backend) {

@@ -1,7 +1,7 @@
 package io.nativenorm.engine;
 
 /**
- * The memory one execution of a {@link Kernel} reads and writes. What a problem does not have is
+ * The memory one execution of a {@link Plan} reads and writes. What a problem does not have is
  * null; the pointers stay the caller's and must stay valid until the execution returns.
  *
  * @param src input

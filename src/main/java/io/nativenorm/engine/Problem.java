@@ -6,8 +6,7 @@ import io.nativenorm.Layout;
 import java.util.Locale;
 
 /**
- * What is to be computed, without the data: the key by which kernels are chosen, prepared and
- * cached.
+ * What is to be computed, without the data: the key by which plans are chosen, prepared and cached.
  *
  * <p>Every shape is reduced to three extents. For {@link Operation#BATCH} and {@link
  * Operation#GROUP} they are N, C and the product of the spatial dimensions; a layer's or RMS's rows

@@ -42,7 +42,7 @@ class EnginesTest {
     "BATCH, CHANNELS_LAST, 64, 8300000, false",
     "BATCH, CHANNELS_FIRST, 64, 16000000, false",
     "GROUP, CHANNELS_LAST, 64, 16000000, false",
-    "LAYER, CHANNELS_LAST, 600000000, 1, true", // oneDNN cannot make a kernel
+    "LAYER, CHANNELS_LAST, 600000000, 1, true", // oneDNN cannot make a primitive
     "RMS, CHANNELS_LAST, 600000000, 1, true",
     "LAYER, CHANNELS_LAST, 500000000, 1, false"
   })
@@ -99,9 +99,9 @@ class EnginesTest {
   }
 
   @Test
-  void aKernelIsPreparedOnce() {
-    Kernel first = Engines.acquire(rows(3, true, true, Direction.INFERENCE), Backend.AUTO);
-    Kernel second = Engines.acquire(rows(3, true, true, Direction.INFERENCE), Backend.AUTO);
+  void aPlanIsPreparedOnce() {
+    Plan first = Engines.acquire(rows(3, true, true, Direction.INFERENCE), Backend.AUTO);
+    Plan second = Engines.acquire(rows(3, true, true, Direction.INFERENCE), Backend.AUTO);
     assertSame(first, second);
     Engines.release(first);
     Engines.release(second);
@@ -110,17 +110,17 @@ class EnginesTest {
   @ParameterizedTest
   @MethodSource("io.nativenorm.TestEngines#named")
   void theCacheIsBoundedAndWhatLeavesItWorksUntilReleased(Backend backend) {
-    Kernel kernel = Engines.acquire(rows(1, false, false, Direction.INFERENCE), backend);
-    for (long i = 0; i <= Engines.CACHED_KERNELS; i++) {
+    Plan plan = Engines.acquire(rows(1, false, false, Direction.INFERENCE), backend);
+    for (long i = 0; i <= Engines.CACHED_PLANS; i++) {
       Engines.release(Engines.acquire(rows(100 + i, true, true, Direction.INFERENCE), backend));
     }
-    assertFalse(Engines.reacquire(kernel), "the oldest kernel should have left the cache");
+    assertFalse(Engines.reacquire(plan), "the oldest plan should have left the cache");
     NativeMemory memory = new NativeMemory(8);
     memory.floats().put(new float[] {-1, -1, 1, 1});
     NativeFloats y = memory.floats().slice(4, 4);
-    kernel.execute(Operands.forward(memory.floats().slice(0, 4), y, null, null, null, null));
+    plan.execute(Operands.forward(memory.floats().slice(0, 4), y, null, null, null, null));
     assertEquals(1, y.get(3));
-    Engines.release(kernel);
+    Engines.release(plan);
     memory.free();
   }
 
@@ -140,9 +140,9 @@ class EnginesTest {
     x.put(new float[] {-1, -1, 1, 1});
     bias.put(new float[] {1, 2, 3, 4});
     dy.put(new float[] {5, 6, 7, 8});
-    Kernel forward = Engines.acquire(rows(1, false, true, Direction.TRAINING), backend);
+    Plan forward = Engines.acquire(rows(1, false, true, Direction.TRAINING), backend);
     forward.execute(Operands.forward(x, y, null, bias, mean, variance));
-    Kernel backward = Engines.acquire(rows(1, false, true, Direction.BACKWARD), backend);
+    Plan backward = Engines.acquire(rows(1, false, true, Direction.BACKWARD), backend);
     backward.execute(new Operands(x, y, null, bias, mean, variance, dy, dx, null, dBias));
     List<Float> got = new ArrayList<>();
     for (int i = 0; i < 4; i++) {

@@ -17,7 +17,7 @@ import org.junit.jupiter.api.extension.ExtensionContext.Namespace;
 /**
  * Fails every class of tests after which more native memory is in use than before: a test that
  * forgot to close something, or a library that did. JUnit finds it as a service. What the pool
- * keeps is not counted, and the cache of kernels is emptied first. The collector is no help, except
+ * keeps is not counted, and the cache of plans is emptied first. The collector is no help, except
  * to classes that say so.
  */
 public final class LeakCheck implements BeforeAllCallback, AfterAllCallback {
@@ -78,7 +78,7 @@ public final class LeakCheck implements BeforeAllCallback, AfterAllCallback {
   }
 
   private static long bytesInUse() {
-    for (int i = 0; i < Engines.CACHED_KERNELS; i++) {
+    for (int i = 0; i < Engines.CACHED_PLANS; i++) {
       Engines.release(Engines.acquire(problem(2 + i), Backend.JAVA)); // displaces all others
     }
     return inUse();

@@ -4,9 +4,9 @@ import io.nativenorm.Backend;
 import io.nativenorm.DataType;
 import io.nativenorm.engine.Engine;
 import io.nativenorm.engine.Helpers;
-import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.NativeAccess;
 import io.nativenorm.engine.NativeFloats;
+import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import java.lang.ref.Reference;
 import java.util.List;
@@ -121,7 +121,7 @@ public final class FusedEngine implements Engine {
   }
 
   @Override
-  public Kernel prepare(Problem problem) {
-    return FusedKernel.prepare(problem, Math.min(problem.threads(), PROCESSORS), helpers);
+  public Plan prepare(Problem problem) {
+    return FusedPlan.prepare(problem, Math.min(problem.threads(), PROCESSORS), helpers);
   }
 }

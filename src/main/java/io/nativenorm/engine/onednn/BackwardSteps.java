@@ -4,10 +4,10 @@ import io.nativenorm.Activation;
 import io.nativenorm.engine.BufferPool;
 import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.Groups;
-import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
+import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
 import io.nativenorm.engine.reference.ReferenceEngine;
@@ -19,7 +19,7 @@ import io.nativenorm.engine.reference.ReferenceEngine;
  */
 final class BackwardSteps implements Steps {
   private final Problem problem;
-  private final Kernel reference;
+  private final Plan reference;
 
   /** Null where the gradient goes by channels. */
   private final BlockGradient rows;

@@ -3,9 +3,9 @@ package io.nativenorm.engine.onednn;
 import io.nativenorm.Activation;
 import io.nativenorm.engine.BufferPool;
 import io.nativenorm.engine.Direction;
-import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
 import io.nativenorm.engine.reference.ReferenceEngine;
@@ -20,7 +20,7 @@ final class ForwardSteps implements Steps {
   private final Problem problem;
   private final Application application;
   private final ExactStatistics exact;
-  private final Kernel reference;
+  private final Plan reference;
 
   /** Computes statistics and normalizes; null, as the guard, where oneDNN is given them. */
   private final Primitive normalize;

@@ -9,9 +9,9 @@ import io.nativenorm.Layout;
 import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.Engine;
 import io.nativenorm.engine.Helpers;
-import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.NativeAccess;
 import io.nativenorm.engine.Operation;
+import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import java.util.Locale;
 import java.util.Map;
@@ -169,9 +169,9 @@ public final class OnednnEngine implements Engine {
   }
 
   @Override
-  public Kernel prepare(Problem problem) {
+  public Plan prepare(Problem problem) {
     boolean small = problem.elements() < TEAM_ELEMENTS;
     int threads = small ? 1 : Math.max(1, Math.min(problem.threads(), teamLimit));
-    return OnednnKernel.prepare(team, helpers, problem, threads);
+    return OnednnPlan.prepare(team, helpers, problem, threads);
   }
 }

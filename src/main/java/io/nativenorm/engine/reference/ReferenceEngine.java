@@ -5,7 +5,7 @@ import io.nativenorm.DataType;
 import io.nativenorm.Layout;
 import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.Engine;
-import io.nativenorm.engine.Kernel;
+import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import java.util.Optional;
 
@@ -45,17 +45,17 @@ public final class ReferenceEngine implements Engine {
   }
 
   @Override
-  public Kernel prepare(Problem problem) {
+  public Plan prepare(Problem problem) {
     boolean backward = problem.direction() == Direction.BACKWARD;
     if (!FusedMultiplyAdd.IS_INSTRUCTION) {
-      return backward ? new ReferenceBackward(problem) : new ReferenceForward(problem);
+      return backward ? new ReferenceBackwardPlan(problem) : new ReferenceForwardPlan(problem);
     }
     if (RowShape.fits(problem)) {
-      return backward ? new RowsBackward(problem) : new RowsForward(problem);
+      return backward ? new RowsBackwardPlan(problem) : new RowsForwardPlan(problem);
     }
     if (problem.layout() == Layout.CHANNELS_FIRST) {
-      return backward ? new SpansBackward(problem) : new SpansForward(problem);
+      return backward ? new SpansBackwardPlan(problem) : new SpansForwardPlan(problem);
     }
-    return backward ? new ColumnsBackward(problem) : new ColumnsForward(problem);
+    return backward ? new ColumnsBackwardPlan(problem) : new ColumnsForwardPlan(problem);
   }
 }

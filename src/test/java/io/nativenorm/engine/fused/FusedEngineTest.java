@@ -12,11 +12,11 @@ import io.nativenorm.Layout;
 import io.nativenorm.NativeNormException;
 import io.nativenorm.TestEngines;
 import io.nativenorm.engine.Direction;
-import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.NativeMemory;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
+import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
 import java.nio.file.Files;
@@ -91,22 +91,22 @@ class FusedEngineTest {
   }
 
   @Test
-  void aKernelRunsOnNativeMemoryAndOnHeapArrays() {
-    FusedKernel kernel = (FusedKernel) engine.prepare(rows(DataType.F32, 1, 1));
+  void aPlanRunsOnNativeMemoryAndOnHeapArrays() {
+    FusedPlan plan = (FusedPlan) engine.prepare(rows(DataType.F32, 1, 1));
     Operands none = Operands.forward(null, null, null, null, null, null);
     NativeMemory memory = new NativeMemory(8);
     NativeFloats x = memory.floats().slice(0, 4);
     NativeFloats y = memory.floats().slice(4, 4);
     float[] values = {-1, -1, 1, 1};
     x.put(values);
-    kernel.infer(x, y, none);
+    plan.infer(x, y, none);
     assertEquals(1, y.get(3));
     float[] result = new float[4];
-    assertTrue(kernel.infer(values, result, none));
+    assertTrue(plan.infer(values, result, none));
     assertArrayEquals(values, result);
-    assertTrue(kernel.infer(values, values, none));
+    assertTrue(plan.infer(values, values, none));
     assertArrayEquals(result, values);
-    kernel.free();
+    plan.free();
     memory.free();
   }
 
@@ -119,10 +119,10 @@ class FusedEngineTest {
     if (Runtime.version().feature() < 22) {
       assertFalse(pinned);
     }
-    Kernel kernel = engine.prepare(rows(DataType.F32, HeapArrays.SHORT_ELEMENTS, 1));
+    Plan plan = engine.prepare(rows(DataType.F32, HeapArrays.SHORT_ELEMENTS, 1));
     float[] x = new float[(int) HeapArrays.SHORT_ELEMENTS * 4];
     Arrays.fill(x, 3);
-    assertEquals(pinned, kernel.infer(x, x, Operands.forward(null, null, null, null, null, null)));
+    assertEquals(pinned, plan.infer(x, x, Operands.forward(null, null, null, null, null, null)));
     assertEquals(pinned ? 0 : 3, x[0]); // without spread and without a bias
   }
 }

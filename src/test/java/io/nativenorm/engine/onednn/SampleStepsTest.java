@@ -83,11 +83,11 @@ class SampleStepsTest {
     bias.write(0, values(CHANNELS, 2, 2), 0, CHANNELS);
     boolean training = problem.direction() == Direction.TRAINING;
     Helpers helpers = new Helpers(() -> {}, () -> true);
-    OnednnKernel kernel = OnednnKernel.prepare(team, helpers, problem, 2);
-    kernel.execute(
+    OnednnPlan plan = OnednnPlan.prepare(team, helpers, problem, 2);
+    plan.execute(
         Operands.forward(
             src, dst, weight, bias, training ? mean : null, training ? variance : null));
-    kernel.free();
+    plan.free();
     Results results = new Results(new float[x.length], new float[units], new float[units]);
     dst.read(0, results.y, 0, x.length);
     if (training) {

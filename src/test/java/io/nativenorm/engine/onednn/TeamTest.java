@@ -76,14 +76,14 @@ class TeamTest {
             Activation.NONE,
             1);
     Helpers helpers = new Helpers(() -> {}, () -> true);
-    OnednnKernel kernel = OnednnKernel.prepare(team, helpers, problem, 1);
+    OnednnPlan plan = OnednnPlan.prepare(team, helpers, problem, 1);
     NativeMemory memory = new NativeMemory(8);
     NativeFloats x = memory.floats().slice(0, 4);
     NativeFloats y = memory.floats().slice(4, 4);
     x.put(new float[] {-1, -1, 1, 1});
-    kernel.execute(Operands.forward(x, y, null, null, null, null));
+    plan.execute(Operands.forward(x, y, null, null, null, null));
     assertEquals(1, y.get(3));
-    kernel.free();
+    plan.free();
     memory.free();
   }
 

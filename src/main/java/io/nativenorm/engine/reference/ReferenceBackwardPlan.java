@@ -3,10 +3,10 @@ package io.nativenorm.engine.reference;
 import io.nativenorm.Activation;
 import io.nativenorm.engine.FloatView;
 import io.nativenorm.engine.Groups;
-import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.Moments;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
+import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
 
@@ -24,11 +24,11 @@ import io.nativenorm.engine.Statistics;
  * digits or none. RMS has no mean, so the term with sum(g) falls away; given statistics are
  * constants, so both sums do. After a ReLU, dy counts only where the output is positive (or NaN).
  */
-final class ReferenceBackward extends Kernel {
+final class ReferenceBackwardPlan extends Plan {
   private final Problem problem;
   private final Groups groups;
 
-  ReferenceBackward(Problem problem) {
+  ReferenceBackwardPlan(Problem problem) {
     super("reference in doubles");
     this.problem = problem;
     this.groups = Groups.of(problem);

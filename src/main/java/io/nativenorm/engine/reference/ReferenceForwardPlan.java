@@ -4,10 +4,10 @@ import io.nativenorm.Activation;
 import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.FloatView;
 import io.nativenorm.engine.Groups;
-import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.Moments;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
+import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
 
@@ -15,11 +15,11 @@ import io.nativenorm.engine.Statistics;
  * y = (x - mean) / sqrt(variance + eps) * weight + bias, in double, rounded once; RMS has no mean
  * and the mean square for a variance.
  */
-final class ReferenceForward extends Kernel {
+final class ReferenceForwardPlan extends Plan {
   private final Problem problem;
   private final Groups groups;
 
-  ReferenceForward(Problem problem) {
+  ReferenceForwardPlan(Problem problem) {
     super("reference in doubles");
     this.problem = problem;
     this.groups = Groups.of(problem);

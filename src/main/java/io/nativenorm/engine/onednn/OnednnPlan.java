@@ -2,8 +2,8 @@ package io.nativenorm.engine.onednn;
 
 import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.Helpers;
-import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import java.util.concurrent.atomic.AtomicReference;
 
@@ -15,7 +15,7 @@ import java.util.concurrent.atomic.AtomicReference;
  * always waits for its turn on the team, which without helpers is its one thread. Only where
  * OpenMP's functions were not found it has what it takes.
  */
-final class OnednnKernel extends Kernel {
+final class OnednnPlan extends Plan {
   private final Team team;
   private final Helpers helpers;
   private final int threads;
@@ -26,7 +26,7 @@ final class OnednnKernel extends Kernel {
   /** Null where one thread is enough. */
   private final Steps together;
 
-  private OnednnKernel(Team team, Helpers helpers, int threads, Steps alone, Steps together) {
+  private OnednnPlan(Team team, Helpers helpers, int threads, Steps alone, Steps together) {
     super("onednn " + alone.implementation());
     this.team = team;
     this.helpers = helpers;
@@ -38,7 +38,7 @@ final class OnednnKernel extends Kernel {
   }
 
   /** Prepares a problem for its caller alone and, with more than one thread, for the team. */
-  static OnednnKernel prepare(Team team, Helpers helpers, Problem problem, int threads) {
+  static OnednnPlan prepare(Team team, Helpers helpers, Problem problem, int threads) {
     Steps alone = steps(team, problem, 1);
     try {
       Steps together = threads > 1 ? steps(team, problem, threads) : null;
@@ -46,7 +46,7 @@ final class OnednnKernel extends Kernel {
         together.close();
         together = null;
       }
-      return new OnednnKernel(team, helpers, threads, alone, together);
+      return new OnednnPlan(team, helpers, threads, alone, together);
     } catch (RuntimeException | Error e) {
       alone.close();
       throw e;

@@ -1,7 +1,7 @@
 package io.nativenorm.engine.reference;
 
-import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 
 /**
@@ -17,7 +17,7 @@ import io.nativenorm.engine.Problem;
  * with g = dy * weight. The mean is center + offset: what rounding it to float took away. Of RMS
  * both are 0, and so is the constant.
  */
-final class RowsBackward extends Kernel {
+final class RowsBackwardPlan extends Plan {
   /**
    * A mean nearer to 0, in standard deviations, is not corrected for its rounding, which is too
    * little to count: 4 * 2^-25 = 1e-7.
@@ -27,7 +27,7 @@ final class RowsBackward extends Kernel {
   private final Problem problem;
   private final RowShape shape;
 
-  RowsBackward(Problem problem) {
+  RowsBackwardPlan(Problem problem) {
     super("reference");
     this.problem = problem;
     this.shape = RowShape.of(problem);

@@ -2,23 +2,23 @@ package io.nativenorm.engine;
 
 /**
  * A problem made ready to run: every decision is taken and everything that lasts is allocated. Many
- * threads may execute one kernel at once.
+ * threads may execute one plan at once.
  */
-public abstract class Kernel {
+public abstract class Plan {
   private final String name;
   private final Lifetime lifetime = new Lifetime(this::free);
 
   /**
-   * Creates a kernel.
+   * Creates a plan.
    *
    * @param name the engine, and which of its implementations this is
    */
-  protected Kernel(String name) {
+  protected Plan(String name) {
     this.name = name;
   }
 
   /**
-   * Runs the problem this kernel was prepared for.
+   * Runs the problem this plan was prepared for.
    *
    * @param operands all memory the problem asks for
    */
@@ -55,7 +55,7 @@ public abstract class Kernel {
     return false;
   }
 
-  /** Frees what the kernel holds; called once, when it is neither cached nor in use. */
+  /** Frees what the plan holds; called once, when it is neither cached nor in use. */
   protected void free() {}
 
   /**

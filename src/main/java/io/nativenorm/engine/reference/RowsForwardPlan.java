@@ -2,8 +2,8 @@ package io.nativenorm.engine.reference;
 
 import io.nativenorm.Activation;
 import io.nativenorm.engine.Direction;
-import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 
 /**
@@ -11,11 +11,11 @@ import io.nativenorm.engine.Problem;
  * rounded to float and what the rounding took away is in the shift. RMS has no mean, and the mean
  * square for a variance.
  */
-final class RowsForward extends Kernel {
+final class RowsForwardPlan extends Plan {
   private final Problem problem;
   private final RowShape shape;
 
-  RowsForward(Problem problem) {
+  RowsForwardPlan(Problem problem) {
     super("reference");
     this.problem = problem;
     this.shape = RowShape.of(problem);

@@ -1,24 +1,23 @@
 package io.nativenorm;
 
-import io.nativenorm.engine.Kernel;
+import io.nativenorm.engine.Plan;
 import java.util.Arrays;
 
 /**
- * The last input a layer's inference met, which fits the layer, and its kernel: a repeated shape
+ * The last input a layer's inference met, which fits the layer, and its plan: a repeated shape
  * costs neither checks nor a look-up.
  *
  * @param shape the input's logical shape
  * @param size its elements
  * @param layout its order
- * @param reordered whether the kernel takes it in channels-first order instead
- * @param threads how many threads the kernel is for
- * @param kernel the kernel, which may have been freed since
+ * @param reordered whether the plan takes it in channels-first order instead
+ * @param threads how many threads the plan is for
+ * @param plan the plan, which may have been freed since
  */
-record KernelMemo(
-    long[] shape, long size, Layout layout, boolean reordered, int threads, Kernel kernel) {
+record PlanMemo(long[] shape, long size, Layout layout, boolean reordered, int threads, Plan plan) {
 
   /** This if it is of such an input, else null. */
-  static KernelMemo matching(KernelMemo memo, long[] shape, Layout layout, int threads) {
+  static PlanMemo matching(PlanMemo memo, long[] shape, Layout layout, int threads) {
     boolean fits =
         memo != null
             && memo.layout == layout
@@ -28,7 +27,7 @@ record KernelMemo(
   }
 
   /** This if it is of as many elements, channels first; else null. */
-  static KernelMemo matching(KernelMemo memo, int size, int threads) {
+  static PlanMemo matching(PlanMemo memo, int size, int threads) {
     boolean fits =
         memo != null
             && memo.layout == Layout.CHANNELS_FIRST

@@ -1,18 +1,18 @@
 package io.nativenorm.engine.reference;
 
 import io.nativenorm.engine.FloatView;
-import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
 
 /** The gradients of channels-last batch, group and instance normalization. */
-final class ColumnsBackward extends Kernel {
+final class ColumnsBackwardPlan extends Plan {
   private final Problem problem;
   private final Samples samples;
   private final ColumnChunks chunks;
 
-  ColumnsBackward(Problem problem) {
+  ColumnsBackwardPlan(Problem problem) {
     super("reference");
     this.problem = problem;
     samples = Samples.of(problem);
@@ -44,7 +44,7 @@ final class ColumnsBackward extends Kernel {
 
     Execution(Operands operands) {
       views = GradientViews.of(problem, operands);
-      float[] weight = ColumnsForward.all(views.weight(), samples.columns());
+      float[] weight = ColumnsForwardPlan.all(views.weight(), samples.columns());
       gradients = new ColumnGradients(samples, problem.eps(), given, weight);
       sums = new ColumnGradientSums(views, samples, !given && someConstant());
     }

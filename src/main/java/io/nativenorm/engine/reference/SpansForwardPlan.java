@@ -3,9 +3,9 @@ package io.nativenorm.engine.reference;
 import io.nativenorm.Activation;
 import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.Groups;
-import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
+import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
 
@@ -14,14 +14,14 @@ import io.nativenorm.engine.Statistics;
  * the center is the mean rounded to float and what the rounding took away is in the shift. A unit
  * has some rows of neighbours, each of one channel.
  */
-final class SpansForward extends Kernel {
+final class SpansForwardPlan extends Plan {
   /** What is written at once, in floats: 16 KB. */
   static final int CHUNK = 4096;
 
   private final Problem problem;
   private final Groups groups;
 
-  SpansForward(Problem problem) {
+  SpansForwardPlan(Problem problem) {
     super("reference");
     this.problem = problem;
     this.groups = Groups.of(problem);

@@ -3,18 +3,18 @@ package io.nativenorm.engine.reference;
 import io.nativenorm.Activation;
 import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.FloatView;
-import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
 
 /** Channels-last batch, group and instance normalization: see {@link ColumnAffines}. */
-final class ColumnsForward extends Kernel {
+final class ColumnsForwardPlan extends Plan {
   private final Problem problem;
   private final Samples samples;
   private final ColumnChunks chunks;
 
-  ColumnsForward(Problem problem) {
+  ColumnsForwardPlan(Problem problem) {
     super("reference");
     this.problem = problem;
     samples = Samples.of(problem);

@@ -3,14 +3,14 @@ package io.nativenorm.engine.fused;
 import io.nativenorm.NativeNormException;
 import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.Helpers;
-import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import java.lang.ref.Reference;
 
 /** A problem on the native kernels: every execution is one native call. */
-final class FusedKernel extends Kernel {
+final class FusedPlan extends Plan {
   private final long address;
   private final Problem problem;
 
@@ -19,7 +19,7 @@ final class FusedKernel extends Kernel {
 
   private final boolean onHeapArrays;
 
-  private FusedKernel(String name, long address, Problem problem, Helpers helpers) {
+  private FusedPlan(String name, long address, Problem problem, Helpers helpers) {
     super("fused " + name);
     this.address = address;
     this.problem = problem;
@@ -28,7 +28,7 @@ final class FusedKernel extends Kernel {
   }
 
   /** Prepares a problem. The header's enums have the order of the Java ones: a test sees to it. */
-  static FusedKernel prepare(Problem problem, int threads, Helpers helpers) {
+  static FusedPlan prepare(Problem problem, int threads, Helpers helpers) {
     long address =
         NativeKernels.prepare(
             problem.operation().ordinal(),
@@ -47,7 +47,7 @@ final class FusedKernel extends Kernel {
       throw new NativeNormException("fused: preparing " + problem + " failed");
     }
     boolean alone = NativeKernels.threads(address) == 1;
-    return new FusedKernel(NativeKernels.name(address), address, problem, alone ? null : helpers);
+    return new FusedPlan(NativeKernels.name(address), address, problem, alone ? null : helpers);
   }
 
   @Override

@@ -2,9 +2,9 @@ package io.nativenorm.engine.reference;
 
 import io.nativenorm.engine.FloatView;
 import io.nativenorm.engine.Groups;
-import io.nativenorm.engine.Kernel;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
+import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
 
@@ -13,7 +13,7 @@ import io.nativenorm.engine.Statistics;
  * UnitGradient}. Sums are those of a channel of the batch or, as weights differ in a group, of each
  * of its rows.
  */
-final class SpansBackward extends Kernel {
+final class SpansBackwardPlan extends Plan {
   private final Problem problem;
   private final Groups groups;
 
@@ -22,7 +22,7 @@ final class SpansBackward extends Kernel {
 
   private final long rows;
 
-  SpansBackward(Problem problem) {
+  SpansBackwardPlan(Problem problem) {
     super("reference");
     this.problem = problem;
     this.groups = Groups.of(problem);
@@ -41,7 +41,7 @@ final class SpansBackward extends Kernel {
     private final boolean given = problem.statistics() == Statistics.GIVEN;
     private final SpanSums sums;
     private final ConstantSpanSums constantSums;
-    private final float[] x = new float[(int) Math.min(SpansForward.CHUNK, groups.inner())];
+    private final float[] x = new float[(int) Math.min(SpansForwardPlan.CHUNK, groups.inner())];
     private final float[] dy = new float[x.length];
     private final float[] scratch;
 
