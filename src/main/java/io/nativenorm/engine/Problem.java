@@ -63,7 +63,7 @@ public record Problem(
   /**
    * How many means and variances there are.
    *
-   * @return the number of sets of elements that are normalized together
+   * @return the number of units
    */
   public long statisticsCount() {
     return switch (operation) {

@@ -3,13 +3,13 @@ package io.nativenorm.engine.onednn;
 import io.nativenorm.Activation;
 import io.nativenorm.engine.BufferPool;
 import io.nativenorm.engine.Direction;
-import io.nativenorm.engine.Groups;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.Units;
 import io.nativenorm.engine.reference.ReferenceEngine;
 
 /**
@@ -46,7 +46,7 @@ final class BackwardSteps implements Steps {
   }
 
   private static boolean isLong(Problem problem) {
-    return Groups.of(problem).size() > StatisticsGuard.LONGEST_SUM;
+    return Units.of(problem).size() > StatisticsGuard.LONGEST_SUM;
   }
 
   private static BlockGradient rowsOf(Problem problem, int threads) {

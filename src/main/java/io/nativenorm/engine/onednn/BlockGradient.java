@@ -2,11 +2,11 @@ package io.nativenorm.engine.onednn;
 
 import io.nativenorm.engine.BufferPool;
 import io.nativenorm.engine.FloatView;
-import io.nativenorm.engine.Groups;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Units;
 
 /**
  * The gradient by oneDNN: of few samples at once, and of rows in blocks, whose sums for weight and
@@ -102,7 +102,7 @@ final class BlockGradient implements AutoCloseable {
   /** Some rows that follow each other. */
   private final class Block {
     private final long rows;
-    private final Groups units;
+    private final Units units;
     private final Primitive backward;
 
     /** Null except for RMS. */
@@ -111,7 +111,7 @@ final class BlockGradient implements AutoCloseable {
     Block(long rows) {
       this.rows = rows;
       Problem part = problem.withSamples(rows, problem.spatial());
-      units = Groups.of(part);
+      units = Units.of(part);
       mend = problem.operation() == Operation.RMS ? new RmsGradientMend(part) : null;
       backward = new Primitive(PrimitiveDescription.backward(part));
     }
@@ -148,10 +148,10 @@ final class BlockGradient implements AutoCloseable {
     private boolean isFinite(NativeFloats diffSrc) {
       FloatView dx = diffSrc.view();
       boolean finite = true;
-      for (long sample = 0; sample < units.count() / units.blocks(); sample++) {
+      for (long sample = 0; sample < units.count() / units.perSample(); sample++) {
         long first = sample * units.sampleStride();
-        for (long unit = 0; unit < units.blocks(); unit++) {
-          finite &= Float.isFinite(dx.get(first + unit * units.blockStride()));
+        for (long unit = 0; unit < units.perSample(); unit++) {
+          finite &= Float.isFinite(dx.get(first + unit * units.unitStride()));
         }
       }
       return finite;

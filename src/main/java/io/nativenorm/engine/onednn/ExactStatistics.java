@@ -2,11 +2,11 @@ package io.nativenorm.engine.onednn;
 
 import io.nativenorm.Layout;
 import io.nativenorm.engine.FloatView;
-import io.nativenorm.engine.Groups;
 import io.nativenorm.engine.Moments;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Units;
 import java.util.Arrays;
 
 /**
@@ -30,12 +30,12 @@ final class ExactStatistics {
   private static final double LARGEST_RATIO = 4;
 
   private final Problem problem;
-  private final Groups groups;
+  private final Units units;
   private final boolean rms;
 
   ExactStatistics(Problem problem) {
     this.problem = problem;
-    this.groups = Groups.of(problem);
+    this.units = Units.of(problem);
     this.rms = problem.operation() == Operation.RMS;
   }
 
@@ -62,11 +62,11 @@ final class ExactStatistics {
       return usual;
     }
     BlockSums sums = new BlockSums(problem, src, null);
-    for (long k = 0; k < groups.count(); k++) {
+    for (long k = 0; k < units.count(); k++) {
       if (wanted == null || wanted[(int) k]) {
         double[][] results = sums.results(1);
         float pivot = rms ? 0 : pivot(src.view(), k);
-        sums.addRun(groups.offset(k), groups.size(), pivot, results, 0);
+        sums.addRun(units.offset(k), units.size(), pivot, results, 0);
         usual &= finish(k, pivot, results[0][0], results[1][0], src, mean, variance);
       }
     }
@@ -88,15 +88,15 @@ final class ExactStatistics {
       NativeFloats mean,
       NativeFloats variance) {
     int channels = Math.toIntExact(problem.channels());
-    long units = problem.operation() == Operation.BATCH ? channels : problem.groups();
-    int members = (int) (channels / units);
+    long perSample = problem.operation() == Operation.BATCH ? channels : problem.groups();
+    int members = (int) (channels / perSample);
     float[] pivots = pivots(src.view(), first, samples, members);
     BlockSums sums = new BlockSums(problem, src, null);
     double[][] results = sums.results(channels);
     sums.addSamples(first, samples, pivots, results);
     boolean usual = true;
     for (int c = 0; c < channels; c += members) {
-      long unit = first * units + c / members;
+      long unit = first * perSample + c / members;
       if (wanted == null || wanted[(int) unit]) {
         double sum = 0;
         double squares = 0;
@@ -136,10 +136,10 @@ final class ExactStatistics {
   }
 
   private float pivot(FloatView x, long unit) {
-    int samples = (int) Math.min(SAMPLES, groups.size());
+    int samples = (int) Math.min(SAMPLES, units.size());
     double sum = 0;
     for (int i = 0; i < samples; i++) {
-      sum += x.get(groups.index(unit, groups.size() / samples * i));
+      sum += x.get(units.index(unit, units.size() / samples * i));
     }
     return finite(sum / samples);
   }
@@ -157,16 +157,16 @@ final class ExactStatistics {
       NativeFloats src,
       NativeFloats means,
       NativeFloats variances) {
-    double distance = rms ? 0 : sum / groups.size();
+    double distance = rms ? 0 : sum / units.size();
     double mean = pivot + distance;
-    double variance = squares / groups.size() - distance * distance;
+    double variance = squares / units.size() - distance * distance;
     boolean good =
         distance * distance <= LARGEST_RATIO * variance
             && variance >= SMALLEST
             && variance <= LARGEST;
     if (!good) {
-      mean = rms ? 0 : Moments.mean(src.view(), groups, unit);
-      variance = Moments.meanSquare(src.view(), groups, unit, mean);
+      mean = rms ? 0 : Moments.mean(src.view(), units, unit);
+      variance = Moments.meanSquare(src.view(), units, unit, mean);
     }
     if (!rms) {
       means.view().put(unit, (float) mean);

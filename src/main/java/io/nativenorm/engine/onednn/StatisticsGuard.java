@@ -3,10 +3,10 @@ package io.nativenorm.engine.onednn;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_get_effective_cpu_isa;
 
 import io.nativenorm.engine.FloatView;
-import io.nativenorm.engine.Groups;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Units;
 import org.bytedeco.javacpp.Loader;
 
 /**
@@ -41,9 +41,9 @@ final class StatisticsGuard {
   private static final int SEEN_VALUES = 16;
 
   private final Problem problem;
-  private final Groups groups;
+  private final Units units;
   private final ExactStatistics exact;
-  private final int units;
+  private final int count;
   private final double ratio;
   private final double smallest;
   private final boolean rms;
@@ -51,9 +51,9 @@ final class StatisticsGuard {
   /** For a problem on one of oneDNN's implementations. */
   StatisticsGuard(Problem problem, String implementation) {
     this.problem = problem;
-    groups = Groups.of(problem);
+    units = Units.of(problem);
     exact = new ExactStatistics(problem);
-    units = Math.toIntExact(problem.statisticsCount());
+    count = Math.toIntExact(problem.statisticsCount());
     rms = problem.operation() == Operation.RMS;
     double trusted = TRUSTED_MEAN / longestSum(problem, implementation);
     ratio = Math.min(TRUSTED_RATIO, trusted * trusted);
@@ -62,13 +62,13 @@ final class StatisticsGuard {
 
   /** How many values of a unit an implementation adds one after another. */
   static long longestSum(Problem problem, String implementation) {
-    Groups groups = Groups.of(problem);
+    Units units = Units.of(problem);
     if (!implementation.startsWith("jit") || !Loader.getPlatform().endsWith("x86_64")) {
-      return groups.size();
+      return units.size();
     }
     int lanes = (dnnl_get_effective_cpu_isa() & AVX2) == AVX2 ? 8 : 4;
     return switch (problem.operation()) {
-      case BATCH -> groups.size();
+      case BATCH -> units.size();
       case LAYER, RMS -> Math.max(1, problem.channels() / lanes);
       case GROUP -> {
         // The vectors of a position go to as many as four sums in turn.
@@ -76,7 +76,7 @@ final class StatisticsGuard {
         boolean adds = implementation.startsWith("jit_group:") && members >= lanes;
         long vectors = (members + lanes - 1) / lanes;
         long sums = Math.min(MOST_SUMS, members / lanes);
-        yield adds ? problem.spatial() * vectors / sums : groups.size();
+        yield adds ? problem.spatial() * vectors / sums : units.size();
       }
     };
   }
@@ -90,16 +90,16 @@ final class StatisticsGuard {
       return true;
     }
     FloatView x = src.view();
-    int seen = (int) Math.min(SEEN, groups.count());
-    int values = (int) Math.min(SEEN_VALUES, groups.size());
-    long step = groups.size() / values;
+    int seen = (int) Math.min(SEEN, units.count());
+    int values = (int) Math.min(SEEN_VALUES, units.size());
+    long step = units.size() / values;
     int near = 0;
     for (int i = 0; i < seen; i++) {
-      long unit = groups.count() / seen * i;
+      long unit = units.count() / seen * i;
       double sum = 0;
       double squares = 0;
       for (int j = 0; j < values; j++) {
-        double value = x.get(groups.index(unit, (step * j + j) % groups.size()));
+        double value = x.get(units.index(unit, (step * j + j) % units.size()));
         sum += value;
         squares += value * value;
       }
@@ -123,19 +123,19 @@ final class StatisticsGuard {
 
   /** Checks the statistics of a forward pass and corrects them. */
   Finding replace(NativeFloats src, NativeFloats mean, NativeFloats variance) {
-    float[] means = new float[units];
+    float[] means = new float[count];
     if (!rms) {
-      mean.read(0, means, 0, units);
+      mean.read(0, means, 0, count);
     }
-    float[] variances = new float[units];
-    variance.read(0, variances, 0, units);
+    float[] variances = new float[count];
+    variance.read(0, variances, 0, count);
     boolean[] doubtful = null;
-    for (int k = 0; k < units; k++) {
+    for (int k = 0; k < count; k++) {
       double m = means[k];
       double v = variances[k];
       boolean trusted = m * m <= ratio * v && v >= smallest && v <= ExactStatistics.LARGEST;
       if (!trusted) {
-        doubtful = doubtful == null ? new boolean[units] : doubtful;
+        doubtful = doubtful == null ? new boolean[count] : doubtful;
         doubtful[k] = true;
       }
     }

@@ -40,7 +40,7 @@ final class ColumnAffines {
     someOutside = false;
     Arrays.fill(isOutside, false);
     boolean unusual = !usual;
-    for (int unit = 0; unit < samples.units(); unit++) {
+    for (int unit = 0; unit < samples.unitsPerSample(); unit++) {
       Normal normal = Normal.of(mean[unit], variance[unit], eps);
       unusual |= !FloatRange.isUsual(mean[unit], variance[unit], eps);
       set(unit, normal);

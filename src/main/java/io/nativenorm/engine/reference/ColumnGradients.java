@@ -48,7 +48,7 @@ final class ColumnGradients {
     if (samples.members() == 1) {
       setColumns(mean, variance, sums);
     } else {
-      for (int unit = 0; unit < samples.units(); unit++) {
+      for (int unit = 0; unit < samples.unitsPerSample(); unit++) {
         setUnit(unit, mean[unit], variance[unit], sums);
       }
     }

@@ -67,7 +67,7 @@ final class ColumnMoments extends ColumnSums {
       measureAgain(sample, found);
     }
     merge();
-    for (int unit = 0; unit < samples.units(); unit++) {
+    for (int unit = 0; unit < samples.unitsPerSample(); unit++) {
       if (m2[unit] / samples.values() + eps < FloatRange.LEAST_VARIANCE) {
         samples.exact(sample, unit).measure(x, true, found);
         mean[unit] = found.mean;
@@ -101,7 +101,7 @@ final class ColumnMoments extends ColumnSums {
    */
   private void merge() {
     int members = samples.members();
-    for (int unit = 0; members > 1 && unit < samples.units(); unit++) {
+    for (int unit = 0; members > 1 && unit < samples.unitsPerSample(); unit++) {
       int begin = unit * members;
       double sum = 0;
       for (int j = begin; j < begin + members; j++) {

@@ -27,8 +27,8 @@ final class ColumnsBackwardPlan extends Plan {
   private final class Execution {
     private final GradientViews views;
     private final boolean given = problem.statistics() == Statistics.GIVEN;
-    private final float[] mean = new float[samples.units()];
-    private final float[] variance = new float[samples.units()];
+    private final float[] mean = new float[samples.unitsPerSample()];
+    private final float[] variance = new float[samples.unitsPerSample()];
     private final ColumnGradients gradients;
     private final ColumnGradientSums sums;
     private final double[] weightSums = new double[samples.columns()];
@@ -51,7 +51,7 @@ final class ColumnsBackwardPlan extends Plan {
 
     /** Whether x of some unit may all be its mean. */
     private boolean someConstant() {
-      long units = samples.count() * samples.units();
+      long units = samples.count() * samples.unitsPerSample();
       for (long unit = 0; unit < units; unit++) {
         if (views.variances().get(unit) == 0) {
           return true;
@@ -68,7 +68,7 @@ final class ColumnsBackwardPlan extends Plan {
         sums.measure(samples.start(sample));
         gradients.set(mean, variance, sums);
         differentiate(sample);
-        for (int unit = 0; gradients.someOutside && unit < samples.units(); unit++) {
+        for (int unit = 0; gradients.someOutside && unit < samples.unitsPerSample(); unit++) {
           if (gradients.isOutside[unit * samples.members()]) {
             differentiateExactly(sample, unit);
           }

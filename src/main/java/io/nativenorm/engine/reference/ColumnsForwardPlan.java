@@ -40,8 +40,8 @@ final class ColumnsForwardPlan extends Plan {
     private final ForwardViews views;
     private final boolean relu = problem.activation() == Activation.RELU;
     private final boolean given = problem.statistics() == Statistics.GIVEN;
-    private final double[] mean = new double[samples.units()];
-    private final double[] variance = new double[samples.units()];
+    private final double[] mean = new double[samples.unitsPerSample()];
+    private final double[] variance = new double[samples.unitsPerSample()];
     private final ColumnAffines affines;
     private final float[][] center = chunks.arrays();
     private final float[][] scale = chunks.arrays();
@@ -68,7 +68,7 @@ final class ColumnsForwardPlan extends Plan {
         }
         affines.set(mean, variance);
         normalize(sample);
-        for (int unit = 0; affines.someOutside && unit < samples.units(); unit++) {
+        for (int unit = 0; affines.someOutside && unit < samples.unitsPerSample(); unit++) {
           if (affines.isOutside[unit * samples.members()]) {
             double inverse = ExactUnit.inverseDeviation(variance[unit], problem.eps(), given);
             samples.exact(sample, unit).normalize(views, relu, mean[unit], inverse);

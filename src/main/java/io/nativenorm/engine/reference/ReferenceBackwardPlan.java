@@ -2,17 +2,17 @@ package io.nativenorm.engine.reference;
 
 import io.nativenorm.Activation;
 import io.nativenorm.engine.FloatView;
-import io.nativenorm.engine.Groups;
 import io.nativenorm.engine.Moments;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.Units;
 
 /**
  * With xhat = (x - mean) * r, r = 1 / sqrt(variance + eps), and g = dy * weight, over the n
- * elements of a group:
+ * elements of a unit:
  *
  * <pre>
  *   dweight = sum(dy * xhat)      dbias = sum(dy)
@@ -26,12 +26,12 @@ import io.nativenorm.engine.Statistics;
  */
 final class ReferenceBackwardPlan extends Plan {
   private final Problem problem;
-  private final Groups groups;
+  private final Units units;
 
   ReferenceBackwardPlan(Problem problem) {
     super("reference in doubles");
     this.problem = problem;
-    this.groups = Groups.of(problem);
+    this.units = Units.of(problem);
   }
 
   @Override
@@ -76,8 +76,8 @@ final class ReferenceBackwardPlan extends Plan {
     void run() {
       boolean rms = problem.operation() == Operation.RMS;
       boolean given = problem.statistics() == Statistics.GIVEN;
-      for (long k = 0; k < groups.count(); k++) {
-        mean = rms ? 0 : given ? means.get(k) : Moments.mean(src, groups, k);
+      for (long k = 0; k < units.count(); k++) {
+        mean = rms ? 0 : given ? means.get(k) : Moments.mean(src, units, k);
         inverseStd = inverseDeviation(k, given);
         sum(k);
         if (given) {
@@ -92,13 +92,13 @@ final class ReferenceBackwardPlan extends Plan {
       store(biasSums, diffBias);
     }
 
-    private double inverseDeviation(long group, boolean given) {
-      double variance = variances.get(group);
+    private double inverseDeviation(long unit, boolean given) {
+      double variance = variances.get(unit);
       if (given) {
         return 1 / Math.sqrt(variance + problem.eps());
       }
       if (variance < Float.MIN_NORMAL) {
-        variance = Moments.meanSquare(src, groups, group, mean);
+        variance = Moments.meanSquare(src, units, unit, mean);
       }
       return Moments.inverseDeviation(variance, problem.eps());
     }
@@ -109,15 +109,15 @@ final class ReferenceBackwardPlan extends Plan {
       return distance == 0 ? 0 : distance * inverseStd;
     }
 
-    private void sum(long group) {
+    private void sum(long unit) {
       sumG = 0;
       sumGXhat = 0;
-      long start = groups.offset(group);
-      long first = groups.channel(group);
-      for (long i = 0; i < groups.outer(); i++) {
-        long at = start + i * groups.outerStride();
-        int channel = (int) (first + i * groups.outerChannels());
-        for (long j = 0; j < groups.inner(); j++) {
+      long start = units.offset(unit);
+      long first = units.channel(unit);
+      for (long i = 0; i < units.outer(); i++) {
+        long at = start + i * units.outerStride();
+        int channel = (int) (first + i * units.outerChannels());
+        for (long j = 0; j < units.inner(); j++) {
           double dy = gradientAt(at);
           double dyXhat = dy * xhat(at);
           weightSums[channel] += dyXhat;
@@ -125,26 +125,26 @@ final class ReferenceBackwardPlan extends Plan {
           double scale = scale(channel);
           sumG += dy * scale;
           sumGXhat += dyXhat * scale;
-          at += groups.innerStride();
-          channel += groups.innerChannels();
+          at += units.innerStride();
+          channel += units.innerChannels();
         }
       }
     }
 
-    private void inputGradient(long group) {
-      double meanG = sumG / groups.size();
-      double meanGXhat = sumGXhat / groups.size();
-      long start = groups.offset(group);
-      long first = groups.channel(group);
-      for (long i = 0; i < groups.outer(); i++) {
-        long at = start + i * groups.outerStride();
-        long channel = first + i * groups.outerChannels();
-        for (long j = 0; j < groups.inner(); j++) {
+    private void inputGradient(long unit) {
+      double meanG = sumG / units.size();
+      double meanGXhat = sumGXhat / units.size();
+      long start = units.offset(unit);
+      long first = units.channel(unit);
+      for (long i = 0; i < units.outer(); i++) {
+        long at = start + i * units.outerStride();
+        long channel = first + i * units.outerChannels();
+        for (long j = 0; j < units.inner(); j++) {
           double g = gradientAt(at) * scale(channel);
           double rest = g - meanG - xhat(at) * meanGXhat;
           diffSrc.put(at, (float) (rest == 0 ? 0 : inverseStd * rest));
-          at += groups.innerStride();
-          channel += groups.innerChannels();
+          at += units.innerStride();
+          channel += units.innerChannels();
         }
       }
     }

@@ -3,13 +3,13 @@ package io.nativenorm.engine.reference;
 import io.nativenorm.Activation;
 import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.FloatView;
-import io.nativenorm.engine.Groups;
 import io.nativenorm.engine.Moments;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.Units;
 
 /**
  * y = (x - mean) / sqrt(variance + eps) * weight + bias, in double, rounded once; RMS has no mean
@@ -17,12 +17,12 @@ import io.nativenorm.engine.Statistics;
  */
 final class ReferenceForwardPlan extends Plan {
   private final Problem problem;
-  private final Groups groups;
+  private final Units units;
 
   ReferenceForwardPlan(Problem problem) {
     super("reference in doubles");
     this.problem = problem;
-    this.groups = Groups.of(problem);
+    this.units = Units.of(problem);
   }
 
   @Override
@@ -35,8 +35,8 @@ final class ReferenceForwardPlan extends Plan {
     FloatView variances = FloatView.of(operands.variance());
     boolean given = problem.statistics() == Statistics.GIVEN;
     boolean rms = problem.operation() == Operation.RMS;
-    for (long k = 0; k < groups.count(); k++) {
-      double mean = given ? means.get(k) : rms ? 0 : Moments.mean(src, groups, k);
+    for (long k = 0; k < units.count(); k++) {
+      double mean = given ? means.get(k) : rms ? 0 : Moments.mean(src, units, k);
       double variance = given ? variances.get(k) : representable(src, k, mean);
       if (problem.direction() == Direction.TRAINING) {
         if (!rms) {
@@ -53,34 +53,34 @@ final class ReferenceForwardPlan extends Plan {
   }
 
   /** A variance beyond the largest float is infinite, here as on every engine and in PyTorch. */
-  private double representable(FloatView src, long group, double mean) {
-    double variance = Moments.meanSquare(src, groups, group, mean);
+  private double representable(FloatView src, long unit, double mean) {
+    double variance = Moments.meanSquare(src, units, unit, mean);
     return variance > Float.MAX_VALUE ? Double.POSITIVE_INFINITY : variance;
   }
 
   private void normalize(
-      long group,
+      long unit,
       double mean,
       double inverseStd,
       FloatView src,
       FloatView dst,
       FloatView weight,
       FloatView bias) {
-    long start = groups.offset(group);
-    long first = groups.channel(group);
+    long start = units.offset(unit);
+    long first = units.channel(unit);
     boolean relu = problem.activation() == Activation.RELU;
-    for (long i = 0; i < groups.outer(); i++) {
-      long at = start + i * groups.outerStride();
-      long channel = first + i * groups.outerChannels();
-      for (long j = 0; j < groups.inner(); j++) {
+    for (long i = 0; i < units.outer(); i++) {
+      long at = start + i * units.outerStride();
+      long channel = first + i * units.outerChannels();
+      for (long j = 0; j < units.inner(); j++) {
         double scale = weight == null ? 1 : weight.get(channel);
         double shift = bias == null ? 0 : bias.get(channel);
         double distance = src.get(at) - mean;
         // Given neither variance nor eps, what is equal to the mean is the bias.
         double y = (distance == 0 ? 0 : distance * inverseStd) * scale + shift;
         dst.put(at, (float) (relu ? Math.max(y, 0) : y));
-        at += groups.innerStride();
-        channel += groups.innerChannels();
+        at += units.innerStride();
+        channel += units.innerChannels();
       }
     }
   }

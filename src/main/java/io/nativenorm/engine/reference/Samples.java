@@ -1,8 +1,8 @@
 package io.nativenorm.engine.reference;
 
-import io.nativenorm.engine.Groups;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Units;
 import java.util.Arrays;
 
 /**
@@ -13,21 +13,21 @@ import java.util.Arrays;
  * @param rows of each
  * @param columns of each
  * @param members columns of a unit
- * @param units of a sample
- * @param groups all units
+ * @param unitsPerSample units of each
+ * @param units all of them
  */
-record Samples(long count, long rows, int columns, int members, int units, Groups groups) {
+record Samples(long count, long rows, int columns, int members, int unitsPerSample, Units units) {
   static Samples of(Problem problem) {
     boolean batch = problem.operation() == Operation.BATCH;
     int columns = Math.toIntExact(problem.channels());
-    int units = batch ? columns : Math.toIntExact(problem.groups());
+    int unitsPerSample = batch ? columns : Math.toIntExact(problem.groups());
     return new Samples(
         batch ? 1 : problem.batch(),
         batch ? problem.batch() * problem.spatial() : problem.spatial(),
         columns,
-        columns / units,
-        units,
-        Groups.of(problem));
+        columns / unitsPerSample,
+        unitsPerSample,
+        Units.of(problem));
   }
 
   long elements() {
@@ -44,7 +44,7 @@ record Samples(long count, long rows, int columns, int members, int units, Group
   }
 
   ExactUnit exact(long sample, int unit) {
-    return new ExactUnit(Unit.of(groups, sample * units + unit));
+    return new ExactUnit(Unit.of(units, sample * unitsPerSample + unit));
   }
 
   ExactUnit exactColumn(long sample, int column) {
@@ -55,7 +55,7 @@ record Samples(long count, long rows, int columns, int members, int units, Group
    * Where some units are outside of what floats can do, those whose factors are NaN go with them.
    */
   void joinNotNumbers(float[] factors, boolean[] isOutside) {
-    for (int unit = 0; unit < units; unit++) {
+    for (int unit = 0; unit < unitsPerSample; unit++) {
       int begin = unit * members;
       boolean notNumbers = false;
       for (int j = begin; j < begin + members; j++) {

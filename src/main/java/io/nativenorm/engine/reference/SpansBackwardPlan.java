@@ -1,12 +1,12 @@
 package io.nativenorm.engine.reference;
 
 import io.nativenorm.engine.FloatView;
-import io.nativenorm.engine.Groups;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.Units;
 
 /**
  * The gradients of channels-first batch, group and instance normalization: see {@link
@@ -15,7 +15,7 @@ import io.nativenorm.engine.Statistics;
  */
 final class SpansBackwardPlan extends Plan {
   private final Problem problem;
-  private final Groups groups;
+  private final Units units;
 
   /** Of what is summed up by itself: how many there are in a unit, and the rows of each. */
   private final int entries;
@@ -25,10 +25,10 @@ final class SpansBackwardPlan extends Plan {
   SpansBackwardPlan(Problem problem) {
     super("reference");
     this.problem = problem;
-    this.groups = Groups.of(problem);
+    this.units = Units.of(problem);
     boolean batch = problem.operation() == Operation.BATCH;
-    entries = batch ? 1 : Math.toIntExact(groups.outer());
-    rows = batch ? groups.outer() : 1;
+    entries = batch ? 1 : Math.toIntExact(units.outer());
+    rows = batch ? units.outer() : 1;
   }
 
   @Override
@@ -41,7 +41,7 @@ final class SpansBackwardPlan extends Plan {
     private final boolean given = problem.statistics() == Statistics.GIVEN;
     private final SpanSums sums;
     private final ConstantSpanSums constantSums;
-    private final float[] x = new float[(int) Math.min(SpansForwardPlan.CHUNK, groups.inner())];
+    private final float[] x = new float[(int) Math.min(SpansForwardPlan.CHUNK, units.inner())];
     private final float[] dy = new float[x.length];
     private final float[] scratch;
 
@@ -63,10 +63,10 @@ final class SpansBackwardPlan extends Plan {
     }
 
     void run() {
-      for (long unit = 0; unit < groups.count(); unit++) {
+      for (long unit = 0; unit < units.count(); unit++) {
         differentiate(unit, views.means().get(unit), views.variances().get(unit));
         for (int k = 0; k < entries; k++) {
-          int channel = (int) groups.channel(unit) + k;
+          int channel = (int) units.channel(unit) + k;
           weightSums[channel] += products[k];
           biasSums[channel] += dySums[k];
         }
@@ -83,7 +83,7 @@ final class SpansBackwardPlan extends Plan {
           dySums[k] = 0;
           products[k] = 0;
         }
-        new ExactUnit(Unit.of(groups, unit))
+        new ExactUnit(Unit.of(units, unit))
             .differentiate(
                 views,
                 given ? new double[] {mean, variance} : null,
@@ -97,9 +97,9 @@ final class SpansBackwardPlan extends Plan {
       for (int k = 0; k < entries; k++) {
         products[k] = gradient.weightPart(dySums[k], products[k]);
       }
-      for (long row = 0; row < groups.outer(); row++) {
-        long channel = groups.channel(unit) + row * groups.outerChannels();
-        write(groups.offset(unit) + row * groups.outerStride(), gradient.with(weightOf(channel)));
+      for (long row = 0; row < units.outer(); row++) {
+        long channel = units.channel(unit) + row * units.outerChannels();
+        write(units.offset(unit) + row * units.outerStride(), gradient.with(weightOf(channel)));
       }
     }
 
@@ -109,33 +109,33 @@ final class SpansBackwardPlan extends Plan {
       double productTotal = 0;
       double residualTotal = 0;
       for (int k = 0; k < entries; k++) {
-        long start = groups.offset(unit) + k * groups.outerStride();
+        long start = units.offset(unit) + k * units.outerStride();
         double residual = 0;
         if (maybeConstant) {
           constantSums.around(normal.center());
-          constantSums.add(start, rows, groups.inner(), groups.outerStride());
+          constantSums.add(start, rows, units.inner(), units.outerStride());
           dySums[k] = constantSums.sum;
           products[k] = constantSums.same ? 0 : Double.NaN;
         } else {
           sums.around(normal.center());
-          sums.add(start, rows, groups.inner(), groups.outerStride());
+          sums.add(start, rows, units.inner(), units.outerStride());
           dySums[k] = sums.sum;
           products[k] = sums.product;
           residual = sums.residual;
         }
-        double w = weightOf(groups.channel(unit) + k);
+        double w = weightOf(units.channel(unit) + k);
         dyTotal += w * dySums[k];
         productTotal += w * products[k];
         residualTotal += residual;
       }
-      double n = groups.size();
+      double n = units.size();
       return new UnitGradient(
           normal, dyTotal, productTotal, residualTotal, n, variance, problem.eps(), given);
     }
 
     private void write(long start, Gradient gradient) {
-      for (long at = 0; at < groups.inner(); at += x.length) {
-        int count = (int) Math.min(x.length, groups.inner() - at);
+      for (long at = 0; at < units.inner(); at += x.length) {
+        int count = (int) Math.min(x.length, units.inner() - at);
         views.x().read(start + at, x, 0, count);
         views.readCut(start + at, dy, 0, count, scratch);
         Elementwise.differentiate(dy, x, count, gradient);

@@ -2,12 +2,12 @@ package io.nativenorm.engine.reference;
 
 import io.nativenorm.Activation;
 import io.nativenorm.engine.Direction;
-import io.nativenorm.engine.Groups;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.Units;
 
 /**
  * Channels-first batch, group and instance normalization: y = (x - center) * scale + shift, where
@@ -19,12 +19,12 @@ final class SpansForwardPlan extends Plan {
   static final int CHUNK = 4096;
 
   private final Problem problem;
-  private final Groups groups;
+  private final Units units;
 
   SpansForwardPlan(Problem problem) {
     super("reference");
     this.problem = problem;
-    this.groups = Groups.of(problem);
+    this.units = Units.of(problem);
   }
 
   @Override
@@ -39,8 +39,8 @@ final class SpansForwardPlan extends Plan {
     private final boolean batch = problem.operation() == Operation.BATCH;
     private final PivotSums sums;
     private final UnitMoments moments = new UnitMoments();
-    private final double share = 1 / (double) groups.size();
-    private final float[] chunk = new float[(int) Math.min(CHUNK, groups.inner())];
+    private final double share = 1 / (double) units.size();
+    private final float[] chunk = new float[(int) Math.min(CHUNK, units.inner())];
 
     Execution(Operands operands) {
       views = ForwardViews.of(operands);
@@ -48,7 +48,7 @@ final class SpansForwardPlan extends Plan {
     }
 
     void run() {
-      for (long unit = 0; unit < groups.count(); unit++) {
+      for (long unit = 0; unit < units.count(); unit++) {
         if (given) {
           normalize(unit, views.means().get(unit), views.variances().get(unit));
           continue;
@@ -63,17 +63,17 @@ final class SpansForwardPlan extends Plan {
       }
     }
 
-    /** The rows of a group lie one after the other and are one run. */
+    /** The rows of a unit within one sample lie one after the other: one run. */
     private void measure(long unit) {
-      long start = groups.offset(unit);
+      long start = units.offset(unit);
       if (batch) {
-        sums.over(start, groups.outer(), groups.inner(), groups.outerStride());
+        sums.over(start, units.outer(), units.inner(), units.outerStride());
       } else {
-        sums.over(start, 1, groups.size(), 0);
+        sums.over(start, 1, units.size(), 0);
       }
-      boolean good = moments.measure(sums, groups.size());
+      boolean good = moments.measure(sums, units.size());
       if (!good || moments.m2 * share + problem.eps() < FloatRange.LEAST_VARIANCE) {
-        new ExactUnit(Unit.of(groups, unit)).measure(views.x(), true, moments);
+        new ExactUnit(Unit.of(units, unit)).measure(views.x(), true, moments);
       }
     }
 
@@ -82,16 +82,16 @@ final class SpansForwardPlan extends Plan {
       boolean outside = batch ? normal.isOutside(weightOf(unit), biasOf(unit)) : normal.isOutside();
       if (outside) {
         double inverse = ExactUnit.inverseDeviation(variance, problem.eps(), given);
-        new ExactUnit(Unit.of(groups, unit)).normalize(views, relu, mean, inverse);
+        new ExactUnit(Unit.of(units, unit)).normalize(views, relu, mean, inverse);
         return;
       }
-      for (long row = 0; row < groups.outer(); row++) {
-        long channel = groups.channel(unit) + row * groups.outerChannels();
+      for (long row = 0; row < units.outer(); row++) {
+        long channel = units.channel(unit) + row * units.outerChannels();
         float scale = (float) normal.scale(weightOf(channel));
         float shift = (float) normal.shift(weightOf(channel), biasOf(channel));
-        long start = groups.offset(unit) + row * groups.outerStride();
-        for (long at = 0; at < groups.inner(); at += CHUNK) {
-          int count = (int) Math.min(CHUNK, groups.inner() - at);
+        long start = units.offset(unit) + row * units.outerStride();
+        for (long at = 0; at < units.inner(); at += CHUNK) {
+          int count = (int) Math.min(CHUNK, units.inner() - at);
           views.x().read(start + at, chunk, 0, count);
           Elementwise.normalize(chunk, count, normal.center(), scale, shift);
           if (relu) {

@@ -1,6 +1,6 @@
 package io.nativenorm.engine.reference;
 
-import io.nativenorm.engine.Groups;
+import io.nativenorm.engine.Units;
 
 /**
  * Where the elements of a unit lie: (i, j) at start + i * outerStride + j * innerStride, with the
@@ -16,16 +16,16 @@ record Unit(
     int outerChannels,
     int innerChannels) {
 
-  static Unit of(Groups groups, long unit) {
+  static Unit of(Units units, long unit) {
     return new Unit(
-        groups.offset(unit),
-        groups.outer(),
-        groups.inner(),
-        groups.outerStride(),
-        groups.innerStride(),
-        groups.channel(unit),
-        groups.outerChannels(),
-        groups.innerChannels());
+        units.offset(unit),
+        units.outer(),
+        units.inner(),
+        units.outerStride(),
+        units.innerStride(),
+        units.channel(unit),
+        units.outerChannels(),
+        units.innerChannels());
   }
 
   double values() {
