@@ -64,7 +64,7 @@ public final class BatchNorm extends NormLayer {
   }
 
   @Override
-  Extents extents(long[] shape) {
+  Shape shapeOf(long[] shape) {
     if (shape.length < 2) {
       throw new IllegalArgumentException(
           this + ": expected 2D or higher input (got " + shape.length + "D input)");
@@ -81,20 +81,20 @@ public final class BatchNorm extends NormLayer {
               + " elements not "
               + channels);
     }
-    return Extents.ofChannels(Operation.BATCH, shape, 1);
+    return Shape.ofChannels(Operation.BATCH, shape, 1);
   }
 
   @Override
-  void checkComputable(Extents extents, long[] shape) {
+  void checkComputable(Shape shape, long[] extents) {
     if (eps() == 0) {
       throw new IllegalArgumentException(
           this + ": batch_norm eps must be positive during training, but got 0");
     }
-    if (extents.valuesPerStatistic() == 1) {
+    if (shape.valuesPerUnit() == 1) {
       throw new IllegalArgumentException(
           this
               + ": Expected more than 1 value per channel when training, got input size "
-              + Shapes.text(shape));
+              + Shapes.text(extents));
     }
   }
 

@@ -77,7 +77,7 @@ public final class GroupNorm extends NormLayer {
   }
 
   @Override
-  Extents extents(long[] shape) {
+  Shape shapeOf(long[] shape) {
     if (shape.length < 2) {
       throw new IllegalArgumentException(
           this + ": Expected at least 2 dimensions for input tensor but received " + shape.length);
@@ -90,7 +90,7 @@ public final class GroupNorm extends NormLayer {
               + " channels in dimension 1, but got "
               + Shapes.text(shape));
     }
-    return Extents.ofChannels(Operation.GROUP, shape, groups);
+    return Shape.ofChannels(Operation.GROUP, shape, groups);
   }
 
   @Override

@@ -65,7 +65,7 @@ public final class InstanceNorm extends NormLayer {
   }
 
   @Override
-  Extents extents(long[] shape) {
+  Shape shapeOf(long[] shape) {
     if (shape.length < 2) {
       throw new IllegalArgumentException(
           this + ": expected 2D or higher input (got " + shape.length + "D input)");
@@ -80,16 +80,16 @@ public final class InstanceNorm extends NormLayer {
               + " in "
               + Shapes.text(shape));
     }
-    return Extents.ofChannels(Operation.GROUP, shape, channels);
+    return Shape.ofChannels(Operation.GROUP, shape, channels);
   }
 
   @Override
-  void checkTrainable(Extents extents, long[] shape) {
-    if (extents.spatial() == 1 && extents.batch() > 0) {
+  void checkTrainable(Shape shape, long[] extents) {
+    if (shape.spatial() == 1 && shape.batch() > 0) {
       throw new IllegalArgumentException(
           this
               + ": Expected more than 1 spatial element when training, got input size "
-              + Shapes.text(shape));
+              + Shapes.text(extents));
     }
   }
 

@@ -14,7 +14,7 @@ import java.util.Objects;
  * @see <a href="https://arxiv.org/abs/1607.06450">Ba, Kiros and Hinton, 2016</a>
  */
 public final class LayerNorm extends NormLayer {
-  private final RowShape rows;
+  private final NormalizedShape rows;
 
   private LayerNorm(Builder options) {
     super(options, null, options.rows.extents());
@@ -44,11 +44,11 @@ public final class LayerNorm extends NormLayer {
 
   /** Options of a {@link LayerNorm}. */
   public static final class Builder extends LayerBuilder<Builder> {
-    private final RowShape rows;
+    private final NormalizedShape rows;
 
     private Builder(long[] normalizedShape) {
-      super(RowShape.nameOf("LayerNorm", normalizedShape), 1e-5, true);
-      this.rows = new RowShape("LayerNorm", normalizedShape);
+      super(NormalizedShape.nameOf("LayerNorm", normalizedShape), 1e-5, true);
+      this.rows = new NormalizedShape("LayerNorm", normalizedShape);
     }
 
     @Override
@@ -63,7 +63,7 @@ public final class LayerNorm extends NormLayer {
   }
 
   @Override
-  Extents extents(long[] shape) {
+  Shape shapeOf(long[] shape) {
     return rows.rowsOf(Operation.LAYER, shape);
   }
 

@@ -53,13 +53,13 @@ public abstract sealed class NormLayer implements AutoCloseable
   }
 
   /** Checks that an input of a shape fits, and reads it as this layer does. */
-  abstract Extents extents(long[] shape);
+  abstract Shape shapeOf(long[] shape);
 
   /** Checks that an input's own statistics mean something; nothing to check for most layers. */
-  void checkComputable(Extents extents, long[] shape) {}
+  void checkComputable(Shape shape, long[] extents) {}
 
   /** Checks what training asks for beyond that; nothing for most layers. */
-  void checkTrainable(Extents extents, long[] shape) {}
+  void checkTrainable(Shape shape, long[] extents) {}
 
   /** Checks an input's type. */
   final void requireF32(Tensor x) {
@@ -69,10 +69,10 @@ public abstract sealed class NormLayer implements AutoCloseable
   }
 
   /** Checks that inference on an input of a shape can be. */
-  final void requireInferable(long[] shape) {
-    Extents extents = extents(shape);
+  final void requireInferable(long[] extents) {
+    Shape shape = shapeOf(extents);
     if (running() == null) {
-      checkComputable(extents, shape);
+      checkComputable(shape, extents);
     }
   }
 
@@ -193,14 +193,14 @@ public abstract sealed class NormLayer implements AutoCloseable
     x.acquire();
     try {
       requireF32(x);
-      Extents extents = extents(x.extents());
-      checkComputable(extents, x.extents());
-      checkTrainable(extents, x.extents());
-      Problem problem = problem(extents, x, Direction.TRAINING, Statistics.COMPUTED);
+      Shape shape = shapeOf(x.extents());
+      checkComputable(shape, x.extents());
+      checkTrainable(shape, x.extents());
+      Problem problem = problem(shape, x, Direction.TRAINING, Statistics.COMPUTED);
       Pass pass = pass(problem, x);
       try {
         if (running() != null && x.size() > 0) {
-          update(pass, extents.valuesPerStatistic());
+          update(pass, shape.valuesPerUnit());
         }
         return pass;
       } catch (RuntimeException | Error e) {
@@ -230,8 +230,8 @@ public abstract sealed class NormLayer implements AutoCloseable
     x.acquire();
     try {
       requireF32(x);
-      Extents extents = extents(x.extents());
-      return pass(problem(extents, x, Direction.INFERENCE, Statistics.GIVEN), x);
+      Shape shape = shapeOf(x.extents());
+      return pass(problem(shape, x, Direction.INFERENCE, Statistics.GIVEN), x);
     } finally {
       x.release();
     }
@@ -288,9 +288,9 @@ public abstract sealed class NormLayer implements AutoCloseable
   }
 
   /** The problem of inference on a shape that this takes. */
-  Problem inferenceProblem(long[] shape, Layout layout, int threads) {
+  Problem inferenceProblem(long[] extents, Layout layout, int threads) {
     return problem(
-        extents(shape),
+        shapeOf(extents),
         DataType.F32,
         layout,
         threads,
@@ -298,12 +298,12 @@ public abstract sealed class NormLayer implements AutoCloseable
         running() == null ? Statistics.COMPUTED : Statistics.GIVEN);
   }
 
-  private Problem problem(Extents e, Tensor x, Direction direction, Statistics statistics) {
-    return problem(e, x.dataType(), x.layout(), threads(), direction, statistics);
+  private Problem problem(Shape shape, Tensor x, Direction direction, Statistics statistics) {
+    return problem(shape, x.dataType(), x.layout(), threads(), direction, statistics);
   }
 
   private Problem problem(
-      Extents e,
+      Shape shape,
       DataType type,
       Layout layout,
       int threads,
@@ -311,15 +311,15 @@ public abstract sealed class NormLayer implements AutoCloseable
       Statistics statistics) {
     boolean given = statistics == Statistics.GIVEN;
     return new Problem(
-        given ? Operation.BATCH : e.operation(), // running statistics are of channels
+        given ? Operation.BATCH : shape.operation(), // running statistics are of channels
         direction,
         statistics,
         type,
         layout,
-        e.batch(),
-        e.channels(),
-        e.spatial(),
-        given ? 1 : e.groups(),
+        shape.batch(),
+        shape.channels(),
+        shape.spatial(),
+        given ? 1 : shape.groups(),
         eps,
         parameters.weight() != null,
         parameters.bias() != null,
@@ -444,8 +444,8 @@ public abstract sealed class NormLayer implements AutoCloseable
   public String explain(Tensor x) {
     Objects.requireNonNull(x, "x");
     requireF32(x);
-    Extents extents = extents(x.extents());
-    Problem training = problem(extents, x, Direction.TRAINING, Statistics.COMPUTED);
+    Shape shape = shapeOf(x.extents());
+    Problem training = problem(shape, x, Direction.TRAINING, Statistics.COMPUTED);
     return Explanation.of(
         name + " on " + x + ", backend " + backend + ", threads " + threads(),
         x.size() == 0,

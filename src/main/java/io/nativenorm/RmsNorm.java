@@ -15,7 +15,7 @@ import java.util.Objects;
  * @see <a href="https://arxiv.org/abs/1910.07467">Zhang and Sennrich, 2019</a>
  */
 public final class RmsNorm extends NormLayer {
-  private final RowShape rows;
+  private final NormalizedShape rows;
 
   private RmsNorm(Builder options) {
     super(options, null, options.rows.extents());
@@ -45,11 +45,11 @@ public final class RmsNorm extends NormLayer {
 
   /** Options of a {@link RmsNorm}. */
   public static final class Builder extends LayerBuilder<Builder> {
-    private final RowShape rows;
+    private final NormalizedShape rows;
 
     private Builder(long[] normalizedShape) {
-      super(RowShape.nameOf("RmsNorm", normalizedShape), 0x1p-23, true);
-      this.rows = new RowShape("RmsNorm", normalizedShape);
+      super(NormalizedShape.nameOf("RmsNorm", normalizedShape), 0x1p-23, true);
+      this.rows = new NormalizedShape("RmsNorm", normalizedShape);
       super.bias(false);
     }
 
@@ -80,7 +80,7 @@ public final class RmsNorm extends NormLayer {
   }
 
   @Override
-  Extents extents(long[] shape) {
+  Shape shapeOf(long[] shape) {
     return rows.rowsOf(Operation.RMS, shape);
   }
 

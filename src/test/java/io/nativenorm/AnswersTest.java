@@ -74,7 +74,7 @@ class AnswersTest {
     Problem backward = forward.with(Direction.BACKWARD, forward.statistics());
     boolean rms = forward.operation() == Operation.RMS;
     int elements = Math.toIntExact(forward.elements());
-    int units = Math.toIntExact(forward.statisticsCount());
+    int units = Math.toIntExact(forward.unitCount());
     try (Tensor x = tensor(q.x());
         Tensor dy = tensor(q.dy());
         Tensor weight = tensor(q.weight());

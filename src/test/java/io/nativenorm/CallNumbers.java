@@ -12,7 +12,7 @@ import java.util.Map;
 final class CallNumbers {
   private static final double BOUND = 1e-5;
 
-  /** Fewer values are ill-conditioned backwards: a group of two has a gradient of rounding. */
+  /** Fewer values are ill-conditioned backwards: a unit of two has a gradient of rounding. */
   private static final int FEW = 8;
 
   /** Below it a gradient has not all digits of a float. */
@@ -40,7 +40,7 @@ final class CallNumbers {
     double[] expected = oracle.forward(TestData.widen(x));
     boolean[] constant = constantUnits(oracle, x);
     for (int e = 0; e < y.length; e++) {
-      int unit = oracle.groupOf(e);
+      int unit = oracle.unitOf(e);
       double shift = oracle.bias == null ? 0 : oracle.bias[oracle.channelOf(e)];
       double wanted = constant[unit] ? (oracle.relu ? Math.max(shift, 0) : shift) : expected[e];
       double weight = oracle.weight == null ? 1 : Math.abs(oracle.weight[oracle.channelOf(e)]);
@@ -56,7 +56,7 @@ final class CallNumbers {
 
   /** Units whose values are all the same, which the oracle's mean may miss by a rounding. */
   private static boolean[] constantUnits(Oracle oracle, float[] x) {
-    boolean[] constant = new boolean[oracle.groupCount()];
+    boolean[] constant = new boolean[oracle.unitCount()];
     if (oracle.isGiven() || oracle.kind == Oracle.Kind.RMS) {
       return constant;
     }
@@ -64,7 +64,7 @@ final class CallNumbers {
     Arrays.fill(first, Float.NaN);
     Arrays.fill(constant, true);
     for (int e = 0; e < x.length; e++) {
-      int unit = oracle.groupOf(e);
+      int unit = oracle.unitOf(e);
       first[unit] = Float.isNaN(first[unit]) ? x[e] : first[unit];
       constant[unit] &= Float.isFinite(x[e]) && first[unit] == x[e];
     }
@@ -89,9 +89,9 @@ final class CallNumbers {
     for (int e = 0; e < x.length; e++) {
       boolean ordinary =
           Float.isFinite(x[e])
-              && isBounded(oracle, oracle.groupOf(e))
-              && !constant[oracle.groupOf(e)]
-              && oracle.valuesPerStatistic() >= FEW
+              && isBounded(oracle, oracle.unitOf(e))
+              && !constant[oracle.unitOf(e)]
+              && oracle.valuesPerUnit() >= FEW
               && !undecided[e];
       if (!ordinary || Double.isNaN(expected[0][e]) || Math.abs(expected[0][e]) > 1e30) {
         return; // sums over units have no bound then, and what is bounded alone is tested elsewhere
@@ -113,7 +113,7 @@ final class CallNumbers {
     double squares = 0;
     for (int e = 0; e < dy.length; e++) {
       double weight = oracle.weight == null ? 1 : oracle.weight[oracle.channelOf(e)];
-      double std = Math.sqrt(oracle.variance[oracle.groupOf(e)] + oracle.eps);
+      double std = Math.sqrt(oracle.variance[oracle.unitOf(e)] + oracle.eps);
       squares += Math.pow(dy[e] * weight / std, 2);
     }
     return Math.sqrt(squares);

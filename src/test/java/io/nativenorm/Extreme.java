@@ -9,7 +9,7 @@ import java.util.Map;
 
 /**
  * A problem whose numbers are far from 1, in the oracle's terms and logical order: computes it with
- * a layer and holds each group of it, since one of them may be larger than another by any power,
+ * a layer and holds each unit of it, since one of them may be larger than another by any power,
  * against the oracle.
  */
 record Extreme(String name, Oracle oracle, float[] mean, float[] variance, float[] x, float[] dy) {
@@ -131,17 +131,17 @@ record Extreme(String name, Oracle oracle, float[] mean, float[] variance, float
   /** Gradients, and sums of the absolute values that they are made of. */
   private record Expected(double[][] gradients, double[][] scales) {}
 
-  /** For dx, of each group, the squared norm of dy * weight / deviation. */
+  /** For dx, of each unit, the squared norm of dy * weight / deviation. */
   private double[][] scales(double[] wide) {
     double[] xhat = oracle.xhat(wide);
     double[][] scales = {
-      new double[oracle.groupCount()], new double[oracle.c], new double[oracle.c]
+      new double[oracle.unitCount()], new double[oracle.c], new double[oracle.c]
     };
     for (int e = 0; e < wide.length; e++) {
       int c = oracle.channelOf(e);
-      int group = oracle.groupOf(e);
+      int unit = oracle.unitOf(e);
       double g = dy[e] * (oracle.weight == null ? 1.0 : oracle.weight[c]);
-      scales[0][group] += g == 0 ? 0 : Math.pow(g / oracle.deviation(group), 2);
+      scales[0][unit] += g == 0 ? 0 : Math.pow(g / oracle.deviation(unit), 2);
       scales[1][c] += Math.abs(dy[e]) * (Math.abs(xhat[e]) + 0.1); // near 0 it is a difference
       scales[2][c] += Math.abs(dy[e]);
     }
@@ -149,7 +149,7 @@ record Extreme(String name, Oracle oracle, float[] mean, float[] variance, float
   }
 
   private void compareInput(Expected expected, Results found, String text) {
-    double[] errors = new double[oracle.groupCount()];
+    double[] errors = new double[oracle.unitCount()];
     double[] dx = expected.gradients[0];
     for (int e = 0; e < dx.length; e++) {
       int element = e;
@@ -159,7 +159,7 @@ record Extreme(String name, Oracle oracle, float[] mean, float[] variance, float
         assertTrue(
             Float.isFinite(found.dx[e]),
             () -> text + ": dx " + found.dx[element] + " for " + dx[element]);
-        errors[oracle.groupOf(e)] += Math.pow(dx[e] - found.dx[e], 2);
+        errors[oracle.unitOf(e)] += Math.pow(dx[e] - found.dx[e], 2);
       }
     }
     for (int g = 0; g < errors.length; g++) {

@@ -141,7 +141,7 @@ class ExtremesTest {
 
   /** Every other unit is scaled; some problems are scaled as a whole. */
   private static Family.Values scaled(double scale, boolean all) {
-    return (oracle, e, normal) -> (all || oracle.groupOf(e) % 2 == 0 ? scale : 1) * normal;
+    return (oracle, e, normal) -> (all || oracle.unitOf(e) % 2 == 0 ? scale : 1) * normal;
   }
 
   private static final Family.Values NORMAL = (oracle, e, normal) -> normal;
@@ -226,7 +226,7 @@ class ExtremesTest {
     for (Oracle.Kind kind : Oracle.Kind.values()) {
       family.add(kind, 1e-5, NORMAL, (o, e, normal) -> 1e38);
       family.add(kind, 1e-5, NORMAL, (o, e, normal) -> e % 2 == 0 ? 1e38 : -1e38);
-      family.add(kind, 1e-5, NORMAL, (o, e, normal) -> o.groupOf(e) % 2 == 0 ? 3e38 : -3e38);
+      family.add(kind, 1e-5, NORMAL, (o, e, normal) -> o.unitOf(e) % 2 == 0 ? 3e38 : -3e38);
       family.add(kind, 1e-5, scaled(100, false), scaled(3e37, false));
       family.add(kind, 1e-5, scaled(1e-3, true), (o, e, normal) -> 3e37);
     }
@@ -244,7 +244,7 @@ class ExtremesTest {
       }
       for (double constant : constants) {
         for (double eps : new double[] {least(kind), Double.MIN_VALUE, 1e-300, 1e-60, 1e-5}) {
-          family.add(kind, eps, (o, e, n) -> o.groupOf(e) % 4 == 3 ? n : constant, NORMAL);
+          family.add(kind, eps, (o, e, n) -> o.unitOf(e) % 4 == 3 ? n : constant, NORMAL);
         }
       }
     }
@@ -289,8 +289,8 @@ class ExtremesTest {
           float[] x = new float[size.n * size.c * size.s];
           float[] dy = new float[x.length];
           for (int e = 0; e < x.length; e++) {
-            x[e] = 0.1f + oracle.groupOf(e);
-            dy[e] = 0.7f - oracle.groupOf(e);
+            x[e] = 0.1f + oracle.unitOf(e);
+            dy[e] = 0.7f - oracle.unitOf(e);
           }
           Extreme extreme = new Extreme("constant gradient", oracle, x, dy);
           for (Layout layout : extreme.layouts()) {

@@ -181,7 +181,7 @@ class HostileValuesTest {
   private static void check(long seed) {
     Hostile problem = Hostile.of(seed);
     // Fewer values are ill-conditioned, one is an error for some layers.
-    if (problem.oracle().valuesPerStatistic() >= 8) {
+    if (problem.oracle().valuesPerUnit() >= 8) {
       TestEngines.named()
           .filter(backend -> backend != Backend.FUSED)
           .forEach(backend -> check(problem, backend, seed));
@@ -237,7 +237,7 @@ class HostileValuesTest {
     for (int e = 0; e < dy.length; e++) {
       int channel = e / h.s() % h.c();
       double seen = h.activation() == Activation.RELU && y[e] <= 0 ? 0 : Math.abs(dy[e]);
-      int unit = oracle.groupCount() == 1 ? 0 : unitOf(h, e);
+      int unit = oracle.unitCount() == 1 ? 0 : unitOf(h, e);
       terms[0][e] = seen * Math.abs(h.weight()[channel]) / Math.sqrt(oracle.variance[unit] + 1e-5);
       terms[1][channel] += seen * Math.abs(xhat[e]);
       terms[2][channel] += seen;

@@ -211,7 +211,7 @@ class LayerContractTest {
         assertForward(oracle.mean, pass.mean().toArray(), c + " mean");
       }
       assertForward(oracle.variance, pass.variance().toArray(), c + " variance");
-      if (oracle.valuesPerStatistic() > 2 || frozen) {
+      if (oracle.valuesPerUnit() > 2 || frozen) {
         assertBackward(truth.gradients[0], c.logical(actual.input()), c + " dx");
       } else {
         // One or two values are normalized to 0 or to +-1 whatever they are: the gradient is what

@@ -136,7 +136,7 @@ class NumericsFiguresTest {
       weightScale[channel] += Math.abs(dy[e]) * (1 + Math.abs(xhat[e]));
       biasScale[channel] += Math.abs(dy[e]);
       double g = dy[e] * oracle.weight[channel];
-      direct += Math.pow(g / oracle.deviation(oracle.groupOf(e)), 2);
+      direct += Math.pow(g / oracle.deviation(oracle.unitOf(e)), 2);
     }
     try (NormLayer layer = c.layer();
         Tensor input = c.tensor(c.x());

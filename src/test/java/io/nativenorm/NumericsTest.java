@@ -193,7 +193,7 @@ class NumericsTest {
   @ParameterizedTest
   @MethodSource("cases")
   void nanAndInfinityStayInTheirGroup(LayerCase c) {
-    boolean[] inGroup = groupOf(c, c.size() / 2);
+    boolean[] inUnit = unitOf(c, c.size() / 2);
     for (float poison : new float[] {Float.NaN, Float.POSITIVE_INFINITY}) {
       float[] x = c.x();
       x[x.length / 2] = poison;
@@ -207,7 +207,7 @@ class NumericsTest {
         float[] cleanValues = c.logical(expected);
         for (int i = 0; i < x.length; i++) {
           int element = i;
-          if (inGroup[i]) {
+          if (inUnit[i]) {
             assertTrue(
                 Float.isNaN(dirtyValues[i]), () -> c + ": element " + element + " hides " + poison);
           } else {
@@ -219,7 +219,7 @@ class NumericsTest {
   }
 
   /** Which elements share their statistics with one, found by watching the oracle. */
-  private static boolean[] groupOf(LayerCase c, int element) {
+  private static boolean[] unitOf(LayerCase c, int element) {
     double[] x = TestData.widen(c.x());
     x[element] = Double.NaN;
     double[] y = c.trainingOracle().forward(x);

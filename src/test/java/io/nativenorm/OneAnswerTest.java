@@ -181,7 +181,7 @@ class OneAnswerTest {
   private static boolean isProblem(LayerCase c) {
     return c.kind().isRows()
         || c.kind() == LayerCase.Kind.GROUP
-        || c.trainingOracle().valuesPerStatistic() > 1;
+        || c.trainingOracle().valuesPerUnit() > 1;
   }
 
   /** All that comes out of a layer, by name. */

@@ -2,7 +2,7 @@ package io.nativenorm;
 
 /**
  * What the layers must compute, in double and in two passes over plain loops. Shares nothing with
- * the engines: every element is told its group and its channel one by one.
+ * the engines: every element is told its unit and its channel one by one.
  *
  * <p>Arrays are in logical order: sample, channel, position; for rows, row by row.
  */
@@ -30,7 +30,7 @@ final class Oracle {
 
   private final int[] groupsOf;
 
-  /** Of each group; given, or computed by forward. */
+  /** Of each unit; given, or computed by forward. */
   double[] mean;
 
   double[] variance;
@@ -88,7 +88,7 @@ final class Oracle {
     return channels[element];
   }
 
-  int groupOf(int element) {
+  int unitOf(int element) {
     return groupsOf[element];
   }
 
@@ -101,7 +101,7 @@ final class Oracle {
     };
   }
 
-  int groupCount() {
+  int unitCount() {
     return switch (kind) {
       case BATCH -> c;
       case LAYER, RMS -> n;
@@ -110,11 +110,11 @@ final class Oracle {
   }
 
   private double[] averages(double[] values) {
-    double[] sums = new double[groupCount()];
-    long[] counts = new long[groupCount()];
+    double[] sums = new double[unitCount()];
+    long[] counts = new long[unitCount()];
     for (int e = 0; e < size(); e++) {
-      sums[groupOf(e)] += values[e];
-      counts[groupOf(e)]++;
+      sums[unitOf(e)] += values[e];
+      counts[unitOf(e)]++;
     }
     for (int g = 0; g < sums.length; g++) {
       sums[g] /= counts[g];
@@ -124,30 +124,30 @@ final class Oracle {
 
   double[] xhat(double[] x) {
     if (!given) {
-      mean = kind == Kind.RMS ? new double[groupCount()] : averages(x);
+      mean = kind == Kind.RMS ? new double[unitCount()] : averages(x);
       double[] squares = new double[size()];
       for (int e = 0; e < size(); e++) {
-        squares[e] = Math.pow(x[e] - mean[groupOf(e)], 2);
+        squares[e] = Math.pow(x[e] - mean[unitOf(e)], 2);
       }
       variance = averages(squares);
     }
     double[] xhat = new double[size()];
     for (int e = 0; e < size(); e++) {
-      double distance = x[e] - mean[groupOf(e)];
-      xhat[e] = distance == 0 ? 0 : distance / deviation(groupOf(e));
+      double distance = x[e] - mean[unitOf(e)];
+      xhat[e] = distance == 0 ? 0 : distance / deviation(unitOf(e));
     }
     return xhat;
   }
 
   /**
-   * What a group is divided by. It is infinite, so that the group becomes 0, where the variance is
+   * What a unit is divided by. It is infinite, so that the unit becomes 0, where the variance is
    * beyond the largest float, and where there is neither spread nor an eps whose root's inverse is
    * a float.
    */
-  double deviation(int group) {
-    double deviation = Math.sqrt(variance[group] + eps);
-    boolean none = !given && variance[group] == 0 && deviation < 1 / (double) Float.MAX_VALUE;
-    return none || variance[group] > Float.MAX_VALUE ? Double.POSITIVE_INFINITY : deviation;
+  double deviation(int unit) {
+    double deviation = Math.sqrt(variance[unit] + eps);
+    boolean none = !given && variance[unit] == 0 && deviation < 1 / (double) Float.MAX_VALUE;
+    return none || variance[unit] > Float.MAX_VALUE ? Double.POSITIVE_INFINITY : deviation;
   }
 
   private double weightOf(int element) {
@@ -169,9 +169,9 @@ final class Oracle {
     return y;
   }
 
-  /** How many values each statistic is of. */
-  int valuesPerStatistic() {
-    return size() / groupCount();
+  /** How many values a unit has. */
+  int valuesPerUnit() {
+    return size() / unitCount();
   }
 
   /** Whether a ReLU's gradient is decided by less than rounding: the value before it is near 0. */
@@ -202,11 +202,11 @@ final class Oracle {
     double[] averageGXhat = averages(gXhat);
     double[] dx = new double[size()];
     for (int e = 0; e < size(); e++) {
-      int group = groupOf(e);
-      double throughMean = given || kind == Kind.RMS ? 0 : averageG[group];
-      double throughVariance = given ? 0 : xhat[e] * averageGXhat[group];
+      int unit = unitOf(e);
+      double throughMean = given || kind == Kind.RMS ? 0 : averageG[unit];
+      double throughVariance = given ? 0 : xhat[e] * averageGXhat[unit];
       double rest = g[e] - throughMean - throughVariance;
-      dx[e] = rest == 0 ? 0 : rest / deviation(group);
+      dx[e] = rest == 0 ? 0 : rest / deviation(unit);
     }
     return new double[][] {dx, dWeight, dBias};
   }

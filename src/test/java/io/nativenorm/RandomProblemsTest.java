@@ -63,7 +63,7 @@ class RandomProblemsTest {
   private static void check(long seed, LayerCase c) {
     Oracle training = c.trainingOracle();
     // Fewer values are ill-conditioned (see LayerContractTest), one is an error for some layers.
-    if (training.valuesPerStatistic() < 8) {
+    if (training.valuesPerUnit() < 8) {
       return;
     }
     String replay = c + "; replay with -Dnativenorm.seed=" + seed;

@@ -65,7 +65,7 @@ public record Problem(
    *
    * @return the number of units
    */
-  public long statisticsCount() {
+  public long unitCount() {
     return switch (operation) {
       case BATCH -> channels;
       case LAYER, RMS -> batch;

@@ -24,15 +24,15 @@ final class Application implements AutoCloseable {
   private final Primitive primitive;
 
   /** For BATCH. */
-  private final Pool<FoldedWeights> folded;
+  private final FreeList<FoldedWeights> folded;
 
   /** For variances with eps. */
-  private final Pool<NativeMemory> variances;
+  private final FreeList<NativeMemory> variances;
 
   Application(Problem problem) {
     this.problem = problem;
     isFolded = problem.operation() == Operation.BATCH;
-    units = Math.toIntExact(problem.statisticsCount());
+    units = Math.toIntExact(problem.unitCount());
     Problem applied =
         new Problem(
             problem.operation(),
@@ -50,8 +50,8 @@ final class Application implements AutoCloseable {
             problem.activation(),
             problem.threads());
     primitive = new Primitive(PrimitiveDescription.forward(applied));
-    folded = new Pool<>(MOST_KEPT, () -> new FoldedWeights(problem), FoldedWeights::free);
-    variances = new Pool<>(MOST_KEPT, () -> new NativeMemory(units), NativeMemory::free);
+    folded = new FreeList<>(MOST_KEPT, () -> new FoldedWeights(problem), FoldedWeights::free);
+    variances = new FreeList<>(MOST_KEPT, () -> new NativeMemory(units), NativeMemory::free);
   }
 
   /** Normalizes; false, and nothing is done, where floats do not hold what is needed for it. */

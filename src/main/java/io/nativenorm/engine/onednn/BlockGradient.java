@@ -45,7 +45,7 @@ final class BlockGradient implements AutoCloseable {
 
   /** Computes all gradients; false, with some of them written, where floats do not do. */
   boolean run(Operands o) {
-    float[] variances = new float[Math.toIntExact(problem.statisticsCount())];
+    float[] variances = new float[Math.toIntExact(problem.unitCount())];
     o.variance().read(0, variances, 0, variances.length);
     for (float variance : variances) {
       if (!ExactStatistics.isUsual(variance + problem.eps())) {

@@ -29,7 +29,7 @@ final class FoldedWeights {
 
   FoldedWeights(Problem problem) {
     this.problem = problem;
-    units = Math.toIntExact(problem.statisticsCount());
+    units = Math.toIntExact(problem.unitCount());
     memory = new NativeMemory(2L * units);
     ones = memory.floats().slice(0, units);
     weights = memory.floats().slice(units, units);

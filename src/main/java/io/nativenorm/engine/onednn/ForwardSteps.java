@@ -63,7 +63,7 @@ final class ForwardSteps implements Steps {
       normalize(operands);
     } else {
       // Mean and variance, which nobody asked for but we.
-      try (BufferPool.Buffer own = BufferPool.take(2 * problem.statisticsCount())) {
+      try (BufferPool.Buffer own = BufferPool.take(2 * problem.unitCount())) {
         normalize(withStatistics(operands, own.floats()));
       }
     }
@@ -73,7 +73,7 @@ final class ForwardSteps implements Steps {
   }
 
   private Operands withStatistics(Operands o, NativeFloats own) {
-    long count = problem.statisticsCount();
+    long count = problem.unitCount();
     NativeFloats mean = own.slice(0, count);
     NativeFloats variance = own.slice(count, count);
     return Operands.forward(o.src(), o.dst(), o.weight(), o.bias(), mean, variance);

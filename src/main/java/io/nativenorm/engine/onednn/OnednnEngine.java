@@ -141,7 +141,7 @@ public final class OnednnEngine implements Engine {
       // 16 million positions of 64 channels end the process; LayerNorm's kernel cannot be made.
       return Optional.of("its kernels address a sample or row with 32 bits");
     }
-    if (problem.statisticsCount() >= Integer.MAX_VALUE / 2) {
+    if (problem.unitCount() >= Integer.MAX_VALUE / 2) {
       return Optional.of("its statistics are mended through an array of all of them");
     }
     boolean sumsOverTheTeam =

@@ -31,7 +31,7 @@ final class Primitive implements AutoCloseable {
   private final dnnl_primitive handle = new dnnl_primitive();
   private final List<Argument> arguments = new ArrayList<>();
   private final String implementation;
-  private final Pool<Execution> executions;
+  private final FreeList<Execution> executions;
 
   /** Takes over a description. To be called on the team that will run the primitive. */
   Primitive(PrimitiveDescription description) {
@@ -53,7 +53,7 @@ final class Primitive implements AutoCloseable {
     }
     long bytes = Math.max(dnnl_memory_desc_get_size(scratchpad()), 1);
     int kept = (int) Math.max(1, Math.min(MOST_KEPT, KEPT_SCRATCHPAD_BYTES / bytes));
-    executions = new Pool<>(kept, () -> new Execution(this), Execution::close);
+    executions = new FreeList<>(kept, () -> new Execution(this), Execution::close);
   }
 
   Problem problem() {

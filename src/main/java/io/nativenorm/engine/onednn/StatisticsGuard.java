@@ -53,7 +53,7 @@ final class StatisticsGuard {
     this.problem = problem;
     units = Units.of(problem);
     exact = new ExactStatistics(problem);
-    count = Math.toIntExact(problem.statisticsCount());
+    count = Math.toIntExact(problem.unitCount());
     rms = problem.operation() == Operation.RMS;
     double trusted = TRUSTED_MEAN / longestSum(problem, implementation);
     ratio = Math.min(TRUSTED_RATIO, trusted * trusted);

@@ -69,7 +69,7 @@ class SampleStepsTest {
   private record Results(float[] y, float[] means, float[] variances) {}
 
   private static Results run(Team team, Problem problem, float[] x, boolean inPlace) {
-    int units = (int) problem.statisticsCount();
+    int units = (int) problem.unitCount();
     NativeMemory memory = new NativeMemory(2L * x.length + 2L * CHANNELS + 2L * units);
     NativeFloats all = memory.floats();
     NativeFloats src = all.slice(0, x.length);

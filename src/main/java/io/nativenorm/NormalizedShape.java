@@ -4,12 +4,12 @@ import io.nativenorm.engine.Operation;
 import java.util.Arrays;
 
 /** The trailing dimensions that LayerNorm and RmsNorm normalize over. */
-final class RowShape {
+final class NormalizedShape {
   private final String layer;
   private final long[] extents;
 
   /** Checks a layer's normalized shape, which becomes this one's own. */
-  RowShape(String layerKind, long[] normalizedShape) {
+  NormalizedShape(String layerKind, long[] normalizedShape) {
     layer = nameOf(layerKind, normalizedShape);
     if (normalizedShape.length == 0) {
       throw new IllegalArgumentException(
@@ -32,8 +32,8 @@ final class RowShape {
   }
 
   /** The rows of an input whose trailing dimensions are these. */
-  Extents rowsOf(Operation operation, long[] shape) {
-    return Extents.ofRows(operation, shape, leading(shape).length);
+  Shape rowsOf(Operation operation, long[] shape) {
+    return Shape.ofRows(operation, shape, leading(shape).length);
   }
 
   /** The dimensions of an input before the normalized ones. */

@@ -4,13 +4,16 @@ import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 
-/** Keeps things that one thread at a time may use, without locks and without growing. */
-final class Pool<T> {
+/**
+ * Idle objects that one thread at a time may use, at most so many: taken and given back without
+ * locks.
+ */
+final class FreeList<T> {
   private final Supplier<T> maker;
   private final Consumer<T> closer;
   private final AtomicReferenceArray<T> kept;
 
-  Pool(int size, Supplier<T> maker, Consumer<T> closer) {
+  FreeList(int size, Supplier<T> maker, Consumer<T> closer) {
     this.maker = maker;
     this.closer = closer;
     this.kept = new AtomicReferenceArray<>(size);
