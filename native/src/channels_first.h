@@ -5,7 +5,7 @@
 
 #include "order.h"
 #include "pool.h"
-#include "problem.h"
+#include "plan.h"
 
 namespace nn {
 
@@ -17,7 +17,7 @@ struct Units {
   size_t length;
   bool of_group;     // whose rows lie one after the other
 
-  explicit Units(const Problem& p) : length(p.spatial), of_group(p.operation != NN_BATCH) {
+  explicit Units(const Plan& p) : length(p.spatial), of_group(p.operation != NN_BATCH) {
     if (p.operation == NN_BATCH) {
       count = p.channels;
       rows = p.batch;
@@ -59,7 +59,7 @@ struct Units {
 
 // Whether there are units enough to give each thread some. Then a unit stays in its thread's cache between the pass
 // that measures it and the one that writes, and memory is read once.
-inline bool UnitByUnit(const Problem& p, const Units& units) {
+inline bool UnitByUnit(const Plan& p, const Units& units) {
   return p.threads == 1 || units.count >= 2 * static_cast<size_t>(p.threads);
 }
 
@@ -69,7 +69,7 @@ constexpr size_t kGrain = 1024;
 // Goes from row to row without the divisions that tell a row's channel and unit.
 class RowCursor {
  public:
-  RowCursor(const Problem& p, size_t row)
+  RowCursor(const Plan& p, size_t row)
       : channels_(p.channels),
         members_(p.operation == NN_BATCH ? 1 : p.channels / p.groups),
         wraps_(p.operation == NN_BATCH),
@@ -100,7 +100,7 @@ constexpr size_t kBatchRows = 64;
 // make(unit, channel) gives the parameters of a row; body(offset, runs, length, parameters) gets neighbouring rows,
 // over `elements` from element `at` on, of all units but those that skips(unit).
 template <class P, class Skips, class Make, class Body>
-void ForRows(const Problem& p, size_t at, size_t elements, const Skips& skips, const Make& make, const Body& body) {
+void ForRows(const Plan& p, size_t at, size_t elements, const Skips& skips, const Make& make, const Body& body) {
   RowCursor cursor(p, at / p.spatial);
   P parameters[kBatchRows];
   size_t start = at % p.spatial;
@@ -133,7 +133,7 @@ void ForRows(const Problem& p, size_t at, size_t elements, const Skips& skips, c
 
 // The same over all elements, in parts.
 template <class P, class Skips, class Make, class Body>
-void ForAllRows(const Problem& p, const Skips& skips, const Make& make, const Body& body) {
+void ForAllRows(const Plan& p, const Skips& skips, const Make& make, const Body& body) {
   const size_t grains = (p.Elements() + kGrain - 1) / kGrain, parts = Parts(p, grains);
   Parallel(p.threads, parts, [&](size_t i) {
     const Range range = PartOf(grains, parts, i);
@@ -148,7 +148,7 @@ constexpr auto kSkipsNone = [](size_t) { return false; };
 
 // body(unit) over those units that are outside of what floats can do.
 template <class IsOutside, class Body>
-void ForOutside(const Problem& p, const IsOutside& is_outside, const Body& body) {
+void ForOutside(const Plan& p, const IsOutside& is_outside, const Body& body) {
   const size_t units = p.Units();
   const size_t parts = Parts(p, units);
   Parallel(p.threads, parts, [&](size_t i) {
@@ -161,7 +161,7 @@ void ForOutside(const Problem& p, const IsOutside& is_outside, const Body& body)
 
 // body(which, piece, index) over the pieces of some things that are cut alike, by all threads.
 template <class Body>
-void ForPieces(const Problem& p, size_t things, const Pieces& pieces, const Body& body) {
+void ForPieces(const Plan& p, size_t things, const Pieces& pieces, const Body& body) {
   const size_t all = things * pieces.count, parts = Parts(p, all);
   Parallel(p.threads, parts, [&](size_t i) {
     const Range range = PartOf(all, parts, i);

@@ -6,7 +6,7 @@ namespace nn {
 namespace {
 
 // The sum of a unit's, weighted; entry number `first` is of channel first % C.
-GradientSums Weighted(const Problem& p, const float* weight, const GradientSums* sums, size_t first, size_t count) {
+GradientSums Weighted(const Plan& p, const float* weight, const GradientSums* sums, size_t first, size_t count) {
   GradientSums total = {0, 0, 0};
   for (size_t k = 0; k < count; ++k) {
     const double w = weight == nullptr ? 1 : weight[(first + k) % p.channels];
@@ -19,7 +19,7 @@ GradientSums Weighted(const Problem& p, const float* weight, const GradientSums*
 
 // A channel's gradients are the sums over its rows, whose products are already parts of the weight's gradient.
 template <class T>
-void StoreParameterGradients(const Problem& p, const Backward<T>& data, const GradientSums* sums, size_t samples) {
+void StoreParameterGradients(const Plan& p, const Backward<T>& data, const GradientSums* sums, size_t samples) {
   for (size_t c = 0; c < p.channels; ++c) {
     double weight = 0, bias = 0;
     for (size_t n = 0; n < samples; ++n) {
@@ -33,7 +33,7 @@ void StoreParameterGradients(const Problem& p, const Backward<T>& data, const Gr
 
 // The kernel for a unit's sums.
 template <class T>
-auto SumsOf(const Problem& p, const float* variance, size_t unit) {
+auto SumsOf(const Plan& p, const float* variance, size_t unit) {
   const KernelTable<T>& kernels = Table<T>(*p.target);
   return !p.given && variance != nullptr && variance[unit] == 0 ? kernels.constant_sums : kernels.gradient_sums;
 }
@@ -62,7 +62,7 @@ void SumInOrder(decltype(KernelTable<T>::gradient_sums) kernel, const Units& uni
 
 // All of them, by all threads.
 template <class T>
-int SumTogether(const Problem& p, const Units& units, const Backward<T>& data, const Normal* normals,
+int SumTogether(const Plan& p, const Units& units, const Backward<T>& data, const Normal* normals,
                 GradientSums* sums) {
   const Pieces pieces = units.ForGradients();
   const size_t count = units.Sums(), of_unit = count / units.count;
@@ -83,7 +83,7 @@ int SumTogether(const Problem& p, const Units& units, const Backward<T>& data, c
 
 // Of all units but those that are outside. True if there are such.
 template <class T>
-bool ApplyGradients(const Problem& p, const Backward<T>& data, const UnitGradient* units) {
+bool ApplyGradients(const Plan& p, const Backward<T>& data, const UnitGradient* units) {
   const bool stream = p.Streams(3, sizeof(T), data.diff_dst == data.diff_src);
   const auto apply = [&](const auto& skips) {
     ForAllRows<Gradient>(
@@ -106,7 +106,7 @@ bool ApplyGradients(const Problem& p, const Backward<T>& data, const UnitGradien
 }  // namespace
 
 template <class T>
-int ChannelsFirstBackward(const Problem& p, const Backward<T>& data) {
+int ChannelsFirstBackward(const Plan& p, const Backward<T>& data) {
   const Units units(p);
   const KernelTable<T>& kernels = Table<T>(*p.target);
   const Pieces pieces = units.ForGradients();
@@ -181,7 +181,7 @@ int ChannelsFirstBackward(const Problem& p, const Backward<T>& data) {
 }
 
 template <class T>
-int ChannelsFirstGradientSums(const Problem& p, const Backward<T>& data, const double* mean, double* dy,
+int ChannelsFirstGradientSums(const Plan& p, const Backward<T>& data, const double* mean, double* dy,
                               double* product) {
   Scratch scratch(Scratch::Bytes<Normal>(p.channels) + Scratch::Bytes<GradientSums>(p.channels));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
@@ -208,7 +208,7 @@ int ChannelsFirstGradientSums(const Problem& p, const Backward<T>& data, const d
 }
 
 template <class T>
-int ChannelsFirstGradient(const Problem& p, const Backward<T>& data, const double* mean, const double* variance,
+int ChannelsFirstGradient(const Plan& p, const Backward<T>& data, const double* mean, const double* variance,
                           const double* dy, const double* product, double n) {
   Scratch scratch(Scratch::Bytes<UnitGradient>(p.channels));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
@@ -232,9 +232,9 @@ int ChannelsFirstGradient(const Problem& p, const Backward<T>& data, const doubl
   return NN_OK;
 }
 
-template int ChannelsFirstBackward(const Problem&, const Backward<float>&);
-template int ChannelsFirstGradientSums(const Problem&, const Backward<float>&, const double*, double*, double*);
-template int ChannelsFirstGradient(const Problem&, const Backward<float>&, const double*, const double*, const double*,
+template int ChannelsFirstBackward(const Plan&, const Backward<float>&);
+template int ChannelsFirstGradientSums(const Plan&, const Backward<float>&, const double*, double*, double*);
+template int ChannelsFirstGradient(const Plan&, const Backward<float>&, const double*, const double*, const double*,
                                    const double*, double);
 
 }  // namespace nn

@@ -13,7 +13,7 @@ void Measured(const Forward<T>& data, size_t unit, double mean, double variance)
 
 // Sums of a piece around a pivot.
 template <class T>
-PivotSums SumPiece(const Problem& p, const Units& units, const T* src, size_t unit, const Pieces::Piece& piece,
+PivotSums SumPiece(const Plan& p, const Units& units, const T* src, size_t unit, const Pieces::Piece& piece,
                    float pivot) {
   return Table<T>(*p.target).pivot_sums(src + units.Offset(unit, piece), piece.runs, piece.length, units.RunStride(),
                                         pivot);
@@ -21,13 +21,13 @@ PivotSums SumPiece(const Problem& p, const Units& units, const T* src, size_t un
 
 // The moments that doubles give: of what floats cannot sum up, and of what is next to nothing.
 template <class T>
-Moments MeasureExactly(const Problem& p, const Units& units, const T* src, size_t unit) {
+Moments MeasureExactly(const Plan& p, const Units& units, const T* src, size_t unit) {
   return ExactMoments(units.Exact(unit, p.channels), src + units.Row(unit, 0) * units.length, true);
 }
 
 // The moments of a unit from sum(pivot), its sums around a pivot.
 template <class T, class Sum>
-Moments MeasureUnit(const Problem& p, const Units& units, const T* src, size_t unit, const Sum& sum) {
+Moments MeasureUnit(const Plan& p, const Units& units, const T* src, size_t unit, const Sum& sum) {
   const auto exactly = [&] { return MeasureExactly(p, units, src, unit); };
   const Moments found = nn::MeasureUnit(units.Values(), sum, exactly);
   if (p.eps >= kLeastVariance) return found;
@@ -36,7 +36,7 @@ Moments MeasureUnit(const Problem& p, const Units& units, const T* src, size_t u
 
 // By one thread.
 template <class T>
-Moments MeasureUnit(const Problem& p, const Units& units, const Pieces& pieces, const T* src, size_t unit) {
+Moments MeasureUnit(const Plan& p, const Units& units, const Pieces& pieces, const T* src, size_t unit) {
   return MeasureUnit(p, units, src, unit, [&](float pivot) {
     PivotSums total = {0, 0};
     for (size_t i = 0; i < pieces.count; ++i) total += SumPiece(p, units, src, unit, pieces[i], pivot);
@@ -45,7 +45,7 @@ Moments MeasureUnit(const Problem& p, const Units& units, const Pieces& pieces, 
 }
 
 template <class T>
-void NormalizeExactly(const Problem& p, const Units& units, const Forward<T>& data, size_t unit, double mean,
+void NormalizeExactly(const Plan& p, const Units& units, const Forward<T>& data, size_t unit, double mean,
                       double variance) {
   const size_t first = units.Row(unit, 0) * units.length;
   ExactForward(units.Exact(unit, p.channels), data.src + first, data.dst + first, data.weight, data.bias, p.relu, mean,
@@ -55,7 +55,7 @@ void NormalizeExactly(const Problem& p, const Units& units, const Forward<T>& da
 }  // namespace
 
 template <class T>
-int ChannelsFirstMoments(const Problem& p, const T* src, double* mean, double* m2) {
+int ChannelsFirstMoments(const Plan& p, const T* src, double* mean, double* m2) {
   const Units units(p);
   const Pieces pieces = units.ForMoments();
   const auto store = [&](size_t unit, Moments found) {
@@ -95,7 +95,7 @@ int ChannelsFirstMoments(const Problem& p, const T* src, double* mean, double* m
 }
 
 template <class T>
-int ChannelsFirstNormalize(const Problem& p, const Forward<T>& data, const double* mean, const double* variance) {
+int ChannelsFirstNormalize(const Plan& p, const Forward<T>& data, const double* mean, const double* variance) {
   const size_t units = p.Units();
   Scratch scratch(Scratch::Bytes<Normal>(units) + Scratch::Bytes<bool>(units));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
@@ -128,7 +128,7 @@ int ChannelsFirstNormalize(const Problem& p, const Forward<T>& data, const doubl
 }
 
 template <class T>
-int ChannelsFirstForward(const Problem& p, const Forward<T>& data) {
+int ChannelsFirstForward(const Plan& p, const Forward<T>& data) {
   const Units units(p);
   const KernelTable<T>& kernels = Table<T>(*p.target);
   if (!p.given && UnitByUnit(p, units)) {
@@ -189,8 +189,8 @@ int ChannelsFirstForward(const Problem& p, const Forward<T>& data) {
   return ChannelsFirstNormalize(p, data, mean, variance);
 }
 
-template int ChannelsFirstForward(const Problem&, const Forward<float>&);
-template int ChannelsFirstMoments(const Problem&, const float*, double*, double*);
-template int ChannelsFirstNormalize(const Problem&, const Forward<float>&, const double*, const double*);
+template int ChannelsFirstForward(const Plan&, const Forward<float>&);
+template int ChannelsFirstMoments(const Plan&, const float*, double*, double*);
+template int ChannelsFirstNormalize(const Plan&, const Forward<float>&, const double*, const double*);
 
 }  // namespace nn

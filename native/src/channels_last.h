@@ -6,7 +6,7 @@
 
 #include "column_sums.h"
 #include "pool.h"
-#include "problem.h"
+#include "plan.h"
 #include "scratch.h"
 
 namespace nn {
@@ -18,7 +18,7 @@ struct Samples {
   size_t members;  // columns of a unit
   size_t units;    // of a sample
 
-  explicit Samples(const Problem& p)
+  explicit Samples(const Plan& p)
       : count(p.operation == NN_BATCH ? 1 : p.batch),
         rows(p.operation == NN_BATCH ? p.batch * p.spatial : p.spatial),
         columns(p.channels),
@@ -33,7 +33,7 @@ struct Samples {
 // Whether there are samples enough to give each thread some, and so one pass after the other; else their rows are
 // divided among the threads. (Dividing columns would save the merging, but strips of columns leave gaps in memory: 64
 // channels of 3136 positions took twice as long.)
-inline bool SampleBySample(const Problem& p, const Samples& s) {
+inline bool SampleBySample(const Plan& p, const Samples& s) {
   return p.threads == 1 || s.count >= 2 * static_cast<size_t>(p.threads);
 }
 
@@ -42,7 +42,7 @@ struct RowParts {
   size_t per_sample;
   size_t count;
 
-  RowParts(const Problem& p, const Samples& s) {
+  RowParts(const Plan& p, const Samples& s) {
     const size_t threads = static_cast<size_t>(p.threads);
     per_sample = (threads + s.count - 1) / s.count;
     if (per_sample > s.rows) per_sample = s.rows;
@@ -53,7 +53,7 @@ struct RowParts {
 
   // body(sample, offset of the first row, rows) over all parts.
   template <class Body>
-  void ForAll(const Problem& p, const Samples& s, const Body& body) const {
+  void ForAll(const Plan& p, const Samples& s, const Body& body) const {
     Parallel(p.threads, count, [&](size_t part) {
       const Range rows = Rows(s, part);
       const size_t sample = part / per_sample;
@@ -157,7 +157,7 @@ class ParameterSets {
 
 // body(sample) over those of which some columns are outside.
 template <class Body>
-void ForSamplesWith(const Problem& p, const Samples& s, const bool* some_outside, const Body& body) {
+void ForSamplesWith(const Plan& p, const Samples& s, const bool* some_outside, const Body& body) {
   Parallel(p.threads, Parts(p, s.count), [&](size_t part) {
     const Range range = PartOf(s.count, Parts(p, s.count), part);
     for (size_t sample = range.begin; sample < range.end; ++sample) {

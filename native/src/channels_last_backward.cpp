@@ -13,7 +13,7 @@ ColumnGradientSums SumsAt(const PieceSums& sums, size_t index, bool constants) {
           constants ? sums.At(index, 4) : nullptr};
 }
 
-void SetCenters(const Problem& p, const Samples& s, const double* mean, const double* variance, Parameters set) {
+void SetCenters(const Plan& p, const Samples& s, const double* mean, const double* variance, Parameters set) {
   for (size_t unit = 0; unit < s.units; ++unit) {
     // The center of Normal without its root.
     const float center =
@@ -25,7 +25,7 @@ void SetCenters(const Problem& p, const Samples& s, const double* mean, const do
 // Turns the sums of columns into their gradients' parameters, and the products into parts of the weight's gradient.
 // True if some columns are outside.
 template <class T>
-bool SetGradients(const Problem& p, const Samples& s, const float* weight, double n, const double* mean,
+bool SetGradients(const Plan& p, const Samples& s, const float* weight, double n, const double* mean,
                   const double* variance, ColumnGradientSums sums, Parameters set) {
   for (size_t j = 0; sums.exact_dy != nullptr && j < s.columns; ++j) {
     if (variance[j / s.members] != 0) continue;
@@ -61,7 +61,7 @@ bool SetGradients(const Problem& p, const Samples& s, const float* weight, doubl
 
 // As above for gradients. The sums of what is outside become those of loops in doubles.
 template <class T>
-void DifferentiateRows(const Problem& p, const Samples& s, const Backward<T>& data, const Parameters& set,
+void DifferentiateRows(const Plan& p, const Samples& s, const Backward<T>& data, const Parameters& set,
                        bool some_outside, size_t at, size_t rows, bool stream) {
   set.ForInside(s.columns, some_outside, [&](size_t j, size_t columns) {
     const size_t from = at + j;
@@ -71,7 +71,7 @@ void DifferentiateRows(const Problem& p, const Samples& s, const Backward<T>& da
 }
 
 template <class T>
-void DifferentiateOutside(const Problem& p, const Samples& s, const Backward<T>& data, const Parameters& set,
+void DifferentiateOutside(const Plan& p, const Samples& s, const Backward<T>& data, const Parameters& set,
                           size_t sample, const ColumnGradientSums& sums) {
   for (size_t u = 0; u < s.units; ++u) {
     const size_t j = u * s.members;
@@ -103,7 +103,7 @@ void SumCut(const T* x, const T* dy, const T* y, size_t begin, size_t end, const
 
 // The sums of a piece of a sample's gradient, of some columns.
 template <class T>
-void SumPiece(const Problem& p, const Samples& s, const RowPieces& pieces, const Backward<T>& data, size_t sample,
+void SumPiece(const Plan& p, const Samples& s, const RowPieces& pieces, const Backward<T>& data, size_t sample,
               size_t piece, Range columns, const float* center, const ColumnGradientSums& sums) {
   const Range rows = pieces[piece];
   const size_t from = sample * s.Elements(), j = columns.begin, at = from + rows.begin * pieces.columns + j;
@@ -118,7 +118,7 @@ void SumPiece(const Problem& p, const Samples& s, const RowPieces& pieces, const
 // Samples' totals are the first of `sums`; those after are for one piece of each part. `centers` are folded, for each
 // part.
 template <class T>
-void BackwardBySamples(const Problem& p, const Samples& s, const RowPieces& pieces, const Backward<T>& data,
+void BackwardBySamples(const Plan& p, const Samples& s, const RowPieces& pieces, const Backward<T>& data,
                        const double* mean, const double* variance, const PieceSums& sums, bool constants,
                        const ParameterSets& sets, float* centers) {
   const size_t parts = Parts(p, s.count);
@@ -145,7 +145,7 @@ void BackwardBySamples(const Problem& p, const Samples& s, const RowPieces& piec
 
 // The sums of each sample's columns, in the arrays of its first piece.
 template <class T>
-void SumGradientsTogether(const Problem& p, const Samples& s, const RowPieces& pieces, const Backward<T>& data,
+void SumGradientsTogether(const Plan& p, const Samples& s, const RowPieces& pieces, const Backward<T>& data,
                           const float* centers, const PieceSums& sums, bool constants) {
   SumTogether(p, s.count, pieces, sums, [&](size_t sample, size_t piece, Range columns, size_t to) {
     SumPiece(p, s, pieces, data, sample, piece, columns, centers + sample * sums.Padded(),
@@ -154,7 +154,7 @@ void SumGradientsTogether(const Problem& p, const Samples& s, const RowPieces& p
 }
 
 template <class T>
-void ApplyByRows(const Problem& p, const Samples& s, const RowParts& parts, const Backward<T>& data,
+void ApplyByRows(const Plan& p, const Samples& s, const RowParts& parts, const Backward<T>& data,
                  const ParameterSets& sets, const bool* some_outside) {
   const bool stream = p.Streams(3, sizeof(T), data.diff_dst == data.diff_src);
   parts.ForAll(p, s, [&](size_t sample, size_t at, size_t rows) {
@@ -174,7 +174,7 @@ void StoreParameterGradient(const PieceSums& sums, size_t array, size_t step, co
 }  // namespace
 
 template <class T>
-int ChannelsLastBackward(const Problem& p, const Backward<T>& data) {
+int ChannelsLastBackward(const Plan& p, const Backward<T>& data) {
   const Samples s(p);
   const size_t units = p.Units();
   const bool by_samples = SampleBySample(p, s);
@@ -223,7 +223,7 @@ int ChannelsLastBackward(const Problem& p, const Backward<T>& data) {
 }
 
 template <class T>
-int ChannelsLastGradientSums(const Problem& p, const Backward<T>& data, const double* mean, double* dy,
+int ChannelsLastGradientSums(const Plan& p, const Backward<T>& data, const double* mean, double* dy,
                              double* product) {
   const Samples s(p);
   const RowPieces pieces(s.rows, s.columns);
@@ -259,7 +259,7 @@ int ChannelsLastGradientSums(const Problem& p, const Backward<T>& data, const do
 }
 
 template <class T>
-int ChannelsLastGradient(const Problem& p, const Backward<T>& data, const double* mean, const double* variance,
+int ChannelsLastGradient(const Plan& p, const Backward<T>& data, const double* mean, const double* variance,
                          const double* dy, const double* product, double n) {
   const Samples s(p);
   bool constants = false;
@@ -286,9 +286,9 @@ int ChannelsLastGradient(const Problem& p, const Backward<T>& data, const double
   return NN_OK;
 }
 
-template int ChannelsLastBackward(const Problem&, const Backward<float>&);
-template int ChannelsLastGradientSums(const Problem&, const Backward<float>&, const double*, double*, double*);
-template int ChannelsLastGradient(const Problem&, const Backward<float>&, const double*, const double*, const double*,
+template int ChannelsLastBackward(const Plan&, const Backward<float>&);
+template int ChannelsLastGradientSums(const Plan&, const Backward<float>&, const double*, double*, double*);
+template int ChannelsLastGradient(const Plan&, const Backward<float>&, const double*, const double*, const double*,
                                   const double*, double);
 
 }  // namespace nn

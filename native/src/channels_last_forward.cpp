@@ -25,7 +25,7 @@ void MergeIntoUnits(const Samples& s, double* mean, double* m2) {
 
 // Moments of what are next to nothing are those of loops in doubles.
 template <class T>
-void MeasureTiny(const Problem& p, const Samples& s, const T* sample, double* mean, double* m2) {
+void MeasureTiny(const Plan& p, const Samples& s, const T* sample, double* mean, double* m2) {
   if (p.eps >= kLeastVariance) return;
   for (size_t u = 0; u < s.units; ++u) {
     if (!(m2[u] / s.Values() + p.eps < kLeastVariance)) continue;
@@ -38,7 +38,7 @@ void MeasureTiny(const Problem& p, const Samples& s, const T* sample, double* me
 // The parameters of a sample's columns, whose units' statistics begin at `mean` and `variance`. True if some are
 // outside.
 template <class T>
-bool SetAffines(const Problem& p, const Samples& s, const Forward<T>& data, const double* mean, const double* variance,
+bool SetAffines(const Plan& p, const Samples& s, const Forward<T>& data, const double* mean, const double* variance,
                 Parameters set) {
   if (s.members == 1) {
     return Table<T>(*p.target).column_affines(mean, variance, s.columns, p.eps, data.weight, data.bias, set.center,
@@ -58,7 +58,7 @@ bool SetAffines(const Problem& p, const Samples& s, const Forward<T>& data, cons
 
 // Rows of a sample, but for columns that are outside; their first element is number `at`.
 template <class T>
-void NormalizeRows(const Problem& p, const Samples& s, const Forward<T>& data, const Parameters& set, bool some_outside,
+void NormalizeRows(const Plan& p, const Samples& s, const Forward<T>& data, const Parameters& set, bool some_outside,
                    size_t at, size_t rows, bool stream) {
   set.ForInside(s.columns, some_outside, [&](size_t j, size_t columns) {
     Table<T>(*p.target).column_normalize(data.src + at + j, data.dst + at + j, rows, columns, s.columns,
@@ -68,7 +68,7 @@ void NormalizeRows(const Problem& p, const Samples& s, const Forward<T>& data, c
 
 // A sample's units that are outside.
 template <class T>
-void NormalizeOutside(const Problem& p, const Samples& s, const Forward<T>& data, const Parameters& set, size_t sample,
+void NormalizeOutside(const Plan& p, const Samples& s, const Forward<T>& data, const Parameters& set, size_t sample,
                       const double* mean, const double* variance) {
   for (size_t u = 0; u < s.units; ++u) {
     if (!set.IsOutside(u * s.members)) continue;
@@ -89,7 +89,7 @@ void DivideBy(double n, size_t count, double* values) {
 
 // sum(x - pivot) and sum((x - pivot)^2) of a piece, of some columns; `pivot` may be null: all are 0.
 template <class T>
-void SumPiece(const Problem& p, const RowPieces& pieces, const T* sample, size_t piece, Range columns,
+void SumPiece(const Plan& p, const RowPieces& pieces, const T* sample, size_t piece, Range columns,
               const float* pivot, double* sums, double* squares) {
   const Range rows = pieces[piece];
   const size_t j = columns.begin;
@@ -107,7 +107,7 @@ void SumPiece(const Problem& p, const RowPieces& pieces, const T* sample, size_t
 
 // The same around pivots, where columns are distrusted.
 template <class T>
-void SumPieceAgain(const Problem& p, const RowPieces& pieces, const T* sample, size_t piece, Range columns,
+void SumPieceAgain(const Plan& p, const RowPieces& pieces, const T* sample, size_t piece, Range columns,
                    const float* pivot, const double* m2, double* sums, double* squares) {
   for (size_t j = columns.begin; j < columns.end; ++j) sums[j] = squares[j] = 0;
   ForDistrusted(pieces, columns, m2, [&](Range distrusted) {
@@ -124,7 +124,7 @@ void SetPivots(const RowPieces& pieces, const double* mean, float* means, float*
 // are scratch, for columns and for folded ones.
 constexpr size_t kTotalsOfSample = 3;
 template <class T>
-void MeasureSample(const Problem& p, const Samples& s, const RowPieces& pieces, const T* sample, const PieceSums& sums,
+void MeasureSample(const Plan& p, const Samples& s, const RowPieces& pieces, const T* sample, const PieceSums& sums,
                    size_t first, float* means, float* pivot) {
   const size_t spare = first + 1, again = first + 2;
   double* mean = sums.At(first, 0);
@@ -142,7 +142,7 @@ void MeasureSample(const Problem& p, const Samples& s, const RowPieces& pieces, 
 
 // Those of all samples by all threads, in the arrays of each sample's first piece.
 template <class T>
-int MeasureTogether(const Problem& p, const Samples& s, const RowPieces& pieces, const T* src, const PieceSums& sums) {
+int MeasureTogether(const Plan& p, const Samples& s, const RowPieces& pieces, const T* src, const PieceSums& sums) {
   SumTogether(p, s.count, pieces, sums, [&](size_t sample, size_t piece, Range columns, size_t to) {
     SumPiece(p, pieces, src + sample * s.Elements(), piece, columns, nullptr, sums.At(to, 0), sums.At(to, 1));
   });
@@ -174,7 +174,7 @@ int MeasureTogether(const Problem& p, const Samples& s, const RowPieces& pieces,
 }
 
 template <class T>
-int ForwardBySamples(const Problem& p, const Samples& s, const Forward<T>& data) {
+int ForwardBySamples(const Plan& p, const Samples& s, const Forward<T>& data) {
   const RowPieces pieces(s.rows, s.columns);
   const size_t parts = Parts(p, s.count);
   Scratch scratch(ParameterSets::Bytes(parts, s.columns, false) +
@@ -210,7 +210,7 @@ int ForwardBySamples(const Problem& p, const Samples& s, const Forward<T>& data)
 }  // namespace
 
 template <class T>
-int ChannelsLastMoments(const Problem& p, const T* src, double* mean, double* m2) {
+int ChannelsLastMoments(const Plan& p, const T* src, double* mean, double* m2) {
   const Samples s(p);
   const RowPieces pieces(s.rows, s.columns);
   Scratch scratch(PieceSums::Bytes(s.count * pieces.count, 2, pieces));
@@ -232,7 +232,7 @@ int ChannelsLastMoments(const Problem& p, const T* src, double* mean, double* m2
 }
 
 template <class T>
-int ChannelsLastNormalize(const Problem& p, const Forward<T>& data, const double* mean, const double* variance) {
+int ChannelsLastNormalize(const Plan& p, const Forward<T>& data, const double* mean, const double* variance) {
   const Samples s(p);
   Scratch scratch(ParameterSets::Bytes(s.count, s.columns, false) + Scratch::Bytes<bool>(s.count));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
@@ -256,7 +256,7 @@ int ChannelsLastNormalize(const Problem& p, const Forward<T>& data, const double
 }
 
 template <class T>
-int ChannelsLastForward(const Problem& p, const Forward<T>& data) {
+int ChannelsLastForward(const Plan& p, const Forward<T>& data) {
   const Samples s(p);
   if (!p.given && SampleBySample(p, s)) return ForwardBySamples(p, s, data);
   const size_t units = p.Units();
@@ -277,8 +277,8 @@ int ChannelsLastForward(const Problem& p, const Forward<T>& data) {
   return ChannelsLastNormalize(p, data, mean, variance);
 }
 
-template int ChannelsLastForward(const Problem&, const Forward<float>&);
-template int ChannelsLastMoments(const Problem&, const float*, double*, double*);
-template int ChannelsLastNormalize(const Problem&, const Forward<float>&, const double*, const double*);
+template int ChannelsLastForward(const Plan&, const Forward<float>&);
+template int ChannelsLastMoments(const Plan&, const float*, double*, double*);
+template int ChannelsLastNormalize(const Plan&, const Forward<float>&, const double*, const double*);
 
 }  // namespace nn

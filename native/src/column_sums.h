@@ -5,7 +5,7 @@
 
 #include "order.h"
 #include "pool.h"
-#include "problem.h"
+#include "plan.h"
 #include "scratch.h"
 
 namespace nn {
@@ -51,7 +51,7 @@ class PieceSums {
   static size_t Bytes(size_t count, size_t arrays, const RowPieces& pieces) {
     return Scratch::Bytes<double>(count * arrays * PaddedColumns(pieces.columns));
   }
-  PieceSums(const Problem& p, Scratch& scratch, size_t count, size_t arrays, const RowPieces& pieces)
+  PieceSums(const Plan& p, Scratch& scratch, size_t count, size_t arrays, const RowPieces& pieces)
       : add_(p.target->f32.add_doubles),
         arrays_(arrays),
         padded_(PaddedColumns(pieces.columns)),
@@ -108,7 +108,7 @@ inline Range StripOf(size_t columns, size_t strips, size_t i) {
 // By all threads, for `samples` of them: sum(sample, piece, columns, index). Totals are those of each sample's first
 // piece. Where there are fewer pieces than threads their columns are divided.
 template <class Sum>
-void SumTogether(const Problem& p, size_t samples, const RowPieces& pieces, const PieceSums& sums, const Sum& sum) {
+void SumTogether(const Plan& p, size_t samples, const RowPieces& pieces, const PieceSums& sums, const Sum& sum) {
   const size_t all = samples * pieces.count, threads = static_cast<size_t>(p.threads);
   const size_t wanted = (threads + all - 1) / all, most = (pieces.columns + kStrip - 1) / kStrip;
   const size_t strips = wanted < most ? wanted : most, parts = Parts(p, all * strips, 1);

@@ -1,4 +1,4 @@
-// The C functions: which driver runs a problem.
+// The C functions: a problem becomes a plan, and a plan is run by its driver.
 #include "nativenorm.h"
 
 #include <atomic>
@@ -7,14 +7,14 @@
 #include <new>
 
 #include "pool.h"
-#include "problem.h"
+#include "plan.h"
 #include "scratch.h"
 #include "system.h"
 #include "targets.h"
 
 namespace {
 
-using nn::Problem;
+using nn::Plan;
 
 // Below this a call costs less than a second thread: 20 us.
 constexpr size_t kElementsPerThread = 1 << 15;
@@ -49,42 +49,42 @@ bool AreElements(int64_t batch, int64_t channels, int64_t spatial) {
 }
 
 template <class T>
-const T* Output(const Problem& p, const void* dst) {
+const T* Output(const Plan& p, const void* dst) {
   return p.relu ? static_cast<const T*>(dst) : nullptr;
 }
 
 template <class T>
-int RunForward(const Problem& p, const nn::Forward<T>& data) {
+int RunForward(const Plan& p, const nn::Forward<T>& data) {
   if (p.IsRows()) return nn::RowsForwardPass(p, data);
   return p.channels_first ? nn::ChannelsFirstForward(p, data) : nn::ChannelsLastForward(p, data);
 }
 
 template <class T>
-int RunBackward(const Problem& p, const nn::Backward<T>& data) {
+int RunBackward(const Plan& p, const nn::Backward<T>& data) {
   if (p.IsRows()) return nn::RowsBackwardPass(p, data);
   return p.channels_first ? nn::ChannelsFirstBackward(p, data) : nn::ChannelsLastBackward(p, data);
 }
 
-const char* DriverName(const Problem& p) {
+const char* OperationName(const Plan& p) {
   static const char* const kOperations[] = {"batch", "layer", "rms", "group"};
   return kOperations[p.operation];
 }
 
 }  // namespace
 
-bool nn_kernel::Fetches(size_t tensors, size_t element_bytes) const {
+bool nn_plan::Fetches(size_t tensors, size_t element_bytes) const {
   return tensors * Elements() * element_bytes > nn::LastLevelCacheBytes() / 8 * 3;
 }
 
-bool nn_kernel::Streams(size_t tensors, size_t element_bytes, bool in_place) const {
+bool nn_plan::Streams(size_t tensors, size_t element_bytes, bool in_place) const {
   // Others work in that cache too. With 32 MB of it, 17 MB take as long either way; of 26 MB, results past the cache
   // save a third of the time (EPYC 7003: LayerNorm of 4096x768, 1260 us to 880).
   return !in_place && tensors * Elements() * element_bytes > nn::LastLevelCacheBytes() / 2;
 }
 
-nn_kernel* nn_prepare(int32_t operation, int32_t direction, int32_t statistics, int32_t data_type, int32_t layout,
-                      int64_t batch, int64_t channels, int64_t spatial, int64_t groups, double eps, int32_t activation,
-                      int32_t threads) {
+nn_plan* nn_prepare(int32_t operation, int32_t direction, int32_t statistics, int32_t data_type, int32_t layout,
+                    int64_t batch, int64_t channels, int64_t spatial, int64_t groups, double eps, int32_t activation,
+                    int32_t threads) {
   const bool known = IsOneOf(operation, NN_GROUP) && IsOneOf(direction, NN_BACKWARD) && IsOneOf(statistics, NN_GIVEN) &&
                      IsOneOf(data_type, NN_F32) && IsOneOf(layout, NN_CHANNELS_LAST) && IsOneOf(activation, NN_RELU);
   if (!known || !AreElements(batch, channels, spatial) || groups < 1 || channels % groups != 0 || !(eps >= 0) ||
@@ -95,71 +95,71 @@ nn_kernel* nn_prepare(int32_t operation, int32_t direction, int32_t statistics, 
   if ((rows && spatial != 1) || (statistics == NN_GIVEN && operation != NN_BATCH)) return nullptr;
   const int targets = nn::TargetCount();
   if (targets == 0) return nullptr;
-  nn_kernel* kernel = new (std::nothrow) nn_kernel;
-  if (kernel == nullptr) return nullptr;
-  kernel->operation = operation;
-  kernel->given = statistics == NN_GIVEN;
-  kernel->channels_first = layout == NN_CHANNELS_FIRST && spatial > 1;
-  kernel->relu = activation == NN_RELU;
-  kernel->batch = static_cast<size_t>(batch);
-  kernel->channels = static_cast<size_t>(channels);
-  kernel->spatial = static_cast<size_t>(spatial);
-  kernel->groups = static_cast<size_t>(groups);
-  kernel->eps = eps;
-  kernel->target = &TargetInUse();
-  kernel->threads = WorthwhileThreads(kernel->Elements(), threads);
-  std::snprintf(kernel->name, sizeof kernel->name, "%s %s_%s_f32", kernel->target->name, DriverName(*kernel),
-                kernel->IsRows()         ? "rows"
-                : kernel->channels_first ? "channels_first"
-                                         : "channels_last");
-  return kernel;
+  nn_plan* plan = new (std::nothrow) nn_plan;
+  if (plan == nullptr) return nullptr;
+  plan->operation = operation;
+  plan->given = statistics == NN_GIVEN;
+  plan->channels_first = layout == NN_CHANNELS_FIRST && spatial > 1;
+  plan->relu = activation == NN_RELU;
+  plan->batch = static_cast<size_t>(batch);
+  plan->channels = static_cast<size_t>(channels);
+  plan->spatial = static_cast<size_t>(spatial);
+  plan->groups = static_cast<size_t>(groups);
+  plan->eps = eps;
+  plan->target = &TargetInUse();
+  plan->threads = WorthwhileThreads(plan->Elements(), threads);
+  std::snprintf(plan->name, sizeof plan->name, "%s %s_%s_f32", plan->target->name, OperationName(*plan),
+                plan->IsRows()         ? "rows"
+                : plan->channels_first ? "channels_first"
+                                       : "channels_last");
+  return plan;
 }
 
-void nn_release(nn_kernel* kernel) { delete kernel; }
+void nn_release(nn_plan* plan) { delete plan; }
 
-const char* nn_name(const nn_kernel* kernel) { return kernel->name; }
+const char* nn_name(const nn_plan* plan) { return plan->name; }
 
-int32_t nn_threads(const nn_kernel* kernel) { return kernel->threads; }
+int32_t nn_threads(const nn_plan* plan) { return plan->threads; }
 
-int32_t nn_forward(const nn_kernel* kernel, const void* src, void* dst, const float* weight, const float* bias,
+int32_t nn_forward(const nn_plan* plan, const void* src, void* dst, const float* weight, const float* bias,
                    float* mean, float* variance) {
   const nn::DefaultFloatingPoint as_default;
   using T = float;
-  return RunForward<T>(*kernel, {static_cast<const T*>(src), static_cast<T*>(dst), weight, bias,
-                                 kernel->operation == NN_RMS ? nullptr : mean, variance});
+  return RunForward<T>(*plan, {static_cast<const T*>(src), static_cast<T*>(dst), weight, bias,
+                               plan->operation == NN_RMS ? nullptr : mean, variance});
 }
 
-int32_t nn_backward(const nn_kernel* kernel, const void* src, const void* dst, const float* weight, const float* mean,
+int32_t nn_backward(const nn_plan* plan, const void* src, const void* dst, const float* weight, const float* mean,
                     const float* variance, const void* diff_dst, void* diff_src, float* diff_weight, float* diff_bias) {
   const nn::DefaultFloatingPoint as_default;
   using T = float;
-  return RunBackward<T>(*kernel, {static_cast<const T*>(src), Output<T>(*kernel, dst), weight, mean, variance,
-                                  static_cast<const T*>(diff_dst), static_cast<T*>(diff_src), diff_weight, diff_bias});
+  return RunBackward<T>(*plan, {static_cast<const T*>(src), Output<T>(*plan, dst), weight, mean, variance,
+                                static_cast<const T*>(diff_dst), static_cast<T*>(diff_src), diff_weight, diff_bias});
 }
 
-int32_t nn_moments(const nn_kernel* kernel, const void* src, double* mean, double* m2) {
+int32_t nn_moments(const nn_plan* plan, const void* src, double* mean, double* m2) {
   const nn::DefaultFloatingPoint as_default;
   using T = float;
   const T* x = static_cast<const T*>(src);
-  return kernel->channels_first ? nn::ChannelsFirstMoments(*kernel, x, mean, m2)
-                                : nn::ChannelsLastMoments(*kernel, x, mean, m2);
+  return plan->channels_first ? nn::ChannelsFirstMoments(*plan, x, mean, m2)
+                              : nn::ChannelsLastMoments(*plan, x, mean, m2);
 }
 
-int32_t nn_normalize(const nn_kernel* kernel, const void* src, void* dst, const float* weight, const float* bias,
+int32_t nn_normalize(const nn_plan* plan, const void* src, void* dst, const float* weight, const float* bias,
                      const double* mean, const double* variance) {
   const nn::DefaultFloatingPoint as_default;
   using T = float;
   const nn::Forward<T> data = {static_cast<const T*>(src), static_cast<T*>(dst), weight, bias, nullptr, nullptr};
-  return kernel->channels_first ? nn::ChannelsFirstNormalize(*kernel, data, mean, variance)
-                                : nn::ChannelsLastNormalize(*kernel, data, mean, variance);
+  return plan->channels_first ? nn::ChannelsFirstNormalize(*plan, data, mean, variance)
+                              : nn::ChannelsLastNormalize(*plan, data, mean, variance);
 }
 
-int32_t nn_grad_moments(const nn_kernel* kernel, const void* src, const void* dst, const void* diff_dst,
+int32_t nn_grad_moments(const nn_plan* plan, const void* src, const void* dst, const void* diff_dst,
                         const double* mean, double* sum_dy, double* sum_dy_centered) {
   const nn::DefaultFloatingPoint as_default;
   using T = float;
   const nn::Backward<T> data = {static_cast<const T*>(src),
-                                Output<T>(*kernel, dst),
+                                Output<T>(*plan, dst),
                                 nullptr,
                                 nullptr,
                                 nullptr,
@@ -167,20 +167,20 @@ int32_t nn_grad_moments(const nn_kernel* kernel, const void* src, const void* ds
                                 nullptr,
                                 nullptr,
                                 nullptr};
-  return kernel->channels_first ? nn::ChannelsFirstGradientSums(*kernel, data, mean, sum_dy, sum_dy_centered)
-                                : nn::ChannelsLastGradientSums(*kernel, data, mean, sum_dy, sum_dy_centered);
+  return plan->channels_first ? nn::ChannelsFirstGradientSums(*plan, data, mean, sum_dy, sum_dy_centered)
+                              : nn::ChannelsLastGradientSums(*plan, data, mean, sum_dy, sum_dy_centered);
 }
 
-int32_t nn_grad_input(const nn_kernel* kernel, const void* src, const void* dst, const float* weight,
+int32_t nn_grad_input(const nn_plan* plan, const void* src, const void* dst, const float* weight,
                       const double* mean, const double* variance, const void* diff_dst, const double* sum_dy,
                       const double* sum_dy_centered, double count, void* diff_src) {
   const nn::DefaultFloatingPoint as_default;
   using T = float;
-  const nn::Backward<T> data = {static_cast<const T*>(src),      Output<T>(*kernel, dst),   weight,  nullptr, nullptr,
+  const nn::Backward<T> data = {static_cast<const T*>(src),      Output<T>(*plan, dst),   weight,  nullptr, nullptr,
                                 static_cast<const T*>(diff_dst), static_cast<T*>(diff_src), nullptr, nullptr};
-  return kernel->channels_first
-             ? nn::ChannelsFirstGradient(*kernel, data, mean, variance, sum_dy, sum_dy_centered, count)
-             : nn::ChannelsLastGradient(*kernel, data, mean, variance, sum_dy, sum_dy_centered, count);
+  return plan->channels_first
+             ? nn::ChannelsFirstGradient(*plan, data, mean, variance, sum_dy, sum_dy_centered, count)
+             : nn::ChannelsLastGradient(*plan, data, mean, variance, sum_dy, sum_dy_centered, count);
 }
 
 int32_t nn_targets(void) { return nn::TargetCount(); }

@@ -1,9 +1,9 @@
-// The rows of a problem: layer and RMS normalization, group normalization without spatial extent. Their parameters are
+// The rows of a plan, for their drivers: layer and RMS normalization, group normalization without spatial extent. Their parameters are
 // those of elements, row r's begin at (r % period) * length.
 #ifndef NATIVENORM_ROWS_H_
 #define NATIVENORM_ROWS_H_
 
-#include "problem.h"
+#include "plan.h"
 
 namespace nn {
 
@@ -13,7 +13,7 @@ struct RowShape {
   size_t period;
 };
 
-inline RowShape ShapeOf(const Problem& p) {
+inline RowShape ShapeOf(const Plan& p) {
   if (p.operation == NN_GROUP) return {p.batch * p.groups, p.channels / p.groups, p.groups};
   return {p.batch, p.channels, 1};
 }

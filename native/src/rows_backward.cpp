@@ -179,7 +179,7 @@ class AllSums {
 
 // Rows that are not for floats add to doubles: a float sum of 64 such would leave the range too.
 template <class T>
-void BackwardByRows(const Problem& p, const T* x, const T* dy, const T* y, T* dx, RowsBackward rows,
+void BackwardByRows(const Plan& p, const T* x, const T* dy, const T* y, T* dx, RowsBackward rows,
                     const PieceSums& sums) {
   size_t left = rows.rows;
   for (;;) {
@@ -214,7 +214,7 @@ bool LeavesRange(const T* dy, const T* y, size_t length, double variance, double
 // A piece of which a sum is not finite, again in doubles: floats have left their range, which the sums of its rows may
 // not show. And the gradients of those rows for which that is so.
 template <class T>
-void AgainInDoubles(const Problem& p, const RowShape& shape, const Backward<T>& data, size_t first, size_t count,
+void AgainInDoubles(const Plan& p, const RowShape& shape, const Backward<T>& data, size_t first, size_t count,
                     const PieceSums& sums) {
   *sums.in_doubles = false;
   const RowsBackward rows = {p.operation != NN_RMS, shape.length,  shape.period, 0,       1,      p.eps,
@@ -239,7 +239,7 @@ void AgainInDoubles(const Problem& p, const RowShape& shape, const Backward<T>& 
 }  // namespace
 
 template <class T>
-int RowsBackwardPass(const Problem& p, const Backward<T>& data) {
+int RowsBackwardPass(const Plan& p, const Backward<T>& data) {
   const RowShape shape = ShapeOf(p);
   const bool sums = data.diff_weight != nullptr || data.diff_bias != nullptr;
   const size_t columns = sums ? shape.length * shape.period : 0;
@@ -296,6 +296,6 @@ int RowsBackwardPass(const Problem& p, const Backward<T>& data) {
   return NN_OK;
 }
 
-template int RowsBackwardPass(const Problem&, const Backward<float>&);
+template int RowsBackwardPass(const Plan&, const Backward<float>&);
 
 }  // namespace nn

@@ -9,7 +9,7 @@ namespace {
 
 // The mean square of a row's distances from its mean, or from 0.
 template <class T>
-double SpreadOf(const Problem& p, const T* x, const RowsForward& rows) {
+double SpreadOf(const Plan& p, const T* x, const RowsForward& rows) {
   const Pieces pieces(1, rows.length);
   const auto sum = [&](float pivot) {
     PivotSums total = {0, 0};
@@ -27,7 +27,7 @@ double SpreadOf(const Problem& p, const T* x, const RowsForward& rows) {
 
 // Row by row, with a look at each: one with a variance next to nothing is not for floats.
 template <class T>
-void ForwardByRows(const Problem& p, const T* x, T* y, RowsForward rows) {
+void ForwardByRows(const Plan& p, const T* x, T* y, RowsForward rows) {
   const size_t count = rows.rows;
   rows.rows = 1;
   for (size_t r = 0; r < count; ++r, ++rows.first_row, x += rows.length, y += rows.length) {
@@ -42,7 +42,7 @@ void ForwardByRows(const Problem& p, const T* x, T* y, RowsForward rows) {
 }  // namespace
 
 template <class T>
-int RowsForwardPass(const Problem& p, const Forward<T>& data) {
+int RowsForwardPass(const Plan& p, const Forward<T>& data) {
   const RowShape shape = ShapeOf(p);
   const size_t parts = Parts(p, shape.rows);
   const bool fetch = p.Fetches(2, sizeof(T)), stream = p.Streams(2, sizeof(T), data.src == data.dst);
@@ -71,6 +71,6 @@ int RowsForwardPass(const Problem& p, const Forward<T>& data) {
   return NN_OK;
 }
 
-template int RowsForwardPass(const Problem&, const Forward<float>&);
+template int RowsForwardPass(const Plan&, const Forward<float>&);
 
 }  // namespace nn

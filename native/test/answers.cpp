@@ -153,7 +153,7 @@ class AlignedFloats {
 };
 
 // The phases of batch normalization over one worker's whole batch.
-bool RunPhases(const Question& q, const nn_kernel* forward, const nn_kernel* backward, const float* y,
+bool RunPhases(const Question& q, const nn_plan* forward, const nn_plan* backward, const float* y,
                std::vector<double>* phases) {
   const size_t channels = q.shape.channels, elements = q.shape.Elements();
   const double n = static_cast<double>(q.shape.Values());
@@ -187,8 +187,8 @@ bool RunPhases(const Question& q, const nn_kernel* forward, const nn_kernel* bac
 
 int Run(const Question& q, int threads, Answer* a) {
   const bool rms = q.shape.operation == NN_RMS;
-  const Prepared forward = Prepare(q.shape, q.given ? NN_INFERENCE : NN_TRAINING, q.given, threads);
-  const Prepared backward = Prepare(q.shape, NN_BACKWARD, q.given, threads);
+  const Plan forward = Prepare(q.shape, q.given ? NN_INFERENCE : NN_TRAINING, q.given, threads);
+  const Plan backward = Prepare(q.shape, NN_BACKWARD, q.given, threads);
   const float* weight = q.weighted ? q.weight.data() : nullptr;
   const AlignedFloats to(&a->y), dx(&a->dx);
   const int status = nn_forward(forward.get(), q.x.data(), to.Begin(), weight, q.biased ? q.bias.data() : nullptr,

@@ -16,12 +16,12 @@ constexpr uint64_t kSeed = 55001;
 struct Worker {
   Shape shape;
   size_t first;  // element
-  Prepared kernel;
+  Plan plan;
 
   Worker(const Shape& whole, size_t first_sample, size_t samples, int direction, int threads)
       : shape(whole), first(first_sample * whole.channels * whole.spatial) {
     shape.batch = samples;
-    kernel = Prepare(shape, direction, false, threads);
+    plan = Prepare(shape, direction, false, threads);
   }
 
   double Values() const { return static_cast<double>(shape.batch * shape.spatial); }
@@ -43,7 +43,7 @@ void TestParts(const Problem& problem, const Truth& truth, size_t first_samples,
   for (int w = 0; w < 2; ++w) {
     means[w].resize(channels);
     m2s[w].resize(channels);
-    status |= nn_moments(workers[w].kernel.get(), problem.x.data() + workers[w].first, means[w].data(), m2s[w].data());
+    status |= nn_moments(workers[w].plan.get(), problem.x.data() + workers[w].first, means[w].data(), m2s[w].data());
   }
   const double a = workers[0].Values(), b = workers[1].Values(), count = a + b;
   Distance statistics;
@@ -60,7 +60,7 @@ void TestParts(const Problem& problem, const Truth& truth, size_t first_samples,
 
   std::vector<float> y(shape.Elements());
   for (const Worker& worker : workers) {
-    status |= nn_normalize(worker.kernel.get(), problem.x.data() + worker.first, y.data() + worker.first,
+    status |= nn_normalize(worker.plan.get(), problem.x.data() + worker.first, y.data() + worker.first,
                            problem.Weight(), problem.Bias(), mean.data(), variance.data());
   }
   Distance output;
@@ -73,7 +73,7 @@ void TestParts(const Problem& problem, const Truth& truth, size_t first_samples,
   std::vector<double> sum(channels), centered(channels);
   for (const Worker& worker : workers) {
     std::vector<double> part(channels), part_centered(channels);
-    status |= nn_grad_moments(worker.kernel.get(), problem.x.data() + worker.first,
+    status |= nn_grad_moments(worker.plan.get(), problem.x.data() + worker.first,
                               dst == nullptr ? nullptr : dst + worker.first, problem.dy.data() + worker.first,
                               mean.data(), part.data(), part_centered.data());
     for (size_t c = 0; c < channels; ++c) {
@@ -94,7 +94,7 @@ void TestParts(const Problem& problem, const Truth& truth, size_t first_samples,
   std::vector<float> dx(shape.Elements());
   for (const Worker& worker : workers) {
     status |=
-        nn_grad_input(worker.kernel.get(), problem.x.data() + worker.first,
+        nn_grad_input(worker.plan.get(), problem.x.data() + worker.first,
                       dst == nullptr ? nullptr : dst + worker.first, problem.Weight(), mean.data(), variance.data(),
                       problem.dy.data() + worker.first, sum.data(), centered.data(), count, dx.data() + worker.first);
   }
@@ -122,16 +122,16 @@ void SetConstant(Problem& problem) {
 void TestNoGradient(const Problem& problem, int target, int threads) {
   const Shape& shape = problem.shape;
   nn_use_target(target);
-  const Prepared kernel = Prepare(shape, NN_TRAINING, false, threads);
+  const Plan plan = Prepare(shape, NN_TRAINING, false, threads);
   const size_t channels = shape.channels;
   const double count = static_cast<double>(shape.batch * shape.spatial);
   const std::vector<float> dy(shape.Elements(), 0.1f);
   std::vector<float> dx(shape.Elements());
   std::vector<double> mean(channels), variance(channels), sum(channels), centered(channels);
-  nn_moments(kernel.get(), problem.x.data(), mean.data(), variance.data());
+  nn_moments(plan.get(), problem.x.data(), mean.data(), variance.data());
   for (double& v : variance) v /= count;
-  nn_grad_moments(kernel.get(), problem.x.data(), nullptr, dy.data(), mean.data(), sum.data(), centered.data());
-  nn_grad_input(kernel.get(), problem.x.data(), nullptr, problem.Weight(), mean.data(), variance.data(), dy.data(),
+  nn_grad_moments(plan.get(), problem.x.data(), nullptr, dy.data(), mean.data(), sum.data(), centered.data());
+  nn_grad_input(plan.get(), problem.x.data(), nullptr, problem.Weight(), mean.data(), variance.data(), dy.data(),
                 sum.data(), centered.data(), count, dx.data());
   size_t wrong = 0;
   for (size_t n = 0; n < shape.batch; ++n) {

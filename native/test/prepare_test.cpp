@@ -22,7 +22,7 @@ void TestEach() {
   };
   const Arguments good = {NN_BATCH, NN_TRAINING, NN_COMPUTED, NN_F32, NN_CHANNELS_FIRST, 2, 6, 5, 1, 1};
   const auto prepare = [](const Arguments& a) {
-    return Prepared(nn_prepare(a.operation, a.direction, a.statistics, a.type, a.layout, a.batch, a.channels, a.spatial,
+    return Plan(nn_prepare(a.operation, a.direction, a.statistics, a.type, a.layout, a.batch, a.channels, a.spatial,
                                a.groups, kEps, NN_NONE, a.threads));
   };
   Check(prepare(good) != nullptr, "a good problem is refused");
@@ -66,8 +66,8 @@ struct Arguments {
   double eps;
   int32_t activation, threads;
 
-  Prepared Prepare() const {
-    return Prepared(nn_prepare(operation, direction, statistics, type, layout, batch, channels, spatial, groups, eps,
+  Plan Prepare() const {
+    return Plan(nn_prepare(operation, direction, statistics, type, layout, batch, channels, spatial, groups, eps,
                                activation, threads));
   }
 
@@ -179,7 +179,7 @@ class Hostile {
 };
 
 // What was prepared can be run, where it is small.
-bool Runs(const Arguments& a, const nn_kernel* kernel) {
+bool Runs(const Arguments& a, const nn_plan* plan) {
   const Shape shape = {a.operation,
                        a.layout,
                        static_cast<size_t>(a.batch),
@@ -191,9 +191,9 @@ bool Runs(const Arguments& a, const nn_kernel* kernel) {
   std::vector<float> x(shape.Elements(), 1), y(shape.Elements()), mean(shape.Units(), 1), variance(shape.Units(), 1);
   std::vector<float> weight(shape.channels), bias(shape.channels);
   return NN_OK == (a.direction == NN_BACKWARD
-                       ? nn_backward(kernel, x.data(), x.data(), nullptr, mean.data(), variance.data(), x.data(),
+                       ? nn_backward(plan, x.data(), x.data(), nullptr, mean.data(), variance.data(), x.data(),
                                      y.data(), weight.data(), bias.data())
-                       : nn_forward(kernel, x.data(), y.data(), nullptr, nullptr, mean.data(), variance.data()));
+                       : nn_forward(plan, x.data(), y.data(), nullptr, nullptr, mean.data(), variance.data()));
 }
 
 void TestHostile() {
@@ -205,8 +205,8 @@ void TestHostile() {
   for (int k = 0; k < kCases; ++k) {
     const Arguments a = hostile.Next();
     const char* wrong = WhatIsWrong(a);
-    const Prepared kernel = a.Prepare();
-    Check((kernel != nullptr) == (wrong == nullptr), "seed %llu case %d %s: %s", static_cast<unsigned long long>(seed),
+    const Plan plan = a.Prepare();
+    Check((plan != nullptr) == (wrong == nullptr), "seed %llu case %d %s: %s", static_cast<unsigned long long>(seed),
           k, a.Text().c_str(), wrong == nullptr ? "refused" : wrong);
     if (wrong != nullptr) {
       const auto known = std::find_if(wrongs.begin(), wrongs.end(), [&](const auto& w) { return w.first == wrong; });
@@ -218,13 +218,13 @@ void TestHostile() {
       continue;
     }
     ++valid;
-    if (kernel == nullptr) continue;
-    const int threads = nn_threads(kernel.get());
+    if (plan == nullptr) continue;
+    const int threads = nn_threads(plan.get());
     Check(threads >= 1 && threads <= std::min(a.threads, 256), "seed %llu case %d: %d threads",
           static_cast<unsigned long long>(seed), k, threads);
     if (static_cast<double>(a.batch) * static_cast<double>(a.channels) * static_cast<double>(a.spatial) < 5000) {
       ++ran;
-      Check(Runs(a, kernel.get()), "seed %llu case %d %s: no memory", static_cast<unsigned long long>(seed), k,
+      Check(Runs(a, plan.get()), "seed %llu case %d %s: no memory", static_cast<unsigned long long>(seed), k,
             a.Text().c_str());
     }
   }

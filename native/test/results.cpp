@@ -37,8 +37,8 @@ Runs::Runs(const Shape& shape, int threads)
     : forward_(Prepare(shape, NN_TRAINING, false, threads)), backward_(Prepare(shape, NN_BACKWARD, false, threads)) {}
 
 void Runs::Into(const Problem& p, Results& r) const {
-  const nn_kernel* forward = forward_.get();
-  const nn_kernel* backward = backward_.get();
+  const nn_plan* forward = forward_.get();
+  const nn_plan* backward = backward_.get();
   const float* x = p.x.data();
   const float* dy = p.dy.data();
   r.status = nn_forward(forward, x, r.y.data(), p.Weight(), p.Bias(), r.mean.data(), r.variance.data());

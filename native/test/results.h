@@ -36,7 +36,7 @@ class Runs {
   int Threads() const { return nn_threads(forward_.get()); }
 
  private:
-  Prepared forward_, backward_;
+  Plan forward_, backward_;
 };
 
 // Problems for three threads and more that take every driver's every way: many units, few, one.

@@ -61,8 +61,8 @@ double Ratio(double square, double of) { return square == 0 ? 0 : sqrt(square) /
 
 }  // namespace
 
-Prepared Prepare(const Shape& shape, int direction, bool given, int threads) {
-  return Prepared(nn_prepare(shape.operation, direction, given ? NN_GIVEN : NN_COMPUTED, NN_F32, shape.layout,
+Plan Prepare(const Shape& shape, int direction, bool given, int threads) {
+  return Plan(nn_prepare(shape.operation, direction, given ? NN_GIVEN : NN_COMPUTED, NN_F32, shape.layout,
                              static_cast<int64_t>(shape.batch), static_cast<int64_t>(shape.channels),
                              static_cast<int64_t>(shape.spatial), static_cast<int64_t>(shape.groups), shape.eps,
                              shape.relu ? NN_RELU : NN_NONE, threads));
@@ -124,7 +124,7 @@ void CheckForward(const Problem& problem, const Truth& truth, int target, int th
   const int direction = problem.given || turn % 4 == 0 ? NN_INFERENCE : NN_TRAINING;
   const bool rms = shape.operation == NN_RMS;
   nn_use_target(target);
-  const Prepared kernel = Prepare(shape, direction, problem.given, threads);
+  const Plan plan = Prepare(shape, direction, problem.given, threads);
   float* src = place.Copy(memory.src, problem.x);
   float* dst = in_place ? src : place.Array(memory.dst, shape.Elements());
   const float* weight = problem.weighted ? place.Copy(memory.weight, problem.weight) : nullptr;
@@ -138,7 +138,7 @@ void CheckForward(const Problem& problem, const Truth& truth, int target, int th
     if (!rms) mean = place.Array(memory.mean, shape.Units());
     variance = place.Array(memory.variance, shape.Units());
   }
-  const int status = nn_forward(kernel.get(), src, dst, weight, bias, mean, variance);
+  const int status = nn_forward(plan.get(), src, dst, weight, bias, mean, variance);
 
   const std::string text = Text(problem, target, direction, threads, turn);
   Distance distance, statistics;
@@ -170,7 +170,7 @@ void CheckBackward(const Problem& problem, const Truth& truth, int target, int t
   const Place place(turn);
   const bool in_place = turn % 3 == 1;
   nn_use_target(target);
-  const Prepared kernel = Prepare(shape, NN_BACKWARD, problem.given, threads);
+  const Plan plan = Prepare(shape, NN_BACKWARD, problem.given, threads);
   const float* src = place.Copy(memory.src, problem.x);
   const float* dst = shape.relu ? place.Copy(memory.dst, truth.output) : nullptr;
   float* diff_dst = place.Copy(memory.diff_dst, problem.dy);
@@ -181,7 +181,7 @@ void CheckBackward(const Problem& problem, const Truth& truth, int target, int t
   float* diff_weight = turn % 4 < 2 ? place.Array(memory.diff_weight, shape.channels) : nullptr;
   float* diff_bias = turn % 4 == 0 || turn % 4 == 2 ? place.Array(memory.diff_bias, shape.channels) : nullptr;
   const int status =
-      nn_backward(kernel.get(), src, dst, weight, mean, variance, diff_dst, diff_src, diff_weight, diff_bias);
+      nn_backward(plan.get(), src, dst, weight, mean, variance, diff_dst, diff_src, diff_weight, diff_bias);
 
   const std::string text = Text(problem, target, NN_BACKWARD, threads, turn);
   const Gradients& truths = truth.gradients;

@@ -1,4 +1,4 @@
-// A problem with data for it, and runs of it that are compared with the oracle.
+// A problem with data for it, plans of it, and their results compared with the oracle.
 #ifndef NATIVENORM_RUN_H_
 #define NATIVENORM_RUN_H_
 
@@ -14,11 +14,11 @@
 
 namespace nntest {
 
-struct ReleaseKernel {
-  void operator()(nn_kernel* kernel) const { nn_release(kernel); }
+struct ReleasePlan {
+  void operator()(nn_plan* plan) const { nn_release(plan); }
 };
-using Prepared = std::unique_ptr<nn_kernel, ReleaseKernel>;
-Prepared Prepare(const Shape& shape, int direction, bool given, int threads);
+using Plan = std::unique_ptr<nn_plan, ReleasePlan>;
+Plan Prepare(const Shape& shape, int direction, bool given, int threads);
 
 struct Problem {
   Shape shape;

@@ -235,17 +235,17 @@ void TestUnloading() {
     std::atomic<bool> called{false}, unloaded{false};
     bool right = false;
     std::thread caller([&] {
-      nn_kernel* kernel = function("nn_prepare", &nn_prepare)(NN_BATCH, NN_TRAINING, NN_COMPUTED, NN_F32,
-                                                              NN_CHANNELS_FIRST, 2, 8, 10000, 1, 1e-5, NN_NONE, 4);
+      nn_plan* plan = function("nn_prepare", &nn_prepare)(NN_BATCH, NN_TRAINING, NN_COMPUTED, NN_F32,
+                                                          NN_CHANNELS_FIRST, 2, 8, 10000, 1, 1e-5, NN_NONE, 4);
       Results results(large.shape);
       function("nn_set_workers", &nn_set_workers)(kWorkers);
-      function("nn_forward", &nn_forward)(kernel, large.problem.x.data(), results.y.data(), large.problem.Weight(),
+      function("nn_forward", &nn_forward)(plan, large.problem.x.data(), results.y.data(), large.problem.Weight(),
                                           large.problem.Bias(), results.mean.data(), results.variance.data());
       right = results.y == large.expected.y;
       // Memory that is kept, too.
-      function("nn_moments", &nn_moments)(kernel, large.problem.x.data(), results.phases_mean.data(),
+      function("nn_moments", &nn_moments)(plan, large.problem.x.data(), results.phases_mean.data(),
                                           results.phases_m2.data());
-      function("nn_release", &nn_release)(kernel);
+      function("nn_release", &nn_release)(plan);
       called = true;
       while (!unloaded.load()) std::this_thread::yield();
     });

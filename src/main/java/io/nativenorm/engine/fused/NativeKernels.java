@@ -13,7 +13,7 @@ import org.bytedeco.javacpp.annotation.Properties;
  */
 @Properties(@Platform(include = "nativenorm.h", library = "jninativenorm"))
 final class NativeKernels {
-  private static final String KERNEL = "const nn_kernel*";
+  private static final String PLAN = "const nn_plan*";
   private static final String MEMORY = "void*";
   private static final String FLOATS = "float*";
 
@@ -36,17 +36,17 @@ final class NativeKernels {
       int threads);
 
   @Name("nn_release")
-  static native void release(@Cast("nn_kernel*") long kernel);
+  static native void release(@Cast("nn_plan*") long plan);
 
   @Name("nn_name")
-  static native String name(@Cast(KERNEL) long kernel);
+  static native String name(@Cast(PLAN) long plan);
 
   @Name("nn_threads")
-  static native int threads(@Cast(KERNEL) long kernel);
+  static native int threads(@Cast(PLAN) long plan);
 
   @Name("nn_forward")
   static native int forward(
-      @Cast(KERNEL) long kernel,
+      @Cast(PLAN) long plan,
       @Cast(MEMORY) long src,
       @Cast(MEMORY) long dst,
       @Cast(FLOATS) long weight,
@@ -58,7 +58,7 @@ final class NativeKernels {
   @Name("nn_forward")
   @CriticalRegion
   static native int forward(
-      @Cast(KERNEL) long kernel,
+      @Cast(PLAN) long plan,
       @Const float[] src,
       float[] dst,
       @Cast(FLOATS) long weight,
@@ -68,7 +68,7 @@ final class NativeKernels {
 
   @Name("nn_backward")
   static native int backward(
-      @Cast(KERNEL) long kernel,
+      @Cast(PLAN) long plan,
       @Cast(MEMORY) long src,
       @Cast(MEMORY) long dst,
       @Cast(FLOATS) long weight,

@@ -1,7 +1,8 @@
-// A prepared problem, and what its drivers are given. A driver divides a problem among threads and caches and calls
-// kernels; there is one for each way elements that share a mean lie in memory.
-#ifndef NATIVENORM_PROBLEM_H_
-#define NATIVENORM_PROBLEM_H_
+// The plan: a problem made ready to run; its drivers, and what they are given. A driver divides a plan's work among
+// threads and caches and calls kernels; there is one for each way in which a unit, the elements that share one mean,
+// lies in memory.
+#ifndef NATIVENORM_PLAN_H_
+#define NATIVENORM_PLAN_H_
 
 #include <math.h>
 #include <stddef.h>
@@ -11,7 +12,7 @@
 #include "kernels.h"
 #include "nativenorm.h"
 
-struct nn_kernel {
+struct nn_plan {
   int operation;
   bool given;
   bool channels_first;
@@ -44,7 +45,7 @@ struct nn_kernel {
 
 namespace nn {
 
-using Problem = nn_kernel;
+using Plan = nn_plan;
 
 template <class T>
 struct Forward {
@@ -76,8 +77,8 @@ const T* At(const T* pointer, size_t offset) {
 
 // In how many parts the threads take some things: several each, so that a thread that comes late leaves little to wait
 // for.
-inline size_t Parts(const Problem& problem, size_t things, size_t per_thread = 4) {
-  const size_t parts = problem.threads == 1 ? 1 : per_thread * static_cast<size_t>(problem.threads);
+inline size_t Parts(const Plan& plan, size_t things, size_t per_thread = 4) {
+  const size_t parts = plan.threads == 1 ? 1 : per_thread * static_cast<size_t>(plan.threads);
   return parts < things ? parts : things;
 }
 
@@ -110,9 +111,9 @@ struct Normal {
 };
 
 // Whether some unit's x may all be its mean.
-inline bool SomeConstant(const Problem& problem, const float* variance) {
-  if (problem.given) return false;
-  const size_t units = problem.Units();
+inline bool SomeConstant(const Plan& plan, const float* variance) {
+  if (plan.given) return false;
+  const size_t units = plan.Units();
   for (size_t unit = 0; unit < units; ++unit) {
     if (variance[unit] == 0) return true;
   }
@@ -175,44 +176,44 @@ struct UnitGradient {
 
 // The drivers. Each returns NN_OK or NN_OUT_OF_MEMORY.
 template <class T>
-int RowsForwardPass(const Problem& problem, const Forward<T>& data);
+int RowsForwardPass(const Plan& plan, const Forward<T>& data);
 template <class T>
-int RowsBackwardPass(const Problem& problem, const Backward<T>& data);
+int RowsBackwardPass(const Plan& plan, const Backward<T>& data);
 
 template <class T>
-int ChannelsFirstForward(const Problem& problem, const Forward<T>& data);
+int ChannelsFirstForward(const Plan& plan, const Forward<T>& data);
 template <class T>
-int ChannelsFirstBackward(const Problem& problem, const Backward<T>& data);
+int ChannelsFirstBackward(const Plan& plan, const Backward<T>& data);
 
 template <class T>
-int ChannelsLastForward(const Problem& problem, const Forward<T>& data);
+int ChannelsLastForward(const Plan& plan, const Forward<T>& data);
 template <class T>
-int ChannelsLastBackward(const Problem& problem, const Backward<T>& data);
+int ChannelsLastBackward(const Plan& plan, const Backward<T>& data);
 
 // The phases. A unit is what shares a mean; statistics are arrays over units. Those of gradients are for batch
 // normalization only, where units are channels: sum(dy), sum(dy * (x - mean)), of n values each.
 template <class T>
-int ChannelsFirstMoments(const Problem& problem, const T* src, double* mean, double* m2);
+int ChannelsFirstMoments(const Plan& plan, const T* src, double* mean, double* m2);
 template <class T>
-int ChannelsFirstNormalize(const Problem& problem, const Forward<T>& data, const double* mean, const double* variance);
+int ChannelsFirstNormalize(const Plan& plan, const Forward<T>& data, const double* mean, const double* variance);
 template <class T>
-int ChannelsFirstGradientSums(const Problem& problem, const Backward<T>& data, const double* mean, double* dy,
+int ChannelsFirstGradientSums(const Plan& plan, const Backward<T>& data, const double* mean, double* dy,
                               double* product);
 template <class T>
-int ChannelsFirstGradient(const Problem& problem, const Backward<T>& data, const double* mean, const double* variance,
+int ChannelsFirstGradient(const Plan& plan, const Backward<T>& data, const double* mean, const double* variance,
                           const double* dy, const double* product, double n);
 
 template <class T>
-int ChannelsLastMoments(const Problem& problem, const T* src, double* mean, double* m2);
+int ChannelsLastMoments(const Plan& plan, const T* src, double* mean, double* m2);
 template <class T>
-int ChannelsLastNormalize(const Problem& problem, const Forward<T>& data, const double* mean, const double* variance);
+int ChannelsLastNormalize(const Plan& plan, const Forward<T>& data, const double* mean, const double* variance);
 template <class T>
-int ChannelsLastGradientSums(const Problem& problem, const Backward<T>& data, const double* mean, double* dy,
+int ChannelsLastGradientSums(const Plan& plan, const Backward<T>& data, const double* mean, double* dy,
                              double* product);
 template <class T>
-int ChannelsLastGradient(const Problem& problem, const Backward<T>& data, const double* mean, const double* variance,
+int ChannelsLastGradient(const Plan& plan, const Backward<T>& data, const double* mean, const double* variance,
                          const double* dy, const double* product, double n);
 
 }  // namespace nn
 
-#endif  // NATIVENORM_PROBLEM_H_
+#endif  // NATIVENORM_PLAN_H_
