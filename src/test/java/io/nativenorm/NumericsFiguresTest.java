@@ -21,8 +21,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 
 /**
- * The README's table of errors against what is measured, over layers, layouts, means of 0 to 10^6
- * standard deviations and units of 2 to 10^6 values.
+ * The table of errors in docs/numbers.md against what is measured, over layers, layouts, means of 0
+ * to 10^6 standard deviations and units of 2 to 10^6 values.
  */
 @SameOnAnyJvm
 class NumericsFiguresTest {
@@ -30,7 +30,7 @@ class NumericsFiguresTest {
       Pattern.compile(
           "^\\| `(\\w+)` \\| ([\\d.e-]+) \\| ([\\d.e-]+) \\| ([\\d.e-]+) \\| ([\\d.e-]+) \\|$");
 
-  /** The README says no more than this many times what is measured: processors differ. */
+  /** The table says no more than this many times what is measured: processors differ. */
   private static final double SLACK = 5;
 
   private static final List<String> COLUMNS = List.of("y", "dx", "dweight", "dbias");
@@ -41,7 +41,7 @@ class NumericsFiguresTest {
 
   private static Map<Backend, double[]> stated() throws IOException {
     Map<Backend, double[]> rows = new EnumMap<>(Backend.class);
-    for (String line : Files.readAllLines(Path.of("README.md"))) {
+    for (String line : Files.readAllLines(Path.of("docs/numbers.md"))) {
       Matcher row = ROW.matcher(line);
       if (row.matches()) {
         double[] figures =
@@ -53,12 +53,12 @@ class NumericsFiguresTest {
   }
 
   @Test
-  void theReadmeHasAllEnginesThatKeepTheirDigitsAtEveryMean() throws IOException {
+  void theTableHasAllEnginesThatKeepTheirDigitsAtEveryMean() throws IOException {
     assertTrue(stated().keySet().containsAll(List.of(Backend.FUSED, Backend.JAVA)));
   }
 
   @TestFactory
-  List<DynamicTest> theReadmesFiguresHold() throws IOException {
+  List<DynamicTest> theTablesFiguresHold() throws IOException {
     List<DynamicTest> tests = new ArrayList<>();
     stated()
         .forEach(
@@ -75,8 +75,8 @@ class NumericsFiguresTest {
             .collect(Collectors.joining(" | ", "Measured: | `" + backend + "` | ", " |")));
     for (int k = 0; k < 4; k++) {
       String text = backend + ": " + COLUMNS.get(k) + " is off by " + measured[k];
-      assertTrue(measured[k] <= stated[k], text + ", above the README's " + stated[k]);
-      assertTrue(stated[k] <= SLACK * measured[k], text + ", far below the README's " + stated[k]);
+      assertTrue(measured[k] <= stated[k], text + ", above the table's " + stated[k]);
+      assertTrue(stated[k] <= SLACK * measured[k], text + ", far below the table's " + stated[k]);
     }
   }
 

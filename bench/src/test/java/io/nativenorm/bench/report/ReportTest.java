@@ -12,7 +12,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The reports of a small raw file, and the README's section of the committed one. */
+/** The reports of a small raw file, and the section of the committed one. */
 class ReportTest {
   static final Path SAMPLE = Path.of("src/test/resources/io/nativenorm/bench/report/sample.json");
 
@@ -88,16 +88,15 @@ class ReportTest {
   }
 
   @Test
-  void theReadmeShowsTheCommittedFigures() throws IOException {
-    Path readme = Path.of("../README.md").toRealPath();
+  void thePageShowsTheCommittedFigures() throws IOException {
+    Path page = Path.of("../docs/benchmarks.md").toRealPath();
     List<Path> committed;
     try (Stream<Path> files = Files.list(Path.of("results").toRealPath())) {
       committed = files.filter(file -> file.toString().endsWith(".json")).toList();
     }
     assertEquals(1, committed.size());
-    String section =
-        ReadmeSection.section(readme, committed.get(0), Figures.read(committed.get(0)));
-    assertTrue(Files.readString(readme).contains(section), "run bench/readme.sh");
+    String section = FiguresSection.section(page, committed.get(0), Figures.read(committed.get(0)));
+    assertTrue(Files.readString(page).contains(section), "run bench/figures.sh");
     Path picture = committed.get(0).resolveSibling("performance.svg");
     assertTrue(Files.readString(picture).contains("NativeNorm AUTO"));
   }

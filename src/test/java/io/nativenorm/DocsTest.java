@@ -20,9 +20,16 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The README's Java compiles and runs, and its beginning is what it has to be. */
-class ReadmeTest {
+/**
+ * The Java of the README and of docs compiles and runs, their links lead somewhere, and the README
+ * is one page that begins as it has to.
+ */
+class DocsTest {
+  private static final int MOST_LINES = 120;
+
   private static final Pattern JAVA = Pattern.compile("```java\n(.*?)```", Pattern.DOTALL);
+
+  private static final Pattern LINK = Pattern.compile("\\]\\((?!https?:)([^)#]+)[^)]*\\)");
 
   private static final String FRAME =
       """
@@ -38,21 +45,43 @@ class ReadmeTest {
 
   @TempDir private Path folder;
 
-  private static String readme() throws Exception {
-    return Files.readString(Path.of("README.md"));
+  private static List<Path> pages() throws Exception {
+    List<Path> pages = new ArrayList<>(List.of(Path.of("README.md"), Path.of("CONTRIBUTING.md")));
+    try (Stream<Path> docs = Files.list(Path.of("docs"))) {
+      docs.filter(page -> page.toString().endsWith(".md")).sorted().forEach(pages::add);
+    }
+    return pages;
   }
 
   @TestFactory
   Stream<DynamicTest> snippetsRun() throws Exception {
     List<DynamicTest> tests = new ArrayList<>();
-    Matcher snippets = JAVA.matcher(readme());
-    while (snippets.find()) {
-      String code = snippets.group(1);
-      int number = tests.size();
-      String title = code.strip().lines().findFirst().orElseThrow();
-      tests.add(DynamicTest.dynamicTest(title, () -> run(code, number)));
+    for (Path page : pages()) {
+      Matcher snippets = JAVA.matcher(Files.readString(page));
+      while (snippets.find()) {
+        String code = snippets.group(1);
+        int number = tests.size();
+        String title = page + ": " + code.strip().lines().findFirst().orElseThrow();
+        tests.add(DynamicTest.dynamicTest(title, () -> run(code, number)));
+      }
     }
-    assertTrue(tests.size() >= 4, "only " + tests.size() + " snippets found");
+    assertTrue(tests.size() >= 7, "only " + tests.size() + " snippets found");
+    return tests.stream();
+  }
+
+  @TestFactory
+  Stream<DynamicTest> linksLeadSomewhere() throws Exception {
+    List<DynamicTest> tests = new ArrayList<>();
+    for (Path page : pages()) {
+      Matcher links = LINK.matcher(Files.readString(page));
+      while (links.find()) {
+        Path target = page.toAbsolutePath().resolveSibling(links.group(1));
+        tests.add(
+            DynamicTest.dynamicTest(
+                page + ": " + links.group(1), () -> assertTrue(Files.exists(target))));
+      }
+    }
+    assertTrue(tests.size() >= 10, "only " + tests.size() + " links found");
     return tests.stream();
   }
 
@@ -78,8 +107,9 @@ class ReadmeTest {
   }
 
   @Test
-  void beginsWithCodeAndTheTwoCommands() throws Exception {
-    List<String> lines = readme().lines().toList();
+  void theReadmeIsOnePageThatBeginsWithCodeAndTheTwoCommands() throws Exception {
+    List<String> lines = Files.readAllLines(Path.of("README.md"));
+    assertTrue(lines.size() <= MOST_LINES, lines.size() + " lines");
     assertEquals("```java", lines.get(2));
     assertEquals("```", lines.get(11));
     assertEquals("```sh", lines.get(13));

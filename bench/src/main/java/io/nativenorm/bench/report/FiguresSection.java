@@ -26,10 +26,10 @@ import org.jfree.data.category.DefaultCategoryDataset;
 import org.jfree.svg.SVGGraphics2D;
 
 /**
- * {@code ReadmeSection README.md RAW.json}: writes the README's picture beside the raw file, and
- * its table between two marks.
+ * {@code FiguresSection benchmarks.md RAW.json}: writes the picture beside the raw file, and the
+ * page's table between two marks.
  */
-public final class ReadmeSection {
+public final class FiguresSection {
   private static final String BEGIN = "<!-- figures: begin -->\n";
   private static final String END = "<!-- figures: end -->\n";
   private static final String PICTURE = "performance.svg";
@@ -40,29 +40,30 @@ public final class ReadmeSection {
   private static final Color INK = new Color(0x1D2327);
   private static final Font FONT = new Font(Font.SANS_SERIF, Font.PLAIN, 13);
 
-  private ReadmeSection() {}
+  private FiguresSection() {}
 
   public static void main(String[] arguments) throws IOException {
-    Path readme = Path.of(arguments[0]);
+    Path page = Path.of(arguments[0]);
     Path raw = Path.of(arguments[1]);
     Figures figures = Figures.read(raw);
     Files.writeString(raw.resolveSibling(PICTURE), picture(figures));
-    Files.writeString(readme, replaced(Files.readString(readme), section(readme, raw, figures)));
+    Files.writeString(page, replaced(Files.readString(page), section(page, raw, figures)));
   }
 
-  /** The README with the section between its marks. */
-  static String replaced(String readme, String section) {
-    int begin = readme.indexOf(BEGIN);
-    int end = readme.indexOf(END);
+  /** The page with the section between its marks. */
+  static String replaced(String page, String section) {
+    int begin = page.indexOf(BEGIN);
+    int end = page.indexOf(END);
     if (begin < 0 || end < begin) {
-      throw new IllegalArgumentException("the README has no " + BEGIN.strip() + END.strip());
+      throw new IllegalArgumentException("the page has no " + BEGIN.strip() + END.strip());
     }
-    return readme.substring(0, begin + BEGIN.length()) + section + readme.substring(end);
+    return page.substring(0, begin + BEGIN.length()) + section + page.substring(end);
   }
 
   /** Picture and table, with the file they are from and what it was measured on. */
-  static String section(Path readme, Path raw, Figures figures) {
-    Path file = readme.toAbsolutePath().getParent().relativize(raw.toAbsolutePath());
+  static String section(Path page, Path raw, Figures figures) {
+    Path file = page.toAbsolutePath().getParent().relativize(raw.toAbsolutePath());
+    String name = "bench/results/" + raw.getFileName();
     var environment = figures.environment();
     return "![Time of a call over NativeNorm's]("
         + file.resolveSibling(PICTURE)
@@ -95,11 +96,11 @@ public final class ReadmeSection {
         + ", JDK "
         + environment.get("jdk")
         + ".\nEvery figure is in ["
-        + file
+        + name
         + "]("
         + file
-        + "); `bench/readme.sh "
-        + file
+        + "); `bench/figures.sh "
+        + name
         + "` makes the picture and the table again.\n";
   }
 
