@@ -22,8 +22,9 @@ public final class Engines {
   static final int CACHED_PLANS = 256;
 
   private static final FusedEngine FUSED = new FusedEngine();
+  private static final Engine REFERENCE = new ReferenceEngine();
   private static final List<Engine> ENGINES =
-      List.of(FUSED, new OnednnEngine(), new ReferenceEngine());
+      List.of(FUSED, new OnednnEngine(REFERENCE::prepare), REFERENCE);
   private static final String UNMET_REQUIREMENT =
       unmetRequirement(System.getProperty("nativenorm.require", ""));
 

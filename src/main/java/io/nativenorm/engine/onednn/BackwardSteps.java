@@ -10,7 +10,7 @@ import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
 import io.nativenorm.engine.Units;
-import io.nativenorm.engine.reference.ReferenceEngine;
+import java.util.function.Function;
 
 /**
  * The gradient of the activation, then that of the normalization: oneDNN's where its sums are not
@@ -26,10 +26,10 @@ final class BackwardSteps implements Steps {
 
   private final ChannelGradient channels;
 
-  /** For a team of so many threads. */
-  BackwardSteps(Problem problem, Team team, int threads) {
+  /** For a team of so many threads; the reference is for what floats cannot hold. */
+  BackwardSteps(Problem problem, Team team, int threads, Function<Problem, Plan> reference) {
     this.problem = problem;
-    reference = new ReferenceEngine().prepare(problem);
+    this.reference = reference.apply(problem);
     rows = rowsOf(problem, threads);
     Slices slices = new Slices(team, problem.threads());
     channels = rows == null ? new ChannelGradient(problem, slices) : null;

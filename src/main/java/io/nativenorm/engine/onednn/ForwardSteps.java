@@ -8,7 +8,7 @@ import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
-import io.nativenorm.engine.reference.ReferenceEngine;
+import java.util.function.Function;
 import org.bytedeco.javacpp.Pointer;
 
 /**
@@ -27,10 +27,10 @@ final class ForwardSteps implements Steps {
 
   private final StatisticsGuard guard;
 
-  ForwardSteps(Problem problem) {
+  ForwardSteps(Problem problem, Function<Problem, Plan> reference) {
     this.problem = problem;
     exact = new ExactStatistics(problem);
-    reference = new ReferenceEngine().prepare(problem);
+    this.reference = reference.apply(problem);
     application = new Application(problem);
     try {
       normalize = own();

@@ -17,6 +17,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Function;
 import org.bytedeco.dnnl.dnnl_version_t;
 import org.bytedeco.dnnl.global.dnnl;
 import org.bytedeco.javacpp.Loader;
@@ -43,12 +44,23 @@ public final class OnednnEngine implements Engine {
           Map.entry(0xfef, "AVX-512 AMX"),
           Map.entry(0x1fef, "AVX-512 AMX FP16"));
 
+  private final Function<Problem, Plan> reference;
+
   private String missing;
   private Team team;
   private int teamLimit;
 
   /** The workers of OpenMP, which come with a team that has some; the team's thread stays. */
   private final Helpers helpers = new Helpers(() -> {}, () -> team.endWorkers());
+
+  /**
+   * Nothing is loaded yet.
+   *
+   * @param reference prepares what computes a problem whose values floats cannot hold
+   */
+  public OnednnEngine(Function<Problem, Plan> reference) {
+    this.reference = reference;
+  }
 
   /** Loads oneDNN once; afterwards there is a team, unless {@code missing} says why not. */
   private synchronized void load() {
@@ -172,6 +184,6 @@ public final class OnednnEngine implements Engine {
   public Plan prepare(Problem problem) {
     boolean small = problem.elements() < TEAM_ELEMENTS;
     int threads = small ? 1 : Math.max(1, Math.min(problem.threads(), teamLimit));
-    return OnednnPlan.prepare(team, helpers, problem, threads);
+    return OnednnPlan.prepare(team, helpers, reference, problem, threads);
   }
 }

@@ -6,6 +6,7 @@ import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Function;
 
 /**
  * A problem on oneDNN. Small ones run on their caller's thread; large ones on the team, or, while
@@ -37,11 +38,16 @@ final class OnednnPlan extends Plan {
     this.wantsHelpers = together != null || alone.usesTeam() && !team.isSizable();
   }
 
-  /** Prepares a problem for its caller alone and, with more than one thread, for the team. */
-  static OnednnPlan prepare(Team team, Helpers helpers, Problem problem, int threads) {
-    Steps alone = steps(team, problem, 1);
+  /**
+   * Prepares a problem for its caller alone and, with more than one thread, for the team.
+   *
+   * @param reference prepares what computes a problem whose values floats cannot hold
+   */
+  static OnednnPlan prepare(
+      Team team, Helpers helpers, Function<Problem, Plan> reference, Problem problem, int threads) {
+    Steps alone = steps(team, reference, problem, 1);
     try {
-      Steps together = threads > 1 ? steps(team, problem, threads) : null;
+      Steps together = threads > 1 ? steps(team, reference, problem, threads) : null;
       if (together != null && !together.usesTeam()) {
         together.close();
         together = null;
@@ -53,24 +59,28 @@ final class OnednnPlan extends Plan {
     }
   }
 
-  private static Steps steps(Team team, Problem problem, int threads) {
+  private static Steps steps(
+      Team team, Function<Problem, Plan> reference, Problem problem, int threads) {
     AtomicReference<Steps> made = new AtomicReference<>();
     boolean backward = problem.direction() == Direction.BACKWARD;
     team.run(
         threads,
         nothing ->
-            made.set(backward ? new BackwardSteps(problem, team, threads) : forward(team, problem)),
+            made.set(
+                backward
+                    ? new BackwardSteps(problem, team, threads, reference)
+                    : forward(team, reference, problem)),
         null);
     return made.get();
   }
 
-  private static Steps forward(Team team, Problem problem) {
-    ForwardSteps whole = new ForwardSteps(problem);
+  private static Steps forward(Team team, Function<Problem, Plan> reference, Problem problem) {
+    ForwardSteps whole = new ForwardSteps(problem, reference);
     if (!team.isSizable() || !SampleSteps.areBetterThan(whole, problem)) {
       return whole;
     }
     whole.close();
-    return new SampleSteps(problem, new Slices(team, problem.threads()));
+    return new SampleSteps(problem, new Slices(team, problem.threads()), reference);
   }
 
   @Override

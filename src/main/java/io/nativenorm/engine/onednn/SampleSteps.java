@@ -3,7 +3,9 @@ package io.nativenorm.engine.onednn;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
+import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
+import java.util.function.Function;
 
 /**
  * Forward passes over one sample after another, in {@link Slices}, for samples that share nothing
@@ -25,10 +27,10 @@ final class SampleSteps implements Steps {
   private final long units;
 
   /** To be made on a team of one. */
-  SampleSteps(Problem problem, Slices slices) {
+  SampleSteps(Problem problem, Slices slices, Function<Problem, Plan> reference) {
     this.problem = problem;
     this.slices = slices;
-    sample = new ForwardSteps(problem.withSamples(1, problem.spatial()));
+    sample = new ForwardSteps(problem.withSamples(1, problem.spatial()), reference);
     elements = problem.channels() * problem.spatial();
     units = problem.groups();
   }

@@ -15,16 +15,21 @@ import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.NativeMemory;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
+import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.reference.ReferenceEngine;
 import java.util.Arrays;
 import java.util.Random;
+import java.util.function.Function;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** A sample in a batch gives what it gives alone, where samples are taken one by one. */
 class SampleStepsTest {
+  private static final Function<Problem, Plan> REFERENCE = new ReferenceEngine()::prepare;
+
   private static final int CHANNELS = 8;
   private static final int POSITIONS = 9000;
   private static final int GROUPS = 4;
@@ -83,7 +88,7 @@ class SampleStepsTest {
     bias.write(0, values(CHANNELS, 2, 2), 0, CHANNELS);
     boolean training = problem.direction() == Direction.TRAINING;
     Helpers helpers = new Helpers(() -> {}, () -> true);
-    OnednnPlan plan = OnednnPlan.prepare(team, helpers, problem, 2);
+    OnednnPlan plan = OnednnPlan.prepare(team, helpers, REFERENCE, problem, 2);
     plan.execute(
         Operands.forward(
             src, dst, weight, bias, training ? mean : null, training ? variance : null));
@@ -151,13 +156,13 @@ class SampleStepsTest {
   }
 
   private static boolean keepsItsTeamSize(Problem problem) {
-    try (ForwardSteps whole = new ForwardSteps(problem)) {
+    try (ForwardSteps whole = new ForwardSteps(problem, REFERENCE)) {
       return whole.keepsItsTeamSize();
     }
   }
 
   private static boolean isTaken(Problem problem) {
-    try (ForwardSteps whole = new ForwardSteps(problem)) {
+    try (ForwardSteps whole = new ForwardSteps(problem, REFERENCE)) {
       return SampleSteps.areBetterThan(whole, problem);
     }
   }

@@ -19,6 +19,7 @@ import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.reference.ReferenceEngine;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -76,7 +77,7 @@ class TeamTest {
             Activation.NONE,
             1);
     Helpers helpers = new Helpers(() -> {}, () -> true);
-    OnednnPlan plan = OnednnPlan.prepare(team, helpers, problem, 1);
+    OnednnPlan plan = OnednnPlan.prepare(team, helpers, new ReferenceEngine()::prepare, problem, 1);
     NativeMemory memory = new NativeMemory(8);
     NativeFloats x = memory.floats().slice(0, 4);
     NativeFloats y = memory.floats().slice(4, 4);
