@@ -9,7 +9,10 @@ import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -21,8 +24,8 @@ import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * The Java of the README and of docs compiles and runs, their links lead somewhere, and the README
- * is one page that begins as it has to.
+ * The Java of the README and of docs compiles and runs, their links lead somewhere, the files that
+ * they name are there, and the README is one page that begins as it has to.
  */
 class DocsTest {
   private static final int MOST_LINES = 120;
@@ -30,6 +33,9 @@ class DocsTest {
   private static final Pattern JAVA = Pattern.compile("```java\n(.*?)```", Pattern.DOTALL);
 
   private static final Pattern LINK = Pattern.compile("\\]\\((?!https?:)([^)#]+)[^)]*\\)");
+
+  /** As of a source, without a folder. */
+  private static final Pattern FILE = Pattern.compile("`(\\w+(?:-inl)?\\.(?:java|cpp|h))`");
 
   private static final String FRAME =
       """
@@ -104,6 +110,29 @@ class DocsTest {
     try (URLClassLoader loader = new URLClassLoader(new URL[] {place.toUri().toURL()})) {
       loader.loadClass("Snippet").getMethod("main", String[].class).invoke(null, (Object) null);
     }
+  }
+
+  @Test
+  void filesThatAreNamedAreThere() throws Exception {
+    Set<String> files = new HashSet<>();
+    for (String folder : List.of("src", "native", "bench/src")) {
+      try (Stream<Path> tree = Files.walk(Path.of(folder))) {
+        tree.forEach(file -> files.add(file.getFileName().toString()));
+      }
+    }
+    Set<String> missing = new TreeSet<>();
+    int found = 0;
+    for (Path page : pages()) {
+      Matcher names = FILE.matcher(Files.readString(page));
+      while (names.find()) {
+        found++;
+        if (!files.contains(names.group(1))) {
+          missing.add(page + ": " + names.group(1));
+        }
+      }
+    }
+    assertEquals(Set.of(), missing);
+    assertTrue(found >= 20, "only " + found + " names found");
   }
 
   @Test
