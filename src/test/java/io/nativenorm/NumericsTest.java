@@ -192,7 +192,7 @@ class NumericsTest {
 
   @ParameterizedTest
   @MethodSource("cases")
-  void nanAndInfinityStayInTheirGroup(LayerCase c) {
+  void nanAndInfinityStayInTheirUnit(LayerCase c) {
     boolean[] inUnit = unitOf(c, c.size() / 2);
     for (float poison : new float[] {Float.NaN, Float.POSITIVE_INFINITY}) {
       float[] x = c.x();

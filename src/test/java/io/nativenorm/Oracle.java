@@ -28,7 +28,7 @@ final class Oracle {
   /** Of each element; a division for each in every loop had taken half of the time. */
   private final int[] channels;
 
-  private final int[] groupsOf;
+  private final int[] unitsOf;
 
   /** Of each unit; given, or computed by forward. */
   double[] mean;
@@ -56,10 +56,10 @@ final class Oracle {
     this.bias = bias;
     this.relu = relu;
     channels = new int[size()];
-    groupsOf = new int[size()];
+    unitsOf = new int[size()];
     for (int e = 0; e < size(); e++) {
       channels[e] = e / s % c;
-      groupsOf[e] = findGroup(e);
+      unitsOf[e] = findUnit(e);
     }
   }
 
@@ -89,10 +89,10 @@ final class Oracle {
   }
 
   int unitOf(int element) {
-    return groupsOf[element];
+    return unitsOf[element];
   }
 
-  private int findGroup(int element) {
+  private int findUnit(int element) {
     int sample = element / (s * c);
     return switch (kind) {
       case BATCH -> channelOf(element);

@@ -20,7 +20,7 @@ public final class BufferPool {
   private static final long TICK_MILLISECONDS = 1000;
 
   /** Null until memory is first asked for, when the bound is read. */
-  private static volatile Shelves shelves;
+  private static volatile IdleBuffers idle;
 
   /** Whether there is a thread that trims. */
   private static final AtomicBoolean TRIMMING = new AtomicBoolean();
@@ -31,7 +31,7 @@ public final class BufferPool {
   public static final class Buffer implements AutoCloseable {
     private final NativeMemory memory;
 
-    // Guarded by the shelves.
+    // Guarded by the idle buffers.
     private boolean isKept;
     private long keptSince;
 
@@ -91,7 +91,7 @@ public final class BufferPool {
    * @throws IllegalArgumentException if the property {@code nativenorm.pool} is no number of bytes
    */
   public static Buffer take(long floats) {
-    Shelves from = shelves();
+    IdleBuffers from = idle();
     Buffer kept = from.take(floats);
     return kept != null ? kept : new Buffer(from.capacity(floats));
   }
@@ -102,7 +102,7 @@ public final class BufferPool {
    * @return 0 or more
    */
   public static long keptBytes() {
-    Shelves known = shelves;
+    IdleBuffers known = idle;
     return known == null ? 0 : known.bytes();
   }
 
@@ -113,7 +113,7 @@ public final class BufferPool {
    * @throws IllegalArgumentException if the property is no number of bytes
    */
   public static long bound() {
-    return shelves().bound();
+    return idle().bound();
   }
 
   /**
@@ -123,11 +123,11 @@ public final class BufferPool {
    * @return how many were: fewer only if no more were kept
    */
   public static long giveBack(long bytes) {
-    Shelves from = shelves;
+    IdleBuffers from = idle;
     return from == null || bytes <= 0 ? 0 : freeAbove(from, Math.max(0, from.bytes() - bytes));
   }
 
-  private static long freeAbove(Shelves from, long most) {
+  private static long freeAbove(IdleBuffers from, long most) {
     long freed = 0;
     Buffer oldest = from.removeAbove(most);
     while (oldest != null) {
@@ -138,20 +138,20 @@ public final class BufferPool {
     return freed;
   }
 
-  private static Shelves shelves() {
-    Shelves known = shelves;
-    return known == null ? firstShelves() : known;
+  private static IdleBuffers idle() {
+    IdleBuffers known = idle;
+    return known == null ? firstIdle() : known;
   }
 
-  private static synchronized Shelves firstShelves() {
-    if (shelves == null) {
-      shelves = new Shelves(PoolBound.bytes());
+  private static synchronized IdleBuffers firstIdle() {
+    if (idle == null) {
+      idle = new IdleBuffers(PoolBound.bytes());
     }
-    return shelves;
+    return idle;
   }
 
   private static void put(Buffer buffer) {
-    Shelves to = shelves;
+    IdleBuffers to = idle;
     if (!to.keeps(buffer.capacity())) {
       buffer.free();
       return;
@@ -184,7 +184,7 @@ public final class BufferPool {
   }
 
   private static void trim() {
-    Shelves from = shelves;
+    IdleBuffers from = idle;
     try {
       do {
         Thread.sleep(TICK_MILLISECONDS);
@@ -201,7 +201,7 @@ public final class BufferPool {
     }
   }
 
-  private static int freeOld(Shelves from) {
+  private static int freeOld(IdleBuffers from) {
     int freed = 0;
     Buffer old = from.removeOldAbove(IDLE_BYTES);
     while (old != null) {

@@ -4,14 +4,14 @@ import java.util.Arrays;
 
 /**
  * sum(first), sum(first * second) and sum(second) of each column of a matrix, in the order of
- * docs/order-of-sums.md. Of narrow matrices some rows are folded: they are one of as many times the
- * columns. Blocks of 24 of these, in which four rows are added up and then added to a column's sum,
- * all in floats, are added to doubles, over pieces of rows. What is left, a row that is cut short,
- * is a block of its own.
+ * docs/order-of-sums.md. A narrow matrix is folded: some rows that follow each other are read as
+ * one, with as many times the columns. In a block of 24 folded rows four at a time are added up and
+ * then added to a column's sum, all in floats; blocks are added to doubles, over pieces of rows.
+ * The tail, a folded row that is not whole, is a block of its own.
  *
- * <p>Four rows are in arrays of their own, since loops are made vectors of only where all arrays
- * have one index (0.08 ns an element for two sums, else 0.4; Zen 3, JDK 17 and 25). Rows that are
- * not there, and what a row that is cut short leaves, are 0, which changes no sum.
+ * <p>The four rows are in arrays of their own, since the compiler vectorizes loops only where all
+ * arrays have the same index (0.08 ns an element for two sums, else 0.4; Zen 3, JDK 17 and 25).
+ * Missing rows, and the missing elements of the tail, are 0, which changes no sum.
  */
 abstract class ColumnSums {
   private static final int MOST_PIECES = 32;
@@ -21,7 +21,7 @@ abstract class ColumnSums {
   private static final int WIDEST_FOLDED = 512;
   private static final int LEAST_FOLDED = 16;
 
-  /** Of what folded columns are a multiple, where that is not too wide. */
+  /** Folded columns are a multiple of it, where that is not too wide. */
   private static final int MULTIPLE = 16;
 
   private static final int WIDEST_STRIP = 1024;
@@ -29,11 +29,11 @@ abstract class ColumnSums {
 
   private final int columns;
 
-  /** Folded ones. */
+  /** Folded rows, without the tail. */
   private final long rows;
 
-  /** Elements of one more row, which is cut short. */
-  private final int cut;
+  /** Elements of the tail: one more folded row, which is not whole. */
+  private final int tail;
 
   private final boolean squares;
   final int folds;
@@ -77,7 +77,7 @@ abstract class ColumnSums {
     this.squares = squares;
     folds = folds(rows, columns);
     this.rows = rows / folds;
-    cut = (int) (rows % folds) * columns;
+    tail = (int) (rows % folds) * columns;
     all = folds * columns;
     width = Math.min(WIDEST_STRIP, all);
     pieces = pieces(this.rows, all);
@@ -121,13 +121,13 @@ abstract class ColumnSums {
   /** Sets the operands of a row: elements of the matrix from a place in a column on. */
   abstract void fill(int row, long at, int column, int count);
 
-  /** Told that the operands are set, from a column on; what is not there is 0. */
+  /** Called when the operands are set, from a column on; what is missing is 0. */
   void filled(int column, int count) {}
 
-  /** Told of the end of a piece. */
+  /** Called at the end of a piece. */
   void endPiece() {}
 
-  /** Told of the end of the matrix. */
+  /** Called at the end of the matrix. */
   void endMatrix() {}
 
   /** Sums up the matrix that begins with element {@code start}. */
@@ -156,8 +156,8 @@ abstract class ColumnSums {
       for (long at = begin * all; at < end * all; at += step) {
         addBlock(start, at + column, Math.min(end * all, at + step), column, count);
       }
-      if (last && cut > 0) {
-        addBlock(start, end * all, end * all + cut, column, count);
+      if (last && tail > 0) {
+        addBlock(start, end * all, end * all + tail, column, count);
       }
     }
     addPiece(foldedSums, foldedTotals[0]);
@@ -222,7 +222,7 @@ abstract class ColumnSums {
     }
   }
 
-  /** How many rows of what is left of a block are added up together: 4, else 2, else 1. */
+  /** How many of the rows left in a block are added up together: 4, else 2, else 1. */
   private static int together(long left) {
     return left >= TOGETHER ? TOGETHER : left >= 2 ? 2 : 1;
   }

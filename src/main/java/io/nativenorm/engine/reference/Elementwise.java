@@ -60,7 +60,7 @@ final class Elementwise {
    * of NaN with a sign, above those of -Infinity: a branch would be foretold wrongly every other
    * time.
    */
-  static void cut(float[] dy, float[] y, int from, int to) {
+  static void mask(float[] dy, float[] y, int from, int to) {
     final int least = 0xff800000;
     for (int i = from; i < to; i++) {
       int bits = Float.floatToRawIntBits(y[i]);

@@ -111,7 +111,7 @@ final class ExactUnit {
     double xFactor = given != null || inverse == 0 ? 0 : inverse * inverse * (sums[1] / n);
     forAll(
         (at, channel) -> {
-          double g = views.cut(at) * weightOf(views.weight(), channel);
+          double g = views.masked(at) * weightOf(views.weight(), channel);
           double rest = g - dyMean - (views.x().get(at) - mean) * xFactor;
           views.dx().put(at, (float) (rest == 0 ? 0 : rest * inverse));
         });
@@ -128,7 +128,7 @@ final class ExactUnit {
     double[] sums = new double[2];
     forAll(
         (at, channel) -> {
-          double gradient = views.cut(at);
+          double gradient = views.masked(at);
           double distance = views.x().get(at) - mean;
           double g = gradient * weightOf(views.weight(), channel);
           sums[0] += g;

@@ -150,8 +150,8 @@ final class ReferenceBackwardPlan extends Plan {
     }
 
     private double gradientAt(long at) {
-      boolean cut = problem.activation() == Activation.RELU && dst.get(at) <= 0;
-      return cut ? 0 : diffDst.get(at);
+      boolean masked = problem.activation() == Activation.RELU && dst.get(at) <= 0;
+      return masked ? 0 : diffDst.get(at);
     }
 
     private double scale(long channel) {

@@ -19,7 +19,7 @@ final class SpanSums extends FloatSlots {
 
   @Override
   void fill(long at, int count, int to) {
-    views.readCut(at, first, to, count, scratch);
+    views.readMasked(at, first, to, count, scratch);
     views.x().read(at, second, to, count);
     Elementwise.subtract(second, to, to + count, center);
   }

@@ -10,7 +10,7 @@ import java.util.List;
  * longest goes first. Guards itself; what is removed is freed outside, for JavaCPP takes a lock of
  * its own.
  */
-final class Shelves {
+final class IdleBuffers {
   private static final int SMALLEST = 1024;
 
   /** Steps from one power of two to the next: at most an eighth is allocated in vain. */
@@ -20,7 +20,7 @@ final class Shelves {
   static final int AGES = 5;
 
   private final long bound;
-  private final List<ArrayDeque<Buffer>> shelves = new ArrayList<>();
+  private final List<ArrayDeque<Buffer>> stacks = new ArrayList<>();
   private long bytes;
 
   /** How many buffers were ever put here. */
@@ -32,14 +32,14 @@ final class Shelves {
   private int age;
 
   /**
-   * Empty shelves.
+   * None at first.
    *
    * @param bound the most bytes that are kept
    */
-  Shelves(long bound) {
+  IdleBuffers(long bound) {
     this.bound = bound;
     for (int i = 0; i <= sizeClass(bound / Float.BYTES); i++) {
-      shelves.add(new ArrayDeque<>());
+      stacks.add(new ArrayDeque<>());
     }
   }
 
@@ -68,7 +68,7 @@ final class Shelves {
       return null;
     }
     synchronized (this) {
-      Buffer kept = shelves.get(sizeClass(floats)).pollLast();
+      Buffer kept = stacks.get(sizeClass(floats)).pollLast();
       if (kept != null) {
         kept.use();
         bytes -= kept.bytes();
@@ -86,7 +86,7 @@ final class Shelves {
     if (!buffer.isKept()) {
       buffer.keep(clock++);
       bytes += buffer.bytes();
-      shelves.get(sizeClass(buffer.capacity())).addLast(buffer);
+      stacks.get(sizeClass(buffer.capacity())).addLast(buffer);
     }
     return bytes;
   }
@@ -110,8 +110,8 @@ final class Shelves {
 
   private Buffer oldest() {
     Buffer oldest = null;
-    for (ArrayDeque<Buffer> shelf : shelves) {
-      Buffer candidate = shelf.peekFirst();
+    for (ArrayDeque<Buffer> stack : stacks) {
+      Buffer candidate = stack.peekFirst();
       if (candidate != null && (oldest == null || candidate.keptSince() < oldest.keptSince())) {
         oldest = candidate;
       }
@@ -120,7 +120,7 @@ final class Shelves {
   }
 
   private Buffer remove(Buffer oldest) {
-    shelves.get(sizeClass(oldest.capacity())).removeFirst();
+    stacks.get(sizeClass(oldest.capacity())).removeFirst();
     bytes -= oldest.bytes();
     return oldest;
   }

@@ -18,14 +18,14 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What the pool keeps, and what it lets go first. */
-class ShelvesTest {
+class IdleBuffersTest {
   private static final long BOUND = 1 << 20;
 
-  private final Shelves shelves = new Shelves(BOUND);
+  private final IdleBuffers idle = new IdleBuffers(BOUND);
   private final List<Buffer> made = new ArrayList<>();
 
   private Buffer buffer(long floats) {
-    Buffer buffer = new Buffer(shelves.capacity(floats));
+    Buffer buffer = new Buffer(idle.capacity(floats));
     made.add(buffer);
     return buffer;
   }
@@ -39,13 +39,13 @@ class ShelvesTest {
   void whatWasUsedLastIsTakenFirst() {
     Buffer first = buffer(3000);
     Buffer second = buffer(2990);
-    shelves.put(first);
-    shelves.put(second);
-    assertNull(shelves.take(9000));
-    assertSame(second, shelves.take(3000));
-    assertSame(first, shelves.take(3000));
-    assertNull(shelves.take(3000));
-    assertEquals(0, shelves.bytes());
+    idle.put(first);
+    idle.put(second);
+    assertNull(idle.take(9000));
+    assertSame(second, idle.take(3000));
+    assertSame(first, idle.take(3000));
+    assertNull(idle.take(3000));
+    assertEquals(0, idle.bytes());
   }
 
   @Test
@@ -53,50 +53,50 @@ class ShelvesTest {
     Buffer large = buffer(100_000);
     Buffer small = buffer(10);
     Buffer medium = buffer(5000);
-    List.of(large, small, medium).forEach(shelves::put);
-    shelves.put(shelves.take(100_000)); // used again
-    assertEquals(large.bytes() + small.bytes() + medium.bytes(), shelves.bytes());
-    assertSame(small, shelves.removeAbove(large.bytes()));
-    assertSame(medium, shelves.removeAbove(large.bytes()));
-    assertNull(shelves.removeAbove(large.bytes()));
-    assertSame(large, shelves.removeAbove(0));
+    List.of(large, small, medium).forEach(idle::put);
+    idle.put(idle.take(100_000)); // used again
+    assertEquals(large.bytes() + small.bytes() + medium.bytes(), idle.bytes());
+    assertSame(small, idle.removeAbove(large.bytes()));
+    assertSame(medium, idle.removeAbove(large.bytes()));
+    assertNull(idle.removeAbove(large.bytes()));
+    assertSame(large, idle.removeAbove(0));
   }
 
   @Test
   void aBufferIsThereOnceHoweverOftenItIsPut() {
     Buffer buffer = buffer(10);
-    assertEquals(buffer.bytes(), shelves.put(buffer));
-    assertEquals(buffer.bytes(), shelves.put(buffer));
-    assertSame(buffer, shelves.take(10));
-    assertNull(shelves.take(10));
+    assertEquals(buffer.bytes(), idle.put(buffer));
+    assertEquals(buffer.bytes(), idle.put(buffer));
+    assertSame(buffer, idle.take(10));
+    assertNull(idle.take(10));
   }
 
   @Test
   void whatNobodyHasTakenForSomeTimeIsOld() {
-    Buffer idle = buffer(100_000);
+    Buffer unused = buffer(100_000);
     Buffer used = buffer(5000);
-    shelves.put(idle);
-    shelves.put(used);
-    for (int second = 0; second < Shelves.AGES; second++) {
-      assertNull(shelves.removeOldAbove(0), "after " + second);
-      assertSame(used, shelves.take(5000));
-      shelves.put(used);
-      shelves.age();
+    idle.put(unused);
+    idle.put(used);
+    for (int second = 0; second < IdleBuffers.AGES; second++) {
+      assertNull(idle.removeOldAbove(0), "after " + second);
+      assertSame(used, idle.take(5000));
+      idle.put(used);
+      idle.age();
     }
-    assertNull(shelves.removeOldAbove(idle.bytes() + used.bytes()));
-    assertSame(idle, shelves.removeOldAbove(0));
-    assertNull(shelves.removeOldAbove(0));
-    for (int second = 0; second < Shelves.AGES; second++) {
-      shelves.age();
+    assertNull(idle.removeOldAbove(unused.bytes() + used.bytes()));
+    assertSame(unused, idle.removeOldAbove(0));
+    assertNull(idle.removeOldAbove(0));
+    for (int second = 0; second < IdleBuffers.AGES; second++) {
+      idle.age();
     }
-    assertSame(used, shelves.removeOldAbove(0));
+    assertSame(used, idle.removeOldAbove(0));
   }
 
   @Test
   void aBufferIsAtMostAnEighthLargerThanAskedFor() {
-    for (long floats = 1024; shelves.keeps(floats); floats += 1 + floats / 20) {
+    for (long floats = 1024; idle.keeps(floats); floats += 1 + floats / 20) {
       for (long asked = floats - 1; asked <= floats + 1; asked++) {
-        long capacity = shelves.capacity(asked);
+        long capacity = idle.capacity(asked);
         assertTrue(
             capacity >= asked && capacity <= asked + asked / 8 + 128, asked + " " + capacity);
       }
@@ -106,14 +106,14 @@ class ShelvesTest {
   @ParameterizedTest
   @ValueSource(longs = {(BOUND - 64) / 4 + 1, BOUND, 1L << 40, Long.MAX_VALUE / 4})
   void whatIsLargerThanTheBoundIsNeitherRoundedNorKept(long floats) {
-    assertFalse(shelves.keeps(floats));
-    assertEquals(floats, shelves.capacity(floats));
-    assertNull(shelves.take(floats));
+    assertFalse(idle.keeps(floats));
+    assertEquals(floats, idle.capacity(floats));
+    assertNull(idle.take(floats));
   }
 
   @Test
   void aBoundOfNothingKeepsNothing() {
-    Shelves none = new Shelves(0);
+    IdleBuffers none = new IdleBuffers(0);
     assertFalse(none.keeps(0));
     assertEquals(7, none.capacity(7));
   }
