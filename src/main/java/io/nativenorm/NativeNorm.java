@@ -39,7 +39,7 @@ import java.util.concurrent.atomic.AtomicInteger;
  * last class that it met.
  */
 public final class NativeNorm {
-  /** 0 until it is set or first asked for. */
+  /** 0 until it is set or first read. */
   private static final AtomicInteger THREADS = new AtomicInteger();
 
   /**

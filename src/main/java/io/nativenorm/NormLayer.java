@@ -52,10 +52,10 @@ public abstract sealed class NormLayer implements AutoCloseable
     inference = new Inference(this, backend, parameters);
   }
 
-  /** Checks that an input of a shape fits, and reads it as this layer does. */
+  /** Checks that this layer takes an input of a shape, and reduces it to a problem's. */
   abstract Shape shapeOf(long[] shape);
 
-  /** Checks that an input's own statistics mean something; nothing to check for most layers. */
+  /** Checks that an input's own statistics can be used; nothing to check for most layers. */
   void checkComputable(Shape shape, long[] extents) {}
 
   /** Checks what training asks for beyond that; nothing for most layers. */
@@ -68,7 +68,7 @@ public abstract sealed class NormLayer implements AutoCloseable
     }
   }
 
-  /** Checks that inference on an input of a shape can be. */
+  /** Checks that this layer takes an input of a shape for inference. */
   final void requireInferable(long[] extents) {
     Shape shape = shapeOf(extents);
     if (running() == null) {
@@ -331,7 +331,7 @@ public abstract sealed class NormLayer implements AutoCloseable
     return ownThreads > 0 ? ownThreads : NativeNorm.threads();
   }
 
-  /** Whether a row's elements lie apart: LayerNorm and RmsNorm of a channels-last image. */
+  /** Whether a row is not contiguous: LayerNorm and RmsNorm of a channels-last image. */
   final boolean needsReordering(long[] shape, Layout layout) {
     return layout == Layout.CHANNELS_LAST && shape.length > 2 && normalizesRows();
   }

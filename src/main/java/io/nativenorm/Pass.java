@@ -18,7 +18,7 @@ public final class Pass implements AutoCloseable {
   private final Problem problem;
   private final Layout layout;
 
-  /** The input as the engines take it: channels first where the layer normalizes rows. */
+  /** The input in the order the engines take: channels first where the layer normalizes rows. */
   private final Tensor input;
 
   /** The output in the same order, and in the input's own if that differs. */

@@ -113,9 +113,9 @@ final class Storage {
   }
 
   /**
-   * Throws if the caller has ended the memory. A buffer tells by reading: over an arena's segment
-   * it throws once the arena is closed, or on a thread that may not use it. That takes a
-   * nanosecond, which a buffer without an arena costs too.
+   * Throws if the caller has ended the memory. Of a buffer an element is read: where the memory is
+   * an arena's, that throws once the arena is closed, or on a thread that may not use it. The read
+   * takes a nanosecond, also of a buffer without an arena.
    */
   void requireThere(Object what) {
     if (buffer != null && buffer.capacity() > 0) {

@@ -5,7 +5,7 @@ import io.nativenorm.engine.NativeFloats;
 
 /** Changes the physical order of a tensor: one matrix transposition for each sample. */
 final class Transposition {
-  /** Two blocks of 32 x 32 floats are 8 KB: they stay in the first-level cache. */
+  /** Two blocks of 32 x 32 floats are 8 KB: they stay in the L1 cache. */
   private static final int BLOCK = 32;
 
   private Transposition() {}

@@ -20,7 +20,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * Native code has made the thread of the first large call, which starts the threads that help,
- * round upwards and do without subnormal numbers. What other threads then compute is what they
+ * round upwards and flush subnormal numbers to zero. What other threads then compute is what they
  * would have without it, and on FUSED what the thread itself does is too.
  */
 @SameOnAnyJvm

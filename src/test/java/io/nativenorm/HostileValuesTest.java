@@ -7,10 +7,10 @@ import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
 
 /**
- * Values that float sums do badly on, in seeded random problems: equal gradients, one sign, means
- * of ten standard deviations, huge and tiny values, up to 300,000 of them in a sum. AUTO takes
- * ONEDNN or JAVA where FUSED is missing, so it is right there if both are. A failure names its
- * seed; {@code -Dnativenorm.seed=<number>} runs that one alone.
+ * Values on which float sums lose digits, in seeded random problems: equal gradients, one sign,
+ * means of ten standard deviations, huge and tiny values, up to 300,000 of them in a sum. AUTO
+ * takes ONEDNN or JAVA where FUSED is missing, so it is right there if both are. A failure names
+ * its seed; {@code -Dnativenorm.seed=<number>} runs that one alone.
  */
 @SameOnAnyJvm
 class HostileValuesTest {

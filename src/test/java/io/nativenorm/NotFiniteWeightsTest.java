@@ -10,7 +10,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * A weight that is NaN or infinite makes its channel NaN where the normalized value is 0, and no
- * other, also beside units that floats will not do for, and in place.
+ * other, also beside units that take doubles, and in place.
  */
 class NotFiniteWeightsTest {
   private static final int SAMPLES = 3;

@@ -19,8 +19,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 /**
  * FUSED and JAVA give the same bits: results, statistics and gradients, around all sizes at which
- * sums are cut and for all that floats alone will not do for. Random problems print their seed;
- * {@code -Dnativenorm.seed=<number>} runs that one alone.
+ * sums are cut and for all units that take doubles. Random problems print their seed; {@code
+ * -Dnativenorm.seed=<number>} runs that one alone.
  */
 @SameOnAnyJvm
 class OneAnswerTest {

@@ -13,7 +13,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Memory that is kept and idle is in nobody's way. */
+/** Idle memory of the pool makes no allocation fail. */
 class PoolLimitsTest {
   private static final int CALLS = 40;
 

@@ -9,13 +9,13 @@ import org.bytedeco.javacpp.Loader;
  *
  * <p>FUSED is asked first. Against oneDNN called directly, with 2 threads on Zen 4 and AVX-512,
  * over 75 named shapes, layouts and directions, it takes 1 / 5.8 of the time (geometric mean).
- * Where oneDNN has its JIT kernels both are as fast as memory: channels-last BatchNorm 0.9 to 3.3
+ * Where oneDNN has its JIT kernels memory bandwidth limits both: channels-last BatchNorm 0.9 to 3.3
  * times oneDNN's speed, LayerNorm 1.0 to 4.4 forward and 0.9 to 8 backward, RmsNorm 0.9 to 4.9
  * forward; on Zen 3 and AVX2 1 / 5.7, channels-last BatchNorm 1.4 to 13, LayerNorm 0.7 to 4.7
  * forward and 1.5 to 9 backward, RmsNorm 1.3 to 8 forward. The few cells below 1 (4096x768
  * LayerNorm, 512x4096 RmsNorm forward, which fill the last-level cache) are no reason to change
- * engines: their threads would have to change hands too (see {@link Helpers}), and oneDNN's float
- * statistics would have to be watched. The rules below are for where FUSED is missing.
+ * engines: the right to threads would have to go to oneDNN too (see {@link Helpers}), and its float
+ * statistics would have to be checked. The rules below are for where FUSED is missing.
  */
 final class AutoRules {
   /**

@@ -3,18 +3,18 @@ package io.nativenorm.engine;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
- * Native memory that is kept for the next who asks: the tensors that the library makes, copies of
- * heap arrays, masked gradients. Fresh memory costs twice: JavaCPP reads the process's size from
- * the system, which made a training pass over one row of 4096 floats 7.5 times slower than its
- * kernel, and every 4 KB of a large block are a page fault: twelve LayerNorms over 32x128x768 took
- * 49 ms a training step where the blocks went back to the system, and 26 where they stayed.
+ * The pool of native memory for the tensors that the library makes, copies of heap arrays, masked
+ * gradients. Fresh memory costs twice: JavaCPP reads the process's size from the system, which made
+ * a training pass over one row of 4096 floats 7.5 times slower than its kernel, and every 4 KB of a
+ * large block are a page fault: twelve LayerNorms over 32x128x768 took 49 ms a training step where
+ * the blocks went back to the system, and 26 where they stayed.
  *
  * <p>So what was in use in the last seconds is kept, all of it up to {@link #bound}. What nobody
  * has taken for some five seconds is freed, down to {@link #IDLE_BYTES}, and all of it before an
  * allocation of ours is refused ({@link NativeMemory}).
  */
 public final class BufferPool {
-  /** What is kept however long nobody asks for it. */
+  /** What is kept however long it is idle. */
   static final long IDLE_BYTES = 8L << 20;
 
   private static final long TICK_MILLISECONDS = 1000;
@@ -97,7 +97,7 @@ public final class BufferPool {
   }
 
   /**
-   * The bytes that are kept and in nobody's use, as JavaCPP counts them.
+   * The bytes that are kept and idle, as JavaCPP counts them.
    *
    * @return 0 or more
    */

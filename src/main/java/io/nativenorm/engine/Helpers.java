@@ -6,10 +6,10 @@ import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
 
 /**
- * An engine's threads beside its callers'. Two engines with a thread for each processor would be
- * twice as many as there are processors, so only one engine at a time has any, and another gets the
- * right to them when the threads of the first are unused and have ended. An engine without the
- * right computes on its callers' threads alone.
+ * An engine's worker threads beside its callers'. Two engines with a thread for each processor
+ * would have twice as many as there are processors, so only one engine at a time has the right to
+ * workers, and another gets it when those of the first are idle and have ended. An engine without
+ * the right computes on its callers' threads alone.
  */
 public final class Helpers {
   /**

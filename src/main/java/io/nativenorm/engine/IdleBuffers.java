@@ -6,17 +6,17 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Buffers that nobody uses, by capacity. What was put here last is taken first, and what lies here
- * longest goes first. Guards itself; what is removed is freed outside, for JavaCPP takes a lock of
- * its own.
+ * The pool's idle buffers, a stack for each size class: the one that was put back last is taken
+ * first, and the one that has been idle longest is removed first. Safe for many threads; what is
+ * removed is freed outside the lock, for JavaCPP takes one of its own.
  */
 final class IdleBuffers {
   private static final int SMALLEST = 1024;
 
-  /** Steps from one power of two to the next: at most an eighth is allocated in vain. */
+  /** Size classes between two powers of two: at most an eighth of a buffer is unused. */
   private static final int STEPS = 8;
 
-  /** What lay here when {@link #age} was called so many times ago is old. */
+  /** What was idle when {@link #age} was called so many times ago is old. */
   static final int AGES = 5;
 
   private final long bound;
@@ -91,7 +91,7 @@ final class IdleBuffers {
     return bytes;
   }
 
-  /** Removes the buffer that lies here longest, if there are more bytes than that; else null. */
+  /** Removes the buffer that is idle longest, if there are more bytes than that; else null. */
   synchronized Buffer removeAbove(long most) {
     return bytes > most ? remove(oldest()) : null;
   }
@@ -102,7 +102,7 @@ final class IdleBuffers {
     age = (age + 1) % AGES;
   }
 
-  /** Removes the buffer that lies here longest, if it is old and there are more bytes than that. */
+  /** Removes the buffer that is idle longest, if it is old and there are more bytes than that. */
   synchronized Buffer removeOldAbove(long most) {
     Buffer oldest = bytes > most ? oldest() : null;
     return oldest != null && oldest.keptSince() < ages[age] ? remove(oldest) : null;
@@ -125,7 +125,7 @@ final class IdleBuffers {
     return oldest;
   }
 
-  /** Which of the capacities is the smallest with room for so many floats. */
+  /** The smallest size class with room for so many floats. */
   private static int sizeClass(long floats) {
     if (floats <= SMALLEST) {
       return 0;

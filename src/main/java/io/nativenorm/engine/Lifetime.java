@@ -4,9 +4,8 @@ import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 
 /**
- * Keeps something native alive while it is used: closing ends new uses at once, and the last
- * running one frees. So a close in one thread can never pull memory from under another's native
- * call.
+ * The reference count of something native: closing refuses new uses at once, and the last running
+ * use frees. So a close in one thread can never pull memory from under another's native call.
  */
 public final class Lifetime {
   private static final VarHandle HOLDERS;
@@ -24,7 +23,7 @@ public final class Lifetime {
 
   private final Runnable free;
 
-  /** Uses that run, and one for the owner until it closes; 0 once freed. */
+  /** Running uses, and one for the owner until it closes; 0 once freed. */
   @SuppressWarnings("unused") // written through HOLDERS
   private volatile int holders = 1;
 

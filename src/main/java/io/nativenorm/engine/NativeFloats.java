@@ -15,8 +15,9 @@ import org.bytedeco.javacpp.Pointer;
  */
 public final class NativeFloats extends FloatPointer {
   /**
-   * Where the next memory without an address of its own is said to lie: apart from all other, so
-   * that parts of it can be told apart. Only engines in native code go there.
+   * The made-up address of the next memory whose own is unknown. No two such ranges overlap, so
+   * that overlaps of operands are found. Nothing reads there: without addresses no native engine is
+   * available.
    */
   private static final AtomicLong NEXT_NAME = new AtomicLong(1L << 48);
 

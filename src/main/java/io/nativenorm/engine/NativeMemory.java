@@ -59,8 +59,8 @@ public final class NativeMemory {
   }
 
   private static BytePointer pointer(long bytes) {
-    // A PointerScope of the caller's would free the block while it is pooled; a second hold keeps
-    // it.
+    // A PointerScope of the caller's would free the block while it is pooled, but for a second
+    // reference.
     return new BytePointer(bytes).retainReference();
   }
 

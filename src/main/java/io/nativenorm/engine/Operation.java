@@ -1,6 +1,6 @@
 package io.nativenorm.engine;
 
-/** What is normalized together. Instance normalization is {@link #GROUP} with one channel each. */
+/** What a unit is. Instance normalization is {@link #GROUP} with one channel in a group. */
 public enum Operation {
   /** All samples and positions of one channel. */
   BATCH,

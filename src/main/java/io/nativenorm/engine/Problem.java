@@ -13,7 +13,7 @@ import java.util.Locale;
  * are the batch and a row's elements its channels. Without spatial extent both layouts are the same
  * memory, and the problem is {@link Layout#CHANNELS_LAST}.
  *
- * @param operation what is normalized together
+ * @param operation what a unit is
  * @param direction inference, training or backward
  * @param statistics whether mean and variance are computed or given
  * @param dataType type of input and output
@@ -21,7 +21,7 @@ import java.util.Locale;
  * @param batch N, or the number of rows
  * @param channels C, or the elements of a row
  * @param spatial product of the spatial dimensions, 1 where there are none
- * @param groups groups of channels that are normalized together; 1 except for GROUP
+ * @param groups groups of the channels; 1 except for GROUP
  * @param eps added to the variance inside the root
  * @param weight whether there is a weight (and backward gives its gradient)
  * @param bias whether there is a bias (and backward gives its gradient)

@@ -3,10 +3,10 @@ package io.nativenorm.engine;
 import io.nativenorm.Layout;
 
 /**
- * Which elements of a problem share one mean and variance, as two nested strided loops: element (i,
- * j) of unit k lies at {@code offset(k) + i * outerStride + j * innerStride} and has the weight and
- * bias at {@code channel(k) + i * outerChannels + j * innerChannels}. All operations and layouts
- * are cases of it; the inner loop is the one with neighbours in memory.
+ * The units of a problem: which elements share one mean and variance, as two nested strided loops:
+ * element (i, j) of unit k lies at {@code offset(k) + i * outerStride + j * innerStride} and has
+ * the weight and bias at {@code channel(k) + i * outerChannels + j * innerChannels}. All operations
+ * and layouts are cases of it; the inner loop has the smaller stride.
  *
  * @param count number of units
  * @param outer length of the outer loop

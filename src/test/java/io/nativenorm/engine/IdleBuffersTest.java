@@ -17,7 +17,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What the pool keeps, and what it lets go first. */
+/** What the pool keeps, and what it frees first. */
 class IdleBuffersTest {
   private static final long BOUND = 1 << 20;
 

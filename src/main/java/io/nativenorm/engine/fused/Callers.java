@@ -9,8 +9,8 @@ import java.util.function.LongSupplier;
 final class Callers {
   /**
    * A thread is forgotten after one to two of these without a call. 64 threads in turns on two
-   * processors, in slices of 3 ms, take 0.1 s; where other processes had most of the time, a tenth
-   * of a second did not show eight of them, and G1 threw 127 errors in a minute.
+   * processors, in time slices of 3 ms, take 0.1 s; where other processes had most of the time, a
+   * tenth of a second did not show eight of them, and G1 threw 127 errors in a minute.
    */
   static final long LATELY_NANOSECONDS = 1_000_000_000;
 

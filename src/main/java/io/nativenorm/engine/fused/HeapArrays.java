@@ -5,11 +5,12 @@ import java.lang.management.ManagementFactory;
 import java.util.List;
 
 /**
- * When heap arrays may be held in their place for the length of a native call, instead of being
- * copied. Since JDK 22 G1 pins their regions and goes on (JEP 423). Before, and with other
- * collectors, a collection waits until all of them are let go, and an allocation that has waited
- * three times, and found the memory taken by others each time, fails: with 64 threads and 40 to 256
- * MB of heap thousands did within a minute, those of the program too, with 8 threads none.
+ * When a native call may work on heap arrays in place, in a JNI critical section, instead of on
+ * copies. Since JDK 22 G1 pins their regions and goes on collecting (JEP 423). Before, and with
+ * other collectors, a collection waits for the end of all critical sections, and an allocation that
+ * has waited three times, and found the memory taken by others each time, fails: with 64 threads
+ * and 40 to 256 MB of heap thousands did within a minute, those of the program too, with 8 threads
+ * none.
  */
 final class HeapArrays {
   /**
@@ -20,18 +21,18 @@ final class HeapArrays {
   static final long SHORT_ELEMENTS = 1 << 16;
 
   /**
-   * Of the heap for each thread that holds arrays, beyond the first four: more than one can fill
-   * with results while another has no processor, some 10 MB a millisecond for slices of 3 ms.
+   * Heap for each thread that holds arrays, beyond the first four: more than one can fill with
+   * results while another is preempted, some 10 MB a millisecond for time slices of 3 ms.
    */
   private static final long HEAP_EACH = 64L << 20;
 
   private static final int FEW = 4;
 
   /**
-   * The most threads that hold arrays in turns. A thread that has just let the others run has the
-   * processor for the next 3 ms or so; one that loses it with arrays in its hands keeps the
-   * collector waiting for as long as all others run. Of 8 threads beside 40 MB of heap (G1, JDK 17,
-   * 2 processors) that hold theirs at any time 2 to 11 allocations fail in 4 seconds. In turns none
+   * The most threads that hold arrays in turns. A thread that has just yielded has the processor
+   * for a time slice, 3 ms or so; one that is preempted in a critical section keeps the collector
+   * waiting for as long as all others run. Of 8 threads beside 40 MB of heap (G1, JDK 17, 2
+   * processors) that hold theirs at any time 2 to 11 allocations fail in 4 seconds. In turns none
    * did in four minutes, at 0.95 of the calls; copies reach 0.8 of them. Of 16 in turns some fail.
    */
   private static final int IN_TURNS = 8;
@@ -39,7 +40,7 @@ final class HeapArrays {
   /** With turns of 1 ms 2 allocations failed in 40 seconds; of 0.2 ms they took 3 % more. */
   private static final long TURN_NANOSECONDS = 500_000;
 
-  /** When a thread last let the others run, by its number modulo 64. */
+  /** When a thread last yielded, by its number modulo 64. */
   private static final long[] TURNS = new long[64];
 
   private static final boolean PINNED = Runtime.version().feature() >= 22 && collectsWithG1();

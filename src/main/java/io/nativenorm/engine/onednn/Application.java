@@ -9,10 +9,11 @@ import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Statistics;
 
 /**
- * Normalization with statistics that are there. oneDNN takes eps as a float, and adds it in float:
- * 1e-5 beside a running variance of -9.9998997e-6 came out 0.13 % off. So it gets none; it is added
- * here, in double. For BATCH the root is taken and multiplied with the weight here too ({@link
- * FoldedWeights}), which leaves oneDNN no product that could overflow before the result does.
+ * Normalization with statistics that are given or computed already. oneDNN takes eps as a float,
+ * and adds it in float: 1e-5 beside a running variance of -9.9998997e-6 came out 0.13 % off. So it
+ * gets none; it is added here, in double. For BATCH the root is taken and multiplied with the
+ * weight here too ({@link FoldedWeights}), which leaves oneDNN no product that could overflow
+ * before the result does.
  */
 final class Application implements AutoCloseable {
   /** Calls at once whose memory is kept. */
@@ -54,7 +55,7 @@ final class Application implements AutoCloseable {
     variances = new FreeList<>(MOST_KEPT, () -> new NativeMemory(units), NativeMemory::free);
   }
 
-  /** Normalizes; false, and nothing is done, where floats do not hold what is needed for it. */
+  /** Normalizes; false, and nothing is done, where an intermediate result is beyond float. */
   boolean run(Operands o) {
     return isFolded ? runFolded(o) : runWithEps(o);
   }

@@ -14,19 +14,19 @@ import io.nativenorm.engine.Units;
  * off.
  */
 final class BlockGradient implements AutoCloseable {
-  /** Rows of a block: 7.6e-6 at worst, by n / 2^25. */
+  /** Rows of a block. Its float sums are off by at most n / 2^25 of themselves, 7.6e-6. */
   static final int ROWS = 256;
 
-  /** Sums that are looked at at once. */
-  private static final int FETCHED = 512;
+  /** Sums that are checked at once. */
+  private static final int CHECKED = 512;
 
   private final Problem problem;
   private final int columns;
   private final long sample;
   private final Block block;
 
-  /** What is left after the blocks; null if nothing is. */
-  private final Block rest;
+  /** The rows after the last whole block; null if there are none. */
+  private final Block tail;
 
   BlockGradient(Problem problem) {
     this.problem = problem;
@@ -36,14 +36,14 @@ final class BlockGradient implements AutoCloseable {
     block = new Block(batch ? problem.batch() : Math.min(ROWS, problem.batch()));
     long left = problem.batch() % block.rows;
     try {
-      rest = left == 0 ? null : new Block(left);
+      tail = left == 0 ? null : new Block(left);
     } catch (RuntimeException | Error e) {
       block.close();
       throw e;
     }
   }
 
-  /** Computes all gradients; false, with some of them written, where floats do not do. */
+  /** Computes all gradients; false, with some of them written, where something is beyond float. */
   boolean run(Operands o) {
     float[] variances = new float[Math.toIntExact(problem.unitCount())];
     o.variance().read(0, variances, 0, variances.length);
@@ -59,7 +59,7 @@ final class BlockGradient implements AutoCloseable {
     double[] biasSums = new double[columns];
     try (BufferPool.Buffer sums = BufferPool.take(2L * columns)) {
       for (long row = 0; row < problem.batch(); row += block.rows) {
-        Block next = row + block.rows <= problem.batch() ? block : rest;
+        Block next = row + block.rows <= problem.batch() ? block : tail;
         Operands part = next.of(o, row, sums.floats());
         if (!next.run(part)) {
           return false;
@@ -94,8 +94,8 @@ final class BlockGradient implements AutoCloseable {
   @Override
   public void close() {
     block.close();
-    if (rest != null) {
-      rest.close();
+    if (tail != null) {
+      tail.close();
     }
   }
 
@@ -161,7 +161,7 @@ final class BlockGradient implements AutoCloseable {
       if (sums == null) {
         return true;
       }
-      int width = Math.min(columns, FETCHED);
+      int width = Math.min(columns, CHECKED);
       float[] values = new float[width];
       float[] zeros = new float[width];
       for (int from = 0; from < columns; from += width) {
@@ -177,8 +177,8 @@ final class BlockGradient implements AutoCloseable {
     }
 
     /**
-     * 0 times what is not finite is NaN. In loops that the JVM compiles to vectors the sums of a
-     * row of 4096 are looked at in 2.5 us, asked one by one in 7, beside oneDNN's 17.
+     * 0 times what is not finite is NaN. This loop is vectorized: the sums of a row of 4096 are
+     * checked in 2.5 us, one by one in 7, beside oneDNN's 17.
      */
     private static void addZeros(float[] values, int count, float[] zeros) {
       for (int i = 0; i < count; i++) {

@@ -8,29 +8,29 @@ import java.util.Arrays;
 /**
  * Sums over native floats, in float over blocks and in double over all of them. One float sum of n
  * equal values drifts by up to n / 2^25 of itself, 1e-5 from 335 values on; here no value goes
- * through more than 43 float additions. Two rows at a time are fetched into arrays of their own and
- * added element by element: that is what the JVM compiles to vector instructions.
+ * through more than 43 float additions. Two rows at a time are copied to the heap, into arrays of
+ * their own, and added element by element: such loops the JVM vectorizes.
  *
  * <p>Summed are x - pivot and (x - pivot)^2, or with gradients d those, d * (x - pivot) and x -
  * pivot.
  */
 final class BlockSums {
   /**
-   * The widest row. What is added up at once stays in the first-level cache: rows of 1024 took 1.2
-   * times as long.
+   * Elements of the widest row. The arrays that are added stay in the L1 cache: rows of 1024 took
+   * 1.2 times as long.
    */
   private static final int WIDTH = 512;
 
-  /** Rows that are fetched and added at once. */
+  /** Rows that are copied and added at once. */
   private static final int WAYS = 2;
 
-  /** Times that float sums are added before they go into the doubles. */
+  /** Pairs of rows that are added to the float sums before these are added to the doubles. */
   private static final int TIMES = 32;
 
-  /** Into how many rows a run is folded at least. */
+  /** The least number of rows that a run is folded into. */
   private static final int FOLDS = 4;
 
-  /** The longest run of a channel that goes place by place. */
+  /** The longest run of a channel that is added position by position over the samples. */
   private static final int LONGEST_PLACES = 1024;
 
   /** Sums over x alone, and with gradients. */
@@ -79,14 +79,14 @@ final class BlockSums {
     return new double[sums.length][cells];
   }
 
-  /** Adds the sums over neighbours in memory to {@code into[kind][cell]}. */
+  /** Adds the sums over a contiguous run to {@code into[kind][cell]}. */
   void addRun(long start, long length, float pivot, double[][] into, int cell) {
     int width = (int) Math.max(1, Math.min(most, length / FOLDS));
     Arrays.fill(pivots, 0, width, pivot);
     long rows = length / width;
     addRows(start, width, rows, width, width, 1, into, cell);
-    int rest = (int) (length - rows * width);
-    addRows(start + rows * width, rest, rest > 0 ? 1 : 0, rest, rest, 1, into, cell);
+    int tail = (int) (length - rows * width);
+    addRows(start + rows * width, tail, tail > 0 ? 1 : 0, tail, tail, 1, into, cell);
   }
 
   /** Adds the sums over samples from a first one on, channel by channel. */
@@ -128,7 +128,10 @@ final class BlockSums {
     }
   }
 
-  /** Short runs go place by place over the samples: by themselves 196 took four times as long. */
+  /**
+   * Adds short runs position by position over the samples, of some channels at once: run by run,
+   * runs of 196 elements took four times as long.
+   */
   private void addPlaces(
       long start, long samples, int from, int to, float[] pivot, double[][] into) {
     int place = (int) Math.min(most, spatial);
@@ -146,7 +149,10 @@ final class BlockSums {
     }
   }
 
-  /** Adds rows of a width; so many elements each belong to so many cells in turn. */
+  /**
+   * Adds rows of {@code width} elements, of which {@code each} in a row belong to one cell, the
+   * next ones to the next, and so on, over {@code cells} cells and again from the first.
+   */
   private void addRows(
       long start,
       long stride,
@@ -158,9 +164,9 @@ final class BlockSums {
       int cell) {
     int times = 0;
     for (long row = 0; row < rows; row += WAYS) {
-      fetch(start + row * stride, 0, width);
+      load(start + row * stride, 0, width);
       if (row + 1 < rows) {
-        fetch(start + (row + 1) * stride, 1, width);
+        load(start + (row + 1) * stride, 1, width);
       } else {
         System.arraycopy(pivots, 0, x[1], 0, width);
         if (d != null) {
@@ -181,7 +187,7 @@ final class BlockSums {
     }
   }
 
-  private void fetch(long start, int way, int width) {
+  private void load(long start, int way, int width) {
     src.read(start, x[way], 0, width);
     if (d != null) {
       gradient.read(start, d[way], 0, width);
@@ -242,7 +248,7 @@ final class BlockSums {
     }
   }
 
-  /** Four sums at once, which go into the double after eight additions each. */
+  /** Four partial sums, which are added to the double after eight additions each. */
   private static double total(float[] a, int from, int length) {
     double total = 0;
     int i = from;

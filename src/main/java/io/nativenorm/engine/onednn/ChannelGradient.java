@@ -18,7 +18,7 @@ import io.nativenorm.engine.Statistics;
  *   dx = r * (g - sum(g) / n - xhat * sum(g * xhat) / n) = a * dy + b * (x - pivot) + c
  * </pre>
  *
- * The pivot is the mean as it was handed out, rounded; what it lacks is found with the sums.
+ * The pivot is the mean as it was handed out, rounded to float; the sums show what it is off by.
  */
 final class ChannelGradient {
   private static final int WIDTH = 1024;
@@ -52,7 +52,7 @@ final class ChannelGradient {
     unitSize = (double) samples * members * problem.spatial();
   }
 
-  /** Computes all gradients; false, with some of them written, where floats do not do. */
+  /** Computes all gradients; false, with some of them written, where something is beyond float. */
   boolean run(Operands o) {
     if (unitSize == 1) {
       return false; // the difference of two products, which is 0, is their rounding in float
@@ -174,7 +174,7 @@ final class ChannelGradient {
         int block = (int) Math.min(wide, count - row);
         for (int at = 0; at < block; at += WIDTH) {
           int width = Math.min(WIDTH, block - at);
-          pass.fetch(start + row + at, width);
+          pass.load(start + row + at, width);
           pass.run(width, factors, at / WIDTH);
           pass.store(start + row + at, width);
         }
@@ -189,7 +189,7 @@ final class ChannelGradient {
         int runs = (int) Math.min(together, endRun - run);
         for (long at = 0; at < spatial; at += WIDTH) {
           int width = (int) Math.min(WIDTH, spatial - at);
-          pass.fetch(start + run * spatial + at, runs * width);
+          pass.load(start + run * spatial + at, runs * width);
           for (int i = 0; i < runs; i++) {
             int c = (int) ((run + i) % channels);
             pass.run(i * width, (i + 1) * width, pivots[c], a[c], b[c], this.c[c]);
@@ -235,7 +235,7 @@ final class ChannelGradient {
       this.o = o;
     }
 
-    void fetch(long start, int count) {
+    void load(long start, int count) {
       o.src().read(start, x, 0, count);
       o.diffDst().read(start, dy, 0, count);
     }

@@ -11,11 +11,11 @@ import java.util.Arrays;
 
 /**
  * Means and variances from {@link BlockSums} around a pivot near the mean, and where float products
- * do not hold them, or the pivot was far off, from doubles alone. A constant unit has exactly its
- * value for a mean and 0 for a variance.
+ * overflow or underflow, or the pivot was far off, in doubles alone. A constant unit has exactly
+ * its value for a mean and 0 for a variance.
  */
 final class ExactStatistics {
-  /** Variances whose squares and sums of squares neither overflow nor vanish in float. */
+  /** Variances whose squares and sums of squares neither overflow nor underflow in float. */
   static final double SMALLEST = 1e-28;
 
   static final double LARGEST = 1e30;
@@ -73,7 +73,7 @@ final class ExactStatistics {
     return usual;
   }
 
-  /** Whether the elements of a unit do not follow each other. */
+  /** Whether the elements of a unit are not contiguous. */
   boolean isPerChannel() {
     return problem.operation() == Operation.BATCH
         || problem.operation() == Operation.GROUP && problem.layout() == Layout.CHANNELS_LAST;

@@ -35,8 +35,8 @@ final class Execution implements AutoCloseable {
     this.primitive = primitive;
     arguments = primitive.arguments().toArray(new Argument[0]);
     memories = new dnnl_memory[arguments.length + 1];
-    // A PointerScope of the caller's would free the list while it is pooled; a second hold keeps
-    // it.
+    // A PointerScope of the caller's would free the list while it is pooled, but for a second
+    // reference.
     list = new dnnl_exec_arg_t(memories.length).retainReference();
     dnnl_memory_desc scratch = primitive.scratchpad();
     long bytes = dnnl_memory_desc_get_size(scratch);

@@ -13,8 +13,8 @@ import java.util.function.Function;
  * another caller has it or another engine the helpers, on their caller's thread alone. An
  * implementation that asks OpenMP for the calling thread's default team (see {@link
  * Primitive#keepsItsTeamSize}: the backward of LayerNorm and RMSNorm, and oneDNN's reference loops)
- * always waits for its turn on the team, which without helpers is its one thread. Only where
- * OpenMP's functions were not found it has what it takes.
+ * always waits for its turn on the team, which without helpers is its one thread, or, where
+ * OpenMP's functions were not found, has OpenMP's default size.
  */
 final class OnednnPlan extends Plan {
   private final Team team;

@@ -5,10 +5,10 @@ import io.nativenorm.engine.NativeFloats;
 /**
  * max(0, y) and its gradient, in place, with NaN staying NaN. oneDNN's own does not do: both its
  * eltwise primitive and BatchNorm's fused one make 0 of NaN in their JIT kernels. Blocks go through
- * heap arrays, whose loops the JVM compiles to vector instructions.
+ * heap arrays, whose loops the JVM vectorizes.
  */
 final class Relu {
-  /** Two blocks of 16 KB stay in the first-level cache. */
+  /** Two blocks of 16 KB stay in the L1 cache. */
   private static final int BLOCK = 4096;
 
   private Relu() {}

@@ -14,9 +14,10 @@ import java.util.Arrays;
  */
 final class RmsGradientMend {
   /**
-   * Floats that go through a heap array at once: rows of 64 would cost more to fetch than to sum.
+   * Floats that are copied to the heap at once: one by one, rows of 64 would cost more to copy than
+   * to sum.
    */
-  private static final int FETCHED = 8192;
+  private static final int COPIED = 8192;
 
   /** Products that are summed in float. */
   private static final int SUMMED = 64;
@@ -30,7 +31,7 @@ final class RmsGradientMend {
     this.problem = problem;
     rows = Math.toIntExact(problem.batch());
     columns = Math.toIntExact(problem.channels());
-    rowsAtOnce = Math.min(rows, Math.max(1, FETCHED / columns));
+    rowsAtOnce = Math.min(rows, Math.max(1, COPIED / columns));
   }
 
   /** r * mean(g) of each row; to be called before the gradient is overwritten in place. */
@@ -57,8 +58,8 @@ final class RmsGradientMend {
   }
 
   /**
-   * Four sums at once, in float over blocks and in double over all of them. In double alone JDK 17
-   * takes 9 ns an element, for the conversions; so it is 2, fetching included.
+   * Four partial sums, in float over blocks and in double over all of them. In double alone JDK 17
+   * takes 9 ns an element, for the conversions; this way it is 2, the copy included.
    */
   private static double dot(float[] x, int from, float[] y) {
     double sum = 0;

@@ -1,9 +1,9 @@
 package io.nativenorm.engine.onednn;
 
 /**
- * Java's loops in slices, which the caller's thread and the team's take by turns: two threads, for
- * more would be more than callers and processors beside OpenMP's. How a problem is cut depends on
- * its extents alone, so sums are the same bits for any number of threads.
+ * Java's loops in slices, of which the caller's thread and the team's one each take the next. They
+ * are two, since more of them and OpenMP's would be more than callers and processors. How a problem
+ * is cut depends on its extents alone, so sums have the same bits for any number of threads.
  */
 final class Slices {
   /** Elements of a slice: at least 10 us of work, which is what it costs to wake the other. */

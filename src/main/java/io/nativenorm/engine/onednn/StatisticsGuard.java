@@ -12,10 +12,10 @@ import org.bytedeco.javacpp.Loader;
 /**
  * Looks at the statistics that oneDNN computed, and replaces those that cannot be trusted. oneDNN
  * sums in float: n values one after another, if they are equal, come out up to n / 2^25 too small
- * or large. Its JIT kernels add a row in the lanes of a vector, its reference loops value to value.
- * So the mean is off by that share of itself and the output by as much over the standard deviation,
- * which makes anything but the bias of a constant row; and a sum of squares beyond the largest
- * float is infinite, below the smallest 0.
+ * or large. Its JIT kernels add a row in the lanes of a vector, its reference loops one value after
+ * another. So the mean is off by that share of itself and the output by as much over the standard
+ * deviation, which makes anything but the bias of a constant row; and a sum of squares beyond the
+ * largest float is infinite, below the smallest 0.
  */
 final class StatisticsGuard {
   /** The longest sum in float that is trusted: 7.6e-6 of the variance's root at worst. */
@@ -27,7 +27,7 @@ final class StatisticsGuard {
   /** The largest mean^2 / variance; found on normal data, where the mean is rounded once more. */
   private static final double TRUSTED_RATIO = 4;
 
-  /** An eps beside which a variance that vanished in float does not matter. */
+  /** An eps beside which a variance that underflowed in float does not matter. */
   private static final double LARGE_EPS = 1e-12;
 
   private static final int AVX2 = 0x7;
@@ -35,7 +35,7 @@ final class StatisticsGuard {
   /** Sums of vectors that oneDNN's kernel for groups keeps. */
   private static final long MOST_SUMS = 4;
 
-  /** Units, and elements of each, that are looked at beforehand. */
+  /** Units, and elements of each, that are sampled beforehand. */
   private static final int SEEN = 16;
 
   private static final int SEEN_VALUES = 16;
@@ -82,8 +82,8 @@ final class StatisticsGuard {
   }
 
   /**
-   * Whether most statistics will be trusted, going by a few elements. Where they are not it takes
-   * half the time to let oneDNN compute none.
+   * Whether most statistics will be trusted, judged by a few elements. Where they will not, it
+   * takes half the time if oneDNN computes none.
    */
   boolean isPromising(NativeFloats src) {
     if (!exact.isPerChannel()) {

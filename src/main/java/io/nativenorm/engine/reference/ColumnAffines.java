@@ -4,7 +4,7 @@ import java.util.Arrays;
 
 /**
  * y = (x - center) * scale + shift for each column of a sample, where the center is the mean
- * rounded to float and what the rounding took away is in the shift.
+ * rounded to float and the shift makes up for the rounding.
  */
 final class ColumnAffines {
   private final Samples samples;
@@ -45,7 +45,7 @@ final class ColumnAffines {
       unusual |= !FloatRange.isUsual(mean[unit], variance[unit], eps);
       set(unit, normal);
     }
-    // Only then asked of each column.
+    // Only then is each column checked.
     for (int j = 0; samples.members() == 1 && unusual && j < center.length; j++) {
       double inverse = 1 / Math.sqrt((float) variance[j] + eps);
       isOutside[j] = FloatRange.isOutside(inverse, center[j], scale[j], shift[j]);

@@ -1,11 +1,11 @@
 package io.nativenorm.engine.reference;
 
 /**
- * How a matrix is gone over element by element: some whole rows at once, with parameters that
- * repeat, or strips of a row that is wider than that.
+ * The chunks of a matrix for elementwise loops: some whole rows, with the parameters of the columns
+ * repeated, or strips of a row that is wider than a chunk.
  */
 final class ColumnChunks {
-  /** Elements at once: 8 KB. */
+  /** Elements of a chunk: 8 KB. */
   private static final int MOST = 2048;
 
   private final int columns;
@@ -68,7 +68,7 @@ final class ColumnChunks {
     }
   }
 
-  /** Puts back what belongs to columns that are left alone. */
+  /** Restores the elements of columns that are not to be changed. */
   void keep(boolean[] columnsLeft, int part, int count, float[] old, float[] values) {
     int first = column(part);
     for (int i = 0; i < count; i++) {

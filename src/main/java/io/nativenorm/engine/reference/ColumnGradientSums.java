@@ -3,8 +3,8 @@ package io.nativenorm.engine.reference;
 import java.util.Arrays;
 
 /**
- * sum(dy), sum(dy * (x - center)) and sum(x - center) of the columns of a sample, with dy cut after
- * a ReLU. Where columns may be constant also sum(dy) in doubles, a chain over a piece.
+ * sum(dy), sum(dy * (x - center)) and sum(x - center) of the columns of a sample, with dy masked by
+ * the ReLU. Where columns may be constant also sum(dy) in doubles, a chain over a piece.
  */
 final class ColumnGradientSums extends ColumnSums {
   private final GradientViews views;

@@ -3,9 +3,9 @@ package io.nativenorm.engine.reference;
 import java.util.Arrays;
 
 /**
- * sum(first * second) in doubles, in which products of floats are exact, for gradients over x that
- * may be its mean everywhere: slots of doubles over all of a piece, and at its end, with j below 8
- * and then 4:
+ * sum(first * second) in doubles, in which products of floats are exact, for gradients of units
+ * that may be constant: slots of doubles over all of a piece, and at its end, with j below 8 and
+ * then 4:
  *
  * <pre>
  *   f[j] = (d[j] + d[16 + j]) + (d[8 + j] + d[24 + j])      t[j] = f[j] + f[4 + j]

@@ -1,7 +1,7 @@
 package io.nativenorm.engine.reference;
 
 /**
- * Loops over the first elements of arrays, all with one index, which the compiler makes vectors of
+ * Loops over the first elements of arrays, all with the same index, which the compiler vectorizes
  * where it can (0.1 ns an element, Zen 3).
  */
 final class Elementwise {
@@ -57,8 +57,7 @@ final class Elementwise {
 
   /**
    * dy where the output is positive or NaN, else 0. As numbers these are bits above those of 0 and,
-   * of NaN with a sign, above those of -Infinity: a branch would be foretold wrongly every other
-   * time.
+   * of NaN with a sign, above those of -Infinity: a branch would be mispredicted every other time.
    */
   static void mask(float[] dy, float[] y, int from, int to) {
     final int least = 0xff800000;

@@ -3,8 +3,8 @@ package io.nativenorm.engine.reference;
 import io.nativenorm.engine.FloatView;
 
 /**
- * A unit in plain loops of doubles, two passes over what is summed up in one elsewhere: for the few
- * whose numbers leave the range of floats or have nothing but rounding left in it.
+ * A unit in plain loops of doubles, in two passes where others take one: for the few whose numbers
+ * overflow in float, or underflow until nothing but rounding is left.
  */
 final class ExactUnit {
   private final Unit unit;
@@ -84,8 +84,8 @@ final class ExactUnit {
    * </pre>
    *
    * with g = dy * weight. Adds sum(dy * (x - mean) * inverse) and sum(dy) of each channel to sums,
-   * from {@code first} on, if there are such. Its statistics are the given ones, whose sums fall
-   * away, or else measured again: their floats may have lost what counts.
+   * from {@code first} on, if there are such. Its statistics are the given ones, constants that
+   * leave none of these sums, or else measured again: as floats they may have lost what counts.
    */
   void differentiate(
       GradientViews views,

@@ -1,11 +1,11 @@
 package io.nativenorm.engine.reference;
 
 /**
- * What floats can do, told from numbers that are computed anyway. A unit outside of it goes through
- * {@link ExactUnit}.
+ * Which units neither overflow nor underflow in float, judged by numbers that are computed anyway.
+ * A unit outside goes through {@link ExactUnit}.
  */
 final class FloatRange {
-  /** The least float with all digits. */
+  /** The smallest normal float. */
   private static final double LEAST_FLOAT = Float.MIN_NORMAL;
 
   /**
@@ -35,7 +35,7 @@ final class FloatRange {
         || Math.abs(shift) > MOST_FACTOR;
   }
 
-  /** Of a column with these the above is false. */
+  /** Of a column with these, and with a usual weight and bias, the above counts as false. */
   static boolean isUsual(double mean, double variance, double eps) {
     return variance + eps >= LEAST_VARIANCE && Math.abs(mean) <= MOST_USUAL;
   }

@@ -16,7 +16,7 @@ abstract class FloatSlots extends Slots {
   private final boolean squares;
   private final boolean residuals;
 
-  /** Chains: what is before the first row stays 0. */
+  /** Chains, one for each slot; the row before the first one stays 0. */
   private final float[] sums = new float[COUNT + BLOCK];
 
   private final float[] products = new float[COUNT + BLOCK];
@@ -73,7 +73,7 @@ abstract class FloatSlots extends Slots {
     }
   }
 
-  /** The slots are the last row. */
+  /** Adds the slots, which are the last row of the chains. */
   private static void addBlock(float[] s, int end, double[] t) {
     for (int j = 0; j < 4; j++) {
       int lower = end + j;

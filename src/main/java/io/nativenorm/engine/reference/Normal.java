@@ -21,12 +21,12 @@ record Normal(double inverse, double roundedAway, float center) {
     return bias - roundedAway * scale(weight);
   }
 
-  /** Whether floats will not do for a unit. */
+  /** Whether a unit takes doubles. */
   boolean isOutside() {
     return FloatRange.isOutside(inverse, center, inverse, 0);
   }
 
-  /** Whether they will not for a unit that is a channel. */
+  /** The same for a unit that is a channel. */
   boolean isOutside(double weight, double bias) {
     return FloatRange.isOutside(
         inverse, center, (float) scale(weight), (float) shift(weight, bias));

@@ -74,7 +74,7 @@ final class RowGradientSums {
     }
   }
 
-  /** Writes the gradient of a row that floats will not do for, and adds it to the doubles. */
+  /** Writes the gradient of a row that takes doubles, and adds it to the doubles. */
   void differentiateExactly(long row, GradientViews views, double eps) {
     int first = (int) shape.parameters(row);
     shape
@@ -88,7 +88,7 @@ final class RowGradientSums {
     addTo(biasOfPiece, bias);
   }
 
-  /** Whether the doubles of a piece are. */
+  /** Whether the doubles of a piece are finite. */
   boolean isFinite() {
     return areFinite(weightOfPiece) && areFinite(biasOfPiece);
   }
@@ -114,8 +114,8 @@ final class RowGradientSums {
   }
 
   /**
-   * Ends a piece that is not finite: its floats may have left their range, which the sums of its
-   * rows do not show. It is summed up again in doubles, from statistics measured again.
+   * Ends a piece that is not finite: its floats may have overflowed, which the sums of its rows do
+   * not show. It is summed up again in doubles, from statistics measured again.
    */
   void endPieceExactly(long begin, long end, GradientViews views, double eps) {
     clearPiece();

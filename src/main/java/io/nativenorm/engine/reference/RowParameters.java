@@ -4,8 +4,8 @@ import io.nativenorm.engine.FloatView;
 import java.util.Arrays;
 
 /**
- * A weight or bias for each element of a row, as far as it is asked for. What is not there is a
- * number that changes nothing: weights are 1, biases -0.
+ * The weights or biases of a row, read chunk by chunk. If the layer has none they are numbers that
+ * change nothing: weights 1, biases -0.
  */
 final class RowParameters {
   static final float NO_WEIGHT = 1;
@@ -23,7 +23,7 @@ final class RowParameters {
     }
   }
 
-  /** Those from some place on; the same place is always asked for as many. */
+  /** Those from one on; from the same one always as many. */
   float[] at(long start, int count) {
     if (view != null && start != loaded) {
       view.read(start, values, 0, count);

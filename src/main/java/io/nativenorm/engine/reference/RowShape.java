@@ -14,7 +14,7 @@ import io.nativenorm.engine.Problem;
  * @param centered whether there is a mean: not for RMS
  */
 record RowShape(long rows, long length, long period, boolean centered) {
-  /** What is computed at once, in floats: 16 KB. */
+  /** Elements that are computed at once: 16 KB. */
   private static final int CHUNK = 4096;
 
   static boolean fits(Problem problem) {

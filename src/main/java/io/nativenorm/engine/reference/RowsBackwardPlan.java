@@ -14,8 +14,8 @@ import io.nativenorm.engine.Problem;
  *   constant = -inverse * sum(g) / n
  * </pre>
  *
- * with g = dy * weight. The mean is center + offset: what rounding it to float took away. Of RMS
- * both are 0, and so is the constant.
+ * with g = dy * weight. The mean is center + offset, the mean rounded to float and the rounding
+ * error. Of RMS both are 0, and so is the constant.
  */
 final class RowsBackwardPlan extends Plan {
   /**
@@ -43,7 +43,7 @@ final class RowsBackwardPlan extends Plan {
     private final boolean inPlace;
     private final RowSums near;
 
-    /** Made for the first row that is. */
+    /** Made for the first row that is far. */
     private RowSums far;
 
     private final ConstantRow constantRow;
@@ -128,11 +128,11 @@ final class RowsBackwardPlan extends Plan {
       return leaves;
     }
 
-    /** False, and nothing is written, if floats will not do for a row. */
+    /** False, and nothing is written, if a row takes doubles. */
     private boolean differentiate(long row) {
       float variance = views.variances().get(row);
       float mean = shape.centered() ? views.means().get(row) : 0;
-      // Rows of zeros, of which RMS subtracts no sum, are for floats too.
+      // Rows of zeros, of which RMS subtracts no sum, do not take doubles.
       boolean maybeConstant =
           variance == 0 && (shape.centered() || problem.eps() < FloatRange.LEAST_VARIANCE);
       if (maybeConstant && constantRow.differentiate(row, mean, sums)) {

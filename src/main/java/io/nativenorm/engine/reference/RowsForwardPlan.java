@@ -8,8 +8,8 @@ import io.nativenorm.engine.Problem;
 
 /**
  * y = ((x - center) * scale + shift) * weight + bias of each row, where the center is the mean
- * rounded to float and what the rounding took away is in the shift. RMS has no mean, and the mean
- * square for a variance.
+ * rounded to float and the shift makes up for the rounding. RMS has no mean, and the mean square
+ * for a variance.
  */
 final class RowsForwardPlan extends Plan {
   private final Problem problem;
@@ -63,7 +63,7 @@ final class RowsForwardPlan extends Plan {
       }
     }
 
-    /** False if floats will not do. */
+    /** False if it takes doubles. */
     private boolean measure(long row) {
       sums.over(row * shape.length(), 1, shape.length(), 0);
       if (shape.centered()) {

@@ -51,9 +51,7 @@ record Samples(long count, long rows, int columns, int members, int unitsPerSamp
     return new ExactUnit(new Unit(start(sample) + column, rows, 1, columns, 1, column, 0, 0));
   }
 
-  /**
-   * Where some units are outside of what floats can do, those whose factors are NaN go with them.
-   */
+  /** Where some units take doubles, those whose factors are NaN do so too. */
   void joinNotNumbers(float[] factors, boolean[] isOutside) {
     for (int unit = 0; unit < unitsPerSample; unit++) {
       int begin = unit * members;

@@ -3,15 +3,15 @@ package io.nativenorm.engine.reference;
 import java.util.Arrays;
 
 /**
- * Sums over runs of neighbours in memory, in the order of docs/order-of-sums.md: element i of its
- * part of a run goes to slot i mod 32. Runs are cut in pieces of 16384 elements, or some whole runs
- * make one; pieces in blocks of 512, or again of some runs. What is summed up, and how, is told by
+ * Sums over contiguous runs, in the order of docs/order-of-sums.md: element i of its part of a run
+ * goes to slot i mod 32. Runs are cut in pieces of 16384 elements, or some whole runs make one;
+ * pieces in blocks of 512, or again of some runs. What is summed up, and how, is told by
  * subclasses.
  *
- * <p>A block is laid out in rows of 32, a slot each, and what a run leaves of its last row is 0,
- * which changes no sum. So each slot's sum is a chain over one array, {@code s[k + 32] = s[k] +
- * v[k]}, in a loop that the compiler makes vectors of: only where all arrays have the same index,
- * but for a constant, it does (0.16 ns an element for two sums, 0.9 with an index of its own for
+ * <p>A block is laid out in rows of 32, one element for each slot; the tail of a run is filled up
+ * with 0, which changes no sum. So each slot's sum is a chain over one array, {@code s[k + 32] =
+ * s[k] + v[k]}, in a loop that the compiler vectorizes, as it does only where all arrays have the
+ * same index but for a constant (0.16 ns an element for two sums, 0.9 with an index of its own for
  * the operand; Zen 3, JDK 17 and 25).
  */
 abstract class Slots {
@@ -24,7 +24,7 @@ abstract class Slots {
 
   final float[] second = new float[BLOCK];
 
-  /** Sets the operands from some place of the block on: elements that lie one after the other. */
+  /** Sets the operands from some place of the block on to elements that follow each other. */
   abstract void fill(long at, int count, int to);
 
   /** Adds the first elements of the operands, rows of 32, to the piece's sums. */

@@ -1,6 +1,6 @@
 package io.nativenorm.engine.reference;
 
-/** sum(g), sum(g * (x - center)) and sum(x - center) over runs, with g = dy, cut after a ReLU. */
+/** sum(g), sum(g * (x - center)) and sum(x - center) over runs, with g = dy, masked by the ReLU. */
 final class SpanSums extends FloatSlots {
   private final GradientViews views;
   private final float[] scratch = new float[BLOCK];

@@ -11,8 +11,8 @@ import io.nativenorm.engine.Units;
 
 /**
  * Channels-first batch, group and instance normalization: y = (x - center) * scale + shift, where
- * the center is the mean rounded to float and what the rounding took away is in the shift. A unit
- * has some rows of neighbours, each of one channel.
+ * the center is the mean rounded to float and the shift makes up for the rounding. A unit has some
+ * contiguous rows, each of one channel.
  */
 final class SpansForwardPlan extends Plan {
   /** What is written at once, in floats: 16 KB. */

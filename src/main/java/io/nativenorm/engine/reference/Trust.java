@@ -1,6 +1,6 @@
 package io.nativenorm.engine.reference;
 
-/** Whether float sums are good. */
+/** Whether float sums can be trusted, or what is to be summed up instead. */
 enum Trust {
   GOOD,
   OTHER_PIVOT,

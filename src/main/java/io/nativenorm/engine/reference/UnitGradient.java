@@ -55,7 +55,7 @@ final class UnitGradient {
     }
   }
 
-  /** Whether floats will not do. */
+  /** Whether the unit takes doubles. */
   boolean isOutside() {
     return isOutside;
   }

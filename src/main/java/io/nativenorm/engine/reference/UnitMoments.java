@@ -10,7 +10,7 @@ package io.nativenorm.engine.reference;
  *
  * The sums lose as many digits as the pivot's squared distance from the mean is larger than the
  * variance. The first pivot is 0; beyond 4 standard deviations the mean that came out is the next.
- * Squares of floats above 1.8e19 overflow: such values are summed up in doubles.
+ * Squares of floats above 1.8e19 overflow: such units are summed up in doubles.
  */
 final class UnitMoments {
   private static final double TRUSTED_RATIO = 16;
@@ -40,7 +40,7 @@ final class UnitMoments {
   }
 
   /**
-   * Takes the sums of n values around a pivot near the mean; false if floats will not do. It
+   * Takes the sums of n values around a pivot near the mean; false if the unit takes doubles. It
    * divides: where all values are the same, m2 is exactly 0.
    */
   boolean judgeAround(float pivot, double sum, double squares, double n) {
@@ -50,7 +50,7 @@ final class UnitMoments {
     return squares <= Double.MAX_VALUE;
   }
 
-  /** Measures a unit of n values; false if floats will not do. */
+  /** Measures a unit of n values; false if it takes doubles. */
   boolean measure(Sums sums, double n) {
     sums.around(0);
     Trust trust = judge(sums.sum(), sums.squares(), 1 / n);

@@ -7,7 +7,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.Test;
 
-/** How many threads call. */
+/** How many threads have called lately. */
 class CallersTest {
   private static final long LATELY = Callers.LATELY_NANOSECONDS;
 
