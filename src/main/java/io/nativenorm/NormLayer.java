@@ -63,8 +63,13 @@ public abstract sealed class NormLayer implements AutoCloseable
 
   /** Checks an input's type. */
   final void requireF32(Tensor x) {
-    if (x.dataType() != DataType.F32) {
-      throw new IllegalArgumentException(name + ": expected an input of type F32, but got " + x);
+    requireF32(x.dataType(), x);
+  }
+
+  private void requireF32(DataType type, Object input) {
+    if (type != DataType.F32) {
+      throw new IllegalArgumentException(
+          name + ": expected an input of type F32, but got " + input);
     }
   }
 
@@ -442,17 +447,50 @@ public abstract sealed class NormLayer implements AutoCloseable
    * @return some lines of text
    */
   public String explain(Tensor x) {
+    return explanation(x).toString();
+  }
+
+  /**
+   * The same of an input that is not there.
+   *
+   * @param type element type; F32 in this version
+   * @param layout order of the elements
+   * @param shape logical extents that this layer takes
+   * @return some lines of text
+   */
+  public String explain(DataType type, Layout layout, long... shape) {
+    Objects.requireNonNull(type, "type");
+    Objects.requireNonNull(layout, "layout");
+    long[] extents = Objects.requireNonNull(shape, "shape").clone();
+    String input = Tensor.text(type, layout, extents);
+    requireF32(type, input);
+    return explanation(input, layout, extents).toString();
+  }
+
+  /**
+   * What {@link #explain(Tensor)} says, to be read by programs.
+   *
+   * @param x an input this layer takes
+   * @return the choices for inference, training and backward
+   */
+  public Explanation explanation(Tensor x) {
     Objects.requireNonNull(x, "x");
     requireF32(x);
-    Shape shape = shapeOf(x.extents());
-    Problem training = problem(shape, x, Direction.TRAINING, Statistics.COMPUTED);
-    return Explanation.of(
-        name + " on " + x + ", backend " + backend + ", threads " + threads(),
-        x.size() == 0,
-        backend,
-        inferenceProblem(x.extents(), x.layout(), threads()),
-        training,
-        training.with(Direction.BACKWARD));
+    return explanation(x.toString(), x.layout(), x.extents());
+  }
+
+  private Explanation explanation(String input, Layout layout, long[] extents) {
+    int threads = threads();
+    Problem inference = inferenceProblem(extents, layout, threads);
+    Problem training =
+        problem(
+            shapeOf(extents),
+            DataType.F32,
+            layout,
+            threads,
+            Direction.TRAINING,
+            Statistics.COMPUTED);
+    return Explanation.of(name, input, backend, inference, training);
   }
 
   /** Waits for running calls to end, then frees the parameters. Closing again does nothing. */

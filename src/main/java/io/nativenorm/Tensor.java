@@ -500,6 +500,10 @@ public final class Tensor implements AutoCloseable {
   /** Type, layout and shape; not the elements. */
   @Override
   public String toString() {
-    return dataType + " " + layout + " " + Arrays.toString(shape);
+    return text(dataType, layout, shape);
+  }
+
+  static String text(DataType type, Layout layout, long[] shape) {
+    return type + " " + layout + " " + Arrays.toString(shape);
   }
 }

@@ -7,6 +7,7 @@ import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.FloatPointer;
@@ -71,6 +72,9 @@ final class CallArguments {
     LayerSpec spec = subjects.layers.get(layer);
     if (types[0] == Map.class) {
       return new Object[] {stateLike(layer)};
+    }
+    if (types[0] == DataType.class) {
+      return new Object[] {DataType.F32, subjects.layout(), spec.shape(random)};
     }
     if (types[0] == float[].class) {
       long[] shape = spec.shape(random);
@@ -178,6 +182,15 @@ final class CallArguments {
     }
     if (type == String.class || type == Object.class) {
       return "words";
+    }
+    if (type == Optional.class) {
+      return Optional.empty();
+    }
+    if (type == Map.class) {
+      return Map.of();
+    }
+    if (type == Explanation.Choice.class) {
+      return PublicApi.example(type);
     }
     throw new AssertionError("no value of " + type);
   }

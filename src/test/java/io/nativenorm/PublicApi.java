@@ -18,6 +18,7 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.Stream;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.Pointer;
@@ -121,8 +122,13 @@ final class PublicApi {
         || (owner.isRecord() && e.getName().equals("equals"));
   }
 
-  private static Object example(Class<?> type) {
-    if (type == Tensor.class) {
+  /** An object of a public class. */
+  static Object example(Class<?> type) {
+    if (type == Explanation.class) {
+      return GroupNorm.of(1, 1).explanation(Tensor.zeros(SHAPE));
+    } else if (type == Explanation.Choice.class) {
+      return ((Explanation) example(Explanation.class)).inference();
+    } else if (type == Tensor.class) {
       return Tensor.zeros(SHAPE);
     } else if (type == Pass.class) {
       return GroupNorm.of(1, 1).forwardTraining(Tensor.zeros(SHAPE));
@@ -174,7 +180,11 @@ final class PublicApi {
     } else if (type == Tensor.class) {
       return Tensor.zeros(SHAPE);
     } else if (type == Map.class) {
-      return ((NormLayer) receiver).state();
+      return receiver == null ? Map.of() : ((NormLayer) receiver).state();
+    } else if (type == Optional.class) {
+      return Optional.empty();
+    } else if (type == Explanation.Choice.class) {
+      return example(type);
     } else if (type == String.class) {
       return "text";
     } else if (type == boolean.class) {

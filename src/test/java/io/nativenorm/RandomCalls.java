@@ -108,6 +108,9 @@ final class RandomCalls {
     if (type.isEnum()) {
       return type.getEnumConstants()[0];
     }
+    if (type == Explanation.class || type == Explanation.Choice.class) {
+      return PublicApi.example(type);
+    }
     if (type == NativeNorm.EngineInfo.class) {
       return NativeNorm.engines().get(random.nextInt(3));
     }

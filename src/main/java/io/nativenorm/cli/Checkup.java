@@ -3,6 +3,7 @@ package io.nativenorm.cli;
 import io.nativenorm.Backend;
 import io.nativenorm.BatchNorm;
 import io.nativenorm.DataType;
+import io.nativenorm.Explanation;
 import io.nativenorm.Gradients;
 import io.nativenorm.GroupNorm;
 import io.nativenorm.InstanceNorm;
@@ -129,9 +130,9 @@ final class Checkup {
   private static List<String> chosenKernels(Subject subject, Layout layout) {
     try (NormLayer layer = subject.builder.get().backend(Backend.AUTO).build();
         Tensor x = normal(1, layout, subject.shape)) {
-      String explanation = layer.explain(x);
-      return Stream.of("inference", "training", BACKWARD)
-          .map(direction -> kernel(explanation, direction))
+      Explanation chosen = layer.explanation(x);
+      return Stream.of(chosen.inference(), chosen.training(), chosen.backward())
+          .map(choice -> choice.kernel().orElseThrow())
           .toList();
     }
   }
@@ -156,18 +157,18 @@ final class Checkup {
         Tensor dy = normal(2, layout, subject.shape);
         Tensor y = x.to(layout)) {
       setParameters(layer);
-      String explanation = layer.explain(x);
+      Explanation chosen = layer.explanation(x);
       double inference = time(() -> layer.forward(x, y));
       double training = time(() -> layer.forwardTraining(x).close());
       try (Pass pass = layer.forwardTraining(x);
           Gradients gradients = pass.backward(dy)) {
         double backward = time(() -> pass.backward(dy).close());
         return List.of(
-            outcome("inference", explanation, inference, y),
-            outcome("training", explanation, training, pass.output()),
+            outcome("inference", chosen.inference(), inference, y),
+            outcome("training", chosen.training(), training, pass.output()),
             outcome(
                 BACKWARD,
-                explanation,
+                chosen.backward(),
                 backward,
                 gradients.input(),
                 gradients.weight(),
@@ -177,20 +178,10 @@ final class Checkup {
   }
 
   private static Outcome outcome(
-      String direction, String explanation, double microseconds, Tensor... tensors) {
+      String direction, Explanation.Choice chosen, double microseconds, Tensor... tensors) {
     List<float[]> values =
         Arrays.stream(tensors).filter(Objects::nonNull).map(Tensor::toArray).toList();
-    return new Outcome(direction, kernel(explanation, direction), values, microseconds);
-  }
-
-  private static String kernel(String explanation, String direction) {
-    return explanation
-        .lines()
-        .map(String::strip)
-        .filter(line -> line.startsWith(direction + ": "))
-        .map(line -> line.substring(line.lastIndexOf("kernel ") + "kernel ".length()))
-        .findFirst()
-        .orElseThrow();
+    return new Outcome(direction, chosen.kernel().orElseThrow(), values, microseconds);
   }
 
   private static void setParameters(NormLayer layer) {

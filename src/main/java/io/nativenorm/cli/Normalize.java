@@ -306,17 +306,10 @@ final class Normalize implements Callable<Integer> {
   }
 
   private void report(NormLayer layer, Tensor x, double milliseconds, Output target) {
-    String ran =
-        layer
-            .explain(x)
-            .lines()
-            .map(String::strip)
-            .filter(line -> line.startsWith("inference: "))
-            .findFirst()
-            .orElseThrow();
     CommandLine commandLine = spec.commandLine();
     (target.isStandard() ? commandLine.getErr() : commandLine.getOut())
-        .printf(Locale.ROOT, "%s on %s%n  %s%n", layer, x, ran)
+        .printf(Locale.ROOT, "%s on %s%n", layer, x)
+        .printf(Locale.ROOT, "  inference: %s%n", layer.explanation(x).inference())
         .printf(Locale.ROOT, "  %.2f ms, the first call's preparation included%n", milliseconds)
         .printf(Locale.ROOT, "  written to %s%n", target)
         .flush();
