@@ -1,17 +1,10 @@
 package io.nativenorm;
 
 import io.nativenorm.engine.BufferPool;
-import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.Engines;
-import io.nativenorm.engine.Operands;
-import io.nativenorm.engine.Operation;
-import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
-import io.nativenorm.engine.Statistics;
-import java.util.Arrays;
 import java.util.Map;
 import java.util.Objects;
-import java.util.concurrent.locks.StampedLock;
 
 /**
  * A normalization layer: parameters and options, and no state of a computation. Inference on one
@@ -30,14 +23,11 @@ public abstract sealed class NormLayer implements AutoCloseable
   private final double eps;
   private final Backend backend;
   private final int ownThreads;
-  private final Activation activation;
   private final LayerParameters parameters;
+  private final LayerProblems problems;
+  private final LayerLock lock;
   private final Inference inference;
-
-  /** Read by computations; written by updates of the running statistics, load and close. */
-  private final StampedLock lock = new StampedLock();
-
-  private boolean closed;
+  private final Training training;
 
   NormLayer(LayerBuilder<?> options, RunningStatistics running, long... parameterShape) {
     Engines.all(); // fails here where a required engine is missing,
@@ -47,9 +37,11 @@ public abstract sealed class NormLayer implements AutoCloseable
     eps = options.eps();
     backend = options.backend();
     ownThreads = options.threads();
-    activation = options.activation();
     parameters = LayerParameters.of(options, running, parameterShape);
+    problems = new LayerProblems(eps, options.activation(), parameters);
+    lock = new LayerLock(name);
     inference = new Inference(this, backend, parameters);
+    training = new Training(this, backend, parameters, lock);
   }
 
   /** Checks that this layer takes an input of a shape, and reduces it to a problem's. */
@@ -123,7 +115,7 @@ public abstract sealed class NormLayer implements AutoCloseable
   public void forward(Tensor x, Tensor y) {
     Objects.requireNonNull(x, "x");
     Objects.requireNonNull(y, "y");
-    long stamp = readLock();
+    long stamp = lock.read();
     try {
       x.acquire();
       try {
@@ -137,7 +129,7 @@ public abstract sealed class NormLayer implements AutoCloseable
         x.release();
       }
     } finally {
-      lock.unlockRead(stamp);
+      lock.endRead(stamp);
     }
   }
 
@@ -168,11 +160,11 @@ public abstract sealed class NormLayer implements AutoCloseable
     Objects.requireNonNull(x, "x");
     Objects.requireNonNull(y, "y");
     Objects.requireNonNull(shape, "shape");
-    long stamp = readLock();
+    long stamp = lock.read();
     try {
       inference.run(x, y, shape);
     } finally {
-      lock.unlockRead(stamp);
+      lock.endRead(stamp);
     }
   }
 
@@ -195,141 +187,27 @@ public abstract sealed class NormLayer implements AutoCloseable
    */
   public Pass forwardTraining(Tensor x) {
     Objects.requireNonNull(x, "x");
-    x.acquire();
-    try {
-      requireF32(x);
-      Shape shape = shapeOf(x.extents());
-      checkComputable(shape, x.extents());
-      checkTrainable(shape, x.extents());
-      Problem problem = problem(shape, x, Direction.TRAINING, Statistics.COMPUTED);
-      Pass pass = pass(problem, x);
-      try {
-        if (running() != null && x.size() > 0) {
-          update(pass, shape.valuesPerUnit());
-        }
-        return pass;
-      } catch (RuntimeException | Error e) {
-        pass.close();
-        throw e;
-      }
-    } finally {
-      x.release();
-    }
+    return training.forward(x);
   }
 
-  private void update(Pass pass, long values) {
-    long stamp = writeLock();
-    try {
-      running().update(pass.mean(), pass.variance(), values);
-    } finally {
-      lock.unlockWrite(stamp);
-    }
-  }
-
-  /** A pass with frozen statistics: those that inference uses, as constants to the gradient. */
-  Pass frozenPass(Tensor x) {
+  /** The same with the running statistics as constants. */
+  final Pass frozenPass(Tensor x) {
     Objects.requireNonNull(x, "x");
-    if (running() == null) {
-      throw new IllegalStateException(name + " has no running statistics to freeze");
-    }
-    x.acquire();
-    try {
-      requireF32(x);
-      Shape shape = shapeOf(x.extents());
-      return pass(problem(shape, x, Direction.INFERENCE, Statistics.GIVEN), x);
-    } finally {
-      x.release();
-    }
+    return training.frozen(x);
   }
 
-  private Pass pass(Problem problem, Tensor x) {
-    boolean rms = problem.operation() == Operation.RMS;
-    boolean frozen = problem.statistics() == Statistics.GIVEN;
-    long[] statisticsShape = frozen ? new long[] {problem.channels()} : shapeOfStatistics(x);
-    Pass pass;
-    try (Closer made = new Closer()) {
-      Tensor input =
-          made.add(
-              x.in(needsReordering(x.extents(), x.layout()) ? Layout.CHANNELS_FIRST : x.layout()));
-      Tensor mean = made.add(rms ? null : Tensor.zeros(statisticsShape));
-      Tensor variance = made.add(Tensor.zeros(statisticsShape));
-      pass = new Pass(this, problem, x.layout(), input, mean, variance);
-      made.keep(input, mean, variance);
-    }
-    try {
-      long stamp = readLock();
-      try {
-        if (frozen) {
-          pass.setStatistics(running());
-        }
-        pass.normalize();
-      } finally {
-        lock.unlockRead(stamp);
-      }
-      return pass;
-    } catch (RuntimeException | Error e) {
-      pass.close();
-      throw e;
-    }
-  }
-
-  /** An empty input has no statistics, though there may be 2^40 units without an element. */
-  private long[] shapeOfStatistics(Tensor x) {
-    long[] shape = statisticsShape(x.extents());
-    if (x.size() == 0 && Arrays.stream(shape).noneMatch(extent -> extent == 0)) {
-      shape[0] = 0;
-    }
-    return shape;
-  }
-
-  /** Runs a problem of a pass; for backward the layer must still be open. */
-  void execute(Problem problem, Operands operands) {
-    Plan plan = Engines.acquire(problem, backend);
-    try {
-      plan.execute(operands);
-    } finally {
-      Engines.release(plan);
-    }
+  /** The problem of training on an input, if this takes it. */
+  final Problem trainingProblem(Tensor x) {
+    requireF32(x);
+    Shape shape = shapeOf(x.extents());
+    checkComputable(shape, x.extents());
+    checkTrainable(shape, x.extents());
+    return problems.training(shape, x.layout(), threads());
   }
 
   /** The problem of inference on a shape that this takes. */
-  Problem inferenceProblem(long[] extents, Layout layout, int threads) {
-    return problem(
-        shapeOf(extents),
-        DataType.F32,
-        layout,
-        threads,
-        Direction.INFERENCE,
-        running() == null ? Statistics.COMPUTED : Statistics.GIVEN);
-  }
-
-  private Problem problem(Shape shape, Tensor x, Direction direction, Statistics statistics) {
-    return problem(shape, x.dataType(), x.layout(), threads(), direction, statistics);
-  }
-
-  private Problem problem(
-      Shape shape,
-      DataType type,
-      Layout layout,
-      int threads,
-      Direction direction,
-      Statistics statistics) {
-    boolean given = statistics == Statistics.GIVEN;
-    return new Problem(
-        given ? Operation.BATCH : shape.operation(), // running statistics are of channels
-        direction,
-        statistics,
-        type,
-        layout,
-        shape.batch(),
-        shape.channels(),
-        shape.spatial(),
-        given ? 1 : shape.groups(),
-        eps,
-        parameters.weight() != null,
-        parameters.bias() != null,
-        activation,
-        threads);
+  final Problem inferenceProblem(long[] extents, Layout layout, int threads) {
+    return problems.inference(shapeOf(extents), layout, threads);
   }
 
   int threads() {
@@ -343,32 +221,6 @@ public abstract sealed class NormLayer implements AutoCloseable
 
   boolean normalizesRows() {
     return false;
-  }
-
-  long readLock() {
-    long stamp = lock.readLock();
-    if (closed) {
-      lock.unlockRead(stamp);
-      throw closedException();
-    }
-    return stamp;
-  }
-
-  void unlock(long readStamp) {
-    lock.unlockRead(readStamp);
-  }
-
-  private long writeLock() {
-    long stamp = lock.writeLock();
-    if (closed) {
-      lock.unlockWrite(stamp);
-      throw closedException();
-    }
-    return stamp;
-  }
-
-  private IllegalStateException closedException() {
-    return new IllegalStateException("the layer " + name + " is closed");
   }
 
   /**
@@ -389,21 +241,12 @@ public abstract sealed class NormLayer implements AutoCloseable
     return Parameter.handle(parameters.bias());
   }
 
-  LayerParameters parameters() {
-    return parameters;
-  }
-
   RunningStatistics running() {
     return parameters.running();
   }
 
   long trackedBatches() {
-    long stamp = readLock();
-    try {
-      return running() == null ? 0 : running().batches();
-    } finally {
-      lock.unlockRead(stamp);
-    }
+    return training.trackedBatches();
   }
 
   /**
@@ -430,11 +273,11 @@ public abstract sealed class NormLayer implements AutoCloseable
   public void load(Map<String, Tensor> state) {
     Objects.requireNonNull(state, "state");
     try (StateCopy copy = new StateCopy(name, eps, parameters.named(), state)) {
-      long stamp = writeLock();
+      long stamp = lock.write();
       try {
         copy.load();
       } finally {
-        lock.unlockWrite(stamp);
+        lock.endWrite(stamp);
       }
     }
   }
@@ -481,30 +324,18 @@ public abstract sealed class NormLayer implements AutoCloseable
 
   private Explanation explanation(String input, Layout layout, long[] extents) {
     int threads = threads();
-    Problem inference = inferenceProblem(extents, layout, threads);
-    Problem training =
-        problem(
-            shapeOf(extents),
-            DataType.F32,
-            layout,
-            threads,
-            Direction.TRAINING,
-            Statistics.COMPUTED);
-    return Explanation.of(name, input, backend, inference, training);
+    return Explanation.of(
+        name,
+        input,
+        backend,
+        inferenceProblem(extents, layout, threads),
+        problems.training(shapeOf(extents), layout, threads));
   }
 
   /** Waits for running calls to end, then frees the parameters. Closing again does nothing. */
   @Override
   public void close() {
-    long stamp = lock.writeLock();
-    try {
-      if (!closed) {
-        closed = true;
-        parameters.close();
-      }
-    } finally {
-      lock.unlockWrite(stamp);
-    }
+    lock.close(parameters::close);
   }
 
   /** The layer's kind and size. */

@@ -1,9 +1,6 @@
 package io.nativenorm;
 
-import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.Lifetime;
-import io.nativenorm.engine.NativeFloats;
-import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Problem;
 import java.util.Arrays;
 import java.util.Objects;
@@ -14,9 +11,8 @@ import java.util.Objects;
  * uses the weight the layer has at that time. Passes are independent of each other.
  */
 public final class Pass implements AutoCloseable {
-  private final NormLayer layer;
+  private final Training training;
   private final Problem problem;
-  private final Layout layout;
 
   /** The input in the order the engines take: channels first where the layer normalizes rows. */
   private final Tensor input;
@@ -34,50 +30,24 @@ public final class Pass implements AutoCloseable {
   private final Tensor varianceHandle;
   private final Lifetime lifetime = new Lifetime(this::free);
 
-  /** Takes over the tensors. */
+  /** Takes over the tensors, whose values are computed. */
   Pass(
-      NormLayer layer, Problem problem, Layout layout, Tensor input, Tensor mean, Tensor variance) {
-    this.layer = layer;
+      Training training,
+      Problem problem,
+      Tensor input,
+      Tensor result,
+      Tensor output,
+      Tensor mean,
+      Tensor variance) {
+    this.training = training;
     this.problem = problem;
-    this.layout = layout;
     this.input = input;
+    this.result = result;
+    this.output = output;
     this.mean = mean;
     this.variance = variance;
     meanHandle = mean == null ? null : mean.share();
     varianceHandle = variance.share();
-    result = Tensor.uninitialized(input.dataType(), input.layout(), input.extents());
-    output =
-        layout == input.layout()
-            ? result.share()
-            : Tensor.uninitialized(input.dataType(), layout, input.extents());
-  }
-
-  void setStatistics(RunningStatistics running) {
-    Parameter.floats(running.mean()).copyTo(mean.floats());
-    Parameter.floats(running.variance()).copyTo(variance.floats());
-  }
-
-  /** Computes the output, and the statistics unless they are given. */
-  void normalize() {
-    if (input.size() == 0) {
-      return;
-    }
-    layer.execute(
-        problem,
-        Operands.forward(
-            input.floats(),
-            result.floats(),
-            Parameter.floats(layer.parameters().weight()),
-            Parameter.floats(layer.parameters().bias()),
-            floats(mean),
-            floats(variance)));
-    if (layout != input.layout()) {
-      result.copyElementsTo(output);
-    }
-  }
-
-  private static NativeFloats floats(Tensor tensor) {
-    return tensor == null ? null : tensor.floats();
   }
 
   /**
@@ -123,7 +93,7 @@ public final class Pass implements AutoCloseable {
   public Gradients backward(Tensor dy) {
     Objects.requireNonNull(dy, "dy");
     if (!lifetime.acquire()) {
-      throw new IllegalStateException("the pass of " + layer + " is closed");
+      throw new IllegalStateException("the pass of " + training + " is closed");
     }
     try {
       dy.acquire();
@@ -141,59 +111,22 @@ public final class Pass implements AutoCloseable {
   private void requireLikeOutput(Tensor dy) {
     boolean alike =
         dy.dataType() == output.dataType()
-            && dy.layout() == layout
+            && dy.layout() == output.layout()
             && Arrays.equals(dy.extents(), output.extents());
     if (!alike) {
       throw new IllegalArgumentException(
-          layer + ": expected a gradient like the output, " + output + ", but got " + dy);
+          training + ": expected a gradient like the output, " + output + ", but got " + dy);
     }
   }
 
   private Gradients gradients(Tensor dy) {
-    long stamp = layer.readLock();
-    try {
-      input.acquire(); // it may be on a pointer that its owner has freed by now
-      try (Tensor ordered = dy.in(input.layout())) {
-        return gradientsInOrder(ordered);
-      } finally {
-        input.release();
-      }
+    input.acquire(); // it may be on a pointer that its owner has freed by now
+    try (Tensor ordered = dy.in(input.layout())) {
+      return training.differentiate(
+          problem, input, result, mean, variance, ordered, output.layout());
     } finally {
-      layer.unlock(stamp);
+      input.release();
     }
-  }
-
-  private Gradients gradientsInOrder(Tensor dy) {
-    try (Closer closer = new Closer()) {
-      Tensor dx =
-          closer.add(Tensor.uninitialized(input.dataType(), input.layout(), input.extents()));
-      Tensor dWeight = closer.add(zerosLike(layer.parameters().weight()));
-      Tensor dBias = closer.add(zerosLike(layer.parameters().bias()));
-      if (input.size() > 0) {
-        layer.execute(problem.with(Direction.BACKWARD), operands(dy, dx, dWeight, dBias));
-      }
-      Gradients gradients = new Gradients(dx.in(layout), dWeight, dBias);
-      closer.keep(dWeight, dBias);
-      return gradients;
-    }
-  }
-
-  private Operands operands(Tensor dy, Tensor dx, Tensor dWeight, Tensor dBias) {
-    return new Operands(
-        input.floats(),
-        result.floats(),
-        Parameter.floats(layer.parameters().weight()),
-        Parameter.floats(layer.parameters().bias()),
-        floats(mean),
-        floats(variance),
-        dy.floats(),
-        dx.floats(),
-        floats(dWeight),
-        floats(dBias));
-  }
-
-  private static Tensor zerosLike(Parameter parameter) {
-    return parameter == null ? null : Tensor.zeros(parameter.shape());
   }
 
   private void free() {

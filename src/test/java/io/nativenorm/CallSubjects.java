@@ -204,7 +204,7 @@ final class CallSubjects implements AutoCloseable {
 
   static boolean isClosed(NormLayer layer) {
     try {
-      layer.unlock(layer.readLock());
+      layer.trackedBatches(); // reads what the layer's lock guards
       return false;
     } catch (IllegalStateException e) {
       return true;
