@@ -14,11 +14,11 @@ import io.nativenorm.engine.Operation;
  *
  * @see <a href="https://arxiv.org/abs/1502.03167">Ioffe and Szegedy, 2015</a>
  */
-public final class BatchNorm extends NormLayer {
+public final class BatchNorm extends RunningNorm {
   private final long channels;
 
   private BatchNorm(Builder options, long channels) {
-    super(options, options.runningStatistics(channels), channels);
+    super(options, channels);
     this.channels = channels;
   }
 
@@ -101,44 +101,5 @@ public final class BatchNorm extends NormLayer {
   @Override
   long[] statisticsShape(long[] shape) {
     return new long[] {channels};
-  }
-
-  /**
-   * Evaluation with gradients: normalizes with the running statistics, leaves them alone, and
-   * treats them as constants in backward. PyTorch's {@code eval()} in a model that is trained.
-   *
-   * @param x input
-   * @return what backward needs, to be closed by the caller
-   * @throws IllegalStateException if the layer tracks no running statistics
-   */
-  public Pass forwardFrozen(Tensor x) {
-    return frozenPass(x);
-  }
-
-  /**
-   * The running mean, live.
-   *
-   * @return a tensor of C elements, or null without running statistics
-   */
-  public Tensor runningMean() {
-    return running() == null ? null : Parameter.handle(running().mean());
-  }
-
-  /**
-   * The running variance, live.
-   *
-   * @return a tensor of C elements, or null without running statistics
-   */
-  public Tensor runningVar() {
-    return running() == null ? null : Parameter.handle(running().variance());
-  }
-
-  /**
-   * How many batches are in the running statistics.
-   *
-   * @return a count, 0 without running statistics
-   */
-  public long numBatchesTracked() {
-    return trackedBatches();
   }
 }

@@ -15,11 +15,11 @@ import io.nativenorm.engine.Operation;
  *
  * @see <a href="https://arxiv.org/abs/1607.08022">Ulyanov, Vedaldi and Lempitsky, 2016</a>
  */
-public final class InstanceNorm extends NormLayer {
+public final class InstanceNorm extends RunningNorm {
   private final long channels;
 
   private InstanceNorm(Builder options, long channels) {
-    super(options, options.runningStatistics(channels), channels);
+    super(options, channels);
     this.channels = channels;
   }
 
@@ -96,35 +96,5 @@ public final class InstanceNorm extends NormLayer {
   @Override
   long[] statisticsShape(long[] shape) {
     return new long[] {shape[0], channels};
-  }
-
-  /**
-   * Evaluation with gradients: normalizes with the running statistics, leaves them alone, and
-   * treats them as constants in backward.
-   *
-   * @param x input
-   * @return what backward needs, to be closed by the caller
-   * @throws IllegalStateException if the layer tracks no running statistics
-   */
-  public Pass forwardFrozen(Tensor x) {
-    return frozenPass(x);
-  }
-
-  /**
-   * The running mean, live.
-   *
-   * @return a tensor of C elements, or null without running statistics
-   */
-  public Tensor runningMean() {
-    return running() == null ? null : Parameter.handle(running().mean());
-  }
-
-  /**
-   * The running variance, live.
-   *
-   * @return a tensor of C elements, or null without running statistics
-   */
-  public Tensor runningVar() {
-    return running() == null ? null : Parameter.handle(running().variance());
   }
 }

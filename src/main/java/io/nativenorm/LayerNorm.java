@@ -13,12 +13,9 @@ import java.util.Objects;
  *
  * @see <a href="https://arxiv.org/abs/1607.06450">Ba, Kiros and Hinton, 2016</a>
  */
-public final class LayerNorm extends NormLayer {
-  private final NormalizedShape rows;
-
+public final class LayerNorm extends RowNorm {
   private LayerNorm(Builder options) {
-    super(options, null, options.rows.extents());
-    this.rows = options.rows;
+    super(options, Operation.LAYER, options.rows);
   }
 
   /**
@@ -60,25 +57,5 @@ public final class LayerNorm extends NormLayer {
     public LayerNorm build() {
       return new LayerNorm(this);
     }
-  }
-
-  @Override
-  Shape shapeOf(long[] shape) {
-    return rows.rowsOf(Operation.LAYER, shape);
-  }
-
-  @Override
-  long[] statisticsShape(long[] shape) {
-    return rows.leading(shape);
-  }
-
-  @Override
-  long[] impliedShape(int length) {
-    return rows.implied(length);
-  }
-
-  @Override
-  boolean normalizesRows() {
-    return true;
   }
 }

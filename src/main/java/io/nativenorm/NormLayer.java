@@ -16,7 +16,7 @@ import java.util.Objects;
  * {@link NativeNormException} if the engine fails or a named backend does not take the input.
  */
 public abstract sealed class NormLayer implements AutoCloseable
-    permits BatchNorm, LayerNorm, RmsNorm, GroupNorm, InstanceNorm {
+    permits RunningNorm, RowNorm, GroupNorm {
   private static final long[] NO_SHAPE = {};
 
   private final String name;

@@ -14,12 +14,9 @@ import java.util.Objects;
  *
  * @see <a href="https://arxiv.org/abs/1910.07467">Zhang and Sennrich, 2019</a>
  */
-public final class RmsNorm extends NormLayer {
-  private final NormalizedShape rows;
-
+public final class RmsNorm extends RowNorm {
   private RmsNorm(Builder options) {
-    super(options, null, options.rows.extents());
-    this.rows = options.rows;
+    super(options, Operation.RMS, options.rows);
   }
 
   /**
@@ -77,25 +74,5 @@ public final class RmsNorm extends NormLayer {
     public RmsNorm build() {
       return new RmsNorm(this);
     }
-  }
-
-  @Override
-  Shape shapeOf(long[] shape) {
-    return rows.rowsOf(Operation.RMS, shape);
-  }
-
-  @Override
-  long[] statisticsShape(long[] shape) {
-    return rows.leading(shape);
-  }
-
-  @Override
-  long[] impliedShape(int length) {
-    return rows.implied(length);
-  }
-
-  @Override
-  boolean normalizesRows() {
-    return true;
   }
 }

@@ -227,9 +227,16 @@ final class CallSubjects implements AutoCloseable {
             : builder.getDeclaringClass().asSubclass(NormLayer.class);
   }
 
+  /** A class of layers, or those below it. */
+  private static List<Class<?>> kinds(Class<?> type) {
+    return type.isSealed()
+        ? Arrays.stream(type.getPermittedSubclasses()).flatMap(k -> kinds(k).stream()).toList()
+        : List.of(type);
+  }
+
   private LayerBuilder<?> newBuilder(Class<? extends NormLayer> type) {
-    Class<?>[] kinds = NormLayer.class.getPermittedSubclasses();
-    Class<?> kind = type == NormLayer.class ? kinds[random.nextInt(kinds.length)] : type;
+    List<Class<?>> kinds = kinds(type);
+    Class<?> kind = kinds.get(random.nextInt(kinds.size()));
     long n = channels();
     long[] row = {2, n};
     long channels = n * (1 + random.nextInt(4));

@@ -191,4 +191,17 @@ class StateTest {
       assertEquals(7, layer.numBatchesTracked());
     }
   }
+
+  @Test
+  void instanceNormCountsItsBatches() {
+    try (InstanceNorm layer = InstanceNorm.builder(2).trackRunningStats(true).build();
+        InstanceNorm without = InstanceNorm.of(2);
+        Tensor x = Tensor.zeros(3, 2, 5)) {
+      layer.forwardTraining(x).close();
+      layer.forwardTraining(x).close();
+      without.forwardTraining(x).close();
+      assertEquals(2, layer.numBatchesTracked());
+      assertEquals(0, without.numBatchesTracked());
+    }
+  }
 }
