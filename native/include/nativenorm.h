@@ -66,9 +66,9 @@ NN_API int32_t nn_forward(const nn_plan* plan, const void* src, void* dst, const
  * RMS has no sum(g); given statistics are constants, both sums fall away. With an activation `dst` is the output of
  * forward, which cuts dy where it is 0 or less; else it is not read. `diff_src` may be `diff_dst`; `weight`,
  * `diff_weight` and `diff_bias` may be null, and for RMS `mean`. */
-NN_API int32_t nn_backward(const nn_plan* plan, const void* src, const void* dst, const float* weight, const float* mean,
-                           const float* variance, const void* diff_dst, void* diff_src, float* diff_weight,
-                           float* diff_bias);
+NN_API int32_t nn_backward(const nn_plan* plan, const void* src, const void* dst, const float* weight,
+                           const float* mean, const float* variance, const void* diff_dst, void* diff_src,
+                           float* diff_weight, float* diff_bias);
 
 /* The phases of batch normalization (NN_BATCH, any direction), for statistics that are shared between workers. All
  * statistics are double, so that merging them (Chan et al.) costs no digits. */
@@ -85,8 +85,9 @@ NN_API int32_t nn_grad_input(const nn_plan* plan, const void* src, const void* d
                              const double* mean, const double* variance, const void* diff_dst, const double* sum_dy,
                              const double* sum_dy_centered, double count, void* diff_src);
 
-/* The instruction sets this library has kernels for and this CPU can run, best last. A plan keeps the one that was in use
- * when it was prepared: the last, unless a test chose another. One that is not there has no name, and is not chosen. */
+/* The instruction sets this library has kernels for and this CPU can run, best last. A plan keeps the one that was in
+ * use when it was prepared: the last, unless a test chose another. One that is not there has no name, and is not
+ * chosen. */
 NN_API int32_t nn_targets(void);
 NN_API const char* nn_target_name(int32_t index);
 NN_API void nn_use_target(int32_t index);

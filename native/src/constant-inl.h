@@ -97,7 +97,7 @@ void constant_sums(const T* x, const T* dy, const T* y, size_t runs, size_t leng
 // A row, and what it adds to the bias's gradient, if not null; for RMS one of zeros. False, and nothing is written, if
 // it is not constant or its sums leave the range of floats.
 template <bool kWeight, bool kRelu, class T>
-HWY_NOINLINE bool ConstantRow(const T* x, const T* dy, const T* y, T* dx, const RowsBackward& rows, size_t row,
+HWY_NOINLINE bool ConstantRow(const T* x, const T* dy, const T* y, T* dx, const RowsToDifferentiate& rows, size_t row,
                               const float* weight, float* bias_gradient) {
   Sameness same(rows.centered ? rows.mean[row] : 0);
   double total = 0;

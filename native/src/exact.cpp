@@ -121,7 +121,7 @@ void ExactBackward(const Unit& unit, const T* x, const T* dy, const T* y, T* dx,
 }
 
 template <class T>
-void ExactRowForward(const T* x, T* y, const RowsForward& rows, size_t row) {
+void ExactRowForward(const T* x, T* y, const RowsToNormalize& rows, size_t row) {
   const Unit unit = RowOf(rows, row);
   const Moments found = ExactMoments(unit, x, rows.centered);
   const double variance = found.m2 / unit.Values();
@@ -131,7 +131,7 @@ void ExactRowForward(const T* x, T* y, const RowsForward& rows, size_t row) {
 }
 
 template <class T>
-void ExactRowBackward(const T* x, const T* dy, const T* y, T* dx, const RowsBackward& rows, size_t row,
+void ExactRowBackward(const T* x, const T* dy, const T* y, T* dx, const RowsToDifferentiate& rows, size_t row,
                       ParameterSums sums) {
   const Unit unit = RowOf(rows, row);
   if (sums.weight != nullptr) {
@@ -149,8 +149,8 @@ template void ExactGradientOf(const Unit&, const float*, const float*, const flo
                               double, GradientSums, double);
 template void ExactBackward(const Unit&, const float*, const float*, const float*, float*, const float*, const Moments*,
                             bool, double, ParameterSums);
-template void ExactRowForward(const float*, float*, const RowsForward&, size_t);
-template void ExactRowBackward(const float*, const float*, const float*, float*, const RowsBackward&, size_t,
+template void ExactRowForward(const float*, float*, const RowsToNormalize&, size_t);
+template void ExactRowBackward(const float*, const float*, const float*, float*, const RowsToDifferentiate&, size_t,
                                ParameterSums);
 
 }  // namespace nn

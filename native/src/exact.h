@@ -132,10 +132,10 @@ void ExactBackward(const Unit& unit, const T* x, const T* dy, const T* y, T* dx,
 
 // A row by itself, number `row`.
 template <class T>
-void ExactRowForward(const T* x, T* y, const RowsForward& rows, size_t row);
+void ExactRowForward(const T* x, T* y, const RowsToNormalize& rows, size_t row);
 // Adds to `sums` from the row's own parameters on.
 template <class T>
-void ExactRowBackward(const T* x, const T* dy, const T* y, T* dx, const RowsBackward& rows, size_t row,
+void ExactRowBackward(const T* x, const T* dy, const T* y, T* dx, const RowsToDifferentiate& rows, size_t row,
                       ParameterSums sums);
 
 }  // namespace nn

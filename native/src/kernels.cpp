@@ -5,8 +5,8 @@
 
 #include "columns-inl.h"
 #include "constant-inl.h"
-#include "rows_backward-inl.h"
-#include "rows_forward-inl.h"
+#include "row_gradient-inl.h"
+#include "row_normalize-inl.h"
 #include "spans-inl.h"
 
 #define NN_STRING_OF(name) #name

@@ -88,7 +88,7 @@ struct ColumnGradientSums {
 
 // Rows that are normalized each by itself, with a weight and a bias for each element. Row r takes them from
 // (r % period) * length on. Weight, bias, mean and variance may be null. Variance and eps are kLeastVariance or more.
-struct RowsForward {
+struct RowsToNormalize {
   bool centered;  // false for RMS
   size_t length;
   size_t period;
@@ -105,7 +105,7 @@ struct RowsForward {
 };
 
 // Their gradients. weight_gradient and bias_gradient (both or neither null) are added to.
-struct RowsBackward {
+struct RowsToDifferentiate {
   bool centered;
   size_t length;
   size_t period;
@@ -171,9 +171,9 @@ constexpr size_t PaddedColumns(size_t columns) {
          (ColumnGradientSums sums, const double* mean, const double* variance, size_t columns, double eps,            \
           const float* weight, double n, bool given, float* center, float* dy_factor, float* x_factor,                \
           float* constant, float* dy_center))                                                                         \
-  KERNEL(void, rows_forward, (const T* x, T* y, const RowsForward& rows))                                             \
+  KERNEL(void, row_normalize, (const T* x, T* y, const RowsToNormalize& rows))                                        \
   /* How many rows it did: all, or those before one that is not for floats. */                                        \
-  KERNEL(size_t, rows_backward, (const T* x, const T* dy, const T* y, T* dx, const RowsBackward& rows))               \
+  KERNEL(size_t, row_gradient, (const T* x, const T* dy, const T* y, T* dx, const RowsToDifferentiate& rows))         \
   /* to += from, of doubles or floats; whether floats are finite. */                                                   \
   KERNEL(void, add_doubles, (const double* from, size_t count, double* to))                                           \
   KERNEL(void, add_floats, (const float* from, size_t count, double* to))                                             \

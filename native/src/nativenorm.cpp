@@ -55,13 +55,13 @@ const T* Output(const Plan& p, const void* dst) {
 
 template <class T>
 int RunForward(const Plan& p, const nn::Forward<T>& data) {
-  if (p.IsRows()) return nn::RowsForwardPass(p, data);
+  if (p.IsRows()) return nn::RowsForward(p, data);
   return p.channels_first ? nn::ChannelsFirstForward(p, data) : nn::ChannelsLastForward(p, data);
 }
 
 template <class T>
 int RunBackward(const Plan& p, const nn::Backward<T>& data) {
-  if (p.IsRows()) return nn::RowsBackwardPass(p, data);
+  if (p.IsRows()) return nn::RowsBackward(p, data);
   return p.channels_first ? nn::ChannelsFirstBackward(p, data) : nn::ChannelsLastBackward(p, data);
 }
 

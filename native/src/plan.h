@@ -176,9 +176,9 @@ struct UnitGradient {
 
 // The drivers. Each returns NN_OK or NN_OUT_OF_MEMORY.
 template <class T>
-int RowsForwardPass(const Plan& plan, const Forward<T>& data);
+int RowsForward(const Plan& plan, const Forward<T>& data);
 template <class T>
-int RowsBackwardPass(const Plan& plan, const Backward<T>& data);
+int RowsBackward(const Plan& plan, const Backward<T>& data);
 
 template <class T>
 int ChannelsFirstForward(const Plan& plan, const Forward<T>& data);

@@ -1,5 +1,5 @@
-// The rows of a plan, for their drivers: layer and RMS normalization, group normalization without spatial extent. Their parameters are
-// those of elements, row r's begin at (r % period) * length.
+// What the drivers of rows share: layer and RMS normalization, and group normalization without spatial extent. Each
+// element of a row has its own parameters; those of row r begin at (r % period) * length.
 #ifndef NATIVENORM_ROWS_H_
 #define NATIVENORM_ROWS_H_
 

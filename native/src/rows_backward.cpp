@@ -179,11 +179,11 @@ class AllSums {
 
 // Rows that are not for floats add to doubles: a float sum of 64 such would leave the range too.
 template <class T>
-void BackwardByRows(const Plan& p, const T* x, const T* dy, const T* y, T* dx, RowsBackward rows,
+void BackwardByRows(const Plan& p, const T* x, const T* dy, const T* y, T* dx, RowsToDifferentiate rows,
                     const PieceSums& sums) {
   size_t left = rows.rows;
   for (;;) {
-    const size_t done = Table<T>(*p.target).rows_backward(x, dy, y, dx, rows);
+    const size_t done = Table<T>(*p.target).row_gradient(x, dy, y, dx, rows);
     if (done == left) return;
     const size_t at = done * rows.length, next = at + rows.length;
     ExactRowBackward(x + at, dy + at, At(y, at), dx + at, rows, rows.first_row + done, sums.AsSums());
@@ -217,8 +217,9 @@ template <class T>
 void AgainInDoubles(const Plan& p, const RowShape& shape, const Backward<T>& data, size_t first, size_t count,
                     const PieceSums& sums) {
   *sums.in_doubles = false;
-  const RowsBackward rows = {p.operation != NN_RMS, shape.length,  shape.period, 0,       1,      p.eps,
-                             data.weight,           data.mean,     data.variance, nullptr, nullptr, false,  nullptr};
+  const RowsToDifferentiate rows = {p.operation != NN_RMS, shape.length, shape.period,  0,       1,       p.eps,
+                                    data.weight,           data.mean,    data.variance, nullptr, nullptr, false,
+                                    nullptr};
   for (size_t r = first; r < first + count; ++r) {
     const size_t at = r * shape.length;
     const T* x = data.src + at;
@@ -239,7 +240,7 @@ void AgainInDoubles(const Plan& p, const RowShape& shape, const Backward<T>& dat
 }  // namespace
 
 template <class T>
-int RowsBackwardPass(const Plan& p, const Backward<T>& data) {
+int RowsBackward(const Plan& p, const Backward<T>& data) {
   const RowShape shape = ShapeOf(p);
   const bool sums = data.diff_weight != nullptr || data.diff_bias != nullptr;
   const size_t columns = sums ? shape.length * shape.period : 0;
@@ -254,8 +255,9 @@ int RowsBackwardPass(const Plan& p, const Backward<T>& data) {
                     direct ? data.diff_bias : nullptr);
   const bool in_place = data.diff_dst == data.diff_src, stream = p.Streams(3, sizeof(T), in_place);
   const auto differentiate = [&](size_t row, size_t count, const PieceSums& to, bool* finite) {
-    const RowsBackward rows = {p.operation != NN_RMS, shape.length, shape.period,  row,       count,   p.eps, data.weight,
-                               data.mean,             data.variance, to.weight,     to.bias,   stream,  finite};
+    const RowsToDifferentiate rows = {p.operation != NN_RMS, shape.length, shape.period,  row,       count,   p.eps,
+                                      data.weight,           data.mean,    data.variance, to.weight, to.bias, stream,
+                                      finite};
     const size_t at = row * shape.length;
     BackwardByRows(p, data.src + at, data.diff_dst + at, At(data.dst, at), data.diff_src + at, rows, to);
   };
@@ -296,6 +298,6 @@ int RowsBackwardPass(const Plan& p, const Backward<T>& data) {
   return NN_OK;
 }
 
-template int RowsBackwardPass(const Plan&, const Backward<float>&);
+template int RowsBackward(const Plan&, const Backward<float>&);
 
 }  // namespace nn

@@ -9,7 +9,7 @@ namespace {
 
 // The mean square of a row's distances from its mean, or from 0.
 template <class T>
-double SpreadOf(const Plan& p, const T* x, const RowsForward& rows) {
+double SpreadOf(const Plan& p, const T* x, const RowsToNormalize& rows) {
   const Pieces pieces(1, rows.length);
   const auto sum = [&](float pivot) {
     PivotSums total = {0, 0};
@@ -27,14 +27,14 @@ double SpreadOf(const Plan& p, const T* x, const RowsForward& rows) {
 
 // Row by row, with a look at each: one with a variance next to nothing is not for floats.
 template <class T>
-void ForwardByRows(const Plan& p, const T* x, T* y, RowsForward rows) {
+void ForwardByRows(const Plan& p, const T* x, T* y, RowsToNormalize rows) {
   const size_t count = rows.rows;
   rows.rows = 1;
   for (size_t r = 0; r < count; ++r, ++rows.first_row, x += rows.length, y += rows.length) {
     if (SpreadOf(p, x, rows) + p.eps < kLeastVariance) {
       ExactRowForward(x, y, rows, rows.first_row);
     } else {
-      Table<T>(*p.target).rows_forward(x, y, rows);
+      Table<T>(*p.target).row_normalize(x, y, rows);
     }
   }
 }
@@ -42,35 +42,35 @@ void ForwardByRows(const Plan& p, const T* x, T* y, RowsForward rows) {
 }  // namespace
 
 template <class T>
-int RowsForwardPass(const Plan& p, const Forward<T>& data) {
+int RowsForward(const Plan& p, const Forward<T>& data) {
   const RowShape shape = ShapeOf(p);
   const size_t parts = Parts(p, shape.rows);
   const bool fetch = p.Fetches(2, sizeof(T)), stream = p.Streams(2, sizeof(T), data.src == data.dst);
   Parallel(p.threads, parts, [&](size_t i) {
     const Range range = PartOf(shape.rows, parts, i);
     const size_t at = range.begin * shape.length;
-    const RowsForward rows = {p.operation != NN_RMS,
-                              shape.length,
-                              shape.period,
-                              range.begin,
-                              range.end - range.begin,
-                              p.eps,
-                              data.weight,
-                              data.bias,
-                              data.mean,
-                              data.variance,
-                              p.relu,
-                              fetch,
-                              stream};
+    const RowsToNormalize rows = {p.operation != NN_RMS,
+                                  shape.length,
+                                  shape.period,
+                                  range.begin,
+                                  range.end - range.begin,
+                                  p.eps,
+                                  data.weight,
+                                  data.bias,
+                                  data.mean,
+                                  data.variance,
+                                  p.relu,
+                                  fetch,
+                                  stream};
     if (p.eps < kLeastVariance) {
       ForwardByRows(p, data.src + at, data.dst + at, rows);
     } else {
-      Table<T>(*p.target).rows_forward(data.src + at, data.dst + at, rows);
+      Table<T>(*p.target).row_normalize(data.src + at, data.dst + at, rows);
     }
   });
   return NN_OK;
 }
 
-template int RowsForwardPass(const Plan&, const Forward<float>&);
+template int RowsForward(const Plan&, const Forward<float>&);
 
 }  // namespace nn

@@ -1,4 +1,4 @@
-// The kernels of rows_forward-inl.h and rows_backward-inl.h.
+// The kernels of row_normalize-inl.h and row_gradient-inl.h.
 #include <algorithm>
 #include <iterator>
 #include <string>
@@ -41,11 +41,11 @@ std::string Text(const Part& part, size_t length) {
 
 // Also those rows at which the kernel stops, and whether there were any.
 bool BackwardByRows(const Table& table, const float* x, const float* dy, const float* y, float* dx,
-                    nn::RowsBackward rows) {
+                    nn::RowsToDifferentiate rows) {
   bool stopped = false;
   const size_t parameters = rows.length * rows.period;
   for (;;) {
-    const size_t done = table.rows_backward(x, dy, y, dx, rows);
+    const size_t done = table.row_gradient(x, dy, y, dx, rows);
     if (done == rows.rows) return stopped;
     stopped = true;
     const size_t at = done * rows.length;
@@ -71,7 +71,7 @@ bool BackwardByRows(const Table& table, const float* x, const float* dy, const f
 
 namespace test_of {
 
-void rows_forward(const Table& table, const char* target) {
+void row_normalize(const Table& table, const char* target) {
   Memory& memory = TheMemory();
   ForRows(target, [&](size_t length, const Part& part, Place place, size_t turn) {
     for (int flags = 0; flags < 32; ++flags) {
@@ -88,9 +88,9 @@ void rows_forward(const Table& table, const char* target) {
       if (biased) std::copy_n(Numbers(2).data(), parameters, bias);
       float* mean = with_statistics ? memory.parameters[2].Place<float>(last, Side::kEnd, 0) : nullptr;
       float* variance = with_statistics ? memory.parameters[3].Place<float>(last, Side::kEnd, 0) : nullptr;
-      table.rows_forward(x, y,
-                         {centered, length, part.period, part.first, part.rows, kEps, weight, bias,
-                          centered ? mean : nullptr, variance, relu, fetch, stream});
+      table.row_normalize(x, y,
+                          {centered, length, part.period, part.first, part.rows, kEps, weight, bias,
+                           centered ? mean : nullptr, variance, relu, fetch, stream});
       Distance distance;
       bool others = true;  // whether other rows' statistics stayed
       for (size_t r = 0; with_statistics && r < part.first; ++r) {
@@ -115,13 +115,13 @@ void rows_forward(const Table& table, const char* target) {
         }
       }
       Report(
-          "rows_forward", target, distance, 2 * kValue, memory.IsIntact() && others,
+          "row_normalize", target, distance, 2 * kValue, memory.IsIntact() && others,
           Text(part, length) + " " + Text(place) + " flags " + std::to_string(flags) + " turn " + std::to_string(turn));
     }
   });
 }
 
-void rows_backward(const Table& table, const char* target) {
+void row_gradient(const Table& table, const char* target) {
   Memory& memory = TheMemory();
   ForRows(target, [&](size_t length, const Part& part, Place place, size_t turn) {
     for (int flags = 0; flags < 32; ++flags) {
@@ -190,8 +190,8 @@ void rows_backward(const Table& table, const char* target) {
         if (!centered) mean[row] = NAN;  // not to be read
       }
       bool finite = true;
-      const nn::RowsBackward rows = {centered, length,   part.period,  part.first,   part.rows, kEps,   weight,
-                                     mean,     variance, gradients[0], gradients[1], stream,    &finite};
+      const nn::RowsToDifferentiate rows = {centered, length, part.period, part.first,   part.rows,    kEps,   weight,
+                                            mean,     variance,            gradients[0], gradients[1], stream, &finite};
       const bool stopped = BackwardByRows(table, x, dy, y, dx, rows);
       Distance distance;
       const double typical = sqrt(direct_square / static_cast<double>(n)) + 1e-30;
@@ -200,7 +200,7 @@ void rows_backward(const Table& table, const char* target) {
         for (size_t i = 0; i < parameters; ++i) distance.Add(gradients[k][i], expected[k][i], scale[k][i]);
       }
       Report(
-          "rows_backward", target, distance, 2 * kValue, memory.IsIntact() && stopped == stops && finite,
+          "row_gradient", target, distance, 2 * kValue, memory.IsIntact() && stopped == stops && finite,
           Text(part, length) + " " + Text(place) + " flags " + std::to_string(flags) + " turn " + std::to_string(turn));
     }
   });

@@ -1,6 +1,6 @@
-// The backward kernels over rows: see rows_forward-inl.h.
-#ifndef NATIVENORM_ROWS_BACKWARD_INL_H_
-#define NATIVENORM_ROWS_BACKWARD_INL_H_
+// The backward kernels over rows: see row_normalize-inl.h.
+#ifndef NATIVENORM_ROW_GRADIENT_INL_H_
+#define NATIVENORM_ROW_GRADIENT_INL_H_
 
 #include <math.h>
 
@@ -74,7 +74,7 @@ HWY_INLINE GradientSums SumGradient(const T* x, const T* dy, const T* y, const f
 }
 
 template <bool kCentered, bool kResidual, bool kWeight, bool kRelu, class T>
-HWY_NOINLINE void MeasureGradient(const T* x, const T* dy, const T* y, const RowsBackward& rows, size_t row,
+HWY_NOINLINE void MeasureGradient(const T* x, const T* dy, const T* y, const RowsToDifferentiate& rows, size_t row,
                                   const float* weight, RowGradient* gradient) {
   const double share = 1 / static_cast<double>(rows.length);
   const double inverse = 1 / sqrt(rows.variance[row] + rows.eps);
@@ -164,7 +164,8 @@ HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_
 
 // False, and nothing is written, if one of them is not for floats, or if one of several is constant.
 template <bool kCentered, bool kWeight, bool kSums, bool kRelu, size_t kRows, class T>
-HWY_INLINE bool BackwardRows(const T* x, const T* dy, const T* y, T* dx, size_t r, const RowsBackward& rows) {
+HWY_INLINE bool DifferentiateRows(const T* x, const T* dy, const T* y, T* dx, size_t r,
+                                  const RowsToDifferentiate& rows) {
   const size_t parameters = rows.period == 1 ? 0 : (rows.first_row + r) % rows.period * rows.length;
   const size_t at = r * rows.length;
   const float* weight = kWeight ? rows.weight + parameters : nullptr;
@@ -212,24 +213,24 @@ constexpr size_t kRowsTogether = kManyRegisters ? 4 : 2;
 // (RmsNorm's gradients of 640x4096: 3300 us for 1300). Of four rows that meet, the first-level cache cannot hold x, dy
 // and dx (LayerNorm's of 128x1024: 90 us for 56, both AVX2).
 template <class T>
-bool Together(const RowsBackward& rows) {
+bool Together(const RowsToDifferentiate& rows) {
   return rows.period == 1 && !rows.stream && (kRowsTogether == 2 || !Meet<T>(rows.length));
 }
 
 // A function of its own for each combination: as one, they took half of the time to compile all kernels.
 template <bool kCentered, bool kWeight, bool kSums, bool kRelu, class T>
-HWY_NOINLINE size_t BackwardAllRows(const T* x, const T* dy, const T* y, T* dx, const RowsBackward& rows) {
+HWY_NOINLINE size_t DifferentiateAllRows(const T* x, const T* dy, const T* y, T* dx, const RowsToDifferentiate& rows) {
   const bool together = Together<T>(rows);
   size_t r = 0, alone = 0;
   while (r < rows.rows) {
     if (together && r >= alone && r + kRowsTogether <= rows.rows) {
-      if (BackwardRows<kCentered, kWeight, kSums, kRelu, kRowsTogether>(x, dy, y, dx, r, rows)) {
+      if (DifferentiateRows<kCentered, kWeight, kSums, kRelu, kRowsTogether>(x, dy, y, dx, r, rows)) {
         r += kRowsTogether;
         continue;
       }
       alone = r + kRowsTogether;
     }
-    if (!BackwardRows<kCentered, kWeight, kSums, kRelu, 1>(x, dy, y, dx, r, rows)) break;
+    if (!DifferentiateRows<kCentered, kWeight, kSums, kRelu, 1>(x, dy, y, dx, r, rows)) break;
     ++r;
   }
   return r;
@@ -237,13 +238,14 @@ HWY_NOINLINE size_t BackwardAllRows(const T* x, const T* dy, const T* y, T* dx, 
 
 // dx, and what is added to the gradients of weight and bias.
 template <class T>
-size_t rows_backward(const T* x, const T* dy, const T* y, T* dx, const RowsBackward& rows) {
+size_t row_gradient(const T* x, const T* dy, const T* y, T* dx, const RowsToDifferentiate& rows) {
   size_t done = 0;
   Choose(rows.centered, [&](auto centered) NN_INLINED {
     Choose(rows.weight != nullptr, [&](auto with_weight) NN_INLINED {
       Choose(rows.weight_gradient != nullptr, [&](auto with_sums) NN_INLINED {
         Choose(y != nullptr, [&](auto relu) NN_INLINED {
-          done = BackwardAllRows<centered.value, with_weight.value, with_sums.value, relu.value>(x, dy, y, dx, rows);
+          done = DifferentiateAllRows<centered.value, with_weight.value, with_sums.value, relu.value>(x, dy, y, dx,
+                                                                                                      rows);
         });
       });
     });
@@ -254,4 +256,4 @@ size_t rows_backward(const T* x, const T* dy, const T* y, T* dx, const RowsBackw
 }  // namespace NN_TARGET
 }  // namespace nn
 
-#endif  // NATIVENORM_ROWS_BACKWARD_INL_H_
+#endif  // NATIVENORM_ROW_GRADIENT_INL_H_

@@ -1,7 +1,7 @@
 // The forward kernels over rows that are normalized each by itself, with a weight and a bias for each element: layer
 // and RMS normalization, and group normalization without spatial extent.
-#ifndef NATIVENORM_ROWS_FORWARD_INL_H_
-#define NATIVENORM_ROWS_FORWARD_INL_H_
+#ifndef NATIVENORM_ROW_NORMALIZE_INL_H_
+#define NATIVENORM_ROW_NORMALIZE_INL_H_
 
 #include <math.h>
 
@@ -72,7 +72,7 @@ HWY_NOINLINE Moments MeasureAgain(const T* x, size_t length, Trust trust, Moment
 
 // The statistics of a row, stored where they are asked for.
 template <bool kCentered, class T>
-HWY_NOINLINE RowAffine Measure(const T* x, const RowsForward& rows, size_t row, double share) {
+HWY_NOINLINE RowAffine Measure(const T* x, const RowsToNormalize& rows, size_t row, double share) {
   Moments found;
   const Trust trust = Judge(SumRow<kCentered, false>(x, rows.length, 0), share, &found);
   if (trust != Trust::kGood) found = MeasureAgain<kCentered>(x, rows.length, trust, found);
@@ -126,7 +126,7 @@ HWY_INLINE void NormalizeRow(const T* x, T* y, size_t length, RowAffine row, con
 
 // y = (x - mean) / sqrt(variance + eps) * weight + bias
 template <class T>
-void rows_forward(const T* x, T* y, const RowsForward& rows) {
+void row_normalize(const T* x, T* y, const RowsToNormalize& rows) {
   Choose(rows.centered, [&](auto centered) NN_INLINED {
     Choose(rows.weight != nullptr, [&](auto with_weight) NN_INLINED {
       Choose(rows.bias != nullptr, [&](auto with_bias) NN_INLINED {
@@ -149,4 +149,4 @@ void rows_forward(const T* x, T* y, const RowsForward& rows) {
 }  // namespace NN_TARGET
 }  // namespace nn
 
-#endif  // NATIVENORM_ROWS_FORWARD_INL_H_
+#endif  // NATIVENORM_ROW_NORMALIZE_INL_H_
