@@ -4,8 +4,8 @@
 #define NATIVENORM_CHANNELS_FIRST_H_
 
 #include "order.h"
-#include "pool.h"
 #include "plan.h"
+#include "workers.h"
 
 namespace nn {
 

@@ -5,9 +5,9 @@
 #define NATIVENORM_CHANNELS_LAST_H_
 
 #include "column_sums.h"
-#include "pool.h"
 #include "plan.h"
 #include "scratch.h"
+#include "workers.h"
 
 namespace nn {
 

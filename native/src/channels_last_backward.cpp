@@ -109,7 +109,7 @@ void SumPiece(const Plan& p, const Samples& s, const RowPieces& pieces, const Ba
   const size_t from = sample * s.Elements(), j = columns.begin, at = from + rows.begin * pieces.columns + j;
   Table<T>(*p.target).column_gradient_sums(data.src + at, data.diff_dst + at, At(data.dst, at), rows.end - rows.begin,
                                            columns.end - j, pieces.columns, center + j,
-                                           p.Fetches(2, sizeof(T)), sums.From(j));
+                                           p.Prefetches(2, sizeof(T)), sums.From(j));
   if (!pieces.EndsWithCut(piece)) return;
   const size_t cut = from + rows.end * pieces.columns, end = columns.end < pieces.cut ? columns.end : pieces.cut;
   SumCut(data.src + cut, data.diff_dst + cut, At(data.dst, cut), j, end, center, sums);

@@ -94,7 +94,7 @@ void SumPiece(const Plan& p, const RowPieces& pieces, const T* sample, size_t pi
   const Range rows = pieces[piece];
   const size_t j = columns.begin;
   Table<T>(*p.target).column_sums(sample + rows.begin * pieces.columns + j, rows.end - rows.begin, columns.end - j,
-                                  pieces.columns, At(pivot, j), p.Fetches(2, sizeof(T)), sums + j, squares + j);
+                                  pieces.columns, At(pivot, j), p.Prefetches(2, sizeof(T)), sums + j, squares + j);
   if (!pieces.EndsWithCut(piece)) return;
   const T* x = sample + rows.end * pieces.columns;
   const size_t end = columns.end < pieces.cut ? columns.end : pieces.cut;

@@ -1,7 +1,7 @@
-// Sums over the columns of a matrix, each with a mean of its own: channels-last normalization. Up to kNarrow columns
-// have their sums in registers, over blocks of rows. Wider matrices go by groups of a few rows: as many streams through
-// memory, which processors foresee, where strips of columns would jump from page to page and, with rows of 4096 bytes,
-// all meet in the same eight lines of the first-level cache (1.3 to 3 times slower).
+// Kernels: sums over the columns of a matrix, each column with a mean of its own (channels-last normalization). Up to
+// kNarrow columns have their sums in registers, over blocks of rows. Wider matrices go by a few rows together: as many
+// sequential streams, which processors prefetch, where strips of columns would jump from page to page and, with rows of
+// 4096 bytes, conflict in one set of the first-level cache (1.3 to 3 times slower).
 #ifndef NATIVENORM_COLUMN_SUMS_INL_H_
 #define NATIVENORM_COLUMN_SUMS_INL_H_
 
@@ -14,7 +14,7 @@
 namespace nn {
 namespace NN_TARGET {
 
-// The first that is added, to 0: -0 becomes 0.
+// The first value, added to 0: -0 becomes 0.
 HWY_INLINE void SetTo(double* totals, Floats v) {
   const Doubles zero = hn::Zero(kDoubles);
   hn::StoreU(hn::Add(zero, LowerDoubles(v)), kDoubles, totals);
@@ -27,7 +27,7 @@ HWY_INLINE void AddInto(double* totals, Floats v) {
   hn::StoreU(hn::Add(hn::LoadU(kDoubles, totals), UpperDoubles(v)), kDoubles, totals);
 }
 
-// Of the first block and of one after it.
+// The first block's sums are stored, later ones added, so that totals need not be cleared.
 HWY_INLINE void Put(bool first, double* totals, Floats v) {
   if (first) {
     SetTo(totals, v);
@@ -41,7 +41,7 @@ inline void Clear(size_t columns, double* array) {
   for (size_t j = 0; j < PaddedColumns(columns); ++j) array[j] = 0;
 }
 
-// The sum of a group's rows.
+// The sum of kRows rows.
 template <size_t kRows>
 HWY_INLINE Floats SumOf(const Floats (&v)[kRows]) {
   static_assert(kRows == 1 || kRows == 2 || kRows == 4);
@@ -62,22 +62,22 @@ HWY_INLINE Floats ProductOf(const Floats (&a)[kRows], const Floats (&b)[kRows]) 
   return sum;
 }
 
-// kSums sums for each column of a strip of kVectors over the rows of a block. extent(v) tells which lanes vector v has.
-template <size_t kSums, size_t kVectors, class Extents, class Columns>
-HWY_INLINE void SumStrip(const Extents& extent, size_t first, size_t rows, size_t j, double* const* totals,
+// kSums sums for each column of a strip of kVectors over the rows of a block. lanes_of(v) are the lanes of vector v.
+template <size_t kSums, size_t kVectors, class LanesOf, class Columns>
+HWY_INLINE void SumStrip(const LanesOf& lanes_of, size_t first, size_t rows, size_t j, double* const* totals,
                          const Columns& columns) {
   Floats sums[kVectors][kSums], of_columns[kVectors];
   Repeat<kVectors>([&](auto v) NN_INLINED {
-    of_columns[v.value] = IsEmpty(extent(v)) ? hn::Zero(kFloats) : columns.load(j + v.value * kLanes);
+    of_columns[v.value] = IsEmpty(lanes_of(v)) ? hn::Zero(kFloats) : columns.load(j + v.value * kLanes);
     Repeat<kSums>([&](auto s) NN_INLINED { sums[v.value][s.value] = hn::Zero(kFloats); });
   });
-  ForGroups<kRowsTogether>(rows, false, [&](auto group, size_t row) NN_INLINED {
+  ForRowsTogether<kSummedTogether>(rows, false, [&](auto together, size_t row) NN_INLINED {
     Repeat<kVectors>([&](auto v) NN_INLINED {
-      columns.body(extent(v), group, first + row, j + v.value * kLanes, of_columns[v.value], sums[v.value]);
+      columns.body(lanes_of(v), together, first + row, j + v.value * kLanes, of_columns[v.value], sums[v.value]);
     });
   });
   Repeat<kVectors>([&](auto v) NN_INLINED {
-    if (IsEmpty(extent(v))) return;
+    if (IsEmpty(lanes_of(v))) return;
     Repeat<kSums>([&](auto s) NN_INLINED {
       Put(first == 0, totals[s.value] + j + v.value * kLanes, sums[v.value][s.value]);
     });
@@ -88,16 +88,16 @@ HWY_INLINE void SumStrip(const Extents& extent, size_t first, size_t rows, size_
 template <size_t kSums, size_t kMost, class Columns>
 HWY_INLINE void SumNarrow(size_t rows, size_t count, double* const* totals, const Columns& columns) {
   ForBlocks(rows, [&](size_t first, size_t n) NN_INLINED {
-    ForStrips<kMost>(count, [&](auto width, auto part, size_t j) NN_INLINED {
-      SumStrip<kSums, width.value>([&](auto) NN_INLINED { return part; }, first, n, j, totals, columns);
+    ForStrips<kMost>(count, [&](auto width, auto lanes, size_t j) NN_INLINED {
+      SumStrip<kSums, width.value>([&](auto) NN_INLINED { return lanes; }, first, n, j, totals, columns);
     });
   });
 }
 
-// The same for a wide one, a group of rows at a time. `fetch` asks for the next group: what comes from memory takes 0.9
-// of the time (AVX2: GroupNorm of 2x320x64x64, its gradients, 262144x16), what is in a cache up to 1.1.
+// The same for a wide one, by rows together. `prefetch` prefetches the next ones: with it columns from memory take 0.9
+// of the time (AVX2: GroupNorm of 2x320x64x64, its gradients, 262144x16), columns from a cache up to 1.1.
 template <size_t kSums, class Columns>
-HWY_INLINE void SumWide(size_t rows, size_t count, double* const* totals, bool fetch, const Columns& columns) {
+HWY_INLINE void SumWide(size_t rows, size_t count, double* const* totals, bool prefetch, const Columns& columns) {
   // Columns whose float sums stay in the first-level cache; with half of them gradients of 256x1024 took a quarter
   // longer.
   constexpr size_t kChunk = 1024;
@@ -108,15 +108,15 @@ HWY_INLINE void SumWide(size_t rows, size_t count, double* const* totals, bool f
       for (size_t j = 0; j < width; j += kLanes) hn::Store(hn::Zero(kFloats), kFloats, sums[s.value] + j);
     });
     ForBlocks(rows, [&](size_t block, size_t n) NN_INLINED {
-      const auto add = [&](auto group, size_t row, auto fetching, const auto& put) NN_INLINED {
-        ForVectors(width, [&](auto part, size_t j) NN_INLINED {
-          if constexpr (fetching.value) {
-            const size_t next = block + row + kRowsTogether;
-            Repeat<kRowsTogether>([&](auto r) NN_INLINED { columns.fetch(next + r.value, begin + j); });
+      const auto add = [&](auto together, size_t row, auto prefetching, const auto& put) NN_INLINED {
+        ForVectors(width, [&](auto lanes, size_t j) NN_INLINED {
+          if constexpr (prefetching.value) {
+            const size_t next = block + row + kSummedTogether;
+            Repeat<kSummedTogether>([&](auto r) NN_INLINED { columns.prefetch(next + r.value, begin + j); });
           }
           Floats v[kSums];
           Repeat<kSums>([&](auto s) NN_INLINED { v[s.value] = hn::Load(kFloats, sums[s.value] + j); });
-          columns.body(part, group, block + row, begin + j, columns.load(begin + j), v);
+          columns.body(lanes, together, block + row, begin + j, columns.load(begin + j), v);
           Repeat<kSums>([&](auto s) NN_INLINED { put(s, j, v[s.value]); });
         });
       };
@@ -126,10 +126,10 @@ HWY_INLINE void SumWide(size_t rows, size_t count, double* const* totals, bool f
         hn::Store(hn::Zero(kFloats), kFloats, sums[s.value] + j);
       };
       size_t row = 0;
-      Choose(fetch, [&](auto fetching) NN_INLINED {
-        for (; row + kRowsTogether < n; row += kRowsTogether) add(Index<kRowsTogether>(), row, fetching, keep);
+      Choose(prefetch, [&](auto prefetching) NN_INLINED {
+        for (; row + kSummedTogether < n; row += kSummedTogether) add(Index<kSummedTogether>(), row, prefetching, keep);
       });
-      if (row + kRowsTogether == n) return add(Index<kRowsTogether>(), row, Index<false>(), flush);
+      if (row + kSummedTogether == n) return add(Index<kSummedTogether>(), row, Index<false>(), flush);
       if (row + 2 < n) {
         add(Index<2>(), row, Index<false>(), keep);
         row += 2;
@@ -140,54 +140,56 @@ HWY_INLINE void SumWide(size_t rows, size_t count, double* const* totals, bool f
   }
 }
 
-// How the columns of a matrix are summed up: load(column) gives what a vector of them needs, body(part, group, first
-// row, column, that, sums) adds a group of rows, and fetch(row, column) asks for what will be.
-template <class Load, class Body, class Fetch>
+// How the columns of a matrix are summed up: load(column) gives what a vector of them needs, body(lanes, rows
+// together, first row, column, that, sums) adds these rows, and prefetch(row, column) prefetches one.
+template <class Load, class Body, class Prefetch>
 struct ColumnsOf {
   Load load;
   Body body;
-  Fetch fetch;
+  Prefetch prefetch;
 };
-template <class Load, class Body, class Fetch>
-ColumnsOf(Load, Body, Fetch) -> ColumnsOf<Load, Body, Fetch>;
+template <class Load, class Body, class Prefetch>
+ColumnsOf(Load, Body, Prefetch) -> ColumnsOf<Load, Body, Prefetch>;
 
-// Sums kSums quantities up for each of `count` columns, of which up to kMost vectors are a strip. Rows that meet are not
-// fetched: eight lines of a cache hold four rows of x and of dy alone (gradients of 256x1024 took 1.4 times as long).
+// Sums kSums quantities up for each of `count` columns, of which up to kMost vectors are a strip. Rows whose cache
+// sets conflict are not prefetched: the eight ways of a set hold four rows of x and of dy and no more (gradients of
+// 256x1024 took 1.4 times as long).
 template <size_t kSums, size_t kMost, class Columns>
-HWY_INLINE void SumColumns(size_t rows, size_t count, double* const* totals, bool fetch, const Columns& columns) {
+HWY_INLINE void SumColumns(size_t rows, size_t count, double* const* totals, bool prefetch, const Columns& columns) {
   if (count > kMost * kLanes) {
-    SumWide<kSums>(rows, count, totals, fetch, columns);
+    SumWide<kSums>(rows, count, totals, prefetch, columns);
     return;
   }
   SumNarrow<kSums, kMost>(rows, count, totals, columns);
 }
 
-// sum(x - pivot) and sum((x - pivot)^2) of each column, without a pivot of 0.
+// sum(x - pivot) and sum((x - pivot)^2) of each column; without kPivot all pivots are 0.
 template <bool kPivot, class T>
-HWY_NOINLINE void SumAround(const T* x, size_t rows, size_t columns, size_t stride, const float* pivot, bool fetch,
+HWY_NOINLINE void SumAround(const T* x, size_t rows, size_t columns, size_t stride, const float* pivot, bool prefetch,
                             double* const* totals) {
   const auto load = [&](size_t j) NN_INLINED { return kPivot ? hn::LoadU(kFloats, pivot + j) : hn::Zero(kFloats); };
-  const auto body = [&](auto part, auto group, size_t first, size_t j, Floats center, Floats* v) NN_INLINED {
-    Floats distances[group.value];
-    Repeat<group.value>([&](auto r) NN_INLINED {
-      distances[r.value] = Load(part, x + (first + r.value) * stride + j);
+  const auto body = [&](auto lanes, auto together, size_t first, size_t j, Floats center, Floats* v) NN_INLINED {
+    Floats distances[together.value];
+    Repeat<together.value>([&](auto r) NN_INLINED {
+      distances[r.value] = Load(lanes, x + (first + r.value) * stride + j);
       if constexpr (kPivot) distances[r.value] = hn::Sub(distances[r.value], center);
     });
     v[0] = hn::Add(v[0], SumOf(distances));
     v[1] = hn::Add(v[1], ProductOf(distances, distances));
   };
-  const auto ask = [&](size_t row, size_t j) NN_INLINED { hwy::Prefetch(x + row * stride + j); };
-  SumColumns<2, kUnroll>(rows, columns, totals, fetch && !Meet<T>(stride), ColumnsOf{load, body, ask});
+  const auto prefetch_at = [&](size_t row, size_t j) NN_INLINED { hwy::Prefetch(x + row * stride + j); };
+  SumColumns<2, kUnroll>(rows, columns, totals, prefetch && !SetsConflict<T>(stride),
+                         ColumnsOf{load, body, prefetch_at});
 }
 
 template <class T>
-void column_sums(const T* x, size_t rows, size_t columns, size_t stride, const float* pivot, bool fetch, double* sums,
-                 double* squares) {
+void column_sums(const T* x, size_t rows, size_t columns, size_t stride, const float* pivot, bool prefetch,
+                 double* sums, double* squares) {
   double* const totals[] = {sums, squares};
   if (pivot != nullptr) {
-    SumAround<true>(x, rows, columns, stride, pivot, fetch, totals);
+    SumAround<true>(x, rows, columns, stride, pivot, prefetch, totals);
   } else {
-    SumAround<false>(x, rows, columns, stride, pivot, fetch, totals);
+    SumAround<false>(x, rows, columns, stride, pivot, prefetch, totals);
   }
 }
 
@@ -207,47 +209,47 @@ bool column_moments(size_t columns, double share, double* sums, double* squares)
   return distrusted == 0;
 }
 
-// Three sums and a center of each: 16 registers have room for two vectors' with what else is needed.
+// A vector of columns has three sums and a center in registers, of which 16 have room for two such vectors.
 constexpr size_t kGradientVectors = kManyRegisters ? kUnroll : 2;
 
-// kConstants: also those sums that are for what may be constant.
+// kConstants: also the sums for columns that may be constant.
 template <bool kConstants, bool kRelu, class T>
 HWY_NOINLINE void SumGradients(const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride,
-                               const float* center, bool fetch, double* const* totals) {
+                               const float* center, bool prefetch, double* const* totals) {
   if constexpr (kConstants) Clear(columns, totals[4]);
   const auto load = [&](size_t j) NN_INLINED { return hn::LoadU(kFloats, center + j); };
-  const auto body = [&](auto part, auto group, size_t first, size_t j, Floats c, Floats* v) NN_INLINED {
-    Floats distances[group.value], gradients[group.value];
-    Repeat<group.value>([&](auto r) NN_INLINED {
+  const auto body = [&](auto lanes, auto together, size_t first, size_t j, Floats c, Floats* v) NN_INLINED {
+    Floats distances[together.value], gradients[together.value];
+    Repeat<together.value>([&](auto r) NN_INLINED {
       const size_t at = (first + r.value) * stride + j;
-      distances[r.value] = hn::Sub(Load(part, x + at), c);
-      gradients[r.value] = Cut<kRelu>(part, dy, y, at);
+      distances[r.value] = hn::Sub(Load(lanes, x + at), c);
+      gradients[r.value] = Cut<kRelu>(lanes, dy, y, at);
     });
     v[0] = hn::Add(v[0], SumOf(gradients));
     v[1] = hn::Add(v[1], ProductOf(gradients, distances));
     v[2] = hn::Add(v[2], SumOf(distances));
     if constexpr (kConstants) {
-      Repeat<group.value>([&](auto r) NN_INLINED {
+      Repeat<together.value>([&](auto r) NN_INLINED {
         v[3] = hn::Add(v[3], hn::Abs(distances[r.value]));
-        if (!IsEmpty(part)) AddInto(totals[4] + j, gradients[r.value]);
+        if (!IsEmpty(lanes)) AddInto(totals[4] + j, gradients[r.value]);
       });
     }
   };
-  const auto ask = [&](size_t row, size_t j) NN_INLINED {
+  const auto prefetch_at = [&](size_t row, size_t j) NN_INLINED {
     hwy::Prefetch(x + row * stride + j);
     hwy::Prefetch(dy + row * stride + j);
   };
-  SumColumns<kConstants ? 4 : 3, kGradientVectors>(rows, columns, totals, fetch && !Meet<T>(stride),
-                                                   ColumnsOf{load, body, ask});
+  SumColumns<kConstants ? 4 : 3, kGradientVectors>(rows, columns, totals, prefetch && !SetsConflict<T>(stride),
+                                                   ColumnsOf{load, body, prefetch_at});
 }
 
 template <class T>
 void column_gradient_sums(const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride,
-                          const float* center, bool fetch, ColumnGradientSums sums) {
+                          const float* center, bool prefetch, ColumnGradientSums sums) {
   double* const totals[] = {sums.dy, sums.product, sums.residual, sums.spread, sums.exact_dy};
   Choose(sums.exact_dy != nullptr, [&](auto constants) {
     Choose(y != nullptr, [&](auto relu) {
-      SumGradients<constants.value, relu.value>(x, dy, y, rows, columns, stride, center, fetch, totals);
+      SumGradients<constants.value, relu.value>(x, dy, y, rows, columns, stride, center, prefetch, totals);
     });
   });
 }

@@ -4,9 +4,9 @@
 #define NATIVENORM_COLUMN_SUMS_H_
 
 #include "order.h"
-#include "pool.h"
 #include "plan.h"
 #include "scratch.h"
+#include "workers.h"
 
 namespace nn {
 

@@ -1,5 +1,5 @@
-// What is made of the sums of columns (column_sums-inl.h), and the matrices that are written with it. Up to kNarrow
-// columns have their parameters in registers.
+// Kernels: from the sums of columns (column_sums-inl.h) to parameters, and the matrices written with these. Up to
+// kNarrow columns have their parameters in registers.
 #ifndef NATIVENORM_COLUMNS_INL_H_
 #define NATIVENORM_COLUMNS_INL_H_
 
@@ -15,7 +15,7 @@
 namespace nn {
 namespace NN_TARGET {
 
-// Parameters so large, if any, leave the range of floats with no usual factor.
+// Parameters up to this size stay in the range of floats with any usual factor.
 constexpr double kMostUsual = 1e20;
 
 // A loop of its own, as compilers vectorize it.
@@ -64,7 +64,7 @@ bool column_gradients(ColumnGradientSums sums, const double* mean, const double*
   int unusual = !AreUsual(weight, columns), outside = 0;
   for (size_t j = 0; j < columns; ++j) unusual |= !IsPlain(variance[j] + eps, sums.dy[j], sums.product[j]);
   for (size_t j = 0; dy_center != nullptr && j < columns; ++j) dy_center[j] = 0;
-  // The check is not for vectors; with it 1024 columns take 20 us longer.
+  // With the check the loop is not vectorized: 1024 columns take 20 us longer.
   Choose(unusual != 0, [&](auto checks) NN_INLINED {
     Choose(weight != nullptr, [&](auto with_weight) NN_INLINED {
       for (size_t j = 0; j < columns; ++j) {
@@ -106,12 +106,12 @@ bool column_gradients(ColumnGradientSums sums, const double* mean, const double*
   return outside != 0;
 }
 
-template <bool kStream, class Extent, class T>
-HWY_INLINE void Put(Extent part, Floats value, T* to) {
+template <bool kStream, class Lanes, class T>
+HWY_INLINE void Put(Lanes lanes, Floats value, T* to) {
   if constexpr (kStream) {
-    Stream(part, value, to);
+    Stream(lanes, value, to);
   } else {
-    Store(part, value, to);
+    Store(lanes, value, to);
   }
 }
 
@@ -131,26 +131,27 @@ void column_normalize(const T* x, T* y, size_t rows, size_t columns, size_t stri
   const bool aligned = reinterpret_cast<uintptr_t>(y) % (kLanes * sizeof(T)) == 0 && stride % kLanes == 0;
   Choose(relu, [&](auto with_relu) NN_INLINED {
     Choose(stream && aligned, [&](auto streaming) NN_INLINED {
-      const auto write = [&](auto part, size_t at, Floats center, Floats scale, Floats shift) NN_INLINED {
-        Floats value = hn::MulAdd(hn::Sub(Load(part, x + at), center), scale, shift);
+      const auto write = [&](auto lanes, size_t at, Floats center, Floats scale, Floats shift) NN_INLINED {
+        Floats value = hn::MulAdd(hn::Sub(Load(lanes, x + at), center), scale, shift);
         if constexpr (with_relu.value) value = Relu(value);
-        Put<streaming.value>(part, value, y + at);
+        Put<streaming.value>(lanes, value, y + at);
       };
       if (GoesByRows<streaming.value>(columns, kNarrow)) {
-        ForGroups<kWrittenGroup<streaming.value>>(rows, Meet<T>(stride), [&](auto group, size_t first) NN_INLINED {
-          ForVectors(columns, [&](auto part, size_t j) NN_INLINED {
+        const bool conflict = SetsConflict<T>(stride);
+        ForRowsTogether<kWrittenTogether<streaming.value>>(rows, conflict, [&](auto together, size_t first) NN_INLINED {
+          ForVectors(columns, [&](auto lanes, size_t j) NN_INLINED {
             const Floats center = hn::LoadU(kFloats, affine.center + j);
             const Floats scale = hn::LoadU(kFloats, affine.scale + j);
             const Floats shift = hn::LoadU(kFloats, affine.shift + j);
-            Repeat<group.value>([&](auto r)
-                                    NN_INLINED { write(part, (first + r.value) * stride + j, center, scale, shift); });
+            Repeat<together.value>([&](auto r)
+                                    NN_INLINED { write(lanes, (first + r.value) * stride + j, center, scale, shift); });
           });
         });
         if constexpr (streaming.value) hwy::FlushStream();
         return;
       }
       ForBlocks(rows, [&](size_t first, size_t count) NN_INLINED {
-        ForStrips<kUnroll>(columns, [&](auto width, auto part, size_t j) NN_INLINED {
+        ForStrips<kUnroll>(columns, [&](auto width, auto lanes, size_t j) NN_INLINED {
           constexpr size_t kVectors = width.value;
           Floats center[kVectors], scale[kVectors], shift[kVectors];
           Repeat<kVectors>([&](auto v) NN_INLINED {
@@ -161,7 +162,7 @@ void column_normalize(const T* x, T* y, size_t rows, size_t columns, size_t stri
           });
           for (size_t row = first; row < first + count; ++row) {
             Repeat<kVectors>([&](auto v) NN_INLINED {
-              write(part, row * stride + j + v.value * kLanes, center[v.value], scale[v.value], shift[v.value]);
+              write(lanes, row * stride + j + v.value * kLanes, center[v.value], scale[v.value], shift[v.value]);
             });
           }
         });
@@ -171,7 +172,8 @@ void column_normalize(const T* x, T* y, size_t rows, size_t columns, size_t stri
   });
 }
 
-// Columns of one strip. Half a row at a time would be read in jumps: gradients of 262144x32 took 15 % longer (AVX2).
+// The columns of one strip. Two strips would not read rows sequentially: gradients of 262144x32 took 15 % longer
+// (AVX2).
 constexpr size_t kGradientNarrow = kGradientVectors * kLanes;
 
 template <bool kConstants, class T>
@@ -189,31 +191,32 @@ void WriteGradients(const T* x, const T* dy, const T* y, T* dx, size_t rows, siz
                       hn::LoadU(kFloats, g.x_factor + j), hn::LoadU(kFloats, g.constant + j),
                       kConstants ? hn::LoadU(kFloats, g.dy_center + j) : hn::Zero(kFloats)};
       };
-      const auto write = [&](auto part, size_t at, const Vector& v) NN_INLINED {
-        const Floats distance = hn::Sub(Load(part, x + at), v.center);
+      const auto write = [&](auto lanes, size_t at, const Vector& v) NN_INLINED {
+        const Floats distance = hn::Sub(Load(lanes, x + at), v.center);
         const Floats rest = hn::MulAdd(v.x_factor, distance, v.constant);
-        Floats gradient = Cut<relu.value>(part, dy, y, at);
+        Floats gradient = Cut<relu.value>(lanes, dy, y, at);
         if constexpr (kConstants) gradient = hn::Sub(gradient, v.dy_center);
-        Put<streaming.value>(part, hn::MulAdd(v.dy_factor, gradient, rest), dx + at);
+        Put<streaming.value>(lanes, hn::MulAdd(v.dy_factor, gradient, rest), dx + at);
       };
       if (GoesByRows<streaming.value>(columns, kGradientNarrow)) {
-        ForGroups<kWrittenGroup<streaming.value>>(rows, Meet<T>(stride), [&](auto group, size_t first) NN_INLINED {
-          ForVectors(columns, [&](auto part, size_t j) NN_INLINED {
+        const bool conflict = SetsConflict<T>(stride);
+        ForRowsTogether<kWrittenTogether<streaming.value>>(rows, conflict, [&](auto together, size_t first) NN_INLINED {
+          ForVectors(columns, [&](auto lanes, size_t j) NN_INLINED {
             const Vector v = load(j);
-            Repeat<group.value>([&](auto r) NN_INLINED { write(part, (first + r.value) * stride + j, v); });
+            Repeat<together.value>([&](auto r) NN_INLINED { write(lanes, (first + r.value) * stride + j, v); });
           });
         });
         if constexpr (streaming.value) hwy::FlushStream();
         return;
       }
       ForBlocks(rows, [&](size_t first, size_t count) NN_INLINED {
-        ForStrips<kGradientVectors>(columns, [&](auto width, auto part, size_t j) NN_INLINED {
+        ForStrips<kGradientVectors>(columns, [&](auto width, auto lanes, size_t j) NN_INLINED {
           constexpr size_t kVectors = width.value;
           Vector vectors[kVectors];
           Repeat<kVectors>([&](auto v) NN_INLINED { vectors[v.value] = load(j + v.value * kLanes); });
           for (size_t row = first; row < first + count; ++row) {
             Repeat<kVectors>([&](auto v) NN_INLINED {
-              write(part, row * stride + j + v.value * kLanes, vectors[v.value]);
+              write(lanes, row * stride + j + v.value * kLanes, vectors[v.value]);
             });
           }
         });

@@ -1,6 +1,6 @@
-// Gradients of units where x is its mean everywhere: dx = (g - sum(g) / n) / sqrt(eps), with g = dy * weight, is 0 for
-// a g that is constant too. In floats it would be the sum's rounding over sqrt(eps), so sums are in doubles. Such units
-// are no exceptions (what pads a batch, channels whose activation is 0): with what ExactBackward does for them, layer
+// Kernels: gradients of constant units, where x is its mean everywhere: dx = (g - sum(g) / n) / sqrt(eps), with g = dy
+// * weight, is 0 for a g that is constant too. In floats it would be the sum's rounding over sqrt(eps), so sums are in
+// doubles. Such units are common (padding of a batch, channels whose activation is 0): by ExactBackward, layer
 // normalization of 128x768 took 20 times as long as of others, batch normalization of 16x28x28x64 50 times (AVX2).
 #ifndef NATIVENORM_CONSTANT_INL_H_
 #define NATIVENORM_CONSTANT_INL_H_
@@ -58,9 +58,9 @@ class Sameness {
     Repeat<kSlotVectors>([&](auto k) NN_INLINED { bits_[k.value] = hn::Zero(kFloats); });
   }
 
-  template <size_t kIndex, class Extent>
-  HWY_INLINE void Add(Index<kIndex>, Extent part, Floats x) {
-    bits_[kIndex] = hn::Or(bits_[kIndex], Keep(part, hn::Sub(x, center_)));
+  template <size_t kIndex, class Lanes>
+  HWY_INLINE void Add(Index<kIndex>, Lanes lanes, Floats x) {
+    bits_[kIndex] = hn::Or(bits_[kIndex], Keep(lanes, hn::Sub(x, center_)));
   }
 
   HWY_INLINE bool IsTrue() const {
@@ -83,10 +83,10 @@ void constant_sums(const T* x, const T* dy, const T* y, size_t runs, size_t leng
       DoubleSum sum;
       Sameness same(center);
       for (size_t r = run; r < run + together; ++r) {
-        SweepSlots(length, [&](auto part, size_t i, auto k) NN_INLINED {
+        SweepSlots(length, [&](auto lanes, size_t i, auto k) NN_INLINED {
           const size_t at = r * stride + i;
-          same.Add(k, part, Load(part, x + at));
-          sum.Add(k, Cut<relu.value>(part, dy, y, at));
+          same.Add(k, lanes, Load(lanes, x + at));
+          sum.Add(k, Cut<relu.value>(lanes, dy, y, at));
         });
       }
       sums[run * step] = {sum.Total(), same.IsTrue() ? 0.0 : NAN, 0};
@@ -94,8 +94,8 @@ void constant_sums(const T* x, const T* dy, const T* y, size_t runs, size_t leng
   });
 }
 
-// A row, and what it adds to the bias's gradient, if not null; for RMS one of zeros. False, and nothing is written, if
-// it is not constant or its sums leave the range of floats.
+// The gradient of a constant row (for RMS one of zeros), and its part in the bias's gradient if that is not null.
+// False, and nothing is written, if the row is not constant or its sums leave the range of floats.
 template <bool kWeight, bool kRelu, class T>
 HWY_NOINLINE bool ConstantRow(const T* x, const T* dy, const T* y, T* dx, const RowsToDifferentiate& rows, size_t row,
                               const float* weight, float* bias_gradient) {
@@ -103,11 +103,11 @@ HWY_NOINLINE bool ConstantRow(const T* x, const T* dy, const T* y, T* dx, const 
   double total = 0;
   for (size_t begin = 0; begin < rows.length; begin += kPiece) {
     DoubleSum sum;
-    SweepSlots(HWY_MIN(kPiece, rows.length - begin), [&](auto part, size_t i, auto k) NN_INLINED {
-      same.Add(k, part, Load(part, x + begin + i));
-      const Floats gradient = Cut<kRelu>(part, dy, y, begin + i);
+    SweepSlots(HWY_MIN(kPiece, rows.length - begin), [&](auto lanes, size_t i, auto k) NN_INLINED {
+      same.Add(k, lanes, Load(lanes, x + begin + i));
+      const Floats gradient = Cut<kRelu>(lanes, dy, y, begin + i);
       if constexpr (kWeight) {
-        sum.AddProduct(k, gradient, Load(part, weight + begin + i));
+        sum.AddProduct(k, gradient, Load(lanes, weight + begin + i));
       } else {
         sum.Add(k, gradient);
       }
@@ -120,14 +120,14 @@ HWY_NOINLINE bool ConstantRow(const T* x, const T* dy, const T* y, T* dx, const 
   const Doubles factor = hn::Set(kDoubles, inverse);
   constexpr hn::Half<FloatTag> half;
   Choose(rows.stream, [&](auto streaming) NN_INLINED {
-    Write<streaming.value>(dx, rows.length, [&](auto part, size_t i, auto) NN_INLINED {
-      const Floats gradient = Cut<kRelu>(part, dy, y, i);
+    Write<streaming.value>(dx, rows.length, [&](auto lanes, size_t i, auto) NN_INLINED {
+      const Floats gradient = Cut<kRelu>(lanes, dy, y, i);
       if (bias_gradient != nullptr) {
-        Store(part, hn::Add(Load(part, bias_gradient + i), gradient), bias_gradient + i);
+        Store(lanes, hn::Add(Load(lanes, bias_gradient + i), gradient), bias_gradient + i);
       }
       Doubles lower = LowerDoubles(gradient), upper = UpperDoubles(gradient);
       if constexpr (kWeight) {
-        const Floats w = Load(part, weight + i);
+        const Floats w = Load(lanes, weight + i);
         lower = hn::Mul(lower, LowerDoubles(w));
         upper = hn::Mul(upper, UpperDoubles(w));
       }

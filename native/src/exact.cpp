@@ -60,7 +60,7 @@ void ExactForward(const Unit& unit, const T* x, T* y, const float* weight, const
                   double inverse) {
   ForAll(unit, [&](size_t at, size_t channel) {
     const double distance = static_cast<double>(x[at]) - mean;
-    // Of a unit without spread it is 0, whatever its deviation.
+    // In a constant unit it is 0, whatever the deviation.
     const double normalized = distance == 0 ? 0 : distance * inverse;
     const double shift = bias == nullptr ? 0 : bias[unit.first_channel + channel];
     const double value = normalized * WeightOf(unit, weight, channel) + shift;

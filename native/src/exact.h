@@ -1,6 +1,6 @@
-// A unit (what shares a mean) in plain loops of doubles, two passes over what kernels sum up in one: for the few whose
-// numbers leave the range of floats or have nothing but rounding left in it. Each is found by a look at numbers that
-// its kernel computes anyway.
+// A unit in plain loops of doubles, two passes over what kernels sum up in one: for the few units that are outside of
+// what floats can do, "outside" for short, whose numbers leave the range of floats or have nothing but rounding errors
+// left in it. Each is found by a look at numbers that its kernel computes anyway.
 #ifndef NATIVENORM_EXACT_H_
 #define NATIVENORM_EXACT_H_
 
@@ -11,13 +11,13 @@
 namespace nn {
 
 constexpr double kLargestFloat = 3.4028234663852886e38;
-constexpr double kLeastFloat = 1.1754943508222875e-38;  // of those with all digits
+constexpr double kLeastFloat = 1.1754943508222875e-38;  // the least normal number
 
-// Below it, with eps, a variance is a few of the smallest floats or none, and its root's inverse cubed, which gradients
-// have, is too large for one.
+// Below it, variance + eps is a few of the smallest floats or 0, and the cube of 1 / sqrt(variance + eps), which
+// gradients have, is too large for a float.
 constexpr double kLeastVariance = 1e-20;
 constexpr double kMostInverse = 1e10;
-// Products and sums of what is below do not leave the range of floats, whatever the order.
+// Products and sums of numbers below it do not leave the range of floats, whatever the order.
 constexpr double kMostFactor = 1e30;
 
 // Where the elements of a unit lie: (i, j) at i * outer_stride + j * inner_stride, with the weight and bias of channel
@@ -34,11 +34,11 @@ struct Unit {
   double Values() const { return static_cast<double>(outer) * static_cast<double>(inner); }
 };
 
-// 1 / sqrt(variance + eps). It is 0, so that all of the unit is, for a variance beyond the largest float, and for none
-// where no float is large enough (eps is 0 or next to it), unless that is given.
+// 1 / sqrt(variance + eps). It is 0, so that all of the unit is, for a variance beyond the largest float, and for a
+// variance of 0 where no float is large enough (eps is 0 or next to it), unless the variance is given.
 double InverseDeviation(double variance, double eps, bool given);
 
-// That of what is constant.
+// That of a constant unit.
 inline double InverseOfConstant(double eps) {
   const double inverse = 1 / __builtin_sqrt(eps);
   return inverse > kLargestFloat ? 0 : inverse;
@@ -51,8 +51,8 @@ inline bool IsOutside(double inverse, double center, double scale, double shift)
          (__builtin_fabs(shift) > kMostFactor);
 }
 
-// What nearly every gradient is, told from numbers that are there before its factors are. Here IsOutside and IsConstant
-// are false: x_factor is 1e-27 / n at least.
+// True of nearly every gradient, and known before its factors are computed. Here IsOutside and IsConstant are false:
+// x_factor is 1e-27 / n at least.
 inline bool IsPlain(double variance_and_eps, double dy, double product) {
   const double size = __builtin_fabs(product);
   return (size >= 1e-15) & (size + __builtin_fabs(dy) <= 1e15) & (variance_and_eps >= 1e-10) &
@@ -76,12 +76,12 @@ inline bool SumsAreOutside(GradientSums sums, double n) {
          ((product < n * kLeastFloat) & (sums.dy != 0));
 }
 
-// The gradient of what is constant is inverse * (g - sum(g) / n), 0 for a g that is constant too: in floats it would
-// be the sum's rounding over sqrt(eps). All x of it may still not be the same: squares of distances below 1e-23 are no
-// floats.
+// The gradient of a constant unit is inverse * (g - sum(g) / n), 0 for a g that is constant too: in floats it would be
+// the sum's rounding error over sqrt(eps). A unit with variance 0 need not be constant: squares of distances below
+// 1e-23 are 0 as floats.
 inline bool IsConstant(double variance, double dy) { return (variance == 0) & (dy != 0); }
 
-// The gradient of what is constant: inverse * (weight * dy - g_mean) = dy_factor * (dy - dy_center) + constant. No
+// The gradient of a constant unit: inverse * (weight * dy - g_mean) = dy_factor * (dy - dy_center) + constant. No
 // digits are lost where dy is near its mean. Where g_mean / weight is too large, the weight times dy counts for
 // nothing.
 inline Gradient GradientOfConstant(float center, double inverse, double weight, double g_mean) {
@@ -91,7 +91,7 @@ inline Gradient GradientOfConstant(float center, double inverse, double weight, 
           dy_center};
 }
 
-// Whether it is outside.
+// Whether such a gradient is outside.
 inline bool IsConstantOutside(double inverse, double g_mean) {
   return !(inverse * __builtin_fabs(g_mean) <= kMostFactor);
 }
@@ -124,8 +124,8 @@ template <class T>
 void ExactGradientOf(const Unit& unit, const T* x, const T* dy, const T* y, T* dx, const float* weight,
                      Moments statistics, double eps, GradientSums sums, double n);
 
-// All of a unit's gradient. Its statistics are those that are given, or else measured again: their floats may have lost
-// what counts.
+// All of a unit's gradient. Its statistics are the given ones, or else measured again: rounded to floats they may have
+// lost what counts.
 template <class T>
 void ExactBackward(const Unit& unit, const T* x, const T* dy, const T* y, T* dx, const float* weight,
                    const Moments* given, bool centered, double eps, ParameterSums sums);

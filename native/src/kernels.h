@@ -1,4 +1,4 @@
-// The kernels: what is done to runs of elements of one storage type on one instruction set. They know nothing of
+// The kernels: functions over runs of elements of one storage type on one instruction set. They know nothing of
 // threads, layouts or layers; the drivers (channels_first, channels_last, rows) do.
 #ifndef NATIVENORM_KERNELS_H_
 #define NATIVENORM_KERNELS_H_
@@ -24,8 +24,8 @@ struct PivotSums {
   }
 };
 
-// y = (x - center) * scale + shift. The center is the mean rounded to float; what the rounding took away is in the
-// shift. So a large mean costs no digits: x - center is exact where x is near it.
+// y = (x - center) * scale + shift. The center is the mean rounded to float; the rounding's error is in the shift. So
+// a large mean costs no digits: x - center is exact where x is near it.
 struct Affine {
   float center;
   float scale;
@@ -45,8 +45,8 @@ struct GradientSums {
   }
 };
 
-// dx = dy_factor * (dy - dy_center) + x_factor * (x - center) + constant. Where x is its mean everywhere, dy_center is
-// what is taken off dy, rounded to float, and x_factor 0; elsewhere dy_center is 0.
+// dx = dy_factor * (dy - dy_center) + x_factor * (x - center) + constant. In a constant unit, where x is its mean
+// everywhere, dy_center is the part of dy that is subtracted, rounded to float, and x_factor 0; elsewhere it is 0.
 struct Gradient {
   float center;
   float dy_factor;
@@ -86,8 +86,8 @@ struct ColumnGradientSums {
   }
 };
 
-// Rows that are normalized each by itself, with a weight and a bias for each element. Row r takes them from
-// (r % period) * length on. Weight, bias, mean and variance may be null. Variance and eps are kLeastVariance or more.
+// The rows that row_normalize takes: each is a unit, with a weight and a bias for each element. Those of row r begin at
+// (r % period) * length. Weight, bias, mean and variance may be null. Variance and eps are kLeastVariance or more.
 struct RowsToNormalize {
   bool centered;  // false for RMS
   size_t length;
@@ -100,11 +100,11 @@ struct RowsToNormalize {
   float* mean;
   float* variance;
   bool relu;
-  bool fetch;  // the next row, and what will be written; `stream` does too
+  bool prefetch;  // the next row, and the lines that will be written; `stream` prefetches the next row too
   bool stream;
 };
 
-// Their gradients. weight_gradient and bias_gradient (both or neither null) are added to.
+// The rows that row_gradient takes. It adds to weight_gradient and bias_gradient (both or neither null).
 struct RowsToDifferentiate {
   bool centered;
   size_t length;
@@ -118,7 +118,7 @@ struct RowsToDifferentiate {
   float* weight_gradient;
   float* bias_gradient;
   bool stream;
-  bool* finite;  // false is written if the weight's gradient is not, after a row that went by itself
+  bool* finite;  // set to false if the weight's gradient is not finite after a row that went alone
 };
 
 // Arrays over columns are padded, so that kernels read and write whole vectors of them.
@@ -127,12 +127,12 @@ constexpr size_t PaddedColumns(size_t columns) {
   return (columns + kColumnPadding - 1) / kColumnPadding * kColumnPadding;
 }
 
-// All kernels, as (result, name, parameters). Runs of `length` elements begin `stride` apart; of what has a `step`, run
-// r takes number r * step: 0 where all share one. y is null in gradients without an activation; dx may be dy and y may
-// be x. `stream` writes past the caches; then what will be read next begins `ahead` elements after what is read now.
-// `fetch` asks for what will be read next.
+// All kernels, as (result, name, parameters). Runs of `length` elements begin `stride` apart; of an array with a
+// `step`, run r takes element r * step: with 0 all share one. y is null in gradients without an activation; dx may be
+// dy and y may be x. `stream` writes with non-temporal stores, and prefetches `ahead` elements after what is read.
+// `prefetch` prefetches the next rows.
 #define NN_KERNELS(KERNEL)                                                                                            \
-  /* Sums are those of a piece (order.h); distances from a pivot of 0 are not taken. */                               \
+  /* The sums of a piece (order.h); a pivot of 0 is not subtracted. */                                                \
   KERNEL(PivotSums, pivot_sums, (const T* x, size_t runs, size_t length, size_t stride, float pivot))                 \
   KERNEL(void, normalize,                                                                                             \
          (const T* x, T* y, size_t runs, size_t length, size_t stride, const Affine* affines, size_t step, bool relu, \
@@ -140,8 +140,8 @@ constexpr size_t PaddedColumns(size_t columns) {
   KERNEL(void, gradient_sums,                                                                                         \
          (const T* x, const T* dy, const T* y, size_t runs, size_t length, size_t stride, float center,               \
           GradientSums* sums, size_t step))                                                                           \
-  /* The same for what may be constant, with sum(dy) in doubles. Where x is not the center everywhere, the product is \
-     NaN. */                                                                                                          \
+  /* The same for units that may be constant, with sum(dy) in doubles. Where x is not the center everywhere, the      \
+     product is NaN. */                                                                                               \
   KERNEL(void, constant_sums,                                                                                         \
          (const T* x, const T* dy, const T* y, size_t runs, size_t length, size_t stride, float center,               \
           GradientSums* sums, size_t step))                                                                           \
@@ -150,7 +150,7 @@ constexpr size_t PaddedColumns(size_t columns) {
           const Gradient* gradients, size_t step, bool stream))                                                       \
   /* The same for each column of a matrix with `stride` elements from row to row. `pivot` may be null: all are 0. */   \
   KERNEL(void, column_sums,                                                                                           \
-         (const T* x, size_t rows, size_t columns, size_t stride, const float* pivot, bool fetch, double* sums,       \
+         (const T* x, size_t rows, size_t columns, size_t stride, const float* pivot, bool prefetch, double* sums,    \
           double* squares))                                                                                           \
   /* Turns those around 0 into means and m2 (order.h), in their place; false if some are distrusted. */               \
   KERNEL(bool, column_moments, (size_t columns, double share, double* sums, double* squares))                         \
@@ -158,12 +158,12 @@ constexpr size_t PaddedColumns(size_t columns) {
          (const T* x, T* y, size_t rows, size_t columns, size_t stride, ColumnAffine affine, bool relu, bool stream)) \
   KERNEL(void, column_gradient_sums,                                                                                  \
          (const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride, const float* center,       \
-          bool fetch, ColumnGradientSums sums))                                                                       \
+          bool prefetch, ColumnGradientSums sums))                                                                    \
   KERNEL(void, column_gradient,                                                                                       \
          (const T* x, const T* dy, const T* y, T* dx, size_t rows, size_t columns, size_t stride,                     \
           ColumnGradient gradient, bool stream))                                                                      \
   /* The parameters of columns that are units of their own; `sums.product` becomes the weight's gradient. True if     \
-     there are columns for which floats will not do: their scale or dy_factor is NaN. */                              \
+     there are columns that are outside (exact.h): their scale or dy_factor is NaN. */                                \
   KERNEL(bool, column_affines,                                                                                        \
          (const double* mean, const double* variance, size_t columns, double eps, const float* weight,                \
           const float* bias, float* center, float* scale, float* shift))                                              \
@@ -172,7 +172,7 @@ constexpr size_t PaddedColumns(size_t columns) {
           const float* weight, double n, bool given, float* center, float* dy_factor, float* x_factor,                \
           float* constant, float* dy_center))                                                                         \
   KERNEL(void, row_normalize, (const T* x, T* y, const RowsToNormalize& rows))                                        \
-  /* How many rows it did: all, or those before one that is not for floats. */                                        \
+  /* How many rows it did: all, or those before one that is outside (exact.h). */                                     \
   KERNEL(size_t, row_gradient, (const T* x, const T* dy, const T* y, T* dx, const RowsToDifferentiate& rows))         \
   /* to += from, of doubles or floats; whether floats are finite. */                                                   \
   KERNEL(void, add_doubles, (const double* from, size_t count, double* to))                                           \

@@ -1,4 +1,4 @@
-// How kernels go over the rows and columns of a matrix: by groups of rows, strips of columns, blocks, and folded.
+// How kernels go over the rows and columns of a matrix: rows together, strips of columns, blocks of rows, and folded.
 #ifndef NATIVENORM_MATRIX_INL_H_
 #define NATIVENORM_MATRIX_INL_H_
 
@@ -9,49 +9,47 @@ namespace nn {
 namespace NN_TARGET {
 
 constexpr size_t kNarrow = kUnroll * kLanes;
-// Rows that are written together. What is written past the caches goes row by row: lines of several rows
-// that are filled in turns leave half full, 4.6 times slower where the rows meet (AVX2, 4096x1024).
-constexpr size_t kGroup = 4;
+// How many rows are written together. Non-temporal stores go row by row: with several rows in turns, write-combining
+// buffers are flushed half full, 4.6 times slower where cache sets conflict (AVX2, 4096x1024).
 template <bool kStream>
-constexpr size_t kWrittenGroup = kStream ? 1 : kGroup;
+constexpr size_t kWrittenTogether = kStream ? 1 : 4;
 
-// body(rows of the group, first row) over all rows, at most kMost together. Of rows that meet in the same lines of the
-// first-level cache, two: with four of x and of y all eight lines are taken (batch normalization of 340x1024 took 87 us
-// for 47).
+// body(how many rows, first row) over all rows, at most kMost together; two where their cache sets conflict: four rows
+// of x and of y would take all eight ways of a set (batch normalization of 340x1024 took 87 us instead of 47).
 template <size_t kMost, class Body>
-HWY_INLINE void ForGroups(size_t rows, bool meet, const Body& body) {
+HWY_INLINE void ForRowsTogether(size_t rows, bool sets_conflict, const Body& body) {
   size_t row = 0;
   if constexpr (kMost > 1) {
-    for (; !meet && row + kMost <= rows; row += kMost) body(Index<kMost>(), row);
+    for (; !sets_conflict && row + kMost <= rows; row += kMost) body(Index<kMost>(), row);
     for (; row + 2 <= rows; row += 2) body(Index<2>(), row);
   }
   for (; row < rows; ++row) body(Index<1>(), row);
 }
 
-// From a row to the one after it, if there is one.
+// How far ahead of a row the next one is prefetched; 0 for the last.
 template <class Rows>
 size_t Ahead(const Rows& rows, size_t row) {
   return row + 1 < rows.rows ? rows.length : 0;
 }
 
-// body(part, first column) over vectors of columns.
+// body(lanes, first column) over vectors of columns.
 template <class Body>
 HWY_INLINE void ForVectors(size_t columns, const Body& body) {
   size_t j = 0;
-  for (; j + kLanes <= columns; j += kLanes) body(Whole(), j);
-  if (j < columns) body(Part{columns - j}, j);
+  for (; j + kLanes <= columns; j += kLanes) body(AllLanes(), j);
+  if (j < columns) body(FirstLanes{columns - j}, j);
 }
 
-// body(strip's width in vectors, part, first column) over all columns; what is left of a strip goes vector by vector.
+// body(strip's width in vectors, lanes, first column) over all columns; the tail goes vector by vector.
 template <size_t kVectors, class Body>
 HWY_INLINE void ForStrips(size_t columns, const Body& body) {
   size_t j = 0;
-  for (; j + kVectors * kLanes <= columns; j += kVectors * kLanes) body(Index<kVectors>(), Whole(), j);
+  for (; j + kVectors * kLanes <= columns; j += kVectors * kLanes) body(Index<kVectors>(), AllLanes(), j);
   if constexpr (kVectors > 2) {
-    for (; j + 2 * kLanes <= columns; j += 2 * kLanes) body(Index<2>(), Whole(), j);
+    for (; j + 2 * kLanes <= columns; j += 2 * kLanes) body(Index<2>(), AllLanes(), j);
   }
-  for (; j + kLanes <= columns; j += kLanes) body(Index<1>(), Whole(), j);
-  if (j < columns) body(Index<1>(), Part{columns - j}, j);
+  for (; j + kLanes <= columns; j += kLanes) body(Index<1>(), AllLanes(), j);
+  if (j < columns) body(Index<1>(), FirstLanes{columns - j}, j);
 }
 
 // body(first row, rows) over blocks of rows.
@@ -60,9 +58,9 @@ HWY_INLINE void ForBlocks(size_t rows, const Body& body) {
   for (size_t row = 0; row < rows; row += kBlockRows) body(row, HWY_MIN(kBlockRows, rows - row));
 }
 
-// Rows of no whole number of vectors are folded when they are written, too: several that lie one after the other make
-// a longer one of whole vectors, with parameters that repeat, which are on the stack. How many rows make one; 1 where
-// they stay as they are.
+// Rows that are not whole vectors are folded also when they are written: several neighbouring rows make one of whole
+// vectors, with repeated parameters, which are on the stack. Folds is how many rows make one; 1 where they stay as they
+// are.
 constexpr size_t kMostFolded = 1024;
 inline size_t Folds(size_t rows, size_t columns, size_t stride) {
   size_t folds = 1;
@@ -85,8 +83,8 @@ struct FoldedParameters {
   }
 };
 
-// Whether a matrix that is written goes by rows instead of strips. What is written past the caches is written in order:
-// in two strips, 200000x24 took 1.7 times as long.
+// Whether a matrix is written by rows instead of strips. Non-temporal stores are sequential: in two strips, 200000x24
+// took 1.7 times as long.
 template <bool kStream>
 constexpr bool GoesByRows(size_t columns, size_t narrow) {
   const bool one_strip = (columns & (columns - 1)) == 0;

@@ -6,11 +6,11 @@
 #include <cstdio>
 #include <new>
 
-#include "pool.h"
 #include "plan.h"
 #include "scratch.h"
 #include "system.h"
 #include "targets.h"
+#include "workers.h"
 
 namespace {
 
@@ -72,7 +72,7 @@ const char* OperationName(const Plan& p) {
 
 }  // namespace
 
-bool nn_plan::Fetches(size_t tensors, size_t element_bytes) const {
+bool nn_plan::Prefetches(size_t tensors, size_t element_bytes) const {
   return tensors * Elements() * element_bytes > nn::LastLevelCacheBytes() / 8 * 3;
 }
 

@@ -1,4 +1,4 @@
-// The order of sums (docs/order-of-sums.md): how a unit is cut into pieces and blocks, whoever sums them up.
+// The order of sums (docs/order-of-sums.md), for drivers and kernels: how a unit is cut into pieces and blocks.
 #ifndef NATIVENORM_ORDER_H_
 #define NATIVENORM_ORDER_H_
 
@@ -50,12 +50,12 @@ struct Pieces {
 // How many rows are added up in floats before they go into a double, and how many before they go into a block's sum: of
 // sums whose roundings all go the same way 24 lose 1.0e-7 by fours, one after the other 3.9e-7, 48 by fours 2.0e-7.
 constexpr size_t kBlockRows = 24;
-constexpr size_t kRowsTogether = 4;
+constexpr size_t kSummedTogether = 4;
 
-// How many rows that lie one after the other are summed up as one, so that it is whole vectors on every instruction
-// set (AVX2: 10 us for 18 with 61 columns, 5 for 32 with 10). No wider than this, as sums, parameters and four rows of
-// x and of dy are to fit in the first-level cache: folded to 976 columns 61 took 1.09 times as long as to 488, whose
-// last vector is cut short with AVX-512. And so many rows at least, below which folding takes longer than it saves.
+// How many neighbouring rows are summed up as one, so that it is whole vectors on every instruction set (AVX2: 10 us
+// for 18 with 61 columns, 5 for 32 with 10). No wider than this, as sums, parameters and four rows of x and of dy are
+// to fit in the first-level cache: folded to 976 columns 61 took 1.09 times as long as to 488, whose tail is not a
+// whole vector with AVX-512. And so many rows at least, below which folding takes longer than it saves.
 constexpr size_t kWidestFolded = 512;
 constexpr size_t kLeastFolded = 16;
 inline size_t FoldedRows(size_t rows, size_t columns) {
@@ -74,7 +74,7 @@ constexpr double kLargestSum = 1.7976931348623157e308;
 // Whether float sums of a unit are good.
 enum class Trust { kGood, kOtherPivot, kDoubles };
 
-// Those around 0, over 1 / share values, and the moments that they give.
+// Judges sums around 0, over 1 / share values, and gives the moments.
 __attribute__((always_inline)) inline Trust Judge(PivotSums sums, double share, Moments* moments) {
   const double offset = sums.sum * share;
   const double excess = sums.sum * offset;
@@ -84,10 +84,10 @@ __attribute__((always_inline)) inline Trust Judge(PivotSums sums, double share, 
   return excess <= kTrustedRatio * m2 ? Trust::kGood : Trust::kOtherPivot;
 }
 
-// What stands for the m2 of a column whose float sums around 0 will not do.
+// Stands for the m2 of a column whose float sums around 0 cannot be trusted.
 constexpr double kDistrusted = -1;
 
-// Those around a pivot near the mean. A division: where all n values are the same, m2 is exactly 0.
+// Judges sums around a pivot near the mean. With a division m2 is exactly 0 where all n values are the same.
 inline Trust JudgeAround(float pivot, PivotSums sums, double n, Moments* moments) {
   const double offset = sums.sum / n;
   const double m2 = sums.squares - sums.sum * offset;
@@ -95,7 +95,8 @@ inline Trust JudgeAround(float pivot, PivotSums sums, double n, Moments* moments
   return sums.squares <= kLargestSum ? Trust::kGood : Trust::kDoubles;
 }
 
-// The moments of n values from sum(pivot), their sums around a pivot; in_doubles() gives them where floats will not do.
+// The moments of n values from sum(pivot), their sums around a pivot; in_doubles() gives them where float sums cannot
+// be trusted.
 template <class Sum, class InDoubles>
 Moments MeasureUnit(double n, const Sum& sum, const InDoubles& in_doubles) {
   Moments found;

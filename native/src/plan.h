@@ -37,7 +37,7 @@ struct nn_plan {
   size_t Units() const { return operation == NN_BATCH ? channels : operation == NN_GROUP ? batch * groups : batch; }
 
   // Whether what `tensors` of them take is more than 3/8 of the last-level cache: then rows are fetched ahead.
-  bool Fetches(size_t tensors, size_t element_bytes) const;
+  bool Prefetches(size_t tensors, size_t element_bytes) const;
 
   // Whether what `tensors` of them take is more than half the last-level cache: then results are written past it.
   bool Streams(size_t tensors, size_t element_bytes, bool in_place) const;

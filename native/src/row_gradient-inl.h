@@ -1,4 +1,4 @@
-// The backward kernels over rows: see row_normalize-inl.h.
+// The backward kernel over rows: see row_normalize-inl.h.
 #ifndef NATIVENORM_ROW_GRADIENT_INL_H_
 #define NATIVENORM_ROW_GRADIENT_INL_H_
 
@@ -17,7 +17,7 @@ namespace NN_TARGET {
 
 // What a row's gradient is made of: with d = x - center - offset and s = dy * scale,
 // dx = s * weight + x_factor * d + constant, and d * s is its part in the weight's gradient. For RMS d is x and the
-// constant 0. The rest tells whether floats will do.
+// constant 0. The last three tell whether it is outside (exact.h).
 struct RowGradient {
   float center;
   float offset;
@@ -35,8 +35,8 @@ struct RowGradient {
   }
 };
 
-// The mean is center + offset: what rounding it to float took away comes out of one sum more. Where it is not far from
-// 0, in standard deviations, that is too little to count: 4 * 2^-25 = 1e-7.
+// The mean is center + offset; the offset, the error of rounding the mean to float, comes from one sum more. Up to this
+// many standard deviations from 0 it is too small to count: 4 * 2^-25 = 1e-7.
 constexpr double kFarMean = 4;
 
 template <bool kCentered, bool kResidual, bool kWeight, bool kRelu, class T>
@@ -46,16 +46,16 @@ HWY_INLINE GradientSums SumGradient(const T* x, const T* dy, const T* y, const f
   Slots sum, product, residual;
   SweepBlocks(
       1, length, 0,
-      [&](auto part, size_t i, auto k) NN_INLINED {
-        Floats g = Cut<kRelu>(part, dy, y, i);
-        if constexpr (kWeight) g = hn::Mul(g, Load(part, weight + i));
+      [&](auto lanes, size_t i, auto k) NN_INLINED {
+        Floats g = Cut<kRelu>(lanes, dy, y, i);
+        if constexpr (kWeight) g = hn::Mul(g, Load(lanes, weight + i));
         if constexpr (kCentered) {
-          const Floats distance = Keep(part, hn::Sub(Load(part, x + i), c));
+          const Floats distance = Keep(lanes, hn::Sub(Load(lanes, x + i), c));
           sum.Add(k, g);
           product.AddProduct(k, g, distance);
           if constexpr (kResidual) residual.Add(k, distance);
         } else {
-          product.AddProduct(k, g, Load(part, x + i));
+          product.AddProduct(k, g, Load(lanes, x + i));
         }
       },
       [&](auto block) NN_INLINED {
@@ -89,7 +89,7 @@ HWY_NOINLINE void MeasureGradient(const T* x, const T* dy, const T* y, const Row
     total.residual += piece.residual;
   }
   const double offset = total.residual * share;
-  // Without a finite variance they may have overflowed.
+  // Where the variance is not finite the sums may have overflowed.
   const double x_factor =
       inverse == 0 ? 0 : -inverse * inverse * inverse * (total.product - offset * total.dy) * share;
   *gradient = {center,
@@ -115,23 +115,23 @@ HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_
     x_factor[r] = hn::Set(kFloats, rows[r].x_factor);
     constant[r] = hn::Set(kFloats, rows[r].constant);
   }
-  Floats zeros = hn::Zero(kFloats);  // times what is finite
-  const auto body = [&](auto part, size_t i, auto k, auto streaming) NN_INLINED {
+  Floats zeros = hn::Zero(kFloats);  // while all that is multiplied by 0 is finite
+  const auto body = [&](auto lanes, size_t i, auto k, auto streaming) NN_INLINED {
     Floats w = hn::Zero(kFloats), dw = hn::Zero(kFloats), db = hn::Zero(kFloats);
-    if constexpr (kWeight) w = Load(part, weight + i);
+    if constexpr (kWeight) w = Load(lanes, weight + i);
     if constexpr (kSums) {
-      dw = Load(part, weight_gradient + i);
-      db = Load(part, bias_gradient + i);
+      dw = Load(lanes, weight_gradient + i);
+      db = Load(lanes, bias_gradient + i);
     }
     Repeat<kRows>([&](auto row) NN_INLINED {
       constexpr size_t r = row.value;
       const size_t at = r * length + i;
       if constexpr (streaming.value) {
-        Fetch(k, x + at + ahead);
-        Fetch(k, dy + at + ahead);
+        Prefetch(k, x + at + ahead);
+        Prefetch(k, dy + at + ahead);
       }
-      const Floats gradient = Cut<kRelu>(part, dy, y, at);
-      Floats distance = Load(part, x + at);
+      const Floats gradient = Cut<kRelu>(lanes, dy, y, at);
+      Floats distance = Load(lanes, x + at);
       if constexpr (kCentered) distance = hn::Sub(hn::Sub(distance, center[r]), offset[r]);
       const Floats scaled = hn::Mul(gradient, scale[r]);
       if constexpr (kSums) {
@@ -142,34 +142,34 @@ HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_
       if constexpr (kCentered) value = hn::MulAdd(x_factor[r], distance, constant[r]);
       value = kWeight ? hn::MulAdd(scaled, w, value) : hn::Add(scaled, value);
       if constexpr (streaming.value) {
-        Stream(part, value, dx + at);
+        Stream(lanes, value, dx + at);
       } else {
-        Store(part, value, dx + at);
+        Store(lanes, value, dx + at);
       }
     });
     if constexpr (kSums) {
       if constexpr (kRows == 1) zeros = hn::MulAdd(dw, hn::Zero(kFloats), zeros);
-      Store(part, dw, weight_gradient + i);
-      Store(part, db, bias_gradient + i);
+      Store(lanes, dw, weight_gradient + i);
+      Store(lanes, db, bias_gradient + i);
     }
   };
   if (kRows == 1 && stream) {
-    AlignedSweep(dx, length, [&](auto part, size_t i, auto k) NN_INLINED { body(part, i, k, Index<kRows == 1>()); });
+    AlignedSweep(dx, length, [&](auto lanes, size_t i, auto k) NN_INLINED { body(lanes, i, k, Index<kRows == 1>()); });
     hwy::FlushStream();
   } else {
-    Sweep(length, [&](auto part, size_t i, auto k) NN_INLINED { body(part, i, k, Index<false>()); });
+    Sweep(length, [&](auto lanes, size_t i, auto k) NN_INLINED { body(lanes, i, k, Index<false>()); });
   }
   if constexpr (kRows == 1 && kSums) *finite &= hn::AllTrue(kFloats, hn::Eq(zeros, hn::Zero(kFloats)));
 }
 
-// False, and nothing is written, if one of them is not for floats, or if one of several is constant.
+// False, and nothing is written, if one of them is outside, or if one of several is constant.
 template <bool kCentered, bool kWeight, bool kSums, bool kRelu, size_t kRows, class T>
 HWY_INLINE bool DifferentiateRows(const T* x, const T* dy, const T* y, T* dx, size_t r,
                                   const RowsToDifferentiate& rows) {
   const size_t parameters = rows.period == 1 ? 0 : (rows.first_row + r) % rows.period * rows.length;
   const size_t at = r * rows.length;
   const float* weight = kWeight ? rows.weight + parameters : nullptr;
-  // Rows of zeros, of which RMS subtracts no sum, are for floats too.
+  // Rows of zeros are not outside for RMS, which subtracts no sum.
   for (size_t k = 0; (kCentered || rows.eps < kLeastVariance) && k < kRows; ++k) {
     if (rows.variance[rows.first_row + r + k] != 0) continue;
     if constexpr (kRows > 1) return false;
@@ -205,30 +205,31 @@ HWY_INLINE bool DifferentiateRows(const T* x, const T* dy, const T* y, T* dx, si
   return true;
 }
 
-// A row has five numbers in registers. Four rows' do not fit into 16 of them: LayerNorm's gradients of 128x768 then
-// take 207,000 loads instead of 137,000 (AVX2, counted with cachegrind).
-constexpr size_t kRowsTogether = kManyRegisters ? 4 : 2;
+// How many rows are differentiated together. A row has five numbers in registers. Those of four rows do not fit into 16
+// registers: LayerNorm's gradients of 128x768 then take 207,000 loads instead of 137,000 (AVX2, counted with
+// cachegrind).
+constexpr size_t kDifferentiatedTogether = kManyRegisters ? 4 : 2;
 
-// What is written past the caches goes row by row: lines of two rows that meet, filled in turns, leave half full
-// (RmsNorm's gradients of 640x4096: 3300 us for 1300). Of four rows that meet, the first-level cache cannot hold x, dy
-// and dx (LayerNorm's of 128x1024: 90 us for 56, both AVX2).
+// Non-temporal stores go row by row: with two rows in turns whose cache sets conflict, write-combining buffers are
+// flushed half full (RmsNorm's gradients of 640x4096: 3300 us instead of 1300). Where cache sets conflict, the
+// first-level cache cannot hold x, dy and dx of four rows (LayerNorm's of 128x1024: 90 us instead of 56, both AVX2).
 template <class T>
 bool Together(const RowsToDifferentiate& rows) {
-  return rows.period == 1 && !rows.stream && (kRowsTogether == 2 || !Meet<T>(rows.length));
+  return rows.period == 1 && !rows.stream && (kDifferentiatedTogether == 2 || !SetsConflict<T>(rows.length));
 }
 
-// A function of its own for each combination: as one, they took half of the time to compile all kernels.
+// A function of its own for each combination: all in one took half of the time to compile all kernels.
 template <bool kCentered, bool kWeight, bool kSums, bool kRelu, class T>
 HWY_NOINLINE size_t DifferentiateAllRows(const T* x, const T* dy, const T* y, T* dx, const RowsToDifferentiate& rows) {
   const bool together = Together<T>(rows);
   size_t r = 0, alone = 0;
   while (r < rows.rows) {
-    if (together && r >= alone && r + kRowsTogether <= rows.rows) {
-      if (DifferentiateRows<kCentered, kWeight, kSums, kRelu, kRowsTogether>(x, dy, y, dx, r, rows)) {
-        r += kRowsTogether;
+    if (together && r >= alone && r + kDifferentiatedTogether <= rows.rows) {
+      if (DifferentiateRows<kCentered, kWeight, kSums, kRelu, kDifferentiatedTogether>(x, dy, y, dx, r, rows)) {
+        r += kDifferentiatedTogether;
         continue;
       }
-      alone = r + kRowsTogether;
+      alone = r + kDifferentiatedTogether;
     }
     if (!DifferentiateRows<kCentered, kWeight, kSums, kRelu, 1>(x, dy, y, dx, r, rows)) break;
     ++r;
@@ -236,7 +237,7 @@ HWY_NOINLINE size_t DifferentiateAllRows(const T* x, const T* dy, const T* y, T*
   return r;
 }
 
-// dx, and what is added to the gradients of weight and bias.
+// dx, and the rows' parts in the gradients of weight and bias, which are added to these.
 template <class T>
 size_t row_gradient(const T* x, const T* dy, const T* y, T* dx, const RowsToDifferentiate& rows) {
   size_t done = 0;

@@ -1,5 +1,5 @@
-// The forward kernels over rows that are normalized each by itself, with a weight and a bias for each element: layer
-// and RMS normalization, and group normalization without spatial extent.
+// The forward kernel over rows, each a unit, with a weight and a bias for each element: layer and RMS normalization,
+// and group normalization without spatial extent.
 #ifndef NATIVENORM_ROW_NORMALIZE_INL_H_
 #define NATIVENORM_ROW_NORMALIZE_INL_H_
 
@@ -36,8 +36,8 @@ HWY_INLINE PivotSums SumRow(const T* x, size_t length, float pivot) {
       Slots squares;
       SweepBlocks(
           1, n, 0,
-          [&](auto part, size_t i, auto k) NN_INLINED {
-            const Floats v = Load(part, x + begin + i);
+          [&](auto lanes, size_t i, auto k) NN_INLINED {
+            const Floats v = Load(lanes, x + begin + i);
             squares.AddProduct(k, v, v);
           },
           [&](auto block) NN_INLINED { squares.Flush(block); });
@@ -49,8 +49,8 @@ HWY_INLINE PivotSums SumRow(const T* x, size_t length, float pivot) {
   return total;
 }
 
-// The moments of a row whose float sums around 0 will not do. A function of its own: with its loops in the one that
-// measures a row of 64 takes 8 % longer.
+// The moments of a row whose float sums around 0 cannot be trusted. A function of its own: with its loops in Measure
+// a row of 64 takes 8 % longer.
 template <bool kCentered, class T>
 HWY_NOINLINE Moments MeasureAgain(const T* x, size_t length, Trust trust, Moments found) {
   if (trust == Trust::kOtherPivot) {
@@ -86,41 +86,42 @@ HWY_NOINLINE RowAffine Measure(const T* x, const RowsToNormalize& rows, size_t r
   return {center, static_cast<float>(inverse), static_cast<float>(-rounded_away * inverse)};
 }
 
-// How far before it is written a line is fetched. RmsNorm of 512x4096, 17 MB, takes 460 us without, 350 with, and 390
-// where the next row alone is fetched; LayerNorm of 1400x768, 9 MB, 5 % longer with (EPYC 7003, AVX2, 2 threads).
+// How far ahead the lines to be written are prefetched. RmsNorm of 512x4096, 17 MB, takes 460 us without, 350 with, and
+// 390 where the next row alone is prefetched; LayerNorm of 1400x768, 9 MB, 5 % longer with (EPYC 7003, AVX2, 2
+// threads).
 constexpr size_t kWriteAhead = 1024;
 
 template <bool kCentered, bool kWeight, bool kBias, bool kRelu, class T>
 HWY_INLINE void NormalizeRow(const T* x, T* y, size_t length, RowAffine row, const float* weight, const float* bias,
-                             bool fetch, bool stream, size_t ahead) {
+                             bool prefetch, bool stream, size_t ahead) {
   const Floats center = hn::Set(kFloats, row.center);
   const Floats scale = hn::Set(kFloats, row.scale);
   const Floats shift = hn::Set(kFloats, row.shift);
-  const auto value = [&](auto part, size_t i) NN_INLINED {
-    const Floats v = Load(part, x + i);
+  const auto value = [&](auto lanes, size_t i) NN_INLINED {
+    const Floats v = Load(lanes, x + i);
     Floats result = hn::Mul(v, scale);
     if constexpr (kCentered) result = hn::MulAdd(hn::Sub(v, center), scale, shift);
     if constexpr (kWeight && kBias) {
-      result = hn::MulAdd(result, Load(part, weight + i), Load(part, bias + i));
+      result = hn::MulAdd(result, Load(lanes, weight + i), Load(lanes, bias + i));
     } else if constexpr (kWeight) {
-      result = hn::Mul(result, Load(part, weight + i));
+      result = hn::Mul(result, Load(lanes, weight + i));
     } else if constexpr (kBias) {
-      result = hn::Add(result, Load(part, bias + i));
+      result = hn::Add(result, Load(lanes, bias + i));
     }
     if constexpr (kRelu) result = Relu(result);
     return result;
   };
-  const auto write = [&](auto fetching, auto streaming) NN_INLINED {
-    Write<streaming.value>(y, length, [&](auto part, size_t i, auto k) NN_INLINED {
-      if constexpr (fetching.value) Fetch(k, x + i + ahead);
-      if constexpr (fetching.value && !streaming.value) Fetch(k, y + i + kWriteAhead);
-      return value(part, i);
+  const auto write = [&](auto prefetching, auto streaming) NN_INLINED {
+    Write<streaming.value>(y, length, [&](auto lanes, size_t i, auto k) NN_INLINED {
+      if constexpr (prefetching.value) Prefetch(k, x + i + ahead);
+      if constexpr (prefetching.value && !streaming.value) Prefetch(k, y + i + kWriteAhead);
+      return value(lanes, i);
     });
   };
   if (stream) {
     write(Index<true>(), Index<true>());
   } else {
-    Choose(fetch, [&](auto fetching) NN_INLINED { write(fetching, Index<false>()); });
+    Choose(prefetch, [&](auto prefetching) NN_INLINED { write(prefetching, Index<false>()); });
   }
 }
 
@@ -138,7 +139,7 @@ void row_normalize(const T* x, T* y, const RowsToNormalize& rows) {
             const RowAffine row = Measure<centered.value>(x + at, rows, rows.first_row + r, share);
             NormalizeRow<centered.value, with_weight.value, with_bias.value, with_relu.value>(
                 x + at, y + at, rows.length, row, with_weight.value ? rows.weight + parameters : nullptr,
-                with_bias.value ? rows.bias + parameters : nullptr, rows.fetch, rows.stream, Ahead(rows, r));
+                with_bias.value ? rows.bias + parameters : nullptr, rows.prefetch, rows.stream, Ahead(rows, r));
           }
         });
       });

@@ -1,8 +1,8 @@
 // Backward of rows: their gradients, and those of weight and bias.
 #include "rows.h"
 
-#include "pool.h"
 #include "scratch.h"
+#include "workers.h"
 
 namespace nn {
 namespace {

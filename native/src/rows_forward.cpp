@@ -2,7 +2,7 @@
 #include "rows.h"
 
 #include "order.h"
-#include "pool.h"
+#include "workers.h"
 
 namespace nn {
 namespace {
@@ -45,7 +45,7 @@ template <class T>
 int RowsForward(const Plan& p, const Forward<T>& data) {
   const RowShape shape = ShapeOf(p);
   const size_t parts = Parts(p, shape.rows);
-  const bool fetch = p.Fetches(2, sizeof(T)), stream = p.Streams(2, sizeof(T), data.src == data.dst);
+  const bool prefetch = p.Prefetches(2, sizeof(T)), stream = p.Streams(2, sizeof(T), data.src == data.dst);
   Parallel(p.threads, parts, [&](size_t i) {
     const Range range = PartOf(shape.rows, parts, i);
     const size_t at = range.begin * shape.length;
@@ -60,7 +60,7 @@ int RowsForward(const Plan& p, const Forward<T>& data) {
                                   data.mean,
                                   data.variance,
                                   p.relu,
-                                  fetch,
+                                  prefetch,
                                   stream};
     if (p.eps < kLeastVariance) {
       ForwardByRows(p, data.src + at, data.dst + at, rows);

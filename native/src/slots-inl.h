@@ -1,6 +1,6 @@
-// Sums along memory, in an order that is the same on every instruction set: docs/order-of-sums.md. Element i of a run
-// goes to slot i mod 32, in floats over a block of 512 and in doubles from there: a float sum of 16 terms and 32 slots
-// loses 2e-7 of its value; of a million terms it would lose 1e-3.
+// What kernels share: sums along memory, in an order that is the same on every instruction set: docs/order-of-sums.md.
+// Element i of a run goes to slot i mod 32, in floats over a block of 512 and in doubles from there: a float sum of 16
+// terms and 32 slots loses 2e-7 of its value; of a million terms it would lose 1e-3.
 #ifndef NATIVENORM_SLOTS_INL_H_
 #define NATIVENORM_SLOTS_INL_H_
 
@@ -11,20 +11,20 @@ namespace nn {
 namespace NN_TARGET {
 
 constexpr size_t kSlotVectors = kSlots / kLanes;
-// Blocks in flight. An addition takes 3 to 4 cycles and two start in each: two vectors of AVX-512 leave half of them
-// idle.
-constexpr size_t kFlight = kSlotVectors < kUnroll ? kUnroll / kSlotVectors : 1;
+// How many blocks are summed up at once, each with slots of its own. An addition takes 3 to 4 cycles and two start in
+// each cycle: the two vectors of slots that AVX-512 has for one block leave half of them idle.
+constexpr size_t kUnrolledBlocks = kSlotVectors < kUnroll ? kUnroll / kSlotVectors : 1;
 
-// body(part, offset, index of the vector of slots) over fewer than kSlots elements, from a vector on.
+// body(lanes, offset, index of the vector of slots) over the tail, fewer than kSlots elements, from a vector on.
 template <size_t kIndex, class Body>
-HWY_INLINE void SweepRest(size_t left, size_t i, const Body& body) {
+HWY_INLINE void SweepTail(size_t left, size_t i, const Body& body) {
   if constexpr (kIndex + 1 < kSlotVectors) {
     if (left >= kLanes) {
-      body(Whole(), i, Index<kIndex>());
-      return SweepRest<kIndex + 1>(left - kLanes, i + kLanes, body);
+      body(AllLanes(), i, Index<kIndex>());
+      return SweepTail<kIndex + 1>(left - kLanes, i + kLanes, body);
     }
   }
-  if (left > 0) body(Part{left}, i, Index<kIndex>());
+  if (left > 0) body(FirstLanes{left}, i, Index<kIndex>());
 }
 
 // The same over n elements that begin at slot 0.
@@ -32,30 +32,30 @@ template <class Body>
 HWY_INLINE void SweepSlots(size_t n, const Body& body) {
   size_t i = 0;
   for (; i + kSlots <= n; i += kSlots) {
-    Repeat<kSlotVectors>([&](auto k) NN_INLINED { body(Whole(), i + k.value * kLanes, k); });
+    Repeat<kSlotVectors>([&](auto k) NN_INLINED { body(AllLanes(), i + k.value * kLanes, k); });
   }
-  SweepRest<0>(n - i, i, body);
+  SweepTail<0>(n - i, i, body);
 }
 
-// body(part, offset, index of the vector of slots) over a piece: runs of length elements that begin stride apart, and
-// flush(index of the block in flight) at the end of each block.
+// body(lanes, offset, index of the vector of slots) over a piece: runs of length elements that begin stride apart, and
+// flush(which of the unrolled blocks) at the end of each block.
 template <class Body, class Flush>
 HWY_INLINE void SweepBlocks(size_t runs, size_t length, size_t stride, const Body& body, const Flush& flush) {
   const size_t slots = (length + kSlots - 1) / kSlots * kSlots;
   size_t pending = 0;
   for (size_t run = 0; run < runs; ++run) {
     size_t at = run * stride, left = length;
-    if constexpr (kFlight == 2) {
+    if constexpr (kUnrolledBlocks == 2) {
       while (left > kBlock) {
         const size_t second = HWY_MIN(kBlock, left - kBlock), both = second - second % kSlots;
         for (size_t i = 0; i < both; i += kSlots) {
           Repeat<2 * kSlotVectors>([&](auto k) NN_INLINED {
-            body(Whole(), at + i + k.value / kSlotVectors * kBlock + k.value % kSlotVectors * kLanes, k);
+            body(AllLanes(), at + i + k.value / kSlotVectors * kBlock + k.value % kSlotVectors * kLanes, k);
           });
         }
-        SweepSlots(kBlock - both, [&](auto part, size_t i, auto k) NN_INLINED { body(part, at + both + i, k); });
-        SweepSlots(second - both, [&](auto part, size_t i, auto k) NN_INLINED {
-          body(part, at + kBlock + both + i, Index<kSlotVectors + k.value>());
+        SweepSlots(kBlock - both, [&](auto lanes, size_t i, auto k) NN_INLINED { body(lanes, at + both + i, k); });
+        SweepSlots(second - both, [&](auto lanes, size_t i, auto k) NN_INLINED {
+          body(lanes, at + kBlock + both + i, Index<kSlotVectors + k.value>());
         });
         flush(Index<0>());
         flush(Index<1>());
@@ -64,12 +64,12 @@ HWY_INLINE void SweepBlocks(size_t runs, size_t length, size_t stride, const Bod
       }
     } else {
       for (; left > kBlock; at += kBlock, left -= kBlock) {
-        SweepSlots(kBlock, [&](auto part, size_t i, auto k) NN_INLINED { body(part, at + i, k); });
+        SweepSlots(kBlock, [&](auto lanes, size_t i, auto k) NN_INLINED { body(lanes, at + i, k); });
         flush(Index<0>());
       }
     }
     if (left == 0) continue;
-    SweepSlots(left, [&](auto part, size_t i, auto k) NN_INLINED { body(part, at + i, k); });
+    SweepSlots(left, [&](auto lanes, size_t i, auto k) NN_INLINED { body(lanes, at + i, k); });
     pending += slots;
     if (pending + slots > kBlock || run + 1 == runs) {
       flush(Index<0>());
@@ -90,7 +90,7 @@ using Quad = hn::Vec<decltype(kQuad)>;
 class Slots {
  public:
   HWY_INLINE Slots() {
-    Repeat<kFlight>([&](auto block) NN_INLINED { Clear(block); });
+    Repeat<kUnrolledBlocks>([&](auto block) NN_INLINED { Clear(block); });
     Repeat<kQuads>([&](auto q) NN_INLINED { total_[q.value] = hn::Zero(kQuad); });
   }
 
@@ -104,9 +104,9 @@ class Slots {
   }
 
   // f[j] = (s[j] + s[16 + j]) + (s[8 + j] + s[24 + j]), t[j] += double(f[j]) + double(f[4 + j])
-  template <size_t kBlockInFlight>
-  HWY_INLINE void Flush(Index<kBlockInFlight> block) {
-    const Floats* s = slots_ + kBlockInFlight * kSlotVectors;
+  template <size_t kBlockIndex>
+  HWY_INLINE void Flush(Index<kBlockIndex> block) {
+    const Floats* s = slots_ + kBlockIndex * kSlotVectors;
 #if HWY_MAX_BYTES == 16
     const Floats f = hn::Add(hn::Add(s[0], s[4]), hn::Add(s[2], s[6]));
     const Floats g = hn::Add(hn::Add(s[1], s[5]), hn::Add(s[3], s[7]));
@@ -151,14 +151,14 @@ class Slots {
   }
 
  private:
-  template <size_t kBlockInFlight>
-  HWY_INLINE void Clear(Index<kBlockInFlight>) {
+  template <size_t kBlockIndex>
+  HWY_INLINE void Clear(Index<kBlockIndex>) {
     Repeat<kSlotVectors>([&](auto k) NN_INLINED {
-      slots_[kBlockInFlight * kSlotVectors + k.value] = hn::Zero(kFloats);
+      slots_[kBlockIndex * kSlotVectors + k.value] = hn::Zero(kFloats);
     });
   }
 
-  Floats slots_[kFlight * kSlotVectors];
+  Floats slots_[kUnrolledBlocks * kSlotVectors];
   Quad total_[kQuads];
 };
 

@@ -1,4 +1,4 @@
-// Kernels over runs of neighbours that share one mean: channels-first batch, group and instance normalization.
+// Kernels over runs of neighbours of one unit: channels-first batch, group and instance normalization.
 #ifndef NATIVENORM_SPANS_INL_H_
 #define NATIVENORM_SPANS_INL_H_
 
@@ -9,16 +9,16 @@
 namespace nn {
 namespace NN_TARGET {
 
-// Without a pivot (0) a subtraction less is a third of the work.
+// Without a pivot (0) there is a subtraction less: a third of the work.
 template <bool kPivot, class T>
 HWY_INLINE PivotSums SumAround(const T* x, size_t runs, size_t length, size_t stride, float pivot) {
   const Floats center = hn::Set(kFloats, pivot);
   Slots sum, squares;
   SweepBlocks(
       runs, length, stride,
-      [&](auto part, size_t i, auto k) NN_INLINED {
-        Floats v = Load(part, x + i);
-        if constexpr (kPivot) v = Keep(part, hn::Sub(v, center));
+      [&](auto lanes, size_t i, auto k) NN_INLINED {
+        Floats v = Load(lanes, x + i);
+        if constexpr (kPivot) v = Keep(lanes, hn::Sub(v, center));
         sum.Add(k, v);
         squares.AddProduct(k, v, v);
       },
@@ -48,9 +48,9 @@ void normalize(const T* x, T* y, size_t runs, size_t length, size_t stride, cons
         const Floats scale = hn::Set(kFloats, affine.scale);
         const Floats shift = hn::Set(kFloats, affine.shift);
         const T* from = x + run * stride;
-        Write<streaming.value>(y + run * stride, length, [&](auto part, size_t i, auto k) NN_INLINED {
-          if constexpr (streaming.value) Fetch(k, from + i + ahead);
-          const Floats v = hn::MulAdd(hn::Sub(Load(part, from + i), center), scale, shift);
+        Write<streaming.value>(y + run * stride, length, [&](auto lanes, size_t i, auto k) NN_INLINED {
+          if constexpr (streaming.value) Prefetch(k, from + i + ahead);
+          const Floats v = hn::MulAdd(hn::Sub(Load(lanes, from + i), center), scale, shift);
           if constexpr (with_relu.value) return Relu(v);
           return v;
         });
@@ -60,11 +60,11 @@ void normalize(const T* x, T* y, size_t runs, size_t length, size_t stride, cons
 }
 
 // dy where the output is positive or NaN, else 0; all of dy without an activation.
-template <bool kRelu, class Extent, class T>
-HWY_INLINE Floats Cut(Extent part, const T* dy, const T* y, size_t i) {
-  const Floats gradient = Load(part, dy + i);
+template <bool kRelu, class Lanes, class T>
+HWY_INLINE Floats Cut(Lanes lanes, const T* dy, const T* y, size_t i) {
+  const Floats gradient = Load(lanes, dy + i);
   if constexpr (kRelu) {
-    return hn::IfThenZeroElse(hn::Le(Load(part, y + i), hn::Zero(kFloats)), gradient);
+    return hn::IfThenZeroElse(hn::Le(Load(lanes, y + i), hn::Zero(kFloats)), gradient);
   }
   return gradient;
 }
@@ -75,9 +75,9 @@ HWY_INLINE GradientSums SumGradient(const T* x, const T* dy, const T* y, size_t 
   Slots sum, product, residual;
   SweepBlocks(
       runs, length, stride,
-      [&](auto part, size_t i, auto k) NN_INLINED {
-        const Floats distance = Keep(part, hn::Sub(Load(part, x + i), center));
-        const Floats gradient = Cut<kRelu>(part, dy, y, i);
+      [&](auto lanes, size_t i, auto k) NN_INLINED {
+        const Floats distance = Keep(lanes, hn::Sub(Load(lanes, x + i), center));
+        const Floats gradient = Cut<kRelu>(lanes, dy, y, i);
         sum.Add(k, gradient);
         product.AddProduct(k, gradient, distance);
         residual.Add(k, distance);
@@ -102,7 +102,7 @@ void gradient_sums(const T* x, const T* dy, const T* y, size_t runs, size_t leng
       *sums = SumGradient<relu.value>(x, dy, y, runs, length, stride, c);
       return;
     }
-    // That each is one run the compiler is to know: gradients of runs of 35 take 0.82 of the time (AVX2).
+    // The compiler is to know that each is one run: gradients of runs of 35 take 0.82 of the time (AVX2).
     for (size_t run = 0; run < runs; ++run) {
       const size_t at = run * stride;
       sums[run * step] = SumGradient<relu.value>(x + at, dy + at, relu.value ? y + at : y, 1, length, 0, c);
@@ -125,9 +125,9 @@ void gradient(const T* x, const T* dy, const T* y, T* dx, size_t runs, size_t le
         const Floats dy_center = hn::Set(kFloats, g.dy_center);
         const size_t at = run * stride;
         Choose(g.dy_center != 0, [&](auto centered) NN_INLINED {
-          Write<streaming.value>(dx + at, length, [&](auto part, size_t i, auto) NN_INLINED {
-            const Floats distance = hn::Sub(Load(part, x + at + i), center);
-            Floats cut = Cut<relu.value>(part, dy, y, at + i);
+          Write<streaming.value>(dx + at, length, [&](auto lanes, size_t i, auto) NN_INLINED {
+            const Floats distance = hn::Sub(Load(lanes, x + at + i), center);
+            Floats cut = Cut<relu.value>(lanes, dy, y, at + i);
             if constexpr (centered.value) cut = hn::Sub(cut, dy_center);
             return hn::MulAdd(dy_factor, cut, hn::MulAdd(x_factor, distance, constant));
           });
@@ -137,7 +137,7 @@ void gradient(const T* x, const T* dy, const T* y, T* dx, size_t runs, size_t le
   });
 }
 
-// They are for sums in doubles and for parameters, whatever T is.
+// These are for sums in doubles and for parameters, whatever T is.
 template <class T>
 void add_doubles(const double* from, size_t count, double* to) {
   for (size_t i = 0; i < count; ++i) to[i] += from[i];
@@ -150,12 +150,12 @@ void add_floats(const float* from, size_t count, double* to) {
 
 template <class T>
 bool all_finite(const float* values, size_t count) {
-  // 0 times what is finite is 0.
+  // 0 times a finite number is 0, times another NaN.
   Floats sums[kUnroll];
   Repeat<kUnroll>([&](auto k) NN_INLINED { sums[k.value] = hn::Zero(kFloats); });
   const Floats zero = hn::Zero(kFloats);
-  Sweep(count, [&](auto part, size_t i, auto k) NN_INLINED {
-    sums[k.value] = hn::MulAdd(Load(part, values + i), zero, sums[k.value]);
+  Sweep(count, [&](auto lanes, size_t i, auto k) NN_INLINED {
+    sums[k.value] = hn::MulAdd(Load(lanes, values + i), zero, sums[k.value]);
   });
   const Floats sum = hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3]));
   return hn::AllTrue(kFloats, hn::Eq(sum, zero));
@@ -167,7 +167,7 @@ void plain_pass(const T* x, T* y, size_t length, float a, float b) {
   const Floats factor = hn::Set(kFloats, a);
   const Floats constant = hn::Set(kFloats, b);
   Write<false>(y, length,
-               [&](auto part, size_t i, auto) NN_INLINED { return hn::MulAdd(Load(part, x + i), factor, constant); });
+               [&](auto lanes, size_t i, auto) NN_INLINED { return hn::MulAdd(Load(lanes, x + i), factor, constant); });
 }
 
 }  // namespace NN_TARGET

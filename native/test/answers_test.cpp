@@ -42,8 +42,8 @@ Hashes HashesOf(const Answer& answer) { return {answer.Hash(), answer.HashOfPhas
 
 bool operator==(const Hashes& a, const Hashes& b) { return a.answer == b.answer && a.phases == b.phases; }
 
-// A row of which dy / sqrt(variance + eps) leaves the range of floats and a small weight brings it back goes by doubles,
-// whatever the rows beside it are.
+// A row of which dy / sqrt(variance + eps) leaves the range of floats and a small weight brings it back goes by
+// doubles, whatever the rows beside it are.
 void TestLeavingRange(const char* target) {
   Question q(0);
   q.shape = {NN_LAYER, NN_CHANNELS_FIRST, 9, 37, 1, 1, 1e-14, false};

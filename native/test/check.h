@@ -87,7 +87,7 @@ void TestProblems();
 void TestExtremes();
 void TestDeterminism();
 void TestPhases();
-void TestPool();
+void TestWorkers();
 void TestSystem();
 void TestPrepare();
 void TestMemory();

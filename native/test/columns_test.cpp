@@ -72,7 +72,7 @@ void column_sums(const Table& table, const char* target) {
   ForMatrices(target, [&](const Matrix& m, Place place) {
     // A distribution of its own for each column, which must not disturb its neighbours; now and then the same for all.
     const size_t shift = turn++;
-    const bool fetch = shift % 3 == 0;
+    const bool prefetch = shift % 3 == 0;
     float* x = memory.x.Place<float>(m.Elements(), place.side, place.gap);
     m.ForAll([&](size_t row, size_t j, size_t i) {
       const Distribution& values = Distributions()[(shift % 2 == 0 ? shift / 2 : shift + j) % Distributions().size()];
@@ -84,11 +84,11 @@ void column_sums(const Table& table, const char* target) {
     float* pivot = memory.parameters[0].Place<float>(padded, Side::kEnd, 0);
     double* mean = memory.parameters[1].Place<double>(padded, Side::kEnd, 0);
     double* m2 = memory.parameters[2].Place<double>(padded, Side::kEnd, 0);
-    table.column_sums(x, m.rows, m.columns, m.stride, nullptr, fetch, mean, m2);
+    table.column_sums(x, m.rows, m.columns, m.stride, nullptr, prefetch, mean, m2);
     if (!table.column_moments(m.columns, 1 / static_cast<double>(m.rows), mean, m2)) {
       std::vector<double> sums(padded), squares(padded);
       for (size_t j = 0; j < padded; ++j) pivot[j] = j < m.columns ? static_cast<float>(mean[j]) : 0;
-      table.column_sums(x, m.rows, m.columns, m.stride, pivot, fetch, sums.data(), squares.data());
+      table.column_sums(x, m.rows, m.columns, m.stride, pivot, prefetch, sums.data(), squares.data());
       nn::FinishDistrusted(x, m.rows, m.columns, m.stride, pivot, sums.data(), squares.data(), mean, m2);
     }
     Distance distance;
@@ -148,7 +148,7 @@ void column_gradient_sums(const Table& table, const char* target) {
   Memory& memory = TheMemory();
   ForMatrices(target, [&](const Matrix& m, Place place) {
     for (int flags = 0; flags < 8; ++flags) {
-      const bool relu = flags & 1, constants = flags & 2, fetch = flags & 4;
+      const bool relu = flags & 1, constants = flags & 2, prefetch = flags & 4;
       float* x = memory.x.Place<float>(m.Elements(), place.side, place.gap);
       float* dy = memory.dy.Place<float>(m.Elements(), place.side, place.Other(1));
       float* y = relu ? memory.y.Place<float>(m.Elements(), place.side, place.Other(2)) : nullptr;
@@ -164,7 +164,7 @@ void column_gradient_sums(const Table& table, const char* target) {
       for (size_t k = 0; k < (constants ? 5 : 3); ++k) {
         *sums[k] = memory.parameters[k + 1].Place<double>(nn::PaddedColumns(m.columns), Side::kEnd, 0);
       }
-      table.column_gradient_sums(x, dy, y, m.rows, m.columns, m.stride, center, fetch, found);
+      table.column_gradient_sums(x, dy, y, m.rows, m.columns, m.stride, center, prefetch, found);
       std::vector<Sums> expected(m.columns);
       m.ForAll([&](size_t, size_t j, size_t i) { expected[j].Add(Cut(dy, y, i), x[i] - double{center[j]}); });
       Distance distance;

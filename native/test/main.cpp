@@ -72,7 +72,7 @@ int main(int count, char** arguments) {
     void (*run)();
   } kTests[] = {
       {"kernels", nntest::TestKernels},         {"problems", nntest::TestProblems}, {"extremes", nntest::TestExtremes},
-      {"determinism", nntest::TestDeterminism}, {"phases", nntest::TestPhases},     {"pool", nntest::TestPool},
+      {"determinism", nntest::TestDeterminism}, {"phases", nntest::TestPhases},     {"workers", nntest::TestWorkers},
       {"system", nntest::TestSystem},           {"prepare", nntest::TestPrepare},   {"memory", nntest::TestMemory},
       {"answers", nntest::TestAnswers}};
   nntest::Check(nn_targets() > 0, "no kernels for this CPU");

@@ -17,7 +17,7 @@
 
 #include "check.h"
 #include "results.h"
-#include "workers.h"
+#include "watch_workers.h"
 
 namespace nntest {
 namespace {

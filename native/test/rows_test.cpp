@@ -77,7 +77,7 @@ void row_normalize(const Table& table, const char* target) {
     for (int flags = 0; flags < 32; ++flags) {
       if (length > 300 && (flags ^ turn) % 4 != 0) continue;
       const bool centered = flags & 1, weighted = flags & 2, biased = flags & 4, relu = flags & 8, stream = flags & 16;
-      const bool in_place = turn % 3 == 1, with_statistics = turn % 4 != 2, fetch = turn % 2 == 0;
+      const bool in_place = turn % 3 == 1, with_statistics = turn % 4 != 2, prefetch = turn % 2 == 0;
       const size_t n = length * part.rows, parameters = length * part.period, last = part.first + part.rows;
       float* y = memory.y.Place<float>(n, place.side, place.gap);
       float* x = in_place ? y : memory.x.Place<float>(n, place.side, place.Other(1));
@@ -90,7 +90,7 @@ void row_normalize(const Table& table, const char* target) {
       float* variance = with_statistics ? memory.parameters[3].Place<float>(last, Side::kEnd, 0) : nullptr;
       table.row_normalize(x, y,
                           {centered, length, part.period, part.first, part.rows, kEps, weight, bias,
-                           centered ? mean : nullptr, variance, relu, fetch, stream});
+                           centered ? mean : nullptr, variance, relu, prefetch, stream});
       Distance distance;
       bool others = true;  // whether other rows' statistics stayed
       for (size_t r = 0; with_statistics && r < part.first; ++r) {

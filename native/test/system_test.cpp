@@ -23,7 +23,7 @@
 
 #include "check.h"
 #include "results.h"
-#include "workers.h"
+#include "watch_workers.h"
 
 #if defined(__linux__)
 namespace {

@@ -1,4 +1,4 @@
-#include "pool.h"
+#include "workers.h"
 
 #include <atomic>
 #include <chrono>
@@ -63,7 +63,7 @@ struct Worker {
   std::atomic<bool> ends{false};
 };
 
-class Pool {
+class Workers {
  public:
   void Run(int threads, size_t tasks, void (*task)(const void*, size_t), const void* context) {
     const int callers = callers_.fetch_add(1, std::memory_order_relaxed) + 1;
@@ -96,7 +96,7 @@ class Pool {
   // In a child that fork made, where none of the threads is: what they held is held for ever.
   void ForgetThreads() {
     const int limit = limit_.load(std::memory_order_relaxed);
-    (new (this) Pool)->limit_.store(limit, std::memory_order_relaxed);
+    (new (this) Workers)->limit_.store(limit, std::memory_order_relaxed);
   }
 
  private:
@@ -202,28 +202,28 @@ class Pool {
 
 // Never destroyed: calls of other threads may still use it while the process ends. Nor allocated, so that there is one
 // where memory is short.
-alignas(Pool) unsigned char place[sizeof(Pool)];
+alignas(Workers) unsigned char place[sizeof(Workers)];
 
-Pool& ThePool() {
-  static Pool* const pool = [] {
-    CallInForkedChildren([] { ThePool().ForgetThreads(); });
-    return new (place) Pool;
+Workers& TheWorkers() {
+  static Workers* const workers = [] {
+    CallInForkedChildren([] { TheWorkers().ForgetThreads(); });
+    return new (place) Workers;
   }();
-  return *pool;
+  return *workers;
 }
 
 }  // namespace
 
 void RunTasks(int threads, size_t tasks, void (*task)(const void*, size_t), const void* context) {
   if (threads > 1 && tasks > 1) {
-    ThePool().Run(threads, tasks, task, context);
+    TheWorkers().Run(threads, tasks, task, context);
   } else {
     for (size_t i = 0; i < tasks; ++i) task(context, i);
   }
 }
 
-void SetWorkers(int count) { ThePool().SetLimit(count); }
+void SetWorkers(int count) { TheWorkers().SetLimit(count); }
 
-void EndIdleWorkers() { ThePool().TrySetLimit(0); }
+void EndIdleWorkers() { TheWorkers().TrySetLimit(0); }
 
 }  // namespace nn

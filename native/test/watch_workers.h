@@ -1,6 +1,6 @@
 // The library's own threads, as others see them.
-#ifndef NATIVENORM_WORKERS_H_
-#define NATIVENORM_WORKERS_H_
+#ifndef NATIVENORM_WATCH_WORKERS_H_
+#define NATIVENORM_WATCH_WORKERS_H_
 
 namespace nntest {
 
@@ -14,4 +14,4 @@ bool SoonWorkers(int count);
 
 }  // namespace nntest
 
-#endif  // NATIVENORM_WORKERS_H_
+#endif  // NATIVENORM_WATCH_WORKERS_H_

@@ -1,6 +1,6 @@
 // Threads for large problems: one pool for the process, in which the caller takes part.
-#ifndef NATIVENORM_POOL_H_
-#define NATIVENORM_POOL_H_
+#ifndef NATIVENORM_WORKERS_H_
+#define NATIVENORM_WORKERS_H_
 
 #include <stddef.h>
 
@@ -30,11 +30,11 @@ struct Range {
   size_t end;
 };
 inline Range PartOf(size_t n, size_t parts, size_t i) {
-  const size_t size = n / parts, rest = n % parts;
-  const size_t begin = i * size + (i < rest ? i : rest);
-  return {begin, begin + size + (i < rest ? 1 : 0)};
+  const size_t size = n / parts, remainder = n % parts;
+  const size_t begin = i * size + (i < remainder ? i : remainder);
+  return {begin, begin + size + (i < remainder ? 1 : 0)};
 }
 
 }  // namespace nn
 
-#endif  // NATIVENORM_POOL_H_
+#endif  // NATIVENORM_WORKERS_H_

@@ -1,5 +1,5 @@
 // The pool's threads: never more than are allowed, gone when they are to go, and every task done once meanwhile.
-#include "pool.h"
+#include "workers.h"
 
 #include <algorithm>
 #include <atomic>
@@ -11,7 +11,7 @@
 #include "check.h"
 #include "os.h"
 #include "run.h"
-#include "workers.h"
+#include "watch_workers.h"
 
 namespace nntest {
 namespace {
@@ -132,7 +132,7 @@ void TestStaysWithin() {
 
 }  // namespace
 
-void TestPool() {
+void TestWorkers() {
   nn_set_workers(0);
   TestEachTaskOnce();
   TestTogether();

@@ -1,4 +1,4 @@
-#include "workers.h"
+#include "watch_workers.h"
 
 #include <atomic>
 #include <chrono>
@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "os.h"
-#include "pool.h"
+#include "workers.h"
 
 namespace nntest {
 
