@@ -1,5 +1,5 @@
-// What forward and backward of channels-first tensors share: batch, group and instance normalization. The tensor is N*C
-// rows of S elements; row i is of channel i % C. A unit (what shares a mean) has some of the rows.
+// What the channels-first drivers share, forward and backward: batch, group and instance normalization. The tensor is
+// N*C rows of S elements; row i is of channel i % C. A unit has some of the rows.
 #ifndef NATIVENORM_CHANNELS_FIRST_H_
 #define NATIVENORM_CHANNELS_FIRST_H_
 
@@ -15,7 +15,7 @@ struct Units {
   size_t unit_step;  // rows from one unit's first to the next's
   size_t row_step;   // rows from one to the next in a unit
   size_t length;
-  bool of_group;     // whose rows lie one after the other
+  bool of_group;     // group or instance normalization, where a unit's rows are neighbours
 
   explicit Units(const Plan& p) : length(p.spatial), of_group(p.operation != NN_BATCH) {
     if (p.operation == NN_BATCH) {
@@ -35,12 +35,12 @@ struct Units {
 
   double Values() const { return static_cast<double>(rows) * static_cast<double>(length); }
 
-  // A kernel's rows. For statistics a group's, which lie one after the other, are one; for the sums of its gradient
-  // each is by itself, as weights differ.
+  // A kernel's runs. For statistics the rows of a group, which are neighbours, are one run; for the sums of its
+  // gradient each row is a run, as weights differ.
   Pieces ForMoments() const { return of_group ? Pieces(1, rows * length) : Pieces(rows, length); }
   Pieces ForGradients() const { return of_group ? Pieces(1, length) : Pieces(rows, length); }
   size_t RunStride() const { return row_step * length; }
-  // What is summed up for a gradient: all rows of a channel of the batch, or a row.
+  // How many sums a gradient has: one for all rows of a channel of the batch, or one for each row of a group.
   size_t Sums() const { return of_group ? count * rows : count; }
 
   // Where a piece of the unit's moments, or of a gradient's sums, begins.
@@ -51,7 +51,7 @@ struct Units {
     return sums * length + piece.first_run * RunStride() + piece.begin;
   }
 
-  // For loops in doubles. Its channels are those of its rows, or one.
+  // For loops in doubles. Its channels are those of its rows, or one channel.
   nn::Unit Exact(size_t unit, size_t channels) const {
     return {rows, length, RunStride(), 1, Row(unit, 0) % channels, of_group ? size_t{1} : size_t{0}, 0};
   }
@@ -143,10 +143,10 @@ void ForAllRows(const Plan& p, const Skips& skips, const Make& make, const Body&
   });
 }
 
-// Where a unit that is given to a thread has no rows to skip.
+// No unit is skipped.
 constexpr auto kSkipsNone = [](size_t) { return false; };
 
-// body(unit) over those units that are outside of what floats can do.
+// body(unit) over those units that are outside (exact.h).
 template <class IsOutside, class Body>
 void ForOutside(const Plan& p, const IsOutside& is_outside, const Body& body) {
   const size_t units = p.Units();
@@ -159,7 +159,7 @@ void ForOutside(const Plan& p, const IsOutside& is_outside, const Body& body) {
   });
 }
 
-// body(which, piece, index) over the pieces of some things that are cut alike, by all threads.
+// body(which, piece, index) over the pieces of `things` that are cut alike, by all threads.
 template <class Body>
 void ForPieces(const Plan& p, size_t things, const Pieces& pieces, const Body& body) {
   const size_t all = things * pieces.count, parts = Parts(p, all);

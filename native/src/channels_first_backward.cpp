@@ -1,11 +1,11 @@
-// Backward of channels-first tensors, and the phases of it.
+// The driver of channels-first backward, and of its phases.
 #include "channels_first.h"
 #include "scratch.h"
 
 namespace nn {
 namespace {
 
-// The sum of a unit's, weighted; entry number `first` is of channel first % C.
+// The weighted sum of a unit's sums, whose first is of channel first % C.
 GradientSums Weighted(const Plan& p, const float* weight, const GradientSums* sums, size_t first, size_t count) {
   GradientSums total = {0, 0, 0};
   for (size_t k = 0; k < count; ++k) {
@@ -60,7 +60,7 @@ void SumInOrder(decltype(KernelTable<T>::gradient_sums) kernel, const Units& uni
   }
 }
 
-// All of them, by all threads.
+// The sums of all units, by all threads.
 template <class T>
 int SumTogether(const Plan& p, const Units& units, const Backward<T>& data, const Normal* normals,
                 GradientSums* sums) {
@@ -81,7 +81,7 @@ int SumTogether(const Plan& p, const Units& units, const Backward<T>& data, cons
   return NN_OK;
 }
 
-// Of all units but those that are outside. True if there are such.
+// The gradients of all units but those that are outside. True if there are such.
 template <class T>
 bool ApplyGradients(const Plan& p, const Backward<T>& data, const UnitGradient* units) {
   const bool stream = p.Streams(3, sizeof(T), data.diff_dst == data.diff_src);

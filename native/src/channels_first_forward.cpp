@@ -1,4 +1,4 @@
-// Forward of channels-first tensors, and the phases of it.
+// The driver of channels-first forward, and of its phases.
 #include "channels_first.h"
 #include "scratch.h"
 
@@ -19,7 +19,7 @@ PivotSums SumPiece(const Plan& p, const Units& units, const T* src, size_t unit,
                                         pivot);
 }
 
-// The moments that doubles give: of what floats cannot sum up, and of what is next to nothing.
+// The moments in doubles, where floats cannot sum up or the variance is too small for them.
 template <class T>
 Moments MeasureExactly(const Plan& p, const Units& units, const T* src, size_t unit) {
   return ExactMoments(units.Exact(unit, p.channels), src + units.Row(unit, 0) * units.length, true);
@@ -118,7 +118,7 @@ int ChannelsFirstNormalize(const Plan& p, const Forward<T>& data, const double* 
                                         0);
         });
   };
-  if (!some_outside) {  // not asked of each row: 61 channels of 221 elements took 7 % longer
+  if (!some_outside) {  // without a check for each row: with it 61 channels of 221 elements took 7 % longer
     normalize(kSkipsNone);
     return NN_OK;
   }

@@ -1,6 +1,6 @@
-// What forward and backward of channels-last tensors share: batch, group and instance normalization of samples that are
-// matrices of rows (positions) and columns (channels). For batch normalization the whole tensor is one sample. Kernels
-// work column by column; the columns of a group are merged by the drivers.
+// What the channels-last drivers share, forward and backward: batch, group and instance normalization of samples that
+// are matrices of rows (positions) and columns (channels). For batch normalization the whole tensor is one sample.
+// Kernels work column by column; the drivers merge the columns of a unit.
 #ifndef NATIVENORM_CHANNELS_LAST_H_
 #define NATIVENORM_CHANNELS_LAST_H_
 
@@ -62,8 +62,8 @@ struct RowParts {
   }
 };
 
-// Arrays over columns for the parameters of a pass. Columns whose `first` is NaN are outside of what floats can do, if
-// whoever set them says that there are such. `dy_center` is null where no column is constant.
+// Arrays over columns for the parameters of a kernel. Columns whose `first` is NaN are outside (exact.h), if whoever
+// set them says that there are such. `dy_center` is null where no column is constant.
 struct Parameters {
   float* center;
   float* first;
@@ -107,8 +107,8 @@ struct Parameters {
   ColumnAffine AsAffine(size_t j) const { return {center + j, first + j, second + j}; }
   ColumnGradient AsGradient(size_t j) const { return {center + j, first + j, second + j, third + j, At(dy_center, j)}; }
 
-  // Where some are outside, a unit is so as a whole if the factor of one of its columns is NaN, be it by its weight:
-  // doubles go over all of it, and in place they may not find what floats have written.
+  // Where some are outside, a unit is outside as a whole if the factor of one of its columns is NaN, be it by its
+  // weight: loops in doubles go over the whole unit, and in place its x must not be overwritten before.
   void JoinUnits(size_t columns, size_t members) const {
     for (size_t begin = 0; begin < columns; begin += members) {
       bool outside = false;
@@ -117,7 +117,7 @@ struct Parameters {
     }
   }
 
-  // body(first column, columns) over all, or if some are outside, what lies between them.
+  // body(first column, columns) over all columns, or if some are outside, over the runs of columns between them.
   template <class Body>
   void ForInside(size_t columns, bool some_outside, const Body& body) const {
     if (!some_outside) return body(size_t{0}, columns);
@@ -128,7 +128,7 @@ struct Parameters {
   }
 };
 
-// Some of them, one for each sample or each part.
+// Parameters for each sample or each part.
 class ParameterSets {
  public:
   static size_t Bytes(size_t count, size_t columns, bool constants) {
@@ -155,7 +155,7 @@ class ParameterSets {
   size_t step_;
 };
 
-// body(sample) over those of which some columns are outside.
+// body(sample) over those samples of which some columns are outside.
 template <class Body>
 void ForSamplesWith(const Plan& p, const Samples& s, const bool* some_outside, const Body& body) {
   Parallel(p.threads, Parts(p, s.count), [&](size_t part) {

@@ -1,4 +1,4 @@
-// Backward of channels-last tensors, and the phases of it.
+// The driver of channels-last backward, and of its phases.
 #include <initializer_list>
 
 #include "channels_last.h"
@@ -59,7 +59,7 @@ bool SetGradients(const Plan& p, const Samples& s, const float* weight, double n
   return some_outside;
 }
 
-// As above for gradients. The sums of what is outside become those of loops in doubles.
+// The gradients of rows of a sample, but for columns that are outside; the first row begins at element `at`.
 template <class T>
 void DifferentiateRows(const Plan& p, const Samples& s, const Backward<T>& data, const Parameters& set,
                        bool some_outside, size_t at, size_t rows, bool stream) {
@@ -70,6 +70,7 @@ void DifferentiateRows(const Plan& p, const Samples& s, const Backward<T>& data,
   });
 }
 
+// The gradients of a sample's units that are outside; their sums become those of loops in doubles.
 template <class T>
 void DifferentiateOutside(const Plan& p, const Samples& s, const Backward<T>& data, const Parameters& set,
                           size_t sample, const ColumnGradientSums& sums) {
@@ -84,9 +85,9 @@ void DifferentiateOutside(const Plan& p, const Samples& s, const Backward<T>& da
   }
 }
 
-// Adds what a row that is cut short has from one column to another. Loops that compilers vectorize.
+// Adds the sums of the tail, a row that is cut short, from one column to another. Loops that compilers vectorize.
 template <class T>
-void SumCut(const T* x, const T* dy, const T* y, size_t begin, size_t end, const float* center,
+void SumTail(const T* x, const T* dy, const T* y, size_t begin, size_t end, const float* center,
             const ColumnGradientSums& sums) {
   for (size_t i = begin; i < end; ++i) {
     const float distance = x[i] - center[i];
@@ -110,13 +111,12 @@ void SumPiece(const Plan& p, const Samples& s, const RowPieces& pieces, const Ba
   Table<T>(*p.target).column_gradient_sums(data.src + at, data.diff_dst + at, At(data.dst, at), rows.end - rows.begin,
                                            columns.end - j, pieces.columns, center + j,
                                            p.Prefetches(2, sizeof(T)), sums.From(j));
-  if (!pieces.EndsWithCut(piece)) return;
-  const size_t cut = from + rows.end * pieces.columns, end = columns.end < pieces.cut ? columns.end : pieces.cut;
-  SumCut(data.src + cut, data.diff_dst + cut, At(data.dst, cut), j, end, center, sums);
+  if (!pieces.EndsWithTail(piece)) return;
+  const size_t tail = from + rows.end * pieces.columns, end = columns.end < pieces.tail ? columns.end : pieces.tail;
+  SumTail(data.src + tail, data.diff_dst + tail, At(data.dst, tail), j, end, center, sums);
 }
 
-// Samples' totals are the first of `sums`; those after are for one piece of each part. `centers` are folded, for each
-// part.
+// The samples' totals come first in `sums`, then one piece for each part. `centers` are folded, for each part.
 template <class T>
 void BackwardBySamples(const Plan& p, const Samples& s, const RowPieces& pieces, const Backward<T>& data,
                        const double* mean, const double* variance, const PieceSums& sums, bool constants,
@@ -228,7 +228,7 @@ int ChannelsLastGradientSums(const Plan& p, const Backward<T>& data, const doubl
   const Samples s(p);
   const RowPieces pieces(s.rows, s.columns);
   bool again = false;
-  // Once more where floats will not do: most such columns are constant.
+  // Once more where float sums are outside: most such columns are constant.
   for (bool constants : {false, true}) {
     const size_t arrays = constants ? kSumsOfConstants : kSums;
     const size_t padded = PaddedColumns(pieces.columns);

@@ -1,4 +1,4 @@
-// Forward of channels-last tensors, and the phases of it.
+// The driver of channels-last forward, and of its phases.
 #include "channels_last.h"
 
 namespace nn {
@@ -23,7 +23,7 @@ void MergeIntoUnits(const Samples& s, double* mean, double* m2) {
   }
 }
 
-// Moments of what are next to nothing are those of loops in doubles.
+// Units whose variance is too small for floats are measured by loops in doubles.
 template <class T>
 void MeasureTiny(const Plan& p, const Samples& s, const T* sample, double* mean, double* m2) {
   if (p.eps >= kLeastVariance) return;
@@ -56,7 +56,7 @@ bool SetAffines(const Plan& p, const Samples& s, const Forward<T>& data, const d
   return some_outside;
 }
 
-// Rows of a sample, but for columns that are outside; their first element is number `at`.
+// Normalizes rows of a sample, but for columns that are outside; the first row begins at element `at`.
 template <class T>
 void NormalizeRows(const Plan& p, const Samples& s, const Forward<T>& data, const Parameters& set, bool some_outside,
                    size_t at, size_t rows, bool stream) {
@@ -66,7 +66,7 @@ void NormalizeRows(const Plan& p, const Samples& s, const Forward<T>& data, cons
   });
 }
 
-// A sample's units that are outside.
+// Normalizes a sample's units that are outside.
 template <class T>
 void NormalizeOutside(const Plan& p, const Samples& s, const Forward<T>& data, const Parameters& set, size_t sample,
                       const double* mean, const double* variance) {
@@ -95,9 +95,9 @@ void SumPiece(const Plan& p, const RowPieces& pieces, const T* sample, size_t pi
   const size_t j = columns.begin;
   Table<T>(*p.target).column_sums(sample + rows.begin * pieces.columns + j, rows.end - rows.begin, columns.end - j,
                                   pieces.columns, At(pivot, j), p.Prefetches(2, sizeof(T)), sums + j, squares + j);
-  if (!pieces.EndsWithCut(piece)) return;
+  if (!pieces.EndsWithTail(piece)) return;
   const T* x = sample + rows.end * pieces.columns;
-  const size_t end = columns.end < pieces.cut ? columns.end : pieces.cut;
+  const size_t end = columns.end < pieces.tail ? columns.end : pieces.tail;
   for (size_t i = j; i < end; ++i) {
     const float distance = pivot == nullptr ? x[i] : x[i] - pivot[i];
     sums[i] += distance;
@@ -105,7 +105,7 @@ void SumPiece(const Plan& p, const RowPieces& pieces, const T* sample, size_t pi
   }
 }
 
-// The same around pivots, where columns are distrusted.
+// The same around pivots, for columns that are distrusted.
 template <class T>
 void SumPieceAgain(const Plan& p, const RowPieces& pieces, const T* sample, size_t piece, Range columns,
                    const float* pivot, const double* m2, double* sums, double* squares) {
@@ -140,7 +140,7 @@ void MeasureSample(const Plan& p, const Samples& s, const RowPieces& pieces, con
   FinishDistrusted(sample, s.rows, s.columns, s.columns, pivot, sums.At(again, 0), sums.At(again, 1), mean, m2);
 }
 
-// Those of all samples by all threads, in the arrays of each sample's first piece.
+// The moments of all samples' columns by all threads, in the arrays of each sample's first piece.
 template <class T>
 int MeasureTogether(const Plan& p, const Samples& s, const RowPieces& pieces, const T* src, const PieceSums& sums) {
   SumTogether(p, s.count, pieces, sums, [&](size_t sample, size_t piece, Range columns, size_t to) {

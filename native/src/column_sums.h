@@ -1,5 +1,5 @@
-// The sums of a channels-last sample's columns, in the order of docs/order-of-sums.md: pieces of rows, by one thread or
-// many, added in order.
+// What the channels-last drivers share: the sums of a sample's columns, in the order of docs/order-of-sums.md: pieces
+// of rows, by one thread or many, added in order.
 #ifndef NATIVENORM_COLUMN_SUMS_H_
 #define NATIVENORM_COLUMN_SUMS_H_
 
@@ -15,28 +15,28 @@ struct RowPieces {
   size_t folds;
   size_t rows;     // folded ones
   size_t columns;  // of these
-  size_t cut;      // elements of one more row, which is cut short
+  size_t tail;     // elements of the last row, which is cut short
   size_t count;
 
   RowPieces(size_t matrix_rows, size_t matrix_columns)
       : folds(FoldedRows(matrix_rows, matrix_columns)),
         rows(matrix_rows / folds),
         columns(matrix_columns * folds),
-        cut(matrix_rows % folds * matrix_columns),
+        tail(matrix_rows % folds * matrix_columns),
         count(1) {
-    // A piece more is one more array to merge: 16 of 196 rows of 256 cost one thread 1 to 2 %. Where there are too few
-    // for the threads a piece's columns are divided, which is slower: gradients of 340x1024 took two threads 1.3 times
-    // as long, from 256 rows on 1.0 to 1.2, from 48 on 1.0.
+    // Each piece is one more array to merge: 16 pieces of 196 rows of 256 cost one thread 1 to 2 %. Where there are
+    // fewer than threads a piece's columns are divided, which is slower: gradients of 340x1024 took two threads 1.3
+    // times as long, from 256 rows on 1.0 to 1.2, from 48 on 1.0.
     constexpr size_t kMost = 32, kLeastElements = 1 << 15, kLeastRows = 48;
     while (count < kMost && 2 * count * kLeastRows <= rows && 2 * count * kLeastElements <= rows * columns) count *= 2;
   }
 
   // The folded rows of a piece.
   Range operator[](size_t piece) const { return PartOf(rows, count, piece); }
-  bool EndsWithCut(size_t piece) const { return cut > 0 && piece + 1 == count; }
+  bool EndsWithTail(size_t piece) const { return tail > 0 && piece + 1 == count; }
 };
 
-// A parameter of columns for each folded one.
+// A parameter of columns, repeated for the folded columns.
 inline void Fold(const RowPieces& pieces, const float* parameter, float* folded) {
   const size_t columns = pieces.columns / pieces.folds, padded = PaddedColumns(pieces.columns);
   for (size_t fold = 0; fold < pieces.folds; ++fold) {
@@ -45,7 +45,7 @@ inline void Fold(const RowPieces& pieces, const float* parameter, float* folded)
   for (size_t j = pieces.columns; j < padded; ++j) folded[j] = 0;
 }
 
-// Some arrays over folded columns for each piece, or for a total.
+// For each piece, or for a total, some arrays over folded columns.
 class PieceSums {
  public:
   static size_t Bytes(size_t count, size_t arrays, const RowPieces& pieces) {
@@ -67,7 +67,7 @@ class PieceSums {
     }
   }
 
-  // Adds up what was folded, in halves.
+  // Adds up folded columns, by halves.
   void Unfold(const RowPieces& pieces, size_t total) const {
     for (size_t a = 0; a < arrays_; ++a) {
       double* to = At(total, a);
@@ -97,7 +97,7 @@ void SumInOrder(const RowPieces& pieces, const PieceSums& sums, size_t total, si
   sums.Unfold(pieces, total);
 }
 
-// Columns that are summed up, or merged, by themselves: lines of 512 bytes.
+// Columns that are summed up, or merged, by one thread: 512 bytes of a row.
 constexpr size_t kStrip = 128;
 inline Range StripOf(size_t columns, size_t strips, size_t i) {
   const Range vectors = PartOf(PaddedColumns(columns) / kColumnPadding, strips, i);
@@ -130,7 +130,7 @@ void SumTogether(const Plan& p, size_t samples, const RowPieces& pieces, const P
   for (size_t sample = 0; sample < samples; ++sample) sums.Unfold(pieces, sample * pieces.count);
 }
 
-// body(columns) over those strips in which some are distrusted; over all of what is folded.
+// body(columns) over those strips of columns in which some are distrusted; over all columns where they are folded.
 template <class Body>
 void ForDistrusted(const RowPieces& pieces, Range columns, const double* m2, const Body& body) {
   constexpr size_t kColumns = 64;
@@ -143,7 +143,8 @@ void ForDistrusted(const RowPieces& pieces, Range columns, const double* m2, con
   }
 }
 
-// Of a distrusted column the moments that sums around its pivot give, and if they will not do, two passes in doubles.
+// The moments of distrusted columns from sums around their pivots, or if these cannot be trusted, two passes in
+// doubles.
 template <class T>
 void FinishDistrusted(const T* sample, size_t rows, size_t columns, size_t stride, const float* pivot,
                       const double* sums, const double* squares, double* mean, double* m2) {

@@ -19,10 +19,10 @@ using nn::Plan;
 // Below this a call costs less than a second thread: 20 us.
 constexpr size_t kElementsPerThread = 1 << 15;
 constexpr int kMostThreads = 256;
-// More is no number of threads, but memory that was not written.
+// More is not a number of threads but uninitialized memory.
 constexpr int32_t kMostThreadsAskedFor = 1 << 16;
-// Doubles count that far. Scratch arrays take 656 bytes an element at most (channels last, groups of single elements,
-// backward), which no size_t is too short for then.
+// Doubles count exactly up to here. Scratch arrays take 656 bytes an element at most (channels last, groups of single
+// elements, backward), which a size_t then holds.
 constexpr int64_t kMostElements = int64_t{1} << 53;
 
 std::atomic<int> target_in_use{-1};
@@ -77,8 +77,8 @@ bool nn_plan::Prefetches(size_t tensors, size_t element_bytes) const {
 }
 
 bool nn_plan::Streams(size_t tensors, size_t element_bytes, bool in_place) const {
-  // Others work in that cache too. With 32 MB of it, 17 MB take as long either way; of 26 MB, results past the cache
-  // save a third of the time (EPYC 7003: LayerNorm of 4096x768, 1260 us to 880).
+  // Other programs use that cache too. With a cache of 32 MB, tensors of 17 MB take as long either way; of 26 MB,
+  // non-temporal stores save a third of the time (EPYC 7003: LayerNorm of 4096x768, 1260 us to 880).
   return !in_place && tensors * Elements() * element_bytes > nn::LastLevelCacheBytes() / 2;
 }
 

@@ -36,10 +36,11 @@ struct nn_plan {
   // How many means there are.
   size_t Units() const { return operation == NN_BATCH ? channels : operation == NN_GROUP ? batch * groups : batch; }
 
-  // Whether what `tensors` of them take is more than 3/8 of the last-level cache: then rows are fetched ahead.
+  // Whether `tensors` of them take more than 3/8 of the last-level cache: then the next rows are prefetched.
   bool Prefetches(size_t tensors, size_t element_bytes) const;
 
-  // Whether what `tensors` of them take is more than half the last-level cache: then results are written past it.
+  // Whether `tensors` of them take more than half the last-level cache: then results are written with non-temporal
+  // stores, unless in place.
   bool Streams(size_t tensors, size_t element_bytes, bool in_place) const;
 };
 
@@ -75,14 +76,14 @@ const T* At(const T* pointer, size_t offset) {
   return pointer == nullptr ? nullptr : pointer + offset;
 }
 
-// In how many parts the threads take some things: several each, so that a thread that comes late leaves little to wait
-// for.
+// Into how many parts `things` are divided for the threads: several for each, so that a thread that comes late leaves
+// little to wait for.
 inline size_t Parts(const Plan& plan, size_t things, size_t per_thread = 4) {
   const size_t parts = plan.threads == 1 ? 1 : per_thread * static_cast<size_t>(plan.threads);
   return parts < things ? parts : things;
 }
 
-// What a mean and a variance make of x: (x - mean) * inverse. The mean is center + rounded_away.
+// Normalizes x by a mean and a variance: (x - mean) * inverse. The mean is center + rounded_away.
 struct Normal {
   double inverse;
   double rounded_away;
@@ -93,7 +94,7 @@ struct Normal {
   Normal(double mean, double variance, double eps)
       : inverse(1 / sqrt(static_cast<float>(variance) + eps)),
         rounded_away(inverse == 0 ? 0 : mean - static_cast<float>(mean)),
-        // A variance beyond the largest float: all is 0, also where x - center would overflow.
+        // With a variance beyond the largest float all is 0, also where x - center would overflow.
         center(inverse == 0 ? 0 : static_cast<float>(mean)) {}
 
   Affine With(const float* weight, const float* bias, size_t channel) const {
@@ -102,7 +103,7 @@ struct Normal {
     return {center, static_cast<float>(scale), static_cast<float>(shift - rounded_away * scale)};
   }
 
-  // Whether floats will not do for a unit, or for a unit that is a channel.
+  // Whether a unit, or a unit that is a channel, is outside (exact.h).
   bool IsOutside() const { return nn::IsOutside(inverse, center, inverse, 0); }
   bool IsOutside(const float* weight, const float* bias, size_t channel) const {
     const Affine affine = With(weight, bias, channel);
@@ -110,7 +111,7 @@ struct Normal {
   }
 };
 
-// Whether some unit's x may all be its mean.
+// Whether some unit may be constant: all its x are its mean.
 inline bool SomeConstant(const Plan& plan, const float* variance) {
   if (plan.given) return false;
   const size_t units = plan.Units();
@@ -120,8 +121,8 @@ inline bool SomeConstant(const Plan& plan, const float* variance) {
   return false;
 }
 
-// What the sums over a unit make of its gradient: dx = inverse * weight * dy + x_factor * (x - center) + constant, and
-// the part a channel's sums have in the weight's gradient. Of a constant unit, of which the product is 0, it is
+// A unit's gradient from the sums over it: dx = inverse * weight * dy + x_factor * (x - center) + constant, and the
+// part of a channel's sums in the weight's gradient. The gradient of a constant unit, where the product is 0, is
 // inverse * (weight * dy - g_mean).
 struct UnitGradient {
   double inverse;
@@ -131,7 +132,7 @@ struct UnitGradient {
   double g_mean;
   float center;
   bool is_constant;
-  bool outside;  // of what floats can do
+  bool outside;  // exact.h
 
   // `sums` are weighted; given statistics are constants.
   UnitGradient(const Normal& normal, GradientSums sums, double n, double variance, double eps, bool given)
@@ -156,7 +157,7 @@ struct UnitGradient {
   UnitGradient(const Normal& normal, GradientSums sums, double n, double share, double variance, double eps, bool given)
       : inverse(normal.inverse),
         offset(given || inverse == 0 ? 0 : sums.residual * share),
-        // Without a finite variance the product may have overflowed.
+        // Where the variance is not finite the product may have overflowed.
         x_factor(given || inverse == 0
                      ? 0
                      : -inverse * inverse * inverse * (sums.product - offset * sums.dy) * share),
@@ -190,8 +191,8 @@ int ChannelsLastForward(const Plan& plan, const Forward<T>& data);
 template <class T>
 int ChannelsLastBackward(const Plan& plan, const Backward<T>& data);
 
-// The phases. A unit is what shares a mean; statistics are arrays over units. Those of gradients are for batch
-// normalization only, where units are channels: sum(dy), sum(dy * (x - mean)), of n values each.
+// The phases' drivers. Statistics are arrays over units. The phases of gradients are for batch normalization only,
+// where units are channels: sum(dy), sum(dy * (x - mean)), of n values each.
 template <class T>
 int ChannelsFirstMoments(const Plan& plan, const T* src, double* mean, double* m2);
 template <class T>

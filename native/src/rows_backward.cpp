@@ -1,4 +1,4 @@
-// Backward of rows: their gradients, and those of weight and bias.
+// The driver of rows backward: the gradients of rows, and of weight and bias.
 #include "rows.h"
 
 #include "scratch.h"
@@ -12,8 +12,8 @@ namespace {
 // threads 1.1 to 1.25 times as long; of 16 rows of 768, two instead of one take one thread 1.3 times as long.
 struct Blocks {
   size_t rows;
-  size_t of;         // rows of a block
-  size_t per_piece;  // blocks of a piece
+  size_t of;         // rows in a block
+  size_t per_piece;  // blocks in a piece
   size_t pieces;
 
   Blocks(size_t rows, size_t length) : rows(rows) {
@@ -42,7 +42,7 @@ struct Blocks {
   }
 };
 
-// The gradients of weight and bias over a piece: the floats of a block, and doubles of all that was before, if any.
+// The gradients of weight and bias over a piece: floats for a block, and doubles for the blocks before it, if any.
 struct PieceSums {
   void (*add_floats)(const float*, size_t, double*);
   float* weight;
@@ -84,8 +84,8 @@ struct PieceSums {
   }
 };
 
-// Those of all pieces; of one thread, which adds each to totals when it is done, one by one in the same place: sixteen
-// places for gradients of 512x4096 are 512 KB that leave the caches.
+// The sums of all pieces. One thread adds each piece to totals when it is done, and needs one place: sixteen places for
+// gradients of 512x4096 are 512 KB, which do not stay in the caches.
 class AllSums {
  public:
   static size_t Bytes(size_t places, size_t count) {
@@ -177,7 +177,7 @@ class AllSums {
   double* bias_total_;
 };
 
-// Rows that are not for floats add to doubles: a float sum of 64 such would leave the range too.
+// Rows that are outside (exact.h) add to the doubles: a float sum of 64 such rows would leave the range of floats too.
 template <class T>
 void BackwardByRows(const Plan& p, const T* x, const T* dy, const T* y, T* dx, RowsToDifferentiate rows,
                     const PieceSums& sums) {
@@ -211,8 +211,8 @@ bool LeavesRange(const T* dy, const T* y, size_t length, double variance, double
   return leaves;
 }
 
-// A piece of which a sum is not finite, again in doubles: floats have left their range, which the sums of its rows may
-// not show. And the gradients of those rows for which that is so.
+// Sums a piece up again in doubles because a sum of it is not finite: floats have left their range, which the sums of
+// its rows may not show. Also computes again the gradients of those rows that have left it.
 template <class T>
 void AgainInDoubles(const Plan& p, const RowShape& shape, const Backward<T>& data, size_t first, size_t count,
                     const PieceSums& sums) {
@@ -246,7 +246,7 @@ int RowsBackward(const Plan& p, const Backward<T>& data) {
   const size_t columns = sums ? shape.length * shape.period : 0;
   const Blocks blocks(shape.rows, shape.length);
   const size_t pieces = sums ? blocks.pieces : 0;
-  // One piece adds up where its sums are to be.
+  // A single piece adds up in the caller's arrays.
   const bool direct = pieces == 1, one_thread = p.threads == 1;
   const size_t places = one_thread && pieces > 1 ? 1 : pieces;
   Scratch scratch(AllSums::Bytes(places, columns));
@@ -281,7 +281,7 @@ int RowsBackward(const Plan& p, const Backward<T>& data) {
       bool finite = true;
       blocks.ForAll(piece, [&](size_t row, size_t count) {
         differentiate(row, count, to, &finite);
-        // Of one row the kernel has told, and it has no partial sums of dy.
+        // Of one row the kernel has checked dweight, and dbias is dy itself.
         if (shape.rows > 1) finite &= all_finite(to.weight, columns) && all_finite(to.bias, columns);
         if (blocks.per_piece > 1 || *to.in_doubles) to.EndBlock();
       });

@@ -1,4 +1,4 @@
-// Forward of rows.
+// The driver of rows forward.
 #include "rows.h"
 
 #include "order.h"
@@ -25,7 +25,7 @@ double SpreadOf(const Plan& p, const T* x, const RowsToNormalize& rows) {
   return MeasureUnit(unit.Values(), sum, [&] { return ExactMoments(unit, x, true); }).m2 * share;
 }
 
-// Row by row, with a look at each: one with a variance next to nothing is not for floats.
+// Row by row, with a check of each: a row whose variance is too small is outside (exact.h).
 template <class T>
 void ForwardByRows(const Plan& p, const T* x, T* y, RowsToNormalize rows) {
   const size_t count = rows.rows;

@@ -17,7 +17,7 @@ namespace {
 // 1 MB holds the statistics and parameters of 20,000 channels.
 constexpr size_t kKept = size_t{1} << 20;
 
-// Where a block is kept: a line each, so that callers at the same time do not meet.
+// Where a block is kept: a cache line each, so that concurrent callers do not share one.
 struct alignas(64) Place {
   std::atomic<ScratchBlock*> block;
 };
@@ -27,7 +27,7 @@ Place places[kPlaces];
 // A call takes up to three blocks, one inside the other.
 constexpr unsigned kLooks = 4;
 
-// Where a thread looks first: the same place each time, since its stack lies elsewhere than others'.
+// Where a thread looks first: from the address of its stack, so the same place each time.
 unsigned FirstPlace(const void* on_stack) {
   const uint64_t quarter_megabyte = reinterpret_cast<uintptr_t>(on_stack) >> 18;
   return static_cast<unsigned>(quarter_megabyte * 0x9e3779b97f4a7c15 >> 48);

@@ -1,4 +1,4 @@
-// Memory for the length of one call.
+// Scratch memory for the length of one call.
 #ifndef NATIVENORM_SCRATCH_H_
 #define NATIVENORM_SCRATCH_H_
 

@@ -12,7 +12,7 @@ namespace nn {
 
 // Where the last-level cache's size cannot be told, 32 MB.
 size_t LastLevelCacheBytes();
-// Of another size, for tests of what is fetched ahead or written past it; 0 for what it is.
+// Another size, for tests of prefetches and non-temporal stores; 0 for the real one.
 void SetLastLevelCacheBytes(size_t bytes);
 
 // Starts a thread "nativenorm-<number>" that gets none of the host's signals and computes as C++ begins, whatever its

@@ -18,7 +18,7 @@ constexpr int kMaxThreads = 256;
 // How long a worker looks for the next job before it sleeps. Waking one takes 5 to 50 us, so a program that calls layer
 // after layer is served without.
 constexpr std::chrono::microseconds kLookingTime(50);
-// From one look at the clock to the next: 0.1 to 1 us, since processors pause for 5 to 60 ns.
+// Looks at the gate between two reads of the clock: 0.1 to 1 us, since a pause takes 5 to 60 ns.
 constexpr int kLooks = 16;
 
 inline void Pause() {
@@ -29,8 +29,8 @@ inline void Pause() {
 #endif
 }
 
-// The tasks of one participant. Each takes its own first, so that a thread meets the same memory again in the next
-// job, then those that others have not begun.
+// The tasks of one participant. Each takes its own first, so that its cache has the same memory in the next job,
+// then those that others have not begun.
 struct alignas(64) Share {
   std::atomic<size_t> next;
   size_t end;
@@ -93,7 +93,7 @@ class Workers {
     return true;
   }
 
-  // In a child that fork made, where none of the threads is: what they held is held for ever.
+  // In a child of fork, which has none of the threads: locks they held stay locked, so all is made anew.
   void ForgetThreads() {
     const int limit = limit_.load(std::memory_order_relaxed);
     (new (this) Workers)->limit_.store(limit, std::memory_order_relaxed);

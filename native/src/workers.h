@@ -1,4 +1,4 @@
-// Threads for large problems: one pool for the process, in which the caller takes part.
+// The workers: threads for large problems, one set for the process. The caller takes part.
 #ifndef NATIVENORM_WORKERS_H_
 #define NATIVENORM_WORKERS_H_
 
@@ -12,10 +12,10 @@ namespace nn {
 // so results must not depend on it. Tasks do not throw.
 void RunTasks(int threads, size_t tasks, void (*task)(const void* context, size_t i), const void* context);
 
-// The pool may have this many threads of its own. Waits for those that are too many.
+// Allows so many workers. Ends those that are too many, and waits for them.
 void SetWorkers(int count);
 
-// Ends all of them, unless somebody works with them: where nobody is left to call, only in a process that ends.
+// Ends all workers, unless a job runs. For when nobody is left to call: then a job runs only where the process ends.
 void EndIdleWorkers();
 
 template <class Body>

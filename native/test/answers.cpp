@@ -132,7 +132,7 @@ uint64_t HashOf(const std::vector<T>& values, uint64_t hash) {
 
 constexpr uint64_t kHashOfNothing = 0xcbf29ce484222325;
 
-// Results whose rows may begin where they can be written past the caches.
+// Results whose rows may begin where non-temporal stores can be used.
 class AlignedFloats {
  public:
   explicit AlignedFloats(std::vector<float>* values) : values_(*values), room_(values->size() + kFloats) {

@@ -1,4 +1,4 @@
-// One answer: the same bits on every instruction set and for every number of threads, written past the caches too, and
+// One answer: the same bits on every instruction set and for every number of threads, with non-temporal stores too, and
 // of what is normalized within a sample alone and in its batch.
 #include "answers.h"
 
@@ -88,7 +88,8 @@ void TestAnswers() {
               text.c_str(), threads);
       }
       nn::SetLastLevelCacheBytes(1);
-      Check(HashesOf(Ask(question, 1)) == found, "%s answer %zu %s: others past the caches", name, i, text.c_str());
+      Check(HashesOf(Ask(question, 1)) == found, "%s answer %zu %s: others with non-temporal stores", name, i,
+            text.c_str());
       nn::SetLastLevelCacheBytes(0);
       Answer alone;
       if (!AskAlone(question, &alone)) continue;

@@ -8,7 +8,8 @@
 namespace nntest {
 namespace {
 
-// body(matrix, place) for matrices around each strip and block of rows, also with rows that can be streamed to.
+// body(matrix, place) for matrices around each strip and block of rows, also with rows that non-temporal stores can be
+// used for.
 template <class Body>
 void ForMatrices(const char* target, const Body& body) {
   size_t turn = 0;
@@ -28,10 +29,10 @@ void ForMatrices(const char* target, const Body& body) {
       }
     }
   }
-  // Rows that are folded, by up to 16, with and without a rest; and a width too large for it with 16 lanes.
+  // Rows that are folded, by up to 16, with and without a tail; and a width too large for it with 16 lanes.
   std::vector<Matrix> more = {{64, 6, 6}, {256, 3, 3}, {300, 65, 65}};
   for (size_t columns : {1, 2, 3, 5, 7, 12, 15, 20, 30, 61}) more.push_back({259, columns, columns});
-  // Rows of 4096 bytes.
+  // Rows of 4096 bytes, whose cache sets conflict.
   for (size_t rows : {1, 2, 3, 4, 5, 9}) more.push_back({rows, 1024, 1024});
   for (const Matrix& matrix : more) {
     for (Side side : kSides) body(matrix, Place{side, ++turn % kOffsets});
@@ -46,7 +47,7 @@ float* Parameter(GuardedMemory& memory, size_t columns, const float* values) {
 }
 
 // What a column's parameters are made of: means and variances that are ordinary, large, 0 and infinite.
-// And, of each instruction set's first and last vectors, one that is not for floats.
+// And, of each instruction set's first and last vectors, one that is outside (exact.h).
 bool IsHuge(size_t j) { return j % 32 == 9 || j % 32 == 31; }
 double ParameterMean(size_t j) { return IsHuge(j) ? 1e35 : j % 5 == 1 ? 1e6 + 0.01 * Numbers(0)[j] : Numbers(0)[j]; }
 double ParameterVariance(size_t j) {

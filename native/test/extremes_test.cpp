@@ -66,7 +66,7 @@ void TestScales() {
   });
 }
 
-// A weight that is NaN makes its channel NaN, and its unit's gradient, also beside units whose mean is not for floats.
+// A weight that is NaN makes its channel NaN, and its unit's gradient, also beside units that are outside (exact.h).
 void TestNaNWeights() {
   uint64_t seed = kSeed + 90000;
   ForOperations([&](int operation, int layout) {

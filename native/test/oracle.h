@@ -23,7 +23,7 @@ struct Shape {
   size_t Elements() const { return batch * channels * spatial; }
   size_t Units() const;
   size_t Values() const { return Elements() / Units(); }  // of a unit
-  // What shares a mean with it, and where it lies.
+  // An element's unit, and where it lies.
   size_t Unit(size_t n, size_t c) const;
   size_t Offset(size_t n, size_t c, size_t s) const;
 

@@ -18,7 +18,7 @@ void ReleasePages(char* from, size_t bytes);
 
 // The threads of this process; 0 where that cannot be told.
 int ThreadCount();
-// The kernel's numbers of them.
+// Their numbers, as Linux lists them.
 std::vector<std::string> Tasks();
 
 }  // namespace nntest

@@ -31,7 +31,7 @@ void ForOperations(const Body& body) {
   }
 }
 
-// The shapes for values that are hard: small, with blocks and a rest, and one for threads.
+// The shapes for values that are hard: small, with blocks and a tail, and one for threads.
 inline std::vector<Shape> ShapesOf(int operation, int layout) {
   if (IsRows(operation)) {
     return {{operation, layout, 7, 37, 1, 1, kEps, false},

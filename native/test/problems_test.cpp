@@ -95,7 +95,7 @@ void TestMeans() {
   });
 }
 
-// Rows (whatever shares a mean) of one value become the bias, exactly.
+// Units of one value become the bias, exactly.
 void TestConstant() {
   uint64_t seed = kSeed + 30000;
   ForOperations([&](int operation, int layout) {
@@ -142,7 +142,7 @@ void SetConstant(Problem& problem, size_t every) {
   }
 }
 
-// The gradient of such units is what is left of dy without its mean.
+// The gradient of such units is dy without its mean.
 void TestConstantGradients() {
   uint64_t seed = kSeed + 35000;
   ForOperations([&](int operation, int layout) {
@@ -240,7 +240,7 @@ void TestStream() {
 }  // namespace
 
 void TestProblems() {
-  nn_set_workers(3);  // more than there may be processors: threads are to meet
+  nn_set_workers(3);  // more than there may be processors: some share a processor
   TestStream();
   TestSmall();
   TestThreads();

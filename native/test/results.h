@@ -22,7 +22,7 @@ struct Results {
   bool operator==(const Results& other) const;
 };
 
-// A problem made ready for training and backward.
+// A problem's plans for training and backward.
 class Runs {
  public:
   Runs(const Shape& shape, int threads);
@@ -39,7 +39,7 @@ class Runs {
   Plan forward_, backward_;
 };
 
-// Problems for three threads and more that take every driver's every way: many units, few, one.
+// Problems for three threads and more that take every branch of every driver: many units, few, one.
 std::vector<Shape> LargeShapes();
 
 }  // namespace nntest

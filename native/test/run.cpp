@@ -193,13 +193,13 @@ void CheckBackward(const Problem& problem, const Truth& truth, int target, int t
     error += (diff_src[i] - truths.src[i]) * (diff_src[i] - truths.src[i]);
     norm += truths.src[i] * truths.src[i];
   }
-  // Of few values the mean and the variance leave next to nothing; what is left is compared with what was there.
+  // With few values in a unit mean and variance cancel nearly all of a gradient: it is compared with what was there.
   const double of = shape.Values() < 16 && !problem.given ? truths.direct : sqrt(norm);
   const double relative = Ratio(error, of);
   Note(relative, "backward %s", kind.c_str());
   Check(status == NN_OK && relative <= tolerances.gradient && finite.Largest() == 0,
         "%s: diff_src: relative error %g%s", text.c_str(), relative, finite.Largest() == 0 ? "" : ", not finite");
-  // A normalized value near 0 is what is left of larger ones.
+  // A normalized value near 0 is a difference of larger ones.
   Distance parameters;
   for (size_t c = 0; c < shape.channels; ++c, parameters.Next()) {
     if (diff_weight != nullptr) {

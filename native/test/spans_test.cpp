@@ -24,7 +24,7 @@ void ForRuns(const char* target, const Body& body) {
   }
 }
 
-// What a unit's moments come out as.
+// A unit's moments, as the drivers measure them.
 nn::Moments Measured(const Table& table, const Matrix& m, const float* x) {
   return nn::MeasureUnit(
       static_cast<double>(m.rows * m.columns),

@@ -1,4 +1,4 @@
-// The library's own threads, as others see them.
+// The library's workers, as the process sees them.
 #ifndef NATIVENORM_WATCH_WORKERS_H_
 #define NATIVENORM_WATCH_WORKERS_H_
 

@@ -1,4 +1,4 @@
-// The pool's threads: never more than are allowed, gone when they are to go, and every task done once meanwhile.
+// The workers: never more than are allowed, gone when they are to go, and every task done once meanwhile.
 #include "workers.h"
 
 #include <algorithm>
@@ -111,7 +111,7 @@ void TestCallersAndLimits() {
   Check(SoonAtMost(kAtFirst), "%d threads are left", ThreadCount() - kAtFirst);
 }
 
-// Fewer callers than the pool has room for get help, and more never bring more threads than workers.
+// Fewer callers than workers get help, and more callers never bring more threads than workers.
 void TestStaysWithin() {
   nn_set_workers(kMostWorkers);
   std::atomic<bool> stop{false};
