@@ -1,7 +1,7 @@
 // Kernels: sums over the columns of a matrix, each column with a mean of its own (channels-last normalization). Up to
 // kNarrow columns have their sums in registers, over blocks of rows. Wider matrices go by a few rows together: as many
 // sequential streams, which processors prefetch, where strips of columns would jump from page to page and, with rows of
-// 4096 bytes, conflict in one set of the first-level cache (1.3 to 3 times slower).
+// 4096 bytes, have cache-set conflicts (1.3 to 3 times slower).
 #ifndef NATIVENORM_COLUMN_SUMS_INL_H_
 #define NATIVENORM_COLUMN_SUMS_INL_H_
 

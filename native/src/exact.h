@@ -1,6 +1,6 @@
 // A unit in plain loops of doubles, two passes over what kernels sum up in one: for the few units that are outside of
 // what floats can do, "outside" for short, whose numbers leave the range of floats or have nothing but rounding errors
-// left in it. Each is found by a look at numbers that its kernel computes anyway.
+// left. Each is found by a look at numbers that its kernel computes anyway.
 #ifndef NATIVENORM_EXACT_H_
 #define NATIVENORM_EXACT_H_
 

@@ -46,7 +46,8 @@ struct GradientSums {
 };
 
 // dx = dy_factor * (dy - dy_center) + x_factor * (x - center) + constant. In a constant unit, where x is its mean
-// everywhere, dy_center is the part of dy that is subtracted, rounded to float, and x_factor 0; elsewhere it is 0.
+// everywhere, dy_center is the part of dy that is subtracted, rounded to float, and x_factor 0; elsewhere dy_center is
+// 0.
 struct Gradient {
   float center;
   float dy_factor;

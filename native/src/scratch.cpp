@@ -27,7 +27,7 @@ Place places[kPlaces];
 // A call takes up to three blocks, one inside the other.
 constexpr unsigned kLooks = 4;
 
-// Where a thread looks first: from the address of its stack, so the same place each time.
+// Where a thread looks first: the same place each time, as its stack has another address than other threads' stacks.
 unsigned FirstPlace(const void* on_stack) {
   const uint64_t quarter_megabyte = reinterpret_cast<uintptr_t>(on_stack) >> 18;
   return static_cast<unsigned>(quarter_megabyte * 0x9e3779b97f4a7c15 >> 48);

@@ -150,7 +150,7 @@ void add_floats(const float* from, size_t count, double* to) {
 
 template <class T>
 bool all_finite(const float* values, size_t count) {
-  // 0 times a finite number is 0, times another NaN.
+  // 0 times a finite number is 0; times any other it is NaN.
   Floats sums[kUnroll];
   Repeat<kUnroll>([&](auto k) NN_INLINED { sums[k.value] = hn::Zero(kFloats); });
   const Floats zero = hn::Zero(kFloats);
