@@ -40,7 +40,17 @@ public record Explanation(
     Choice training,
     Choice backward) {
 
-  /** An explanation of nothing that is null. */
+  /**
+   * None of them may be null.
+   *
+   * @param layer the layer, as it prints itself
+   * @param input the input's type, layout and shape
+   * @param backend the backend that the layer was built with
+   * @param threads how many threads a call may have
+   * @param inference the choice for inference
+   * @param training that for the forward pass of training
+   * @param backward that for its gradients
+   */
   public Explanation {
     Objects.requireNonNull(layer, "layer");
     Objects.requireNonNull(input, "input");
@@ -61,7 +71,13 @@ public record Explanation(
   public record Choice(
       Optional<Backend> engine, Optional<String> kernel, Map<Backend, String> reasons) {
 
-    /** A choice with a copy of the reasons. */
+    /**
+     * A choice with a copy of the reasons.
+     *
+     * @param engine the engine that runs it, if any can
+     * @param kernel what of the engine does
+     * @param reasons why each of the other engines does not
+     */
     public Choice {
       Objects.requireNonNull(engine, "engine");
       Objects.requireNonNull(kernel, "kernel");
