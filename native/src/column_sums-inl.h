@@ -62,22 +62,21 @@ HWY_INLINE Floats ProductOf(const Floats (&a)[kRows], const Floats (&b)[kRows]) 
   return sum;
 }
 
-// kSums sums for each column of a strip of kVectors over the rows of a block. lanes_of(v) are the lanes of vector v.
-template <size_t kSums, size_t kVectors, class LanesOf, class Columns>
-HWY_INLINE void SumStrip(const LanesOf& lanes_of, size_t first, size_t rows, size_t j, double* const* totals,
+// kSums sums for each column of a strip of kVectors over the rows of a block.
+template <size_t kSums, size_t kVectors, class Lanes, class Columns>
+HWY_INLINE void SumStrip(Lanes lanes, size_t first, size_t rows, size_t j, double* const* totals,
                          const Columns& columns) {
   Floats sums[kVectors][kSums], of_columns[kVectors];
   Repeat<kVectors>([&](auto v) NN_INLINED {
-    of_columns[v.value] = IsEmpty(lanes_of(v)) ? hn::Zero(kFloats) : columns.load(j + v.value * kLanes);
+    of_columns[v.value] = columns.load(j + v.value * kLanes);
     Repeat<kSums>([&](auto s) NN_INLINED { sums[v.value][s.value] = hn::Zero(kFloats); });
   });
   ForRowsTogether<kSummedTogether>(rows, false, [&](auto together, size_t row) NN_INLINED {
     Repeat<kVectors>([&](auto v) NN_INLINED {
-      columns.body(lanes_of(v), together, first + row, j + v.value * kLanes, of_columns[v.value], sums[v.value]);
+      columns.body(lanes, together, first + row, j + v.value * kLanes, of_columns[v.value], sums[v.value]);
     });
   });
   Repeat<kVectors>([&](auto v) NN_INLINED {
-    if (IsEmpty(lanes_of(v))) return;
     Repeat<kSums>([&](auto s) NN_INLINED {
       Put(first == 0, totals[s.value] + j + v.value * kLanes, sums[v.value][s.value]);
     });
@@ -89,7 +88,7 @@ template <size_t kSums, size_t kMost, class Columns>
 HWY_INLINE void SumNarrow(size_t rows, size_t count, double* const* totals, const Columns& columns) {
   ForBlocks(rows, [&](size_t first, size_t n) NN_INLINED {
     ForStrips<kMost>(count, [&](auto width, auto lanes, size_t j) NN_INLINED {
-      SumStrip<kSums, width.value>([&](auto) NN_INLINED { return lanes; }, first, n, j, totals, columns);
+      SumStrip<kSums, width.value>(lanes, first, n, j, totals, columns);
     });
   });
 }
@@ -231,7 +230,7 @@ HWY_NOINLINE void SumGradients(const T* x, const T* dy, const T* y, size_t rows,
     if constexpr (kConstants) {
       Repeat<together.value>([&](auto r) NN_INLINED {
         v[3] = hn::Add(v[3], hn::Abs(distances[r.value]));
-        if (!IsEmpty(lanes)) AddInto(totals[4] + j, gradients[r.value]);
+        AddInto(totals[4] + j, gradients[r.value]);
       });
     }
   };

@@ -45,9 +45,6 @@ struct FirstLanes {
   size_t count;
 };
 
-HWY_INLINE bool IsEmpty(AllLanes) { return false; }
-HWY_INLINE bool IsEmpty(FirstLanes lanes) { return lanes.count == 0; }
-
 // AVX2 and AVX-512 have masked loads and stores. Elsewhere (SSE4, NEON) Highway's touch the whole vector, which may end
 // on a page that is not there: so some lanes are loaded by way of the stack, and stored by halves. AVX2's masked store
 // takes AMD's processors 12 cycles: batch normalization of 16x256x14x14 took 7 % longer, of 8x61x17x13 13 %.
