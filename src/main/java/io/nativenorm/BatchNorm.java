@@ -1,6 +1,7 @@
 package io.nativenorm;
 
 import io.nativenorm.engine.Operation;
+import io.nativenorm.engine.Shape;
 
 /**
  * Batch normalization over the samples and positions of each channel: {@code y = (x - mean) /
@@ -18,7 +19,7 @@ public final class BatchNorm extends RunningNorm {
   private final long channels;
 
   private BatchNorm(Builder options, long channels) {
-    super(options, channels);
+    super(Operation.BATCH, options, channels);
     this.channels = channels;
   }
 
@@ -64,7 +65,7 @@ public final class BatchNorm extends RunningNorm {
   }
 
   @Override
-  Shape shapeOf(long[] shape) {
+  Shape shapeOf(long[] shape, Layout layout) {
     if (shape.length < 2) {
       throw new IllegalArgumentException(
           this + ": expected 2D or higher input (got " + shape.length + "D input)");
@@ -81,7 +82,7 @@ public final class BatchNorm extends RunningNorm {
               + " elements not "
               + channels);
     }
-    return Shape.ofChannels(Operation.BATCH, shape, 1);
+    return Shapes.ofChannels(shape, layout, 1);
   }
 
   @Override
@@ -90,7 +91,7 @@ public final class BatchNorm extends RunningNorm {
       throw new IllegalArgumentException(
           this + ": batch_norm eps must be positive during training, but got 0");
     }
-    if (shape.valuesPerUnit() == 1) {
+    if (shape.batch() * shape.spatial() == 1) {
       throw new IllegalArgumentException(
           this
               + ": Expected more than 1 value per channel when training, got input size "

@@ -1,9 +1,9 @@
 package io.nativenorm;
 
-import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Task;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -101,7 +101,7 @@ public record Explanation(
     }
 
     private static List<Engines.Verdict> verdicts(Problem problem, Backend backend) {
-      return problem.elements() == 0 ? List.of() : Engines.verdicts(problem, backend);
+      return problem.shape().elements() == 0 ? List.of() : Engines.verdicts(problem, backend);
     }
 
     private static String kernelName(Problem problem, Backend backend) {
@@ -132,7 +132,7 @@ public record Explanation(
         training.threads(),
         Choice.of(inference, backend),
         Choice.of(training, backend),
-        Choice.of(training.with(Direction.BACKWARD), backend));
+        Choice.of(training.withTask(Task.BACKWARD), backend));
   }
 
   /** The text. */

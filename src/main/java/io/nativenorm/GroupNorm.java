@@ -1,6 +1,7 @@
 package io.nativenorm;
 
 import io.nativenorm.engine.Operation;
+import io.nativenorm.engine.Shape;
 
 /**
  * Group normalization over the positions and channels of each group of each sample. Weight and bias
@@ -16,7 +17,7 @@ public final class GroupNorm extends NormLayer {
   private final long channels;
 
   private GroupNorm(Builder options) {
-    super(options, null, options.channels);
+    super(Operation.GROUP, options, null, options.channels);
     this.groups = options.groups;
     this.channels = options.channels;
   }
@@ -77,7 +78,7 @@ public final class GroupNorm extends NormLayer {
   }
 
   @Override
-  Shape shapeOf(long[] shape) {
+  Shape shapeOf(long[] shape, Layout layout) {
     if (shape.length < 2) {
       throw new IllegalArgumentException(
           this + ": Expected at least 2 dimensions for input tensor but received " + shape.length);
@@ -90,7 +91,7 @@ public final class GroupNorm extends NormLayer {
               + " channels in dimension 1, but got "
               + Shapes.text(shape));
     }
-    return Shape.ofChannels(Operation.GROUP, shape, groups);
+    return Shapes.ofChannels(shape, layout, groups);
   }
 
   @Override

@@ -40,7 +40,7 @@ final class Inference {
     layer.requireF32(x);
     PlanMemo known = PlanMemo.matching(memo, x.extents(), x.layout(), threads);
     if (known == null) {
-      layer.requireInferable(x.extents());
+      layer.requireInferable(x.extents(), x.layout());
     }
     requireFit(x, y);
     if (x.size() == 0) {
@@ -83,7 +83,7 @@ final class Inference {
         known != null ? known.shape() : implied ? layer.impliedShape(x.length) : shape.clone();
     requireLengths(x, y, full, known != null ? known.size() : Shapes.size(full));
     if (known == null) {
-      layer.requireInferable(full);
+      layer.requireInferable(full, Layout.CHANNELS_FIRST);
     }
     if (x.length == 0) {
       return;

@@ -1,6 +1,7 @@
 package io.nativenorm;
 
 import io.nativenorm.engine.Operation;
+import io.nativenorm.engine.Shape;
 
 /**
  * Instance normalization over the positions of each channel of each sample: group normalization
@@ -19,7 +20,7 @@ public final class InstanceNorm extends RunningNorm {
   private final long channels;
 
   private InstanceNorm(Builder options, long channels) {
-    super(options, channels);
+    super(Operation.GROUP, options, channels);
     this.channels = channels;
   }
 
@@ -65,7 +66,7 @@ public final class InstanceNorm extends RunningNorm {
   }
 
   @Override
-  Shape shapeOf(long[] shape) {
+  Shape shapeOf(long[] shape, Layout layout) {
     if (shape.length < 2) {
       throw new IllegalArgumentException(
           this + ": expected 2D or higher input (got " + shape.length + "D input)");
@@ -80,7 +81,7 @@ public final class InstanceNorm extends RunningNorm {
               + " in "
               + Shapes.text(shape));
     }
-    return Shape.ofChannels(Operation.GROUP, shape, channels);
+    return Shapes.ofChannels(shape, layout, channels);
   }
 
   @Override

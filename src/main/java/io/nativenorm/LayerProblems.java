@@ -1,46 +1,41 @@
 package io.nativenorm;
 
-import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.Affine;
+import io.nativenorm.engine.Fusion;
+import io.nativenorm.engine.Norm;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
-import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.Shape;
+import io.nativenorm.engine.StatisticsSource;
+import io.nativenorm.engine.Storage;
+import io.nativenorm.engine.Task;
 
 /** The problems of a layer, on shapes that it takes: its options are the same in all of them. */
-record LayerProblems(double eps, Activation activation, LayerParameters parameters) {
+record LayerProblems(
+    Operation operation, double eps, Activation activation, LayerParameters parameters) {
 
-  /** With the running statistics where there are any. */
-  Problem inference(Shape shape, Layout layout, int threads) {
+  /** With the running statistics, which are of channels, where there are any. */
+  Problem inference(Shape shape, int threads) {
     return parameters.running() == null
-        ? problem(shape, layout, threads, Direction.INFERENCE, Statistics.COMPUTED)
-        : problem(ofChannels(shape), layout, threads, Direction.INFERENCE, Statistics.GIVEN);
+        ? problem(operation, StatisticsSource.COMPUTED, shape, Task.INFER, threads)
+        : problem(
+            Operation.BATCH, StatisticsSource.GIVEN, shape.withGroups(1), Task.INFER, threads);
   }
 
   /** With the input's own statistics. */
-  Problem training(Shape shape, Layout layout, int threads) {
-    return problem(shape, layout, threads, Direction.TRAINING, Statistics.COMPUTED);
-  }
-
-  /** Running statistics are of channels. */
-  private static Shape ofChannels(Shape shape) {
-    return new Shape(Operation.BATCH, shape.batch(), shape.channels(), shape.spatial(), 1);
+  Problem training(Shape shape, int threads) {
+    return problem(operation, StatisticsSource.COMPUTED, shape, Task.TRAIN, threads);
   }
 
   private Problem problem(
-      Shape shape, Layout layout, int threads, Direction direction, Statistics statistics) {
+      Operation unit, StatisticsSource statistics, Shape shape, Task task, int threads) {
     return new Problem(
-        shape.operation(),
-        direction,
-        statistics,
-        DataType.F32,
-        layout,
-        shape.batch(),
-        shape.channels(),
-        shape.spatial(),
-        shape.groups(),
-        eps,
-        parameters.weight() != null,
-        parameters.bias() != null,
-        activation,
+        new Norm(unit, statistics, eps),
+        shape,
+        Storage.of(DataType.F32),
+        new Affine(parameters.weight() != null, parameters.bias() != null),
+        new Fusion(activation),
+        task,
         threads);
   }
 }

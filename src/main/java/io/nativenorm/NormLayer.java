@@ -2,7 +2,9 @@ package io.nativenorm;
 
 import io.nativenorm.engine.BufferPool;
 import io.nativenorm.engine.Engines;
+import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Shape;
 import java.util.Map;
 import java.util.Objects;
 
@@ -29,7 +31,11 @@ public abstract sealed class NormLayer implements AutoCloseable
   private final Inference inference;
   private final Training training;
 
-  NormLayer(LayerBuilder<?> options, RunningStatistics running, long... parameterShape) {
+  NormLayer(
+      Operation operation,
+      LayerBuilder<?> options,
+      RunningStatistics running,
+      long... parameterShape) {
     Engines.all(); // fails here where a required engine is missing,
     NativeNorm.threads(); // here where the number of threads is none,
     BufferPool.bound(); // and here where what the pool may keep is none
@@ -38,14 +44,14 @@ public abstract sealed class NormLayer implements AutoCloseable
     backend = options.backend();
     ownThreads = options.threads();
     parameters = LayerParameters.of(options, running, parameterShape);
-    problems = new LayerProblems(eps, options.activation(), parameters);
+    problems = new LayerProblems(operation, eps, options.activation(), parameters);
     lock = new LayerLock(name);
     inference = new Inference(this, backend, parameters);
     training = new Training(this, backend, parameters, lock);
   }
 
   /** Checks that this layer takes an input of a shape, and reduces it to a problem's. */
-  abstract Shape shapeOf(long[] shape);
+  abstract Shape shapeOf(long[] shape, Layout layout);
 
   /** Checks that an input's own statistics can be used; nothing to check for most layers. */
   void checkComputable(Shape shape, long[] extents) {}
@@ -66,8 +72,8 @@ public abstract sealed class NormLayer implements AutoCloseable
   }
 
   /** Checks that this layer takes an input of a shape for inference. */
-  final void requireInferable(long[] extents) {
-    Shape shape = shapeOf(extents);
+  final void requireInferable(long[] extents, Layout layout) {
+    Shape shape = shapeOf(extents, layout);
     if (running() == null) {
       checkComputable(shape, extents);
     }
@@ -199,15 +205,15 @@ public abstract sealed class NormLayer implements AutoCloseable
   /** The problem of training on an input, if this takes it. */
   final Problem trainingProblem(Tensor x) {
     requireF32(x);
-    Shape shape = shapeOf(x.extents());
+    Shape shape = shapeOf(x.extents(), x.layout());
     checkComputable(shape, x.extents());
     checkTrainable(shape, x.extents());
-    return problems.training(shape, x.layout(), threads());
+    return problems.training(shape, threads());
   }
 
   /** The problem of inference on a shape that this takes. */
   final Problem inferenceProblem(long[] extents, Layout layout, int threads) {
-    return problems.inference(shapeOf(extents), layout, threads);
+    return problems.inference(shapeOf(extents, layout), threads);
   }
 
   int threads() {
@@ -329,7 +335,7 @@ public abstract sealed class NormLayer implements AutoCloseable
         input,
         backend,
         inferenceProblem(extents, layout, threads),
-        problems.training(shapeOf(extents), layout, threads));
+        problems.training(shapeOf(extents, layout), threads));
   }
 
   /** Waits for running calls to end, then frees the parameters. Closing again does nothing. */

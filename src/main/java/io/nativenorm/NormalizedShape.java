@@ -1,6 +1,6 @@
 package io.nativenorm;
 
-import io.nativenorm.engine.Operation;
+import io.nativenorm.engine.Shape;
 import java.util.Arrays;
 
 /** The trailing dimensions that LayerNorm and RmsNorm normalize over. */
@@ -32,8 +32,8 @@ final class NormalizedShape {
   }
 
   /** The rows of an input whose trailing dimensions are these. */
-  Shape rowsOf(Operation operation, long[] shape) {
-    return Shape.ofRows(operation, shape, leading(shape).length);
+  Shape rowsOf(long[] shape) {
+    return Shapes.ofRows(shape, leading(shape).length);
   }
 
   /** The dimensions of an input before the normalized ones. */

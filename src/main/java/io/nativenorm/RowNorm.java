@@ -1,21 +1,20 @@
 package io.nativenorm;
 
 import io.nativenorm.engine.Operation;
+import io.nativenorm.engine.Shape;
 
 /** A layer that normalizes rows, each by itself: the trailing dimensions. */
 abstract sealed class RowNorm extends NormLayer permits LayerNorm, RmsNorm {
-  private final Operation operation;
   private final NormalizedShape rows;
 
   RowNorm(LayerBuilder<?> options, Operation operation, NormalizedShape rows) {
-    super(options, null, rows.extents());
-    this.operation = operation;
+    super(operation, options, null, rows.extents());
     this.rows = rows;
   }
 
   @Override
-  final Shape shapeOf(long[] shape) {
-    return rows.rowsOf(operation, shape);
+  final Shape shapeOf(long[] shape, Layout layout) {
+    return rows.rowsOf(shape);
   }
 
   @Override

@@ -1,12 +1,14 @@
 package io.nativenorm;
 
+import io.nativenorm.engine.Operation;
+
 /**
  * A layer that can keep running statistics: training takes each batch into them, inference uses
  * them instead of the input's own.
  */
 public abstract sealed class RunningNorm extends NormLayer permits BatchNorm, InstanceNorm {
-  RunningNorm(RunningBuilder<?> options, long channels) {
-    super(options, options.runningStatistics(channels), channels);
+  RunningNorm(Operation operation, RunningBuilder<?> options, long channels) {
+    super(operation, options, options.runningStatistics(channels), channels);
   }
 
   /**

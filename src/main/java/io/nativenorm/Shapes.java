@@ -1,8 +1,9 @@
 package io.nativenorm;
 
+import io.nativenorm.engine.Shape;
 import java.util.Arrays;
 
-/** Shapes as {@code long[]}: checked, multiplied, printed. */
+/** Shapes as {@code long[]}: checked, multiplied, reduced, printed. */
 final class Shapes {
   private Shapes() {}
 
@@ -55,6 +56,17 @@ final class Shapes {
       }
     }
     return channelIsLast ? offset * shape[1] + index[1] : offset;
+  }
+
+  /** N, C and the product of the rest; 0 for an empty input, where that product may overflow. */
+  static Shape ofChannels(long[] shape, Layout layout, long groups) {
+    long spatial = size(shape) == 0 ? 0 : sizeFrom(shape, 2);
+    return new Shape(layout, shape[0], shape[1], spatial, groups);
+  }
+
+  /** Rows, the product of the leading extents, and the elements of a row, that of the others. */
+  static Shape ofRows(long[] shape, int leading) {
+    return Shape.ofRows(size(Arrays.copyOf(shape, leading)), sizeFrom(shape, leading));
   }
 
   static String text(long... shape) {

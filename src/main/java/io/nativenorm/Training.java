@@ -1,13 +1,13 @@
 package io.nativenorm;
 
-import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
-import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.StatisticsSource;
+import io.nativenorm.engine.Task;
 import java.util.Arrays;
 
 /**
@@ -35,7 +35,7 @@ final class Training {
       Pass pass = pass(problem, x);
       try {
         if (parameters.running() != null && x.size() > 0) {
-          update(pass, problem.elements() / problem.unitCount());
+          update(pass, problem.shape().elements() / problem.unitCount());
         }
         return pass;
       } catch (RuntimeException | Error e) {
@@ -88,7 +88,7 @@ final class Training {
     long[] statisticsShape = statisticsShape(problem, x);
     try (Closer made = new Closer()) {
       Tensor input = made.add(x.in(order));
-      boolean rms = problem.operation() == Operation.RMS;
+      boolean rms = problem.norm().operation() == Operation.RMS;
       Tensor mean = made.add(rms ? null : Tensor.zeros(statisticsShape));
       Tensor variance = made.add(Tensor.zeros(statisticsShape));
       Tensor result = made.add(Tensor.uninitialized(x.dataType(), order, extents));
@@ -107,8 +107,8 @@ final class Training {
 
   /** An empty input has no statistics, though there may be 2^40 units without an element. */
   private long[] statisticsShape(Problem problem, Tensor x) {
-    if (problem.statistics() == Statistics.GIVEN) {
-      return new long[] {problem.channels()};
+    if (problem.norm().statistics() == StatisticsSource.GIVEN) {
+      return new long[] {problem.shape().channels()};
     }
     long[] shape = layer.statisticsShape(x.extents());
     if (x.size() == 0 && Arrays.stream(shape).noneMatch(extent -> extent == 0)) {
@@ -122,7 +122,7 @@ final class Training {
       Problem problem, Tensor input, Tensor result, Tensor mean, Tensor variance) {
     long stamp = lock.read();
     try {
-      if (problem.statistics() == Statistics.GIVEN) {
+      if (problem.norm().statistics() == StatisticsSource.GIVEN) {
         Parameter.floats(parameters.running().mean()).copyTo(mean.floats());
         Parameter.floats(parameters.running().variance()).copyTo(variance.floats());
       }
@@ -164,7 +164,7 @@ final class Training {
       Tensor dBias = made.add(zerosLike(parameters.bias()));
       if (input.size() > 0) {
         execute(
-            problem.with(Direction.BACKWARD),
+            problem.withTask(Task.BACKWARD),
             new Operands(
                 input.floats(),
                 result.floats(),

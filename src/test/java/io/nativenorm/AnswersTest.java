@@ -3,13 +3,13 @@ package io.nativenorm;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.Engine;
 import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Task;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
@@ -71,9 +71,9 @@ class AnswersTest {
   /** FNV-1a over the bits of all that comes out. */
   private static long hash(Engine engine, Question q) {
     Problem forward = q.problem();
-    Problem backward = forward.with(Direction.BACKWARD, forward.statistics());
-    boolean rms = forward.operation() == Operation.RMS;
-    int elements = Math.toIntExact(forward.elements());
+    Problem backward = forward.withTask(Task.BACKWARD);
+    boolean rms = forward.norm().operation() == Operation.RMS;
+    int elements = Math.toIntExact(forward.shape().elements());
     int units = Math.toIntExact(forward.unitCount());
     try (Tensor x = tensor(q.x());
         Tensor dy = tensor(q.dy());
@@ -100,7 +100,7 @@ class AnswersTest {
           .execute(
               new Operands(
                   floats(x),
-                  forward.activation() == Activation.NONE ? null : floats(y),
+                  forward.fusion().activation() == Activation.NONE ? null : floats(y),
                   floats(weight),
                   null,
                   floats(mean),

@@ -183,7 +183,7 @@ class MissingBinariesTest {
     List<String> lines = output.lines().filter(line -> line.contains("FUSED")).toList();
     assertEquals(1, lines.size(), output);
     assertTrue(
-        lines.get(0).startsWith("FUSED cannot run layer inference F32 2x4; FUSED: its "), output);
+        lines.get(0).startsWith("FUSED cannot run layer infer F32 2x4; FUSED: its "), output);
     assertTrue(lines.get(0).contains("no " + FILE + " for " + PLATFORM + " was found"), output);
   }
 

@@ -1,9 +1,14 @@
 package io.nativenorm;
 
-import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.Affine;
+import io.nativenorm.engine.Fusion;
+import io.nativenorm.engine.Norm;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
-import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.Shape;
+import io.nativenorm.engine.StatisticsSource;
+import io.nativenorm.engine.Storage;
+import io.nativenorm.engine.Task;
 
 /**
  * One of the problems of which answers.txt has the hash of what comes out: those of {@code
@@ -19,7 +24,7 @@ record Question(
     float[] variance) {
 
   /** Operation (as the C functions count them), layout, N, C, positions, groups, eps, ReLU. */
-  private record Shape(
+  private record Size(
       int operation,
       boolean last,
       int batch,
@@ -35,19 +40,20 @@ record Question(
 
     Problem problem(boolean given, boolean weight, boolean bias, int threads) {
       return new Problem(
-          Operation.values()[operation],
-          given ? Direction.INFERENCE : Direction.TRAINING,
-          given ? Statistics.GIVEN : Statistics.COMPUTED,
-          DataType.F32,
-          last ? Layout.CHANNELS_LAST : Layout.CHANNELS_FIRST,
-          batch,
-          channels,
-          spatial,
-          groups,
-          eps,
-          weight,
-          bias,
-          relu ? Activation.RELU : Activation.NONE,
+          new Norm(
+              Operation.values()[operation],
+              given ? StatisticsSource.GIVEN : StatisticsSource.COMPUTED,
+              eps),
+          new Shape(
+              last ? Layout.CHANNELS_LAST : Layout.CHANNELS_FIRST,
+              batch,
+              channels,
+              spatial,
+              groups),
+          Storage.of(DataType.F32),
+          new Affine(weight, bias),
+          new Fusion(relu ? Activation.RELU : Activation.NONE),
+          given ? Task.INFER : Task.TRAIN,
           threads);
     }
   }
@@ -57,39 +63,39 @@ record Question(
   private static final int RMS = 2;
   private static final int GROUP = 3;
 
-  private static final Shape[] FIXED = {
-    new Shape(BATCH, false, 32, 64, 784, 1, 1e-5, false),
-    new Shape(BATCH, true, 32, 64, 784, 1, 1e-5, false),
-    new Shape(BATCH, false, 16, 256, 196, 1, 1e-5, true),
-    new Shape(BATCH, true, 16, 256, 196, 1, 1e-5, true),
-    new Shape(BATCH, false, 1, 64, 3136, 1, 1e-5, false),
-    new Shape(BATCH, true, 1, 64, 3136, 1, 1e-5, false),
-    new Shape(BATCH, false, 256, 1024, 1, 1, 1e-5, false),
-    new Shape(BATCH, false, 340, 1024, 1, 1, 1e-5, false),
-    new Shape(BATCH, false, 8, 61, 221, 1, 1e-5, false),
-    new Shape(BATCH, true, 8, 61, 221, 1, 1e-5, false),
-    new Shape(BATCH, false, 5, 1, 40001, 1, 1e-5, false),
-    new Shape(BATCH, true, 3, 3, 60001, 1, 1e-5, false),
-    new Shape(LAYER, false, 512, 768, 1, 1, 1e-5, false),
-    new Shape(LAYER, false, 128, 768, 1, 1, 1e-12, false),
-    new Shape(LAYER, false, 1, 4096, 1, 1, 1e-5, false),
-    new Shape(LAYER, false, 127, 769, 1, 1, 1e-5, false),
-    new Shape(LAYER, false, 4096, 64, 1, 1, 1e-5, true),
-    new Shape(LAYER, false, 2500, 40, 1, 1, 1e-5, false),
-    new Shape(LAYER, false, 2, 70001, 1, 1, 1e-5, false),
-    new Shape(RMS, false, 1, 4096, 1, 1, 1e-6, false),
-    new Shape(RMS, false, 128, 4096, 1, 1, 1e-6, false),
-    new Shape(GROUP, false, 2, 320, 1024, 32, 1e-6, false),
-    new Shape(GROUP, true, 2, 320, 1024, 32, 1e-6, false),
-    new Shape(GROUP, false, 2, 1280, 256, 32, 1e-6, false),
-    new Shape(GROUP, true, 2, 1280, 256, 32, 1e-6, true),
-    new Shape(GROUP, false, 3, 30, 35, 3, 1e-5, false),
-    new Shape(GROUP, true, 3, 30, 35, 3, 1e-5, false),
-    new Shape(GROUP, false, 4, 16, 16384, 16, 1e-5, false),
-    new Shape(GROUP, true, 4, 16, 16384, 16, 1e-5, false),
-    new Shape(GROUP, false, 1, 3, 200001, 1, 1e-5, false),
-    new Shape(GROUP, true, 1, 3, 200001, 1, 1e-5, false),
-    new Shape(GROUP, false, 9, 512, 1, 8, 1e-5, false)
+  private static final Size[] FIXED = {
+    new Size(BATCH, false, 32, 64, 784, 1, 1e-5, false),
+    new Size(BATCH, true, 32, 64, 784, 1, 1e-5, false),
+    new Size(BATCH, false, 16, 256, 196, 1, 1e-5, true),
+    new Size(BATCH, true, 16, 256, 196, 1, 1e-5, true),
+    new Size(BATCH, false, 1, 64, 3136, 1, 1e-5, false),
+    new Size(BATCH, true, 1, 64, 3136, 1, 1e-5, false),
+    new Size(BATCH, false, 256, 1024, 1, 1, 1e-5, false),
+    new Size(BATCH, false, 340, 1024, 1, 1, 1e-5, false),
+    new Size(BATCH, false, 8, 61, 221, 1, 1e-5, false),
+    new Size(BATCH, true, 8, 61, 221, 1, 1e-5, false),
+    new Size(BATCH, false, 5, 1, 40001, 1, 1e-5, false),
+    new Size(BATCH, true, 3, 3, 60001, 1, 1e-5, false),
+    new Size(LAYER, false, 512, 768, 1, 1, 1e-5, false),
+    new Size(LAYER, false, 128, 768, 1, 1, 1e-12, false),
+    new Size(LAYER, false, 1, 4096, 1, 1, 1e-5, false),
+    new Size(LAYER, false, 127, 769, 1, 1, 1e-5, false),
+    new Size(LAYER, false, 4096, 64, 1, 1, 1e-5, true),
+    new Size(LAYER, false, 2500, 40, 1, 1, 1e-5, false),
+    new Size(LAYER, false, 2, 70001, 1, 1, 1e-5, false),
+    new Size(RMS, false, 1, 4096, 1, 1, 1e-6, false),
+    new Size(RMS, false, 128, 4096, 1, 1, 1e-6, false),
+    new Size(GROUP, false, 2, 320, 1024, 32, 1e-6, false),
+    new Size(GROUP, true, 2, 320, 1024, 32, 1e-6, false),
+    new Size(GROUP, false, 2, 1280, 256, 32, 1e-6, false),
+    new Size(GROUP, true, 2, 1280, 256, 32, 1e-6, true),
+    new Size(GROUP, false, 3, 30, 35, 3, 1e-5, false),
+    new Size(GROUP, true, 3, 30, 35, 3, 1e-5, false),
+    new Size(GROUP, false, 4, 16, 16384, 16, 1e-5, false),
+    new Size(GROUP, true, 4, 16, 16384, 16, 1e-5, false),
+    new Size(GROUP, false, 1, 3, 200001, 1, 1e-5, false),
+    new Size(GROUP, true, 1, 3, 200001, 1, 1e-5, false),
+    new Size(GROUP, false, 9, 512, 1, 8, 1e-5, false)
   };
 
   private static final int[] LENGTHS = {
@@ -174,7 +180,7 @@ record Question(
       return values;
     }
 
-    Shape shape() {
+    Size shape() {
       int most = pick(32) == 0 ? 600000 : pick(8) == 0 ? 70000 : 4000;
       int operation = pick(4);
       boolean last = pick(2) != 0;
@@ -183,7 +189,7 @@ record Question(
       if (operation == LAYER || operation == RMS) {
         int length = Math.min(LENGTHS[pick(LENGTHS.length)], most);
         int rows = 1 + pick(Math.min(most / length, 700));
-        return new Shape(operation, false, rows, length, 1, 1, eps, relu);
+        return new Size(operation, false, rows, length, 1, 1, eps, relu);
       }
       int channels = CHANNELS[pick(CHANNELS.length)];
       int groups = 1;
@@ -194,14 +200,14 @@ record Question(
       }
       int spatial = Math.min(LENGTHS[pick(LENGTHS.length)], Math.max(most / channels, 1));
       int batch = 1 + pick(Math.min(Math.max(most / (channels * spatial), 1), 600));
-      return new Shape(operation, last, batch, channels, spatial, groups, eps, relu);
+      return new Size(operation, last, batch, channels, spatial, groups, eps, relu);
     }
   }
 
   static Question of(int number, int threads) {
     Numbers numbers = new Numbers(number);
     boolean fixed = number < FIXED.length;
-    Shape shape = fixed ? FIXED[number] : numbers.shape();
+    Size shape = fixed ? FIXED[number] : numbers.shape();
     boolean given = !fixed && shape.operation == BATCH && numbers.pick(4) == 0;
     boolean weighted = fixed || numbers.pick(4) != 0;
     boolean biased = fixed || numbers.pick(4) != 0;

@@ -40,10 +40,10 @@ final class AutoRules {
 
   /** Why AUTO does not take an engine that accepts a problem, or nothing. */
   static Optional<String> passOver(Backend engine, Problem problem) {
-    if (engine != Backend.ONEDNN || problem.direction() != Direction.BACKWARD) {
+    if (engine != Backend.ONEDNN || problem.task() != Task.BACKWARD) {
       return Optional.empty();
     }
-    return switch (problem.operation()) {
+    return switch (problem.norm().operation()) {
       case BATCH -> Optional.empty();
       case GROUP ->
           // Measured with 2 threads against the reference with one: 4x64x784 in 32 groups 24 ms to
@@ -57,15 +57,17 @@ final class AutoRules {
   }
 
   private static Optional<String> passOverRows(Problem problem) {
-    if (problem.elements() < SMALL_BACKWARD) {
+    if (problem.shape().elements() < SMALL_BACKWARD) {
       // It would wait for its turn on the team (see OnednnPlan), perhaps behind a large one.
       return Optional.of("accepts it, but JAVA is as fast for so little");
     }
-    if (ROWS_AT_ONCE * problem.channels() < SMALL_BACKWARD && problem.batch() > ROWS_AT_ONCE) {
+    if (ROWS_AT_ONCE * problem.shape().channels() < SMALL_BACKWARD
+        && problem.shape().batch() > ROWS_AT_ONCE) {
       return Optional.of(
           "accepts it, but takes 256 rows at once, which for rows so short is slower");
     }
-    if (problem.channels() > (problem.operation() == Operation.RMS ? LONG_RMS_ROW : LONG_ROW)) {
+    if (problem.shape().channels()
+        > (problem.norm().operation() == Operation.RMS ? LONG_RMS_ROW : LONG_ROW)) {
       return Optional.of("accepts it, but goes by sums in Java for rows so long, slower than JAVA");
     }
     return Optional.empty();

@@ -40,15 +40,15 @@ public record Units(
    * @return its units
    */
   public static Units of(Problem problem) {
-    long n = problem.batch();
-    long c = problem.channels();
-    long s = problem.spatial();
-    boolean first = problem.layout() == Layout.CHANNELS_FIRST;
-    return switch (problem.operation()) {
+    long n = problem.shape().batch();
+    long c = problem.shape().channels();
+    long s = problem.shape().spatial();
+    boolean first = problem.shape().layout() == Layout.CHANNELS_FIRST;
+    return switch (problem.norm().operation()) {
       case BATCH -> new Units(c, n, s, c * s, first ? 1 : c, 0, 0, c, 0, first ? s : 1, 1);
       case LAYER, RMS -> new Units(n, 1, c, 0, 1, 0, 1, 1, c, 0, 0);
       case GROUP -> {
-        long g = problem.groups();
+        long g = problem.shape().groups();
         long members = c / g;
         yield first
             ? new Units(n * g, members, s, s, 1, 1, 0, g, c * s, members * s, members)

@@ -5,34 +5,29 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.nativenorm.Activation;
 import io.nativenorm.Backend;
 import io.nativenorm.DataType;
 import io.nativenorm.Layout;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 class EnginesTest {
-  private static Problem rows(long rows, boolean weight, boolean bias, Direction direction) {
+  private static Problem rows(long rows, boolean weight, boolean bias, Task task) {
     return new Problem(
-        Operation.LAYER,
-        direction,
-        Statistics.COMPUTED,
-        DataType.F32,
-        Layout.CHANNELS_LAST,
-        rows,
-        4,
-        1,
-        1,
-        0,
-        weight,
-        bias,
-        Activation.NONE,
+        new Norm(Operation.LAYER, StatisticsSource.COMPUTED, 0),
+        Shape.ofRows(rows, 4),
+        Storage.of(DataType.F32),
+        new Affine(weight, bias),
+        Fusion.NONE,
+        task,
         1);
   }
 
@@ -50,19 +45,12 @@ class EnginesTest {
       Operation operation, Layout layout, long channels, long spatial, boolean beyond) {
     Problem problem =
         new Problem(
-            operation,
-            Direction.INFERENCE,
-            Statistics.COMPUTED,
-            DataType.F32,
-            layout,
-            1,
-            channels,
-            spatial,
-            1,
-            1e-5,
-            false,
-            false,
-            Activation.NONE,
+            new Norm(operation, StatisticsSource.COMPUTED, 1e-5),
+            new Shape(layout, 1, channels, spatial, 1),
+            Storage.of(DataType.F32),
+            new Affine(false, false),
+            Fusion.NONE,
+            Task.INFER,
             1);
     Engines.Verdict onednn =
         Engines.verdicts(problem, Backend.AUTO).stream()
@@ -81,27 +69,46 @@ class EnginesTest {
       Operation operation, long rows, long channels, boolean passedOver) {
     Problem problem =
         new Problem(
-            operation,
-            Direction.BACKWARD,
-            Statistics.COMPUTED,
-            DataType.F32,
-            Layout.CHANNELS_LAST,
-            rows,
-            channels,
-            1,
-            1,
-            1e-5,
-            false,
-            false,
-            Activation.NONE,
+            new Norm(operation, StatisticsSource.COMPUTED, 1e-5),
+            Shape.ofRows(rows, channels),
+            Storage.of(DataType.F32),
+            new Affine(false, false),
+            Fusion.NONE,
+            Task.BACKWARD,
             1);
     assertEquals(passedOver, AutoRules.passOver(Backend.ONEDNN, problem).isPresent());
   }
 
+  static Stream<Arguments> enginesAndStorages() {
+    List<Storage> storages =
+        List.of(
+            Storage.of(DataType.S8),
+            new Storage(DataType.S8, DataType.F32, DataType.F32),
+            new Storage(DataType.F32, DataType.S8, DataType.F32),
+            new Storage(DataType.F32, DataType.F32, DataType.S8));
+    return Engines.all().stream()
+        .flatMap(engine -> storages.stream().map(storage -> Arguments.of(engine, storage)));
+  }
+
+  @ParameterizedTest
+  @MethodSource("enginesAndStorages")
+  void anotherTypeIsRefusedWhereverItIs(Engine engine, Storage storage) {
+    Problem problem =
+        new Problem(
+            new Norm(Operation.BATCH, StatisticsSource.GIVEN, 1e-5),
+            Shape.ofRows(2, 4),
+            storage,
+            new Affine(true, true),
+            Fusion.NONE,
+            Task.INFER,
+            1);
+    assertEquals(Optional.of("computes F32 only, not S8"), engine.rejects(problem));
+  }
+
   @Test
   void aPlanIsPreparedOnce() {
-    Plan first = Engines.acquire(rows(3, true, true, Direction.INFERENCE), Backend.AUTO);
-    Plan second = Engines.acquire(rows(3, true, true, Direction.INFERENCE), Backend.AUTO);
+    Plan first = Engines.acquire(rows(3, true, true, Task.INFER), Backend.AUTO);
+    Plan second = Engines.acquire(rows(3, true, true, Task.INFER), Backend.AUTO);
     assertSame(first, second);
     Engines.release(first);
     Engines.release(second);
@@ -110,9 +117,9 @@ class EnginesTest {
   @ParameterizedTest
   @MethodSource("io.nativenorm.TestEngines#named")
   void theCacheIsBoundedAndWhatLeavesItWorksUntilReleased(Backend backend) {
-    Plan plan = Engines.acquire(rows(1, false, false, Direction.INFERENCE), backend);
+    Plan plan = Engines.acquire(rows(1, false, false, Task.INFER), backend);
     for (long i = 0; i <= Engines.CACHED_PLANS; i++) {
-      Engines.release(Engines.acquire(rows(100 + i, true, true, Direction.INFERENCE), backend));
+      Engines.release(Engines.acquire(rows(100 + i, true, true, Task.INFER), backend));
     }
     assertFalse(Engines.reacquire(plan), "the oldest plan should have left the cache");
     NativeMemory memory = new NativeMemory(8);
@@ -140,9 +147,9 @@ class EnginesTest {
     x.put(new float[] {-1, -1, 1, 1});
     bias.put(new float[] {1, 2, 3, 4});
     dy.put(new float[] {5, 6, 7, 8});
-    Plan forward = Engines.acquire(rows(1, false, true, Direction.TRAINING), backend);
+    Plan forward = Engines.acquire(rows(1, false, true, Task.TRAIN), backend);
     forward.execute(Operands.forward(x, y, null, bias, mean, variance));
-    Plan backward = Engines.acquire(rows(1, false, true, Direction.BACKWARD), backend);
+    Plan backward = Engines.acquire(rows(1, false, true, Task.BACKWARD), backend);
     backward.execute(new Operands(x, y, null, bias, mean, variance, dy, dx, null, dBias));
     List<Float> got = new ArrayList<>();
     for (int i = 0; i < 4; i++) {

@@ -1,9 +1,7 @@
 package io.nativenorm.engine;
 
-import io.nativenorm.Activation;
 import io.nativenorm.Backend;
 import io.nativenorm.DataType;
-import io.nativenorm.Layout;
 import java.lang.annotation.ElementType;
 import java.lang.annotation.Retention;
 import java.lang.annotation.RetentionPolicy;
@@ -94,19 +92,12 @@ public final class LeakCheck implements BeforeAllCallback, AfterAllCallback {
 
   private static Problem problem(long batch) {
     return new Problem(
-        Operation.LAYER,
-        Direction.INFERENCE,
-        Statistics.COMPUTED,
-        DataType.F32,
-        Layout.CHANNELS_LAST,
-        batch,
-        4,
-        1,
-        1,
-        1e-5,
-        false,
-        false,
-        Activation.NONE,
+        new Norm(Operation.LAYER, StatisticsSource.COMPUTED, 1e-5),
+        Shape.ofRows(batch, 4),
+        Storage.of(DataType.F32),
+        new Affine(false, false),
+        Fusion.NONE,
+        Task.INFER,
         1);
   }
 }

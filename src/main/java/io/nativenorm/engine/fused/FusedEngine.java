@@ -115,9 +115,10 @@ public final class FusedEngine implements Engine {
 
   @Override
   public Optional<String> rejects(Problem problem) {
-    return problem.dataType() == DataType.F32
-        ? Optional.empty()
-        : Optional.of("computes F32 only, not " + problem.dataType());
+    return problem
+        .storage()
+        .otherThan(DataType.F32)
+        .map(other -> "computes F32 only, not " + other);
   }
 
   @Override

@@ -1,12 +1,12 @@
 package io.nativenorm.engine.fused;
 
 import io.nativenorm.NativeNormException;
-import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.Helpers;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Task;
 import java.lang.ref.Reference;
 
 /** A problem on the native kernels: every execution is one native call. */
@@ -24,24 +24,24 @@ final class FusedPlan extends Plan {
     this.address = address;
     this.problem = problem;
     this.helpers = helpers;
-    this.onHeapArrays = HeapArrays.mayBeHeld(problem.elements(), helpers == null);
+    this.onHeapArrays = HeapArrays.mayBeHeld(problem.shape().elements(), helpers == null);
   }
 
   /** Prepares a problem. The header's enums have the order of the Java ones: a test sees to it. */
   static FusedPlan prepare(Problem problem, int threads, Helpers helpers) {
     long address =
         NativeKernels.prepare(
-            problem.operation().ordinal(),
-            problem.direction().ordinal(),
-            problem.statistics().ordinal(),
-            problem.dataType().ordinal(),
-            problem.layout().ordinal(),
-            problem.batch(),
-            problem.channels(),
-            problem.spatial(),
-            problem.groups(),
-            problem.eps(),
-            problem.activation().ordinal(),
+            problem.norm().operation().ordinal(),
+            problem.task().ordinal(),
+            problem.norm().statistics().ordinal(),
+            problem.storage().src().ordinal(),
+            problem.shape().layout().ordinal(),
+            problem.shape().batch(),
+            problem.shape().channels(),
+            problem.shape().spatial(),
+            problem.shape().groups(),
+            problem.norm().eps(),
+            problem.fusion().activation().ordinal(),
             threads);
     if (address == 0) {
       throw new NativeNormException("fused: preparing " + problem + " failed");
@@ -52,7 +52,7 @@ final class FusedPlan extends Plan {
 
   @Override
   public void execute(Operands operands) {
-    if (problem.direction() == Direction.BACKWARD) {
+    if (problem.task() == Task.BACKWARD) {
       backward(operands);
     } else {
       infer(operands.src(), operands.dst(), operands);

@@ -1,12 +1,14 @@
 package io.nativenorm.engine.onednn;
 
-import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.Affine;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.NativeMemory;
+import io.nativenorm.engine.Norm;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
-import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.StatisticsSource;
+import io.nativenorm.engine.Task;
 
 /**
  * Normalization with statistics that are given or computed already. oneDNN takes eps as a float,
@@ -32,24 +34,13 @@ final class Application implements AutoCloseable {
 
   Application(Problem problem) {
     this.problem = problem;
-    isFolded = problem.operation() == Operation.BATCH;
+    isFolded = problem.norm().operation() == Operation.BATCH;
     units = Math.toIntExact(problem.unitCount());
     Problem applied =
-        new Problem(
-            problem.operation(),
-            Direction.INFERENCE,
-            Statistics.GIVEN,
-            problem.dataType(),
-            problem.layout(),
-            problem.batch(),
-            problem.channels(),
-            problem.spatial(),
-            problem.groups(),
-            0,
-            isFolded || problem.weight(),
-            problem.bias(),
-            problem.activation(),
-            problem.threads());
+        problem
+            .withTask(Task.INFER)
+            .withNorm(new Norm(problem.norm().operation(), StatisticsSource.GIVEN, 0))
+            .withAffine(new Affine(isFolded || problem.affine().weight(), problem.affine().bias()));
     primitive = new Primitive(PrimitiveDescription.forward(applied));
     folded = new FreeList<>(MOST_KEPT, () -> new FoldedWeights(problem), FoldedWeights::free);
     variances = new FreeList<>(MOST_KEPT, () -> new NativeMemory(units), NativeMemory::free);
@@ -95,7 +86,7 @@ final class Application implements AutoCloseable {
     o.variance().read(0, sums, 0, units);
     boolean usual = true;
     for (int i = 0; i < units; i++) {
-      double sum = sums[i] + problem.eps();
+      double sum = sums[i] + problem.norm().eps();
       usual &= sums[i] == 0 || ExactStatistics.isUsual(sum);
       // Without spread x - mean is 0, whatever it is divided by.
       sums[i] = sums[i] == 0 && !ExactStatistics.isUsual(sum) ? 1 : (float) sum;

@@ -2,13 +2,13 @@ package io.nativenorm.engine.onednn;
 
 import io.nativenorm.Activation;
 import io.nativenorm.engine.BufferPool;
-import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
-import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.StatisticsSource;
+import io.nativenorm.engine.Task;
 import io.nativenorm.engine.Units;
 import java.util.function.Function;
 
@@ -37,10 +37,10 @@ final class BackwardSteps implements Steps {
 
   /** Whether a gradient can do without oneDNN. */
   static boolean isByChannels(Problem problem) {
-    return problem.direction() == Direction.BACKWARD
-        && switch (problem.operation()) {
+    return problem.task() == Task.BACKWARD
+        && switch (problem.norm().operation()) {
           case GROUP -> true;
-          case BATCH -> problem.statistics() == Statistics.GIVEN || isLong(problem);
+          case BATCH -> problem.norm().statistics() == StatisticsSource.GIVEN || isLong(problem);
           case LAYER, RMS -> false;
         };
   }
@@ -55,8 +55,8 @@ final class BackwardSteps implements Steps {
       long longest = StatisticsGuard.longestSum(problem, rows.implementation());
       return keep(rows, longest <= StatisticsGuard.LONGEST_SUM);
     }
-    boolean batch = problem.operation() == Operation.BATCH;
-    boolean computed = problem.statistics() == Statistics.COMPUTED;
+    boolean batch = problem.norm().operation() == Operation.BATCH;
+    boolean computed = problem.norm().statistics() == StatisticsSource.COMPUTED;
     Problem cut = batch && computed ? ShortSums.cut(problem, threads) : null;
     if (cut == null) {
       return null;
@@ -80,8 +80,8 @@ final class BackwardSteps implements Steps {
       return;
     }
     // The reference may have to start again from the gradient, which is overwritten.
-    try (BufferPool.Buffer copy = BufferPool.take(problem.elements())) {
-      NativeFloats dy = copy.floats().slice(0, problem.elements());
+    try (BufferPool.Buffer copy = BufferPool.take(problem.shape().elements())) {
+      NativeFloats dy = copy.floats().slice(0, problem.shape().elements());
       o.diffDst().copyTo(dy);
       runApart(withGradient(o, dy));
     }
@@ -89,8 +89,8 @@ final class BackwardSteps implements Steps {
 
   private void runApart(Operands o) {
     Operands masked = o;
-    if (problem.activation() == Activation.RELU) {
-      Relu.mask(o.dst(), o.diffDst(), o.diffSrc(), problem.elements());
+    if (problem.fusion().activation() == Activation.RELU) {
+      Relu.mask(o.dst(), o.diffDst(), o.diffSrc(), problem.shape().elements());
       masked = withGradient(o, o.diffSrc());
     }
     boolean done = rows == null ? channels.run(masked) : rows.run(masked);

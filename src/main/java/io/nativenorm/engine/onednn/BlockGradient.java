@@ -30,11 +30,11 @@ final class BlockGradient implements AutoCloseable {
 
   BlockGradient(Problem problem) {
     this.problem = problem;
-    columns = Math.toIntExact(problem.channels());
-    sample = problem.channels() * problem.spatial();
-    boolean batch = problem.operation() == Operation.BATCH;
-    block = new Block(batch ? problem.batch() : Math.min(ROWS, problem.batch()));
-    long left = problem.batch() % block.rows;
+    columns = Math.toIntExact(problem.shape().channels());
+    sample = problem.shape().channels() * problem.shape().spatial();
+    boolean batch = problem.norm().operation() == Operation.BATCH;
+    block = new Block(batch ? problem.shape().batch() : Math.min(ROWS, problem.shape().batch()));
+    long left = problem.shape().batch() % block.rows;
     try {
       tail = left == 0 ? null : new Block(left);
     } catch (RuntimeException | Error e) {
@@ -48,18 +48,18 @@ final class BlockGradient implements AutoCloseable {
     float[] variances = new float[Math.toIntExact(problem.unitCount())];
     o.variance().read(0, variances, 0, variances.length);
     for (float variance : variances) {
-      if (!ExactStatistics.isUsual(variance + problem.eps())) {
+      if (!ExactStatistics.isUsual(variance + problem.norm().eps())) {
         return false;
       }
     }
-    if (block.rows == problem.batch()) {
+    if (block.rows == problem.shape().batch()) {
       return block.run(o);
     }
     double[] weightSums = new double[columns];
     double[] biasSums = new double[columns];
     try (BufferPool.Buffer sums = BufferPool.take(2L * columns)) {
-      for (long row = 0; row < problem.batch(); row += block.rows) {
-        Block next = row + block.rows <= problem.batch() ? block : tail;
+      for (long row = 0; row < problem.shape().batch(); row += block.rows) {
+        Block next = row + block.rows <= problem.shape().batch() ? block : tail;
         Operands part = next.of(o, row, sums.floats());
         if (!next.run(part)) {
           return false;
@@ -110,9 +110,10 @@ final class BlockGradient implements AutoCloseable {
 
     Block(long rows) {
       this.rows = rows;
-      Problem part = problem.withSamples(rows, problem.spatial());
+      Problem part =
+          problem.withShape(problem.shape().withSamples(rows, problem.shape().spatial()));
       units = Units.of(part);
-      mend = problem.operation() == Operation.RMS ? new RmsGradientMend(part) : null;
+      mend = problem.norm().operation() == Operation.RMS ? new RmsGradientMend(part) : null;
       backward = new Primitive(PrimitiveDescription.backward(part));
     }
 

@@ -64,9 +64,9 @@ final class BlockSums {
   BlockSums(Problem problem, NativeFloats src, NativeFloats gradient) {
     this.src = src;
     this.gradient = gradient;
-    isRows = problem.layout() == Layout.CHANNELS_LAST;
-    channels = Math.toIntExact(problem.channels());
-    spatial = problem.spatial();
+    isRows = problem.shape().layout() == Layout.CHANNELS_LAST;
+    channels = Math.toIntExact(problem.shape().channels());
+    spatial = problem.shape().spatial();
     most = (int) Math.min(WIDTH, Math.max(channels, channels * spatial / FOLDS));
     x = new float[WAYS][most];
     d = gradient == null ? null : new float[WAYS][most];

@@ -6,7 +6,7 @@ import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
-import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.StatisticsSource;
 
 /**
  * The gradient from {@link BlockSums} of each channel and one more pass. oneDNN sums all gradients
@@ -42,14 +42,14 @@ final class ChannelGradient {
     this.problem = problem;
     this.slices = slices;
     sums = new GradientSums(problem, slices);
-    boolean batch = problem.operation() == Operation.BATCH;
-    given = problem.statistics() == Statistics.GIVEN;
-    rms = problem.operation() == Operation.RMS;
-    channels = Math.toIntExact(problem.channels());
-    units = batch ? channels : (int) problem.groups();
+    boolean batch = problem.norm().operation() == Operation.BATCH;
+    given = problem.norm().statistics() == StatisticsSource.GIVEN;
+    rms = problem.norm().operation() == Operation.RMS;
+    channels = Math.toIntExact(problem.shape().channels());
+    units = batch ? channels : (int) problem.shape().groups();
     members = channels / units;
-    samples = batch ? problem.batch() : 1;
-    unitSize = (double) samples * members * problem.spatial();
+    samples = batch ? problem.shape().batch() : 1;
+    unitSize = (double) samples * members * problem.shape().spatial();
   }
 
   /** Computes all gradients; false, with some of them written, where something is beyond float. */
@@ -59,7 +59,7 @@ final class ChannelGradient {
     }
     double[] weightSums = new double[channels];
     double[] biasSums = new double[channels];
-    for (long first = 0; first < problem.batch(); first += samples) {
+    for (long first = 0; first < problem.shape().batch(); first += samples) {
       if (!new Part(o, first).run(weightSums, biasSums)) {
         return false;
       }
@@ -102,7 +102,7 @@ final class ChannelGradient {
       double[][] results = sums.of(o.src(), o.diffDst(), first, samples, pivots);
       boolean finite = true;
       for (int unit = 0; unit < units; unit++) {
-        double v = o.variance().view().get(firstUnit + unit) + problem.eps();
+        double v = o.variance().view().get(firstUnit + unit) + problem.norm().eps();
         double mean = rms ? 0 : means.get(firstUnit + unit);
         if (!ExactStatistics.isUsual(v) || !ExactStatistics.isUsualMean(mean)) {
           return false;
@@ -149,10 +149,10 @@ final class ChannelGradient {
 
     /** dx of these samples: rows of channels, or for each channel a run. */
     private void writeInput() {
-      long spatial = problem.spatial();
+      long spatial = problem.shape().spatial();
       long start = first * channels * spatial;
       long rows = samples * spatial;
-      boolean byRows = problem.layout() == Layout.CHANNELS_LAST;
+      boolean byRows = problem.shape().layout() == Layout.CHANNELS_LAST;
       long all = byRows ? rows : samples * channels;
       int count = Slices.count(rows * channels, all);
       if (byRows) {
@@ -182,7 +182,7 @@ final class ChannelGradient {
     }
 
     private void writeRuns(long start, long firstRun, long endRun) {
-      long spatial = problem.spatial();
+      long spatial = problem.shape().spatial();
       Pass pass = new Pass(o);
       int together = (int) Math.max(1, WIDTH / spatial);
       for (long run = firstRun; run < endRun; run += together) {

@@ -36,7 +36,7 @@ final class ExactStatistics {
   ExactStatistics(Problem problem) {
     this.problem = problem;
     this.units = Units.of(problem);
-    this.rms = problem.operation() == Operation.RMS;
+    this.rms = problem.norm().operation() == Operation.RMS;
   }
 
   /** Whether a variance with its eps can be worked with in float; NaN can. */
@@ -52,11 +52,11 @@ final class ExactStatistics {
   /** The statistics of some units, null for all, and whether floats can normalize with them. */
   boolean compute(boolean[] wanted, NativeFloats src, NativeFloats mean, NativeFloats variance) {
     boolean usual = true;
-    if (problem.operation() == Operation.BATCH) {
-      return computeChannels(wanted, 0, problem.batch(), src, mean, variance);
+    if (problem.norm().operation() == Operation.BATCH) {
+      return computeChannels(wanted, 0, problem.shape().batch(), src, mean, variance);
     }
     if (isPerChannel()) {
-      for (long n = 0; n < problem.batch(); n++) {
+      for (long n = 0; n < problem.shape().batch(); n++) {
         usual &= computeChannels(wanted, n, 1, src, mean, variance);
       }
       return usual;
@@ -75,8 +75,9 @@ final class ExactStatistics {
 
   /** Whether the elements of a unit are not contiguous. */
   boolean isPerChannel() {
-    return problem.operation() == Operation.BATCH
-        || problem.operation() == Operation.GROUP && problem.layout() == Layout.CHANNELS_LAST;
+    return problem.norm().operation() == Operation.BATCH
+        || problem.norm().operation() == Operation.GROUP
+            && problem.shape().layout() == Layout.CHANNELS_LAST;
   }
 
   /** Samples from a first one on, channel by channel. */
@@ -87,8 +88,9 @@ final class ExactStatistics {
       NativeFloats src,
       NativeFloats mean,
       NativeFloats variance) {
-    int channels = Math.toIntExact(problem.channels());
-    long perSample = problem.operation() == Operation.BATCH ? channels : problem.groups();
+    int channels = Math.toIntExact(problem.shape().channels());
+    long perSample =
+        problem.norm().operation() == Operation.BATCH ? channels : problem.shape().groups();
     int members = (int) (channels / perSample);
     float[] pivots = pivots(src.view(), first, samples, members);
     BlockSums sums = new BlockSums(problem, src, null);
@@ -112,9 +114,9 @@ final class ExactStatistics {
 
   /** Channel by channel, the same for the members of a unit. */
   private float[] pivots(FloatView x, long first, long samples, int members) {
-    boolean rows = problem.layout() == Layout.CHANNELS_LAST;
-    long spatial = problem.spatial();
-    float[] pivots = new float[Math.toIntExact(problem.channels())];
+    boolean rows = problem.shape().layout() == Layout.CHANNELS_LAST;
+    long spatial = problem.shape().spatial();
+    float[] pivots = new float[Math.toIntExact(problem.shape().channels())];
     double[] sums = new double[pivots.length];
     int places = (int) Math.min(Math.max(1, SAMPLES / members), samples * spatial);
     for (int i = 0; i < places; i++) {
@@ -172,7 +174,7 @@ final class ExactStatistics {
       means.view().put(unit, (float) mean);
     }
     variances.view().put(unit, (float) variance);
-    return (variance == 0 || isUsual(variance + problem.eps())) && isUsualMean(mean);
+    return (variance == 0 || isUsual(variance + problem.norm().eps())) && isUsualMean(mean);
   }
 
   static boolean isUsualMean(double mean) {

@@ -4,7 +4,7 @@ import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.NativeMemory;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Problem;
-import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.StatisticsSource;
 import java.util.Arrays;
 
 /**
@@ -48,7 +48,7 @@ final class FoldedWeights {
   /** Computes the weights; false where something is beyond float. */
   boolean compute(Operands o) {
     float[] newFactors = new float[units];
-    if (problem.weight()) {
+    if (problem.affine().weight()) {
       o.weight().read(0, newFactors, 0, units);
     } else {
       Arrays.fill(newFactors, 1);
@@ -73,13 +73,13 @@ final class FoldedWeights {
   private boolean compute() {
     double[] wideVariances = widen(variances);
     double[] scales = widen(factors);
-    divide(scales, wideVariances, problem.eps());
+    divide(scales, wideVariances, problem.norm().eps());
     float[] scaled = new float[units];
-    boolean computed = problem.statistics() == Statistics.COMPUTED;
+    boolean computed = problem.norm().statistics() == StatisticsSource.COMPUTED;
     boolean all = true;
     for (int i = 0; i < units; i++) {
       // Without spread there is nothing to scale.
-      boolean constant = computed && wideVariances[i] + problem.eps() == 0;
+      boolean constant = computed && wideVariances[i] + problem.norm().eps() == 0;
       scaled[i] = constant ? 0 : (float) scales[i];
       boolean underflowed = Math.abs(scaled[i]) < Float.MIN_NORMAL && factors[i] != 0 && !constant;
       all &= !Float.isInfinite(scaled[i]) && !underflowed && ExactStatistics.isUsualMean(means[i]);

@@ -2,12 +2,12 @@ package io.nativenorm.engine.onednn;
 
 import io.nativenorm.Activation;
 import io.nativenorm.engine.BufferPool;
-import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
-import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.StatisticsSource;
+import io.nativenorm.engine.Task;
 import java.util.function.Function;
 import org.bytedeco.javacpp.Pointer;
 
@@ -43,7 +43,7 @@ final class ForwardSteps implements Steps {
 
   /** oneDNN's computation of statistics, where it does not add too many values. */
   private Primitive own() {
-    if (problem.statistics() == Statistics.GIVEN) {
+    if (problem.norm().statistics() == StatisticsSource.GIVEN) {
       return null;
     }
     Primitive primitive = new Primitive(PrimitiveDescription.forward(problem));
@@ -57,9 +57,9 @@ final class ForwardSteps implements Steps {
 
   @Override
   public void run(Operands operands) {
-    if (problem.statistics() == Statistics.GIVEN) {
+    if (problem.norm().statistics() == StatisticsSource.GIVEN) {
       apply(operands, true);
-    } else if (problem.direction() == Direction.TRAINING) {
+    } else if (problem.task() == Task.TRAIN) {
       normalize(operands);
     } else {
       // Mean and variance, which nobody asked for but we.
@@ -67,8 +67,8 @@ final class ForwardSteps implements Steps {
         normalize(withStatistics(operands, own.floats()));
       }
     }
-    if (problem.activation() == Activation.RELU) {
-      Relu.apply(operands.dst(), problem.elements());
+    if (problem.fusion().activation() == Activation.RELU) {
+      Relu.apply(operands.dst(), problem.shape().elements());
     }
   }
 
@@ -86,8 +86,8 @@ final class ForwardSteps implements Steps {
       normalizeGuarded(o, o.src());
     } else {
       // The guard may have to start again from the input, which is overwritten here.
-      try (BufferPool.Buffer copy = BufferPool.take(problem.elements())) {
-        Pointer.memcpy(copy.floats(), o.src(), problem.elements() * Float.BYTES);
+      try (BufferPool.Buffer copy = BufferPool.take(problem.shape().elements())) {
+        Pointer.memcpy(copy.floats(), o.src(), problem.shape().elements() * Float.BYTES);
         normalizeGuarded(o, copy.floats());
       }
     }
@@ -112,7 +112,7 @@ final class ForwardSteps implements Steps {
 
   /** Whether statistics are computed in Java, first of all. */
   boolean sumsInJava() {
-    return normalize == null && problem.statistics() == Statistics.COMPUTED;
+    return normalize == null && problem.norm().statistics() == StatisticsSource.COMPUTED;
   }
 
   @Override

@@ -13,14 +13,14 @@ final class GradientSums {
   GradientSums(Problem problem, Slices slices) {
     this.problem = problem;
     this.slices = slices;
-    channels = Math.toIntExact(problem.channels());
+    channels = Math.toIntExact(problem.shape().channels());
   }
 
   /** Sums over samples from a first one on, as {@code [kind][channel]}. */
   double[][] of(NativeFloats src, NativeFloats gradient, long first, long samples, float[] pivots) {
-    long rows = samples * problem.spatial();
-    long start = first * channels * problem.spatial();
-    if (problem.layout() == Layout.CHANNELS_FIRST) {
+    long rows = samples * problem.shape().spatial();
+    long start = first * channels * problem.shape().spatial();
+    if (problem.shape().layout() == Layout.CHANNELS_FIRST) {
       double[][] sums = new BlockSums(problem, src, gradient).results(channels);
       slices.run(
           Slices.count(rows * channels, channels),

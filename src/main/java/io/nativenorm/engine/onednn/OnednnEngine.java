@@ -6,13 +6,13 @@ import static org.bytedeco.dnnl.global.dnnl.dnnl_version;
 import io.nativenorm.Backend;
 import io.nativenorm.DataType;
 import io.nativenorm.Layout;
-import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.Engine;
 import io.nativenorm.engine.Helpers;
 import io.nativenorm.engine.NativeAccess;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Task;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
@@ -143,12 +143,14 @@ public final class OnednnEngine implements Engine {
 
   @Override
   public Optional<String> rejects(Problem problem) {
-    if (problem.dataType() != DataType.F32) {
-      return Optional.of("computes F32 only, not " + problem.dataType());
+    Optional<DataType> other = problem.storage().otherThan(DataType.F32);
+    if (other.isPresent()) {
+      return Optional.of("computes F32 only, not " + other.get());
     }
-    long sampleBytes = problem.channels() * problem.spatial() * Float.BYTES;
+    long sampleBytes = problem.shape().channels() * problem.shape().spatial() * Float.BYTES;
     boolean addressedAsOne =
-        problem.layout() == Layout.CHANNELS_LAST && problem.operation() != Operation.GROUP;
+        problem.shape().layout() == Layout.CHANNELS_LAST
+            && problem.norm().operation() != Operation.GROUP;
     if (addressedAsOne && sampleBytes > Integer.MAX_VALUE) {
       // 16 million positions of 64 channels end the process; LayerNorm's kernel cannot be made.
       return Optional.of("its kernels address a sample or row with 32 bits");
@@ -157,8 +159,9 @@ public final class OnednnEngine implements Engine {
       return Optional.of("its statistics are mended through an array of all of them");
     }
     boolean sumsOverTheTeam =
-        problem.direction() == Direction.BACKWARD
-            && (problem.operation() == Operation.LAYER || problem.operation() == Operation.RMS);
+        problem.task() == Task.BACKWARD
+            && (problem.norm().operation() == Operation.LAYER
+                || problem.norm().operation() == Operation.RMS);
     if (teamLimit == 0 && sumsOverTheTeam) {
       return Optional.of("OpenMP gives smaller teams than it promises: the sums would be wrong");
     }
@@ -170,7 +173,7 @@ public final class OnednnEngine implements Engine {
         1,
         nothing -> {
           try (PrimitiveDescription description =
-              problem.direction() == Direction.BACKWARD
+              problem.task() == Task.BACKWARD
                   ? PrimitiveDescription.backward(problem)
                   : PrimitiveDescription.forward(problem)) {
             refusal.set(description.refusal());
@@ -182,7 +185,7 @@ public final class OnednnEngine implements Engine {
 
   @Override
   public Plan prepare(Problem problem) {
-    boolean small = problem.elements() < TEAM_ELEMENTS;
+    boolean small = problem.shape().elements() < TEAM_ELEMENTS;
     int threads = small ? 1 : Math.max(1, Math.min(problem.threads(), teamLimit));
     return OnednnPlan.prepare(team, helpers, reference, problem, threads);
   }

@@ -1,10 +1,10 @@
 package io.nativenorm.engine.onednn;
 
-import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.Helpers;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Task;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Function;
 
@@ -62,7 +62,7 @@ final class OnednnPlan extends Plan {
   private static Steps steps(
       Team team, Function<Problem, Plan> reference, Problem problem, int threads) {
     AtomicReference<Steps> made = new AtomicReference<>();
-    boolean backward = problem.direction() == Direction.BACKWARD;
+    boolean backward = problem.task() == Task.BACKWARD;
     team.run(
         threads,
         nothing ->

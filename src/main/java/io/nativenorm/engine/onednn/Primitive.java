@@ -7,9 +7,9 @@ import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_destroy;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_query_exec_arg_md;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_query_scratchpad_md;
 
-import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Task;
 import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.dnnl.dnnl_memory_desc;
@@ -71,7 +71,7 @@ final class Primitive implements AutoCloseable {
    * thread would start a team all the same.
    */
   boolean keepsItsTeamSize() {
-    boolean forward = problem().direction() != Direction.BACKWARD;
+    boolean forward = problem().task() != Task.BACKWARD;
     return switch (implementation) {
       case "ncsp_bnorm:any", "ncsp_gnorm:any" -> true;
       case "jit:uni" -> forward; // LayerNorm and RMSNorm; backward ends with a default-sized loop
@@ -95,10 +95,10 @@ final class Primitive implements AutoCloseable {
   dnnl_memory_desc memoryOf(Argument argument) {
     boolean absent =
         switch (argument) {
-          case WEIGHT, DIFF_WEIGHT -> !problem().weight();
+          case WEIGHT, DIFF_WEIGHT -> !problem().affine().weight();
           // Backward has a description of the shift, but takes none.
-          case BIAS -> !problem().bias() || problem().direction() == Direction.BACKWARD;
-          case DIFF_BIAS -> !problem().bias();
+          case BIAS -> !problem().affine().bias() || problem().task() == Task.BACKWARD;
+          case DIFF_BIAS -> !problem().affine().bias();
           default -> false;
         };
     dnnl_memory_desc memory =

@@ -27,7 +27,7 @@ import static org.bytedeco.dnnl.global.dnnl.dnnl_use_shift;
 import io.nativenorm.Layout;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
-import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.StatisticsSource;
 import org.bytedeco.dnnl.dnnl_memory_desc;
 import org.bytedeco.dnnl.dnnl_primitive_attr;
 import org.bytedeco.dnnl.dnnl_primitive_desc;
@@ -89,18 +89,28 @@ final class PrimitiveDescription implements AutoCloseable {
   private static int createForward(
       Problem problem, dnnl_primitive_desc handle, dnnl_primitive_attr attributes) {
     int kind =
-        problem.statistics() == Statistics.GIVEN ? dnnl_forward_inference : dnnl_forward_training;
+        problem.norm().statistics() == StatisticsSource.GIVEN
+            ? dnnl_forward_inference
+            : dnnl_forward_training;
     dnnl_memory_desc data = dataOf(problem);
-    float eps = (float) problem.eps();
+    float eps = (float) problem.norm().eps();
     int flags = flags(problem);
     try {
-      return switch (problem.operation()) {
+      return switch (problem.norm().operation()) {
         case BATCH ->
             dnnl_batch_normalization_forward_primitive_desc_create(
                 handle, Dnnl.CPU, kind, data, data, eps, flags, attributes);
         case GROUP ->
             dnnl_group_normalization_forward_primitive_desc_create(
-                handle, Dnnl.CPU, kind, data, data, problem.groups(), eps, flags, attributes);
+                handle,
+                Dnnl.CPU,
+                kind,
+                data,
+                data,
+                problem.shape().groups(),
+                eps,
+                flags,
+                attributes);
         case LAYER, RMS -> {
           dnnl_memory_desc statistics = rowStatisticsOf(problem);
           try {
@@ -122,12 +132,13 @@ final class PrimitiveDescription implements AutoCloseable {
       dnnl_primitive_desc hint,
       dnnl_primitive_attr attributes) {
     // oneDNN's backward_data does not go with scale and shift; backward without them is it.
-    int kind = problem.weight() || problem.bias() ? dnnl_backward : dnnl_backward_data;
+    int kind =
+        problem.affine().weight() || problem.affine().bias() ? dnnl_backward : dnnl_backward_data;
     dnnl_memory_desc data = dataOf(problem);
-    float eps = (float) problem.eps();
+    float eps = (float) problem.norm().eps();
     int flags = flags(problem);
     try {
-      return switch (problem.operation()) {
+      return switch (problem.norm().operation()) {
         case BATCH ->
             dnnl_batch_normalization_backward_primitive_desc_create(
                 handle, Dnnl.CPU, kind, data, data, data, eps, flags, hint, attributes);
@@ -139,7 +150,7 @@ final class PrimitiveDescription implements AutoCloseable {
                 data,
                 data,
                 data,
-                problem.groups(),
+                problem.shape().groups(),
                 eps,
                 flags,
                 hint,
@@ -160,30 +171,30 @@ final class PrimitiveDescription implements AutoCloseable {
   }
 
   private static int flags(Problem problem) {
-    return (problem.weight() ? dnnl_use_scale : 0)
-        | (problem.bias() ? dnnl_use_shift : 0)
-        | (problem.statistics() == Statistics.GIVEN ? dnnl_use_global_stats : 0)
-        | (problem.operation() == Operation.RMS ? dnnl_rms_norm : 0);
+    return (problem.affine().weight() ? dnnl_use_scale : 0)
+        | (problem.affine().bias() ? dnnl_use_shift : 0)
+        | (problem.norm().statistics() == StatisticsSource.GIVEN ? dnnl_use_global_stats : 0)
+        | (problem.norm().operation() == Operation.RMS ? dnnl_rms_norm : 0);
   }
 
   /** N x C x spatial x 1 in the problem's layout, or rows x columns: what the JITs recognize. */
   private static dnnl_memory_desc dataOf(Problem problem) {
-    long n = problem.batch();
-    long c = problem.channels();
-    long s = problem.spatial();
-    return switch (problem.operation()) {
+    long n = problem.shape().batch();
+    long c = problem.shape().channels();
+    long s = problem.shape().spatial();
+    return switch (problem.norm().operation()) {
       case LAYER, RMS -> Dnnl.describe(new long[] {n, c}, new long[] {c, 1});
       case BATCH, GROUP ->
           Dnnl.describe(
               new long[] {n, c, s, 1},
-              problem.layout() == Layout.CHANNELS_FIRST
+              problem.shape().layout() == Layout.CHANNELS_FIRST
                   ? new long[] {c * s, s, 1, 1}
                   : new long[] {c * s, 1, c, c});
     };
   }
 
   private static dnnl_memory_desc rowStatisticsOf(Problem problem) {
-    return Dnnl.describe(new long[] {problem.batch()}, new long[] {1});
+    return Dnnl.describe(new long[] {problem.shape().batch()}, new long[] {1});
   }
 
   /** Why oneDNN cannot do this, or null if it can; throws for any other failure. */

@@ -29,8 +29,8 @@ final class RmsGradientMend {
 
   RmsGradientMend(Problem problem) {
     this.problem = problem;
-    rows = Math.toIntExact(problem.batch());
-    columns = Math.toIntExact(problem.channels());
+    rows = Math.toIntExact(problem.shape().batch());
+    columns = Math.toIntExact(problem.shape().channels());
     rowsAtOnce = Math.min(rows, Math.max(1, COPIED / columns));
   }
 
@@ -40,7 +40,7 @@ final class RmsGradientMend {
     operands.variance().read(0, variances, 0, rows);
     float[] weight = new float[columns];
     Arrays.fill(weight, 1);
-    if (problem.weight()) {
+    if (problem.affine().weight()) {
       operands.weight().read(0, weight, 0, columns);
     }
     float[] dy = new float[rowsAtOnce * columns];
@@ -50,7 +50,7 @@ final class RmsGradientMend {
       operands.diffDst().read((long) first * columns, dy, 0, count * columns);
       for (int row = 0; row < count; row++) {
         double mean = dot(dy, row * columns, weight) / columns;
-        double std = Math.sqrt(variances[first + row] + problem.eps());
+        double std = Math.sqrt(variances[first + row] + problem.norm().eps());
         missing[first + row] = (float) (mean / std);
       }
     }

@@ -30,16 +30,19 @@ final class SampleSteps implements Steps {
   SampleSteps(Problem problem, Slices slices, Function<Problem, Plan> reference) {
     this.problem = problem;
     this.slices = slices;
-    sample = new ForwardSteps(problem.withSamples(1, problem.spatial()), reference);
-    elements = problem.channels() * problem.spatial();
-    units = problem.groups();
+    sample =
+        new ForwardSteps(
+            problem.withShape(problem.shape().withSamples(1, problem.shape().spatial())),
+            reference);
+    elements = problem.shape().channels() * problem.shape().spatial();
+    units = problem.shape().groups();
   }
 
   /** Whether steps for a whole problem are better taken sample by sample. */
   static boolean areBetterThan(ForwardSteps whole, Problem problem) {
-    return problem.operation() == Operation.GROUP
-        && problem.batch() > 1
-        && problem.channels() * problem.spatial() >= LEAST
+    return problem.norm().operation() == Operation.GROUP
+        && problem.shape().batch() > 1
+        && problem.shape().channels() * problem.shape().spatial() >= LEAST
         && whole.sumsInJava()
         && whole.keepsItsTeamSize();
   }
@@ -47,8 +50,8 @@ final class SampleSteps implements Steps {
   @Override
   public void run(Operands o) {
     slices.run(
-        Slices.count(problem.elements(), problem.batch()),
-        problem.batch(),
+        Slices.count(problem.shape().elements(), problem.shape().batch()),
+        problem.shape().batch(),
         (slice, from, to) -> {
           for (long n = from; n < to; n++) {
             sample.run(of(o, n));

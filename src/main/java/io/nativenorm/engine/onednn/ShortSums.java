@@ -21,10 +21,10 @@ final class ShortSums {
 
   /** The same gradient over other samples, or null if its sums would still be too long. */
   static Problem cut(Problem problem, int threads) {
-    if (problem.layout() != Layout.CHANNELS_LAST) {
+    if (problem.shape().layout() != Layout.CHANNELS_LAST) {
       return null;
     }
-    long all = problem.batch() * problem.spatial();
+    long all = problem.shape().batch() * problem.shape().spatial();
     long shortest = StatisticsGuard.LONGEST_SUM + 1;
     long positions = 0;
     for (long p = 1; p < shortest && p <= all; p++) {
@@ -34,6 +34,8 @@ final class ShortSums {
         positions = p;
       }
     }
-    return positions == 0 ? null : problem.withSamples(all / positions, positions);
+    return positions == 0
+        ? null
+        : problem.withShape(problem.shape().withSamples(all / positions, positions));
   }
 }

@@ -54,10 +54,10 @@ final class StatisticsGuard {
     units = Units.of(problem);
     exact = new ExactStatistics(problem);
     count = Math.toIntExact(problem.unitCount());
-    rms = problem.operation() == Operation.RMS;
+    rms = problem.norm().operation() == Operation.RMS;
     double trusted = TRUSTED_MEAN / longestSum(problem, implementation);
     ratio = Math.min(TRUSTED_RATIO, trusted * trusted);
-    smallest = problem.eps() >= LARGE_EPS ? 0 : ExactStatistics.SMALLEST;
+    smallest = problem.norm().eps() >= LARGE_EPS ? 0 : ExactStatistics.SMALLEST;
   }
 
   /** How many values of a unit an implementation adds one after another. */
@@ -67,16 +67,16 @@ final class StatisticsGuard {
       return units.size();
     }
     int lanes = (dnnl_get_effective_cpu_isa() & AVX2) == AVX2 ? 8 : 4;
-    return switch (problem.operation()) {
+    return switch (problem.norm().operation()) {
       case BATCH -> units.size();
-      case LAYER, RMS -> Math.max(1, problem.channels() / lanes);
+      case LAYER, RMS -> Math.max(1, problem.shape().channels() / lanes);
       case GROUP -> {
         // The vectors of a position go to as many as four sums in turn.
-        long members = problem.channels() / problem.groups();
+        long members = problem.shape().channels() / problem.shape().groups();
         boolean adds = implementation.startsWith("jit_group:") && members >= lanes;
         long vectors = (members + lanes - 1) / lanes;
         long sums = Math.min(MOST_SUMS, members / lanes);
-        yield adds ? problem.spatial() * vectors / sums : units.size();
+        yield adds ? problem.shape().spatial() * vectors / sums : units.size();
       }
     };
   }

@@ -1,15 +1,18 @@
 package io.nativenorm.engine.onednn;
 
-import io.nativenorm.Activation;
 import io.nativenorm.DataType;
-import io.nativenorm.Layout;
-import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.Affine;
+import io.nativenorm.engine.Fusion;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.NativeMemory;
+import io.nativenorm.engine.Norm;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
-import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.Shape;
+import io.nativenorm.engine.StatisticsSource;
+import io.nativenorm.engine.Storage;
+import io.nativenorm.engine.Task;
 
 /**
  * Finds out whether OpenMP gives the teams it promises. Under {@code OMP_THREAD_LIMIT} it does not,
@@ -32,19 +35,12 @@ final class TeamCheck {
   private static boolean biasGradientIsWhole(int threads) {
     Problem problem =
         new Problem(
-            Operation.LAYER,
-            Direction.BACKWARD,
-            Statistics.COMPUTED,
-            DataType.F32,
-            Layout.CHANNELS_LAST,
-            ROWS,
-            COLUMNS,
-            1,
-            1,
-            1e-5,
-            true,
-            true,
-            Activation.NONE,
+            new Norm(Operation.LAYER, StatisticsSource.COMPUTED, 1e-5),
+            Shape.ofRows(ROWS, COLUMNS),
+            Storage.of(DataType.F32),
+            new Affine(true, true),
+            Fusion.NONE,
+            Task.BACKWARD,
             threads);
     long elements = (long) ROWS * COLUMNS;
     NativeMemory data = new NativeMemory(2 * elements);

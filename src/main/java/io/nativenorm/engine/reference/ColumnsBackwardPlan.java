@@ -4,7 +4,7 @@ import io.nativenorm.engine.FloatView;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
-import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.StatisticsSource;
 
 /** The gradients of channels-last batch, group and instance normalization. */
 final class ColumnsBackwardPlan extends Plan {
@@ -26,7 +26,7 @@ final class ColumnsBackwardPlan extends Plan {
 
   private final class Execution {
     private final GradientViews views;
-    private final boolean given = problem.statistics() == Statistics.GIVEN;
+    private final boolean given = problem.norm().statistics() == StatisticsSource.GIVEN;
     private final float[] mean = new float[samples.unitsPerSample()];
     private final float[] variance = new float[samples.unitsPerSample()];
     private final ColumnGradients gradients;
@@ -45,7 +45,7 @@ final class ColumnsBackwardPlan extends Plan {
     Execution(Operands operands) {
       views = GradientViews.of(problem, operands);
       float[] weight = ColumnsForwardPlan.all(views.weight(), samples.columns());
-      gradients = new ColumnGradients(samples, problem.eps(), given, weight);
+      gradients = new ColumnGradients(samples, problem.norm().eps(), given, weight);
       sums = new ColumnGradientSums(views, samples, !given && someConstant());
     }
 
@@ -86,7 +86,7 @@ final class ColumnsBackwardPlan extends Plan {
     private void setCenters() {
       for (int j = 0; j < sums.centers.length; j++) {
         int unit = j / samples.members();
-        boolean finite = variance[unit] + problem.eps() <= Float.MAX_VALUE;
+        boolean finite = variance[unit] + problem.norm().eps() <= Float.MAX_VALUE;
         sums.centers[j] = finite ? mean[unit] : 0;
       }
     }
@@ -129,7 +129,8 @@ final class ColumnsBackwardPlan extends Plan {
       double[] statistics = given ? new double[] {mean[unit], variance[unit]} : null;
       samples
           .exact(sample, unit)
-          .differentiate(views, statistics, true, problem.eps(), sums.products, sums.sums, begin);
+          .differentiate(
+              views, statistics, true, problem.norm().eps(), sums.products, sums.sums, begin);
     }
 
     private static void store(double[] totals, FloatView gradient) {

@@ -1,12 +1,12 @@
 package io.nativenorm.engine.reference;
 
 import io.nativenorm.Activation;
-import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.FloatView;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
-import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.StatisticsSource;
+import io.nativenorm.engine.Task;
 
 /** Channels-last batch, group and instance normalization: see {@link ColumnAffines}. */
 final class ColumnsForwardPlan extends Plan {
@@ -38,8 +38,8 @@ final class ColumnsForwardPlan extends Plan {
 
   private final class Execution {
     private final ForwardViews views;
-    private final boolean relu = problem.activation() == Activation.RELU;
-    private final boolean given = problem.statistics() == Statistics.GIVEN;
+    private final boolean relu = problem.fusion().activation() == Activation.RELU;
+    private final boolean given = problem.norm().statistics() == StatisticsSource.GIVEN;
     private final double[] mean = new double[samples.unitsPerSample()];
     private final double[] variance = new double[samples.unitsPerSample()];
     private final ColumnAffines affines;
@@ -54,7 +54,10 @@ final class ColumnsForwardPlan extends Plan {
       int columns = samples.columns();
       affines =
           new ColumnAffines(
-              samples, problem.eps(), all(views.weight(), columns), all(views.bias(), columns));
+              samples,
+              problem.norm().eps(),
+              all(views.weight(), columns),
+              all(views.bias(), columns));
     }
 
     void run() {
@@ -63,14 +66,15 @@ final class ColumnsForwardPlan extends Plan {
         if (given) {
           take();
         } else {
-          moments.measure(sample, problem.eps());
+          moments.measure(sample, problem.norm().eps());
           store(sample, moments);
         }
         affines.set(mean, variance);
         normalize(sample);
         for (int unit = 0; affines.someOutside && unit < samples.unitsPerSample(); unit++) {
           if (affines.isOutside[unit * samples.members()]) {
-            double inverse = ExactUnit.inverseDeviation(variance[unit], problem.eps(), given);
+            double inverse =
+                ExactUnit.inverseDeviation(variance[unit], problem.norm().eps(), given);
             samples.exact(sample, unit).normalize(views, relu, mean[unit], inverse);
           }
         }
@@ -89,7 +93,7 @@ final class ColumnsForwardPlan extends Plan {
       for (int unit = 0; unit < mean.length; unit++) {
         mean[unit] = moments.mean(unit);
         variance[unit] = moments.m2(unit) * share;
-        if (problem.direction() == Direction.TRAINING) {
+        if (problem.task() == Task.TRAIN) {
           views.means().put(sample * mean.length + unit, (float) mean[unit]);
           views.variances().put(sample * mean.length + unit, (float) variance[unit]);
         }

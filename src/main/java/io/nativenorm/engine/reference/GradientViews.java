@@ -17,7 +17,7 @@ record GradientViews(
     FloatView diffWeight,
     FloatView diffBias) {
   static GradientViews of(Problem problem, Operands operands) {
-    boolean relu = problem.activation() == Activation.RELU;
+    boolean relu = problem.fusion().activation() == Activation.RELU;
     return new GradientViews(
         FloatView.of(operands.src()),
         relu ? FloatView.of(operands.dst()) : null,

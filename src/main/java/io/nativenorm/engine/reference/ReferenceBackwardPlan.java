@@ -7,7 +7,7 @@ import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
-import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Units;
 
 /**
@@ -68,14 +68,14 @@ final class ReferenceBackwardPlan extends Plan {
       diffSrc = FloatView.of(operands.diffSrc());
       diffWeight = FloatView.of(operands.diffWeight());
       diffBias = FloatView.of(operands.diffBias());
-      int channels = Math.toIntExact(problem.channels());
+      int channels = Math.toIntExact(problem.shape().channels());
       weightSums = new double[channels];
       biasSums = new double[channels];
     }
 
     void run() {
-      boolean rms = problem.operation() == Operation.RMS;
-      boolean given = problem.statistics() == Statistics.GIVEN;
+      boolean rms = problem.norm().operation() == Operation.RMS;
+      boolean given = problem.norm().statistics() == StatisticsSource.GIVEN;
       for (long k = 0; k < units.count(); k++) {
         mean = rms ? 0 : given ? means.get(k) : Moments.mean(src, units, k);
         inverseStd = inverseDeviation(k, given);
@@ -95,12 +95,12 @@ final class ReferenceBackwardPlan extends Plan {
     private double inverseDeviation(long unit, boolean given) {
       double variance = variances.get(unit);
       if (given) {
-        return 1 / Math.sqrt(variance + problem.eps());
+        return 1 / Math.sqrt(variance + problem.norm().eps());
       }
       if (variance < Float.MIN_NORMAL) {
         variance = Moments.meanSquare(src, units, unit, mean);
       }
-      return Moments.inverseDeviation(variance, problem.eps());
+      return Moments.inverseDeviation(variance, problem.norm().eps());
     }
 
     /** A distance of 0 stays so if given statistics have neither variance nor eps. */
@@ -150,7 +150,7 @@ final class ReferenceBackwardPlan extends Plan {
     }
 
     private double gradientAt(long at) {
-      boolean masked = problem.activation() == Activation.RELU && dst.get(at) <= 0;
+      boolean masked = problem.fusion().activation() == Activation.RELU && dst.get(at) <= 0;
       return masked ? 0 : diffDst.get(at);
     }
 

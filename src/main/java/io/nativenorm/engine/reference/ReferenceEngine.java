@@ -3,10 +3,10 @@ package io.nativenorm.engine.reference;
 import io.nativenorm.Backend;
 import io.nativenorm.DataType;
 import io.nativenorm.Layout;
-import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.Engine;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Task;
 import java.util.Optional;
 
 /**
@@ -39,21 +39,22 @@ public final class ReferenceEngine implements Engine {
 
   @Override
   public Optional<String> rejects(Problem problem) {
-    return problem.dataType() == DataType.F32
-        ? Optional.empty()
-        : Optional.of("computes F32 only, not " + problem.dataType());
+    return problem
+        .storage()
+        .otherThan(DataType.F32)
+        .map(other -> "computes F32 only, not " + other);
   }
 
   @Override
   public Plan prepare(Problem problem) {
-    boolean backward = problem.direction() == Direction.BACKWARD;
+    boolean backward = problem.task() == Task.BACKWARD;
     if (!FusedMultiplyAdd.IS_INSTRUCTION) {
       return backward ? new ReferenceBackwardPlan(problem) : new ReferenceForwardPlan(problem);
     }
     if (RowShape.fits(problem)) {
       return backward ? new RowsBackwardPlan(problem) : new RowsForwardPlan(problem);
     }
-    if (problem.layout() == Layout.CHANNELS_FIRST) {
+    if (problem.shape().layout() == Layout.CHANNELS_FIRST) {
       return backward ? new SpansBackwardPlan(problem) : new SpansForwardPlan(problem);
     }
     return backward ? new ColumnsBackwardPlan(problem) : new ColumnsForwardPlan(problem);

@@ -1,14 +1,14 @@
 package io.nativenorm.engine.reference;
 
 import io.nativenorm.Activation;
-import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.FloatView;
 import io.nativenorm.engine.Moments;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
-import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.StatisticsSource;
+import io.nativenorm.engine.Task;
 import io.nativenorm.engine.Units;
 
 /**
@@ -33,12 +33,12 @@ final class ReferenceForwardPlan extends Plan {
     FloatView bias = FloatView.of(operands.bias());
     FloatView means = FloatView.of(operands.mean());
     FloatView variances = FloatView.of(operands.variance());
-    boolean given = problem.statistics() == Statistics.GIVEN;
-    boolean rms = problem.operation() == Operation.RMS;
+    boolean given = problem.norm().statistics() == StatisticsSource.GIVEN;
+    boolean rms = problem.norm().operation() == Operation.RMS;
     for (long k = 0; k < units.count(); k++) {
       double mean = given ? means.get(k) : rms ? 0 : Moments.mean(src, units, k);
       double variance = given ? variances.get(k) : representable(src, k, mean);
-      if (problem.direction() == Direction.TRAINING) {
+      if (problem.task() == Task.TRAIN) {
         if (!rms) {
           means.put(k, (float) mean);
         }
@@ -46,8 +46,8 @@ final class ReferenceForwardPlan extends Plan {
       }
       double inverse =
           given
-              ? 1 / Math.sqrt(variance + problem.eps())
-              : Moments.inverseDeviation(variance, problem.eps());
+              ? 1 / Math.sqrt(variance + problem.norm().eps())
+              : Moments.inverseDeviation(variance, problem.norm().eps());
       normalize(k, mean, inverse, src, dst, weight, bias);
     }
   }
@@ -68,7 +68,7 @@ final class ReferenceForwardPlan extends Plan {
       FloatView bias) {
     long start = units.offset(unit);
     long first = units.channel(unit);
-    boolean relu = problem.activation() == Activation.RELU;
+    boolean relu = problem.fusion().activation() == Activation.RELU;
     for (long i = 0; i < units.outer(); i++) {
       long at = start + i * units.outerStride();
       long channel = first + i * units.outerChannels();

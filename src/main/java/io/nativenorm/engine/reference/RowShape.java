@@ -18,20 +18,21 @@ record RowShape(long rows, long length, long period, boolean centered) {
   private static final int CHUNK = 4096;
 
   static boolean fits(Problem problem) {
-    return switch (problem.operation()) {
+    return switch (problem.norm().operation()) {
       case LAYER, RMS -> true;
-      case GROUP -> problem.spatial() == 1;
+      case GROUP -> problem.shape().spatial() == 1;
       case BATCH -> false;
     };
   }
 
   static RowShape of(Problem problem) {
-    if (problem.operation() == Operation.GROUP) {
-      long groups = problem.groups();
-      return new RowShape(problem.batch() * groups, problem.channels() / groups, groups, true);
+    if (problem.norm().operation() == Operation.GROUP) {
+      long groups = problem.shape().groups();
+      return new RowShape(
+          problem.shape().batch() * groups, problem.shape().channels() / groups, groups, true);
     }
-    boolean rms = problem.operation() == Operation.RMS;
-    return new RowShape(problem.batch(), problem.channels(), 1, !rms);
+    boolean rms = problem.norm().operation() == Operation.RMS;
+    return new RowShape(problem.shape().batch(), problem.shape().channels(), 1, !rms);
   }
 
   int chunk() {

@@ -66,7 +66,7 @@ final class RowsBackwardPlan extends Plan {
       inPlace = operands.diffSrc().address() == operands.diffDst().address();
       near = new RowSums(views, false);
       scratch = views.y() == null ? null : new float[x.length];
-      constantRow = new ConstantRow(views, shape, problem.eps());
+      constantRow = new ConstantRow(views, shape, problem.norm().eps());
       sums =
           views.diffWeight() == null && views.diffBias() == null
               ? null
@@ -93,7 +93,7 @@ final class RowsBackwardPlan extends Plan {
       for (long block = begin; block < end; block += sums.blockRows) {
         for (long row = block; row < Math.min(end, block + sums.blockRows); row++) {
           if (!differentiate(row)) {
-            sums.differentiateExactly(row, views, problem.eps());
+            sums.differentiateExactly(row, views, problem.norm().eps());
           }
         }
         sums.endBlock();
@@ -102,7 +102,7 @@ final class RowsBackwardPlan extends Plan {
         sums.endPiece();
         return;
       }
-      sums.endPieceExactly(begin, end, views, problem.eps());
+      sums.endPieceExactly(begin, end, views, problem.norm().eps());
       for (long row = begin; row < end; row++) {
         if (leavesRange(row)) {
           exactly(row);
@@ -111,7 +111,9 @@ final class RowsBackwardPlan extends Plan {
     }
 
     private void exactly(long row) {
-      shape.exact(row).differentiate(views, null, shape.centered(), problem.eps(), null, null, 0);
+      shape
+          .exact(row)
+          .differentiate(views, null, shape.centered(), problem.norm().eps(), null, null, 0);
     }
 
     /**
@@ -120,7 +122,7 @@ final class RowsBackwardPlan extends Plan {
      */
     private boolean leavesRange(long row) {
       float variance = views.variances().get(row);
-      float factor = (float) (1 / Math.sqrt(variance + problem.eps()));
+      float factor = (float) (1 / Math.sqrt(variance + problem.norm().eps()));
       boolean leaves = false;
       for (long i = 0; i < shape.length() && variance != 0; i++) {
         leaves |= !Float.isFinite((float) views.masked(row * shape.length() + i) * factor);
@@ -134,7 +136,7 @@ final class RowsBackwardPlan extends Plan {
       float mean = shape.centered() ? views.means().get(row) : 0;
       // Rows of zeros, of which RMS subtracts no sum, do not take doubles.
       boolean maybeConstant =
-          variance == 0 && (shape.centered() || problem.eps() < FloatRange.LEAST_VARIANCE);
+          variance == 0 && (shape.centered() || problem.norm().eps() < FloatRange.LEAST_VARIANCE);
       if (maybeConstant && constantRow.differentiate(row, mean, sums)) {
         return true;
       }
@@ -148,10 +150,10 @@ final class RowsBackwardPlan extends Plan {
     private boolean measure(long row, float mean, float variance) {
       double n = shape.length();
       double share = shape.share();
-      double inverse = 1 / Math.sqrt(variance + problem.eps());
+      double inverse = 1 / Math.sqrt(variance + problem.norm().eps());
       center = inverse != 0 ? mean : 0;
       double wide = mean;
-      boolean isFar = wide * wide > FAR_MEAN * FAR_MEAN * (variance + problem.eps());
+      boolean isFar = wide * wide > FAR_MEAN * FAR_MEAN * (variance + problem.norm().eps());
       if (isFar && far == null) {
         far = new RowSums(views, true);
       }
@@ -167,7 +169,7 @@ final class RowsBackwardPlan extends Plan {
       scale = (float) inverse;
       xFactor = (float) factor;
       constant = shape.centered() ? (float) (-inverse * total * share) : -0f;
-      if (FloatRange.isPlain(variance + problem.eps(), total, product)) {
+      if (FloatRange.isPlain(variance + problem.norm().eps(), total, product)) {
         return true;
       }
       double uncorrected = inverse * inverse * inverse * product / n;

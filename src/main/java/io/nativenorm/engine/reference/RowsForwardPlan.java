@@ -1,10 +1,10 @@
 package io.nativenorm.engine.reference;
 
 import io.nativenorm.Activation;
-import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Task;
 
 /**
  * y = ((x - center) * scale + shift) * weight + bias of each row, where the center is the mean
@@ -28,8 +28,8 @@ final class RowsForwardPlan extends Plan {
 
   private final class Execution {
     private final ForwardViews views;
-    private final boolean relu = problem.activation() == Activation.RELU;
-    private final boolean training = problem.direction() == Direction.TRAINING;
+    private final boolean relu = problem.fusion().activation() == Activation.RELU;
+    private final boolean training = problem.task() == Task.TRAIN;
     private final PivotSums sums;
     private final UnitMoments moments = new UnitMoments();
     private final double share = shape.share();
@@ -49,11 +49,11 @@ final class RowsForwardPlan extends Plan {
         if (!measure(row)) {
           shape.exact(row).measure(views.x(), shape.centered(), moments);
         }
-        if (moments.m2 * share + problem.eps() < FloatRange.LEAST_VARIANCE) {
+        if (moments.m2 * share + problem.norm().eps() < FloatRange.LEAST_VARIANCE) {
           shape.exact(row).measure(views.x(), shape.centered(), moments);
           double variance = moments.m2 / shape.length();
           store(row, (float) variance);
-          double inverse = ExactUnit.inverseDeviation(variance, problem.eps(), false);
+          double inverse = ExactUnit.inverseDeviation(variance, problem.norm().eps(), false);
           shape.exact(row).normalize(views, relu, moments.mean, inverse);
         } else {
           float variance = (float) (moments.m2 * share);
@@ -83,7 +83,7 @@ final class RowsForwardPlan extends Plan {
     }
 
     private void normalize(long row, float variance) {
-      Normal normal = Normal.of(moments.mean, variance, problem.eps());
+      Normal normal = Normal.of(moments.mean, variance, problem.norm().eps());
       float scale = (float) normal.inverse();
       float shift = (float) (-normal.roundedAway() * normal.inverse());
       long at = row * shape.length();

@@ -18,12 +18,12 @@ import java.util.Arrays;
  */
 record Samples(long count, long rows, int columns, int members, int unitsPerSample, Units units) {
   static Samples of(Problem problem) {
-    boolean batch = problem.operation() == Operation.BATCH;
-    int columns = Math.toIntExact(problem.channels());
-    int unitsPerSample = batch ? columns : Math.toIntExact(problem.groups());
+    boolean batch = problem.norm().operation() == Operation.BATCH;
+    int columns = Math.toIntExact(problem.shape().channels());
+    int unitsPerSample = batch ? columns : Math.toIntExact(problem.shape().groups());
     return new Samples(
-        batch ? 1 : problem.batch(),
-        batch ? problem.batch() * problem.spatial() : problem.spatial(),
+        batch ? 1 : problem.shape().batch(),
+        batch ? problem.shape().batch() * problem.shape().spatial() : problem.shape().spatial(),
         columns,
         columns / unitsPerSample,
         unitsPerSample,

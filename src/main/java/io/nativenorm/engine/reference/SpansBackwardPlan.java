@@ -5,7 +5,7 @@ import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
-import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Units;
 
 /**
@@ -26,7 +26,7 @@ final class SpansBackwardPlan extends Plan {
     super("reference");
     this.problem = problem;
     this.units = Units.of(problem);
-    boolean batch = problem.operation() == Operation.BATCH;
+    boolean batch = problem.norm().operation() == Operation.BATCH;
     entries = batch ? 1 : Math.toIntExact(units.outer());
     rows = batch ? units.outer() : 1;
   }
@@ -38,7 +38,7 @@ final class SpansBackwardPlan extends Plan {
 
   private final class Execution {
     private final GradientViews views;
-    private final boolean given = problem.statistics() == Statistics.GIVEN;
+    private final boolean given = problem.norm().statistics() == StatisticsSource.GIVEN;
     private final SpanSums sums;
     private final ConstantSpanSums constantSums;
     private final float[] x = new float[(int) Math.min(SpansForwardPlan.CHUNK, units.inner())];
@@ -51,7 +51,7 @@ final class SpansBackwardPlan extends Plan {
     private final double[] products = new double[entries];
 
     /** Of the channels. */
-    private final double[] weightSums = new double[Math.toIntExact(problem.channels())];
+    private final double[] weightSums = new double[Math.toIntExact(problem.shape().channels())];
 
     private final double[] biasSums = new double[weightSums.length];
 
@@ -76,7 +76,7 @@ final class SpansBackwardPlan extends Plan {
     }
 
     private void differentiate(long unit, float mean, float variance) {
-      Normal normal = Normal.of(mean, variance, problem.eps());
+      Normal normal = Normal.of(mean, variance, problem.norm().eps());
       UnitGradient gradient = measure(unit, normal, variance);
       if (gradient.isOutside()) {
         for (int k = 0; k < entries; k++) {
@@ -88,7 +88,7 @@ final class SpansBackwardPlan extends Plan {
                 views,
                 given ? new double[] {mean, variance} : null,
                 true,
-                problem.eps(),
+                problem.norm().eps(),
                 products,
                 dySums,
                 0);
@@ -130,7 +130,7 @@ final class SpansBackwardPlan extends Plan {
       }
       double n = units.size();
       return new UnitGradient(
-          normal, dyTotal, productTotal, residualTotal, n, variance, problem.eps(), given);
+          normal, dyTotal, productTotal, residualTotal, n, variance, problem.norm().eps(), given);
     }
 
     private void write(long start, Gradient gradient) {

@@ -1,12 +1,12 @@
 package io.nativenorm.engine.reference;
 
 import io.nativenorm.Activation;
-import io.nativenorm.engine.Direction;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
-import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.StatisticsSource;
+import io.nativenorm.engine.Task;
 import io.nativenorm.engine.Units;
 
 /**
@@ -34,9 +34,9 @@ final class SpansForwardPlan extends Plan {
 
   private final class Execution {
     private final ForwardViews views;
-    private final boolean relu = problem.activation() == Activation.RELU;
-    private final boolean given = problem.statistics() == Statistics.GIVEN;
-    private final boolean batch = problem.operation() == Operation.BATCH;
+    private final boolean relu = problem.fusion().activation() == Activation.RELU;
+    private final boolean given = problem.norm().statistics() == StatisticsSource.GIVEN;
+    private final boolean batch = problem.norm().operation() == Operation.BATCH;
     private final PivotSums sums;
     private final UnitMoments moments = new UnitMoments();
     private final double share = 1 / (double) units.size();
@@ -55,7 +55,7 @@ final class SpansForwardPlan extends Plan {
         }
         measure(unit);
         double variance = moments.m2 * share;
-        if (problem.direction() == Direction.TRAINING) {
+        if (problem.task() == Task.TRAIN) {
           views.means().put(unit, (float) moments.mean);
           views.variances().put(unit, (float) variance);
         }
@@ -72,16 +72,16 @@ final class SpansForwardPlan extends Plan {
         sums.over(start, 1, units.size(), 0);
       }
       boolean good = moments.measure(sums, units.size());
-      if (!good || moments.m2 * share + problem.eps() < FloatRange.LEAST_VARIANCE) {
+      if (!good || moments.m2 * share + problem.norm().eps() < FloatRange.LEAST_VARIANCE) {
         new ExactUnit(Unit.of(units, unit)).measure(views.x(), true, moments);
       }
     }
 
     private void normalize(long unit, double mean, double variance) {
-      Normal normal = Normal.of(mean, variance, problem.eps());
+      Normal normal = Normal.of(mean, variance, problem.norm().eps());
       boolean outside = batch ? normal.isOutside(weightOf(unit), biasOf(unit)) : normal.isOutside();
       if (outside) {
-        double inverse = ExactUnit.inverseDeviation(variance, problem.eps(), given);
+        double inverse = ExactUnit.inverseDeviation(variance, problem.norm().eps(), given);
         new ExactUnit(Unit.of(units, unit)).normalize(views, relu, mean, inverse);
         return;
       }

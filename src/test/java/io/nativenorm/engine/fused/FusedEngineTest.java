@@ -11,14 +11,19 @@ import io.nativenorm.DataType;
 import io.nativenorm.Layout;
 import io.nativenorm.NativeNormException;
 import io.nativenorm.TestEngines;
-import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.Affine;
+import io.nativenorm.engine.Fusion;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.NativeMemory;
+import io.nativenorm.engine.Norm;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
-import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.Shape;
+import io.nativenorm.engine.StatisticsSource;
+import io.nativenorm.engine.Storage;
+import io.nativenorm.engine.Task;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -38,19 +43,12 @@ class FusedEngineTest {
 
   private static Problem rows(DataType type, long rows, int threads) {
     return new Problem(
-        Operation.LAYER,
-        Direction.INFERENCE,
-        Statistics.COMPUTED,
-        type,
-        Layout.CHANNELS_LAST,
-        rows,
-        4,
-        1,
-        1,
-        0,
-        false,
-        false,
-        Activation.NONE,
+        new Norm(Operation.LAYER, StatisticsSource.COMPUTED, 0),
+        Shape.ofRows(rows, 4),
+        Storage.of(type),
+        new Affine(false, false),
+        Fusion.NONE,
+        Task.INFER,
         threads);
   }
 
@@ -69,8 +67,9 @@ class FusedEngineTest {
   @Test
   void theHeadersEnumsHaveTheOrderOfTheJavaOnes() throws Exception {
     assertEquals(enumWith("BATCH"), names(Operation.values()));
-    assertEquals(enumWith("INFERENCE"), names(Direction.values()));
-    assertEquals(enumWith("COMPUTED"), names(Statistics.values()));
+    assertEquals(List.of("INFERENCE", "TRAINING", "BACKWARD"), enumWith("INFERENCE"));
+    assertEquals(List.of("INFER", "TRAIN", "BACKWARD"), names(Task.values()));
+    assertEquals(enumWith("COMPUTED"), names(StatisticsSource.values()));
     assertEquals(enumWith("CHANNELS"), names(Layout.values()));
     assertEquals(enumWith("NONE"), names(Activation.values()));
     List<String> types = enumWith("F32");
@@ -87,7 +86,7 @@ class FusedEngineTest {
   void aProblemThatIsNoneIsAnException() {
     NativeNormException e =
         assertThrows(NativeNormException.class, () -> engine.prepare(rows(DataType.F32, 0, 1)));
-    assertEquals("fused: preparing layer inference F32 0x4 failed", e.getMessage());
+    assertEquals("fused: preparing layer infer F32 0x4 failed", e.getMessage());
   }
 
   @Test

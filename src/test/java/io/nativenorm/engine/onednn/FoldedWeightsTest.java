@@ -4,17 +4,20 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.nativenorm.Activation;
 import io.nativenorm.DataType;
-import io.nativenorm.Layout;
 import io.nativenorm.NativeNorm;
-import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.Affine;
+import io.nativenorm.engine.Fusion;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.NativeMemory;
+import io.nativenorm.engine.Norm;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
-import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.Shape;
+import io.nativenorm.engine.StatisticsSource;
+import io.nativenorm.engine.Storage;
+import io.nativenorm.engine.Task;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -43,19 +46,12 @@ class FoldedWeightsTest {
 
   private static Problem problem(boolean hasWeight) {
     return new Problem(
-        Operation.BATCH,
-        Direction.INFERENCE,
-        Statistics.GIVEN,
-        DataType.F32,
-        Layout.CHANNELS_LAST,
-        2,
-        UNITS,
-        1,
-        1,
-        EPS,
-        hasWeight,
-        false,
-        Activation.NONE,
+        new Norm(Operation.BATCH, StatisticsSource.GIVEN, EPS),
+        Shape.ofRows(2, UNITS),
+        Storage.of(DataType.F32),
+        new Affine(hasWeight, false),
+        Fusion.NONE,
+        Task.INFER,
         1);
   }
 

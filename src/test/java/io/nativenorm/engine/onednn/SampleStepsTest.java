@@ -9,15 +9,20 @@ import io.nativenorm.Activation;
 import io.nativenorm.DataType;
 import io.nativenorm.Layout;
 import io.nativenorm.NativeNorm;
-import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.Affine;
+import io.nativenorm.engine.Fusion;
 import io.nativenorm.engine.Helpers;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.NativeMemory;
+import io.nativenorm.engine.Norm;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
-import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.Shape;
+import io.nativenorm.engine.StatisticsSource;
+import io.nativenorm.engine.Storage;
+import io.nativenorm.engine.Task;
 import io.nativenorm.engine.reference.ReferenceEngine;
 import java.util.Arrays;
 import java.util.Random;
@@ -43,21 +48,14 @@ class SampleStepsTest {
     assertTrue(NativeNorm.engines().get(1).available());
   }
 
-  private static Problem problem(Direction direction, Layout layout, long batch, Activation relu) {
+  private static Problem problem(Task task, Layout layout, long batch, Activation relu) {
     return new Problem(
-        Operation.GROUP,
-        direction,
-        Statistics.COMPUTED,
-        DataType.F32,
-        layout,
-        batch,
-        CHANNELS,
-        POSITIONS,
-        GROUPS,
-        1e-5,
-        true,
-        true,
-        relu,
+        new Norm(Operation.GROUP, StatisticsSource.COMPUTED, 1e-5),
+        new Shape(layout, batch, CHANNELS, POSITIONS, GROUPS),
+        Storage.of(DataType.F32),
+        new Affine(true, true),
+        new Fusion(relu),
+        task,
         2);
   }
 
@@ -86,7 +84,7 @@ class SampleStepsTest {
     src.write(0, x, 0, x.length);
     weight.write(0, values(CHANNELS, 2, 1), 0, CHANNELS);
     bias.write(0, values(CHANNELS, 2, 2), 0, CHANNELS);
-    boolean training = problem.direction() == Direction.TRAINING;
+    boolean training = problem.task() == Task.TRAIN;
     Helpers helpers = new Helpers(() -> {}, () -> true);
     OnednnPlan plan = OnednnPlan.prepare(team, helpers, REFERENCE, problem, 2);
     plan.execute(
@@ -107,17 +105,17 @@ class SampleStepsTest {
   @EnumSource(Layout.class)
   void eachSampleGivesWhatItGivesAlone(Layout layout) {
     Team team = new Team(OpenMp.loaded());
-    for (Direction direction : new Direction[] {Direction.INFERENCE, Direction.TRAINING}) {
+    for (Task task : new Task[] {Task.INFER, Task.TRAIN}) {
       for (Activation activation : Activation.values()) {
         for (int batch : new int[] {2, 5, 19}) {
-          checkBatch(team, problem(direction, layout, batch, activation), batch % 2 == 0);
+          checkBatch(team, problem(task, layout, batch, activation), batch % 2 == 0);
         }
       }
     }
   }
 
   private static void checkBatch(Team team, Problem problem, boolean inPlace) {
-    int batch = (int) problem.batch();
+    int batch = (int) problem.shape().batch();
     float[] x = new float[batch * SAMPLE];
     for (int n = 0; n < batch; n++) {
       float[] sample = values(SAMPLE, SCALES[n % SCALES.length], 3 + n);
@@ -126,7 +124,8 @@ class SampleStepsTest {
     Results together = run(team, problem, x, inPlace);
     for (int n = 0; n < batch; n++) {
       float[] sample = Arrays.copyOfRange(x, n * SAMPLE, (n + 1) * SAMPLE);
-      Results alone = run(team, problem.withSamples(1, POSITIONS), sample, false);
+      Results alone =
+          run(team, problem.withShape(problem.shape().withSamples(1, POSITIONS)), sample, false);
       String which = "sample " + n + " of " + problem;
       assertArrayEquals(
           alone.y, Arrays.copyOfRange(together.y, n * SAMPLE, (n + 1) * SAMPLE), which);
@@ -142,15 +141,17 @@ class SampleStepsTest {
   @EnumSource(Layout.class)
   void onlyLargeSamplesOfABatchGoOneByOne(Layout layout) {
     Team team = new Team(OpenMp.loaded());
-    Problem batch = problem(Direction.TRAINING, layout, 2, Activation.NONE);
+    Problem batch = problem(Task.TRAIN, layout, 2, Activation.NONE);
     team.run(
         1,
         nothing -> {
           assertEquals(keepsItsTeamSize(batch), isTaken(batch));
-          assertFalse(isTaken(batch.withSamples(1, POSITIONS)));
+          assertFalse(isTaken(batch.withShape(batch.shape().withSamples(1, POSITIONS))));
           long least = SampleSteps.LEAST / CHANNELS;
-          assertEquals(keepsItsTeamSize(batch), isTaken(batch.withSamples(2, least)));
-          assertFalse(isTaken(batch.withSamples(2, least - 1)));
+          assertEquals(
+              keepsItsTeamSize(batch),
+              isTaken(batch.withShape(batch.shape().withSamples(2, least))));
+          assertFalse(isTaken(batch.withShape(batch.shape().withSamples(2, least - 1))));
         },
         null);
   }

@@ -7,18 +7,21 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import io.nativenorm.Activation;
 import io.nativenorm.DataType;
-import io.nativenorm.Layout;
 import io.nativenorm.NativeNorm;
-import io.nativenorm.engine.Direction;
+import io.nativenorm.engine.Affine;
+import io.nativenorm.engine.Fusion;
 import io.nativenorm.engine.Helpers;
 import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.NativeMemory;
+import io.nativenorm.engine.Norm;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
-import io.nativenorm.engine.Statistics;
+import io.nativenorm.engine.Shape;
+import io.nativenorm.engine.StatisticsSource;
+import io.nativenorm.engine.Storage;
+import io.nativenorm.engine.Task;
 import io.nativenorm.engine.reference.ReferenceEngine;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -62,19 +65,12 @@ class TeamTest {
     assertEquals(1, OnednnEngine.largestTeam(team, 4));
     Problem problem =
         new Problem(
-            Operation.LAYER,
-            Direction.INFERENCE,
-            Statistics.COMPUTED,
-            DataType.F32,
-            Layout.CHANNELS_LAST,
-            1,
-            4,
-            1,
-            1,
-            0,
-            false,
-            false,
-            Activation.NONE,
+            new Norm(Operation.LAYER, StatisticsSource.COMPUTED, 0),
+            Shape.ofRows(1, 4),
+            Storage.of(DataType.F32),
+            new Affine(false, false),
+            Fusion.NONE,
+            Task.INFER,
             1);
     Helpers helpers = new Helpers(() -> {}, () -> true);
     OnednnPlan plan = OnednnPlan.prepare(team, helpers, new ReferenceEngine()::prepare, problem, 1);

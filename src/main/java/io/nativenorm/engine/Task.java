@@ -1,11 +1,11 @@
 package io.nativenorm.engine;
 
-/** Which of a layer's three computations a problem is. */
-public enum Direction {
+/** Which of a layer's computations a problem is. */
+public enum Task {
   /** Normalizes. */
-  INFERENCE,
+  INFER,
   /** Normalizes and hands out the statistics. */
-  TRAINING,
+  TRAIN,
   /** Gradients of input, weight and bias. */
   BACKWARD
 }
