@@ -12,7 +12,7 @@ import java.util.Arrays;
  * is 0 for a g = dy * weight that is constant too; in floats it would be the sum's rounding over
  * sqrt(eps).
  */
-final class ConstantRow extends DoubleSlots {
+final class ConstantRow extends DoubleAccumulators {
   private final GradientViews views;
   private final RowShape shape;
   private final double inverse;

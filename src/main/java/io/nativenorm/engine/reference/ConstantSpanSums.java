@@ -3,7 +3,7 @@ package io.nativenorm.engine.reference;
 import java.util.Arrays;
 
 /** sum(g) in doubles over runs of what may be its mean everywhere, with g = dy. */
-final class ConstantSpanSums extends DoubleSlots {
+final class ConstantSpanSums extends DoubleAccumulators {
   private final GradientViews views;
   private final float[] scratch = new float[BLOCK];
   private float center;

@@ -3,7 +3,7 @@ package io.nativenorm.engine.reference;
 import io.nativenorm.engine.FloatView;
 
 /** sum(x - pivot) and sum((x - pivot)^2) over runs of a unit. */
-final class PivotSums extends FloatSlots implements UnitMoments.Sums {
+final class PivotSums extends FloatAccumulators implements UnitMoments.Sums {
   private final FloatView x;
   private float pivot;
 

@@ -1,7 +1,7 @@
 package io.nativenorm.engine.reference;
 
 /** sum(g), sum(g * (x - center)) and, if wanted, sum(x - center) of a row, with g = dy * weight. */
-final class RowSums extends FloatSlots {
+final class RowSums extends FloatAccumulators {
   private final GradientViews views;
   private final float[] scratch = new float[BLOCK];
 

@@ -1,7 +1,7 @@
 package io.nativenorm.engine.reference;
 
 /** sum(g), sum(g * (x - center)) and sum(x - center) over runs, with g = dy, masked by the ReLU. */
-final class SpanSums extends FloatSlots {
+final class SpanSums extends FloatAccumulators {
   private final GradientViews views;
   private final float[] scratch = new float[BLOCK];
   private float center;

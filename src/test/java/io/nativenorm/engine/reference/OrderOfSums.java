@@ -21,8 +21,8 @@ public final class OrderOfSums {
       }
       return total;
     }
-    int slotted = (length + 31) / 32;
-    int together = slotted < 16 ? 16 / slotted : 1;
+    int rounded = (length + 31) / 32;
+    int together = rounded < 16 ? 16 / rounded : 1;
     int runsOfPiece = 16384 / length;
     for (int run = 0; run < runs; run += runsOfPiece) {
       int count = Math.min(runsOfPiece, runs - run);
@@ -37,18 +37,22 @@ public final class OrderOfSums {
     for (int run = 0; run < runs; run += together) {
       int count = Math.min(together, runs - run);
       for (int begin = 0; begin < length; begin += 512) {
-        float[] slots = new float[32];
+        float[] accumulators = new float[32];
         int part = Math.min(512, length - begin);
         for (int r = run; r < run + count; r++) {
           for (int i = 0; i < part; i++) {
             int at = start + r * stride + begin + i;
-            slots[i % 32] =
-                b == null ? slots[i % 32] + a[at] : Math.fma(a[at], b[at], slots[i % 32]);
+            accumulators[i % 32] =
+                b == null
+                    ? accumulators[i % 32] + a[at]
+                    : Math.fma(a[at], b[at], accumulators[i % 32]);
           }
         }
         float[] f = new float[8];
         for (int j = 0; j < 8; j++) {
-          f[j] = (slots[j] + slots[16 + j]) + (slots[8 + j] + slots[24 + j]);
+          f[j] =
+              (accumulators[j] + accumulators[16 + j])
+                  + (accumulators[8 + j] + accumulators[24 + j]);
         }
         for (int j = 0; j < 4; j++) {
           t[j] += (double) f[j] + (double) f[4 + j];

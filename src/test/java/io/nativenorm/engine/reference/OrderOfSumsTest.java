@@ -43,8 +43,8 @@ class OrderOfSumsTest {
         .toArray();
   }
 
-  private static final class ArraySlots extends FloatSlots {
-    ArraySlots() {
+  private static final class ArrayAccumulators extends FloatAccumulators {
+    ArrayAccumulators() {
       super(false, true);
     }
 
@@ -55,7 +55,7 @@ class OrderOfSumsTest {
     }
   }
 
-  private static final class ArraySquares extends FloatSlots {
+  private static final class ArraySquares extends FloatAccumulators {
     ArraySquares() {
       super(true, false);
     }
@@ -66,7 +66,7 @@ class OrderOfSumsTest {
     }
   }
 
-  private static final class ArrayDoubles extends DoubleSlots {
+  private static final class ArrayDoubles extends DoubleAccumulators {
     @Override
     void fill(long at, int count, int to) {
       System.arraycopy(A, (int) at, first, to, count);
@@ -94,33 +94,36 @@ class OrderOfSumsTest {
 
   @Test
   void alongMemory() {
-    ArraySlots slots = new ArraySlots();
+    ArrayAccumulators accumulators = new ArrayAccumulators();
     ArraySquares squares = new ArraySquares();
     forRuns(
         (start, runs, length, stride) -> {
           String which = runs + " runs of " + length + ", " + stride + " apart";
-          slots.clear();
-          slots.add(start, runs, length, stride);
-          assertSame(OrderOfSums.along(A, null, start, runs, length, stride), slots.sum, which);
-          assertSame(OrderOfSums.along(A, B, start, runs, length, stride), slots.product, which);
+          accumulators.clear();
+          accumulators.add(start, runs, length, stride);
+          assertSame(
+              OrderOfSums.along(A, null, start, runs, length, stride), accumulators.sum, which);
+          assertSame(
+              OrderOfSums.along(A, B, start, runs, length, stride), accumulators.product, which);
           double residual = OrderOfSums.along(B, null, start, runs, length, stride);
-          assertSame(residual, slots.residual, which);
+          assertSame(residual, accumulators.residual, which);
           squares.clear();
           squares.add(start, runs, length, stride);
-          assertSame(slots.sum, squares.sum, which);
+          assertSame(accumulators.sum, squares.sum, which);
           assertSame(OrderOfSums.along(A, A, start, runs, length, stride), squares.product, which);
         });
   }
 
   @Test
   void alongMemoryInDoubles() {
-    ArrayDoubles slots = new ArrayDoubles();
+    ArrayDoubles accumulators = new ArrayDoubles();
     forRuns(
         (start, runs, length, stride) -> {
-          slots.clear();
-          slots.add(start, runs, length, stride);
+          accumulators.clear();
+          accumulators.add(start, runs, length, stride);
           double expected = OrderOfSums.alongInDoubles(A, B, start, runs, length, stride);
-          assertSame(expected, slots.sum, runs + " runs of " + length + ", " + stride + " apart");
+          assertSame(
+              expected, accumulators.sum, runs + " runs of " + length + ", " + stride + " apart");
         });
   }
 

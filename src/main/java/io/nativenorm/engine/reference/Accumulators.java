@@ -4,17 +4,17 @@ import java.util.Arrays;
 
 /**
  * Sums over contiguous runs, in the order of docs/order-of-sums.md: element i of its part of a run
- * goes to slot i mod 32. Runs are cut in pieces of 16384 elements, or some whole runs make one;
- * pieces in blocks of 512, or again of some runs. What is summed up, and how, is told by
+ * goes to accumulator i mod 32. Runs are cut in pieces of 16384 elements, or some whole runs make
+ * one; pieces in blocks of 512, or again of some runs. What is summed up, and how, is told by
  * subclasses.
  *
- * <p>A block is laid out in rows of 32, one element for each slot; the tail of a run is filled up
- * with 0, which changes no sum. So each slot's sum is a chain over one array, {@code s[k + 32] =
- * s[k] + v[k]}, in a loop that the compiler vectorizes, as it does only where all arrays have the
- * same index but for a constant (0.16 ns an element for two sums, 0.9 with an index of its own for
- * the operand; Zen 3, JDK 17 and 25).
+ * <p>A block is laid out in rows of 32, one element for each accumulator; the tail of a run is
+ * filled up with 0, which changes no sum. So each accumulator's sum is a chain over one array,
+ * {@code s[k + 32] = s[k] + v[k]}, in a loop that the compiler vectorizes, as it does only where
+ * all arrays have the same index but for a constant (0.16 ns an element for two sums, 0.9 with an
+ * index of its own for the operand; Zen 3, JDK 17 and 25).
  */
-abstract class Slots {
+abstract class Accumulators {
   static final int COUNT = 32;
   static final int PIECE = 16384;
   static final int BLOCK = 512;

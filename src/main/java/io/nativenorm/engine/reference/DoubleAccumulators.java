@@ -4,15 +4,15 @@ import java.util.Arrays;
 
 /**
  * sum(first * second) in doubles, in which products of floats are exact, for gradients of units
- * that may be constant: slots of doubles over all of a piece, and at its end, with j below 8 and
- * then 4:
+ * that may be constant: accumulators of doubles over all of a piece, and at its end, with j below 8
+ * and then 4:
  *
  * <pre>
  *   f[j] = (d[j] + d[16 + j]) + (d[8 + j] + d[24 + j])      t[j] = f[j] + f[4 + j]
  * </pre>
  */
-abstract class DoubleSlots extends Slots {
-  private final double[] slots = new double[COUNT];
+abstract class DoubleAccumulators extends Accumulators {
+  private final double[] accumulators = new double[COUNT];
 
   double sum;
 
@@ -29,7 +29,7 @@ abstract class DoubleSlots extends Slots {
   final void endBlock(int elements) {
     for (int row = 0; row < elements; row += COUNT) {
       for (int j = 0; j < COUNT; j++) {
-        slots[j] += (double) first[row + j] * second[row + j];
+        accumulators[j] += (double) first[row + j] * second[row + j];
       }
     }
   }
@@ -41,10 +41,10 @@ abstract class DoubleSlots extends Slots {
       t[j] = folded(j) + folded(4 + j);
     }
     sum += sumOf(t);
-    Arrays.fill(slots, 0);
+    Arrays.fill(accumulators, 0);
   }
 
   private double folded(int j) {
-    return (slots[j] + slots[16 + j]) + (slots[8 + j] + slots[24 + j]);
+    return (accumulators[j] + accumulators[16 + j]) + (accumulators[8 + j] + accumulators[24 + j]);
   }
 }

@@ -9,14 +9,14 @@ package io.nativenorm.engine.reference;
  *   t[j] += (double) f[j] + (double) f[4 + j]
  * </pre>
  *
- * A float sum of 16 terms and 32 slots loses 2e-7 of its value; of a million terms it would lose
- * 1e-3.
+ * A float sum of 16 terms and 32 accumulators loses 2e-7 of its value; of a million terms it would
+ * lose 1e-3.
  */
-abstract class FloatSlots extends Slots {
+abstract class FloatAccumulators extends Accumulators {
   private final boolean squares;
   private final boolean residuals;
 
-  /** Chains, one for each slot; the row before the first one stays 0. */
+  /** Chains, one for each accumulator; the row before the first one stays 0. */
   private final float[] sums = new float[COUNT + BLOCK];
 
   private final float[] products = new float[COUNT + BLOCK];
@@ -36,7 +36,7 @@ abstract class FloatSlots extends Slots {
    * @param squares whether the second operand is the first one
    * @param residuals whether sum(second) is wanted
    */
-  FloatSlots(boolean squares, boolean residuals) {
+  FloatAccumulators(boolean squares, boolean residuals) {
     this.squares = squares;
     this.residuals = residuals;
     residualSums = residuals ? new float[COUNT + BLOCK] : null;
@@ -73,7 +73,7 @@ abstract class FloatSlots extends Slots {
     }
   }
 
-  /** Adds the slots, which are the last row of the chains. */
+  /** Adds the accumulators, which are the last row of the chains. */
   private static void addBlock(float[] s, int end, double[] t) {
     for (int j = 0; j < 4; j++) {
       int lower = end + j;
