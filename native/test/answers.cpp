@@ -53,7 +53,7 @@ size_t PickOf(Random& random, const size_t (&values)[kCount]) {
   return values[Pick(random, kCount)];
 }
 
-// Up to that many elements, around the sizes of slots, blocks, pieces and folds.
+// Up to that many elements, around the sizes of accumulators, blocks, pieces and folds.
 Shape RandomShape(Random& random) {
   const size_t most = Pick(random, 32) == 0 ? 600000 : Pick(random, 8) == 0 ? 70000 : 4000;
   constexpr size_t kLengths[] = {1,   2,   3,   5,   7,   8,   15,  16,  17,   31,   32,   33,   49,    63,

@@ -10,7 +10,7 @@
 
 #include "check.h"
 #include "nativenorm.h"
-#include "system.h"
+#include "platform/system.h"
 
 namespace nntest {
 namespace {

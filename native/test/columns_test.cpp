@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <string>
 
-#include "column_sums.h"
 #include "kernel_cases.h"
+#include "plan/column_sums.h"
 
 namespace nntest {
 namespace {

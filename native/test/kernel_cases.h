@@ -13,7 +13,7 @@
 
 #include "check.h"
 #include "guarded_memory.h"
-#include "kernels.h"
+#include "kernels/kernels.h"
 
 namespace nntest {
 

@@ -1,6 +1,6 @@
 // Every kernel on every instruction set.
 #include "kernel_cases.h"
-#include "targets.h"
+#include "kernels/targets.h"
 
 namespace nntest {
 

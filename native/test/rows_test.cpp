@@ -3,8 +3,8 @@
 #include <iterator>
 #include <string>
 
-#include "exact.h"
 #include "kernel_cases.h"
+#include "kernels/exact.h"
 
 namespace nntest {
 namespace {

@@ -2,7 +2,7 @@
 #include <string>
 
 #include "kernel_cases.h"
-#include "order.h"
+#include "kernels/order.h"
 
 namespace nntest {
 namespace {

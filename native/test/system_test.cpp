@@ -1,5 +1,5 @@
 // What the process is like: callers with control words of their own, forks, its end, and the library's unloading.
-#include "system.h"
+#include "platform/system.h"
 
 #include <stdint.h>
 #include <stdio.h>

@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "os.h"
-#include "workers.h"
+#include "threads/workers.h"
 
 namespace nntest {
 

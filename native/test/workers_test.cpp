@@ -1,5 +1,5 @@
 // The workers: never more than are allowed, gone when they are to go, and every task done once meanwhile.
-#include "workers.h"
+#include "threads/workers.h"
 
 #include <algorithm>
 #include <atomic>

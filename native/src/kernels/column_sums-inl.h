@@ -5,11 +5,11 @@
 #ifndef NATIVENORM_COLUMN_SUMS_INL_H_
 #define NATIVENORM_COLUMN_SUMS_INL_H_
 
-#include "kernels.h"
-#include "matrix-inl.h"
-#include "order.h"
-#include "simd-inl.h"
-#include "spans-inl.h"
+#include "kernels/kernels.h"
+#include "kernels/matrix-inl.h"
+#include "kernels/order.h"
+#include "kernels/simd-inl.h"
+#include "kernels/spans-inl.h"
 
 namespace nn {
 namespace NN_TARGET {

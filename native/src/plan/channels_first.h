@@ -3,9 +3,9 @@
 #ifndef NATIVENORM_CHANNELS_FIRST_H_
 #define NATIVENORM_CHANNELS_FIRST_H_
 
-#include "order.h"
-#include "plan.h"
-#include "workers.h"
+#include "kernels/order.h"
+#include "plan/plan.h"
+#include "threads/workers.h"
 
 namespace nn {
 

@@ -4,12 +4,12 @@
 
 #include <stddef.h>
 
-#include "kernels.h"
+#include "kernels/kernels.h"
 
 namespace nn {
 
 // Along memory.
-constexpr size_t kSlots = 32;
+constexpr size_t kAccumulators = 32;
 constexpr size_t kBlock = 512;
 constexpr size_t kPiece = 16384;
 

@@ -2,8 +2,8 @@
 #ifndef NATIVENORM_MATRIX_INL_H_
 #define NATIVENORM_MATRIX_INL_H_
 
-#include "order.h"
-#include "simd-inl.h"
+#include "kernels/order.h"
+#include "kernels/simd-inl.h"
 
 namespace nn {
 namespace NN_TARGET {

@@ -1,4 +1,4 @@
-#include "targets.h"
+#include "kernels/targets.h"
 
 namespace nn {
 

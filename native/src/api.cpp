@@ -6,11 +6,11 @@
 #include <cstdio>
 #include <new>
 
-#include "plan.h"
-#include "scratch.h"
-#include "system.h"
-#include "targets.h"
-#include "workers.h"
+#include "kernels/targets.h"
+#include "plan/plan.h"
+#include "plan/scratch.h"
+#include "platform/system.h"
+#include "threads/workers.h"
 
 namespace {
 

@@ -1,13 +1,13 @@
 // The kernels of one instruction set: compiled once for each, with NN_TARGET its name and the compiler's flags for it.
 // Nothing but kernels may be compiled here: the linker could keep a copy of a shared inline function that other CPUs
 // cannot run.
-#include "kernels.h"
+#include "kernels/kernels.h"
 
-#include "columns-inl.h"
-#include "constant-inl.h"
-#include "row_gradient-inl.h"
-#include "row_normalize-inl.h"
-#include "spans-inl.h"
+#include "kernels/columns-inl.h"
+#include "kernels/constant-inl.h"
+#include "kernels/row_gradient-inl.h"
+#include "kernels/row_normalize-inl.h"
+#include "kernels/spans-inl.h"
 
 #define NN_STRING_OF(name) #name
 #define NN_STRING(name) NN_STRING_OF(name)

@@ -3,7 +3,7 @@
 #ifndef NATIVENORM_ROWS_H_
 #define NATIVENORM_ROWS_H_
 
-#include "plan.h"
+#include "plan/plan.h"
 
 namespace nn {
 

@@ -1,8 +1,8 @@
 // The driver of rows forward.
-#include "rows.h"
+#include "plan/rows.h"
 
-#include "order.h"
-#include "workers.h"
+#include "kernels/order.h"
+#include "threads/workers.h"
 
 namespace nn {
 namespace {

@@ -2,9 +2,9 @@
 #ifndef NATIVENORM_SPANS_INL_H_
 #define NATIVENORM_SPANS_INL_H_
 
-#include "kernels.h"
-#include "simd-inl.h"
-#include "slots-inl.h"
+#include "kernels/accumulators-inl.h"
+#include "kernels/kernels.h"
+#include "kernels/simd-inl.h"
 
 namespace nn {
 namespace NN_TARGET {
@@ -13,7 +13,7 @@ namespace NN_TARGET {
 template <bool kPivot, class T>
 HWY_INLINE PivotSums SumAround(const T* x, size_t runs, size_t length, size_t stride, float pivot) {
   const Floats center = hn::Set(kFloats, pivot);
-  Slots sum, squares;
+  Accumulators sum, squares;
   SweepBlocks(
       runs, length, stride,
       [&](auto lanes, size_t i, auto k) NN_INLINED {
@@ -27,7 +27,7 @@ HWY_INLINE PivotSums SumAround(const T* x, size_t runs, size_t length, size_t st
         squares.Flush(block);
       });
   PivotSums total;
-  Slots::Totals(sum, squares, &total.sum, &total.squares);
+  Accumulators::Totals(sum, squares, &total.sum, &total.squares);
   return total;
 }
 
@@ -72,7 +72,7 @@ HWY_INLINE Floats Cut(Lanes lanes, const T* dy, const T* y, size_t i) {
 template <bool kRelu, class T>
 HWY_INLINE GradientSums SumGradient(const T* x, const T* dy, const T* y, size_t runs, size_t length, size_t stride,
                                     Floats center) {
-  Slots sum, product, residual;
+  Accumulators sum, product, residual;
   SweepBlocks(
       runs, length, stride,
       [&](auto lanes, size_t i, auto k) NN_INLINED {
@@ -88,7 +88,7 @@ HWY_INLINE GradientSums SumGradient(const T* x, const T* dy, const T* y, size_t 
         residual.Flush(block);
       });
   GradientSums total;
-  Slots::Totals(sum, product, &total.dy, &total.product);
+  Accumulators::Totals(sum, product, &total.dy, &total.product);
   total.residual = residual.Total();
   return total;
 }

@@ -1,8 +1,8 @@
 // The driver of rows backward: the gradients of rows, and of weight and bias.
-#include "rows.h"
+#include "plan/rows.h"
 
-#include "scratch.h"
-#include "workers.h"
+#include "plan/scratch.h"
+#include "threads/workers.h"
 
 namespace nn {
 namespace {

@@ -5,13 +5,13 @@
 
 #include <math.h>
 
-#include "exact.h"
-#include "kernels.h"
-#include "matrix-inl.h"
-#include "order.h"
-#include "simd-inl.h"
-#include "slots-inl.h"
-#include "spans-inl.h"
+#include "kernels/accumulators-inl.h"
+#include "kernels/exact.h"
+#include "kernels/kernels.h"
+#include "kernels/matrix-inl.h"
+#include "kernels/order.h"
+#include "kernels/simd-inl.h"
+#include "kernels/spans-inl.h"
 
 namespace nn {
 namespace NN_TARGET {
@@ -33,7 +33,7 @@ HWY_INLINE PivotSums SumRow(const T* x, size_t length, float pivot) {
     if constexpr (kCentered) {
       piece = SumAround<kPivot>(x + begin, 1, n, 0, pivot);
     } else {
-      Slots squares;
+      Accumulators squares;
       SweepBlocks(
           1, n, 0,
           [&](auto lanes, size_t i, auto k) NN_INLINED {

@@ -3,10 +3,10 @@
 #ifndef NATIVENORM_COLUMN_SUMS_H_
 #define NATIVENORM_COLUMN_SUMS_H_
 
-#include "order.h"
-#include "plan.h"
-#include "scratch.h"
-#include "workers.h"
+#include "kernels/order.h"
+#include "plan/plan.h"
+#include "plan/scratch.h"
+#include "threads/workers.h"
 
 namespace nn {
 

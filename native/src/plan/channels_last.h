@@ -4,10 +4,10 @@
 #ifndef NATIVENORM_CHANNELS_LAST_H_
 #define NATIVENORM_CHANNELS_LAST_H_
 
-#include "column_sums.h"
-#include "plan.h"
-#include "scratch.h"
-#include "workers.h"
+#include "plan/column_sums.h"
+#include "plan/plan.h"
+#include "plan/scratch.h"
+#include "threads/workers.h"
 
 namespace nn {
 

@@ -1,7 +1,7 @@
 // The driver of channels-last backward, and of its phases.
 #include <initializer_list>
 
-#include "channels_last.h"
+#include "plan/channels_last.h"
 
 namespace nn {
 namespace {

@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "exact.h"
-#include "kernels.h"
+#include "kernels/exact.h"
+#include "kernels/kernels.h"
 #include "nativenorm.h"
 
 struct nn_plan {

@@ -1,4 +1,4 @@
-#include "exact.h"
+#include "kernels/exact.h"
 
 #include <math.h>
 

@@ -1,6 +1,6 @@
 // The driver of channels-first forward, and of its phases.
-#include "channels_first.h"
-#include "scratch.h"
+#include "plan/channels_first.h"
+#include "plan/scratch.h"
 
 namespace nn {
 namespace {

@@ -7,38 +7,38 @@
 
 #include <math.h>
 
-#include "exact.h"
-#include "kernels.h"
-#include "simd-inl.h"
-#include "slots-inl.h"
-#include "spans-inl.h"
+#include "kernels/accumulators-inl.h"
+#include "kernels/exact.h"
+#include "kernels/kernels.h"
+#include "kernels/simd-inl.h"
+#include "kernels/spans-inl.h"
 
 namespace nn {
 namespace NN_TARGET {
 
-// sum(dy) or sum(dy * weight) over a piece in doubles, in which products of floats are exact: 32 slots of them.
+// sum(dy) or sum(dy * weight) over a piece in doubles, in which products of floats are exact: 32 accumulators of them.
 class DoubleSum {
  public:
   HWY_INLINE DoubleSum() {
-    Repeat<2 * kSlotVectors>([&](auto k) NN_INLINED { slots_[k.value] = hn::Zero(kDoubles); });
+    Repeat<2 * kSumVectors>([&](auto k) NN_INLINED { accumulators_[k.value] = hn::Zero(kDoubles); });
   }
 
   template <size_t kIndex>
   HWY_INLINE void Add(Index<kIndex>, Floats v) {
-    slots_[2 * kIndex] = hn::Add(slots_[2 * kIndex], LowerDoubles(v));
-    slots_[2 * kIndex + 1] = hn::Add(slots_[2 * kIndex + 1], UpperDoubles(v));
+    accumulators_[2 * kIndex] = hn::Add(accumulators_[2 * kIndex], LowerDoubles(v));
+    accumulators_[2 * kIndex + 1] = hn::Add(accumulators_[2 * kIndex + 1], UpperDoubles(v));
   }
   template <size_t kIndex>
   HWY_INLINE void AddProduct(Index<kIndex>, Floats a, Floats b) {
-    slots_[2 * kIndex] = hn::MulAdd(LowerDoubles(a), LowerDoubles(b), slots_[2 * kIndex]);
-    slots_[2 * kIndex + 1] = hn::MulAdd(UpperDoubles(a), UpperDoubles(b), slots_[2 * kIndex + 1]);
+    accumulators_[2 * kIndex] = hn::MulAdd(LowerDoubles(a), LowerDoubles(b), accumulators_[2 * kIndex]);
+    accumulators_[2 * kIndex + 1] = hn::MulAdd(UpperDoubles(a), UpperDoubles(b), accumulators_[2 * kIndex + 1]);
   }
 
   // f[j] = (d[j] + d[16 + j]) + (d[8 + j] + d[24 + j]), t[j] = f[j] + f[4 + j], (t[0] + t[1]) + (t[2] + t[3])
   HWY_INLINE double Total() const {
-    HWY_ALIGN double d[kSlots];
-    Repeat<2 * kSlotVectors>([&](auto k) NN_INLINED {
-      hn::Store(slots_[k.value], kDoubles, d + k.value * hn::Lanes(kDoubles));
+    HWY_ALIGN double d[kAccumulators];
+    Repeat<2 * kSumVectors>([&](auto k) NN_INLINED {
+      hn::Store(accumulators_[k.value], kDoubles, d + k.value * hn::Lanes(kDoubles));
     });
     double t[4];
     for (size_t j = 0; j < 4; ++j) {
@@ -48,14 +48,14 @@ class DoubleSum {
   }
 
  private:
-  Doubles slots_[2 * kSlotVectors];
+  Doubles accumulators_[2 * kSumVectors];
 };
 
 // Whether all x are the center.
 class Sameness {
  public:
   HWY_INLINE explicit Sameness(float center) : center_(hn::Set(kFloats, center)) {
-    Repeat<kSlotVectors>([&](auto k) NN_INLINED { bits_[k.value] = hn::Zero(kFloats); });
+    Repeat<kSumVectors>([&](auto k) NN_INLINED { bits_[k.value] = hn::Zero(kFloats); });
   }
 
   template <size_t kIndex, class Lanes>
@@ -65,13 +65,13 @@ class Sameness {
 
   HWY_INLINE bool IsTrue() const {
     Floats bits = bits_[0];
-    Repeat<kSlotVectors - 1>([&](auto k) NN_INLINED { bits = hn::Or(bits, bits_[k.value + 1]); });
+    Repeat<kSumVectors - 1>([&](auto k) NN_INLINED { bits = hn::Or(bits, bits_[k.value + 1]); });
     return hn::AllTrue(kFloats, hn::Eq(bits, hn::Zero(kFloats)));
   }
 
  private:
   Floats center_;
-  Floats bits_[kSlotVectors];  // of all distances
+  Floats bits_[kSumVectors];  // of all distances
 };
 
 template <class T>
@@ -83,7 +83,7 @@ void constant_sums(const T* x, const T* dy, const T* y, size_t runs, size_t leng
       DoubleSum sum;
       Sameness same(center);
       for (size_t r = run; r < run + together; ++r) {
-        SweepSlots(length, [&](auto lanes, size_t i, auto k) NN_INLINED {
+        SweepAccumulators(length, [&](auto lanes, size_t i, auto k) NN_INLINED {
           const size_t at = r * stride + i;
           same.Add(k, lanes, Load(lanes, x + at));
           sum.Add(k, Cut<relu.value>(lanes, dy, y, at));
@@ -103,7 +103,7 @@ HWY_NOINLINE bool ConstantRow(const T* x, const T* dy, const T* y, T* dx, const 
   double total = 0;
   for (size_t begin = 0; begin < rows.length; begin += kPiece) {
     DoubleSum sum;
-    SweepSlots(HWY_MIN(kPiece, rows.length - begin), [&](auto lanes, size_t i, auto k) NN_INLINED {
+    SweepAccumulators(HWY_MIN(kPiece, rows.length - begin), [&](auto lanes, size_t i, auto k) NN_INLINED {
       same.Add(k, lanes, Load(lanes, x + begin + i));
       const Floats gradient = Cut<kRelu>(lanes, dy, y, begin + i);
       if constexpr (kWeight) {

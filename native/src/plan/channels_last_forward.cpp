@@ -1,5 +1,5 @@
 // The driver of channels-last forward, and of its phases.
-#include "channels_last.h"
+#include "plan/channels_last.h"
 
 namespace nn {
 namespace {

@@ -4,13 +4,13 @@
 
 #include <math.h>
 
-#include "constant-inl.h"
-#include "exact.h"
-#include "kernels.h"
-#include "matrix-inl.h"
-#include "simd-inl.h"
-#include "slots-inl.h"
-#include "spans-inl.h"
+#include "kernels/accumulators-inl.h"
+#include "kernels/constant-inl.h"
+#include "kernels/exact.h"
+#include "kernels/kernels.h"
+#include "kernels/matrix-inl.h"
+#include "kernels/simd-inl.h"
+#include "kernels/spans-inl.h"
 
 namespace nn {
 namespace NN_TARGET {
@@ -43,7 +43,7 @@ template <bool kCentered, bool kResidual, bool kWeight, bool kRelu, class T>
 HWY_INLINE GradientSums SumGradient(const T* x, const T* dy, const T* y, const float* weight, size_t length,
                                        float center) {
   const Floats c = hn::Set(kFloats, center);
-  Slots sum, product, residual;
+  Accumulators sum, product, residual;
   SweepBlocks(
       1, length, 0,
       [&](auto lanes, size_t i, auto k) NN_INLINED {
@@ -65,7 +65,7 @@ HWY_INLINE GradientSums SumGradient(const T* x, const T* dy, const T* y, const f
       });
   GradientSums sums = {0, 0, 0};
   if constexpr (kCentered) {
-    Slots::Totals(sum, product, &sums.dy, &sums.product);
+    Accumulators::Totals(sum, product, &sums.dy, &sums.product);
   } else {
     sums.product = product.Total();
   }

@@ -1,24 +1,25 @@
 // What kernels share: sums along memory, in an order that is the same on every instruction set: docs/order-of-sums.md.
-// Element i of a run goes to slot i mod 32, in floats over a block of 512 and in doubles from there: a float sum of 16
-// terms and 32 slots loses 2e-7 of its value; of a million terms it would lose 1e-3.
-#ifndef NATIVENORM_SLOTS_INL_H_
-#define NATIVENORM_SLOTS_INL_H_
+// Element i of a run goes to accumulator i mod 32, in floats over a block of 512 and in doubles from there: a float sum
+// of 16 terms and 32 accumulators loses 2e-7 of its value; of a million terms it would lose 1e-3.
+#ifndef NATIVENORM_ACCUMULATORS_INL_H_
+#define NATIVENORM_ACCUMULATORS_INL_H_
 
-#include "order.h"
-#include "simd-inl.h"
+#include "kernels/order.h"
+#include "kernels/simd-inl.h"
 
 namespace nn {
 namespace NN_TARGET {
 
-constexpr size_t kSlotVectors = kSlots / kLanes;
-// How many blocks are summed up at once, each with slots of its own. An addition takes 3 to 4 cycles and two start in
-// each cycle: the two vectors of slots that AVX-512 has for one block leave half of them idle.
-constexpr size_t kUnrolledBlocks = kSlotVectors < kUnroll ? kUnroll / kSlotVectors : 1;
+// The vectors that hold the accumulators of one sum.
+constexpr size_t kSumVectors = kAccumulators / kLanes;
+// How many blocks are summed up at once, each with accumulators of its own. An addition takes 3 to 4 cycles and two
+// start in each cycle: the two vectors that AVX-512 has for one block leave half of them idle.
+constexpr size_t kUnrolledBlocks = kSumVectors < kUnroll ? kUnroll / kSumVectors : 1;
 
-// body(lanes, offset, index of the vector of slots) over the tail, fewer than kSlots elements, from a vector on.
+// body(lanes, offset, which vector of the sum) over the tail, fewer than kAccumulators elements, from a vector on.
 template <size_t kIndex, class Body>
 HWY_INLINE void SweepTail(size_t left, size_t i, const Body& body) {
-  if constexpr (kIndex + 1 < kSlotVectors) {
+  if constexpr (kIndex + 1 < kSumVectors) {
     if (left >= kLanes) {
       body(AllLanes(), i, Index<kIndex>());
       return SweepTail<kIndex + 1>(left - kLanes, i + kLanes, body);
@@ -27,35 +28,36 @@ HWY_INLINE void SweepTail(size_t left, size_t i, const Body& body) {
   if (left > 0) body(FirstLanes{left}, i, Index<kIndex>());
 }
 
-// The same over n elements that begin at slot 0.
+// The same over n elements that begin at accumulator 0.
 template <class Body>
-HWY_INLINE void SweepSlots(size_t n, const Body& body) {
+HWY_INLINE void SweepAccumulators(size_t n, const Body& body) {
   size_t i = 0;
-  for (; i + kSlots <= n; i += kSlots) {
-    Repeat<kSlotVectors>([&](auto k) NN_INLINED { body(AllLanes(), i + k.value * kLanes, k); });
+  for (; i + kAccumulators <= n; i += kAccumulators) {
+    Repeat<kSumVectors>([&](auto k) NN_INLINED { body(AllLanes(), i + k.value * kLanes, k); });
   }
   SweepTail<0>(n - i, i, body);
 }
 
-// body(lanes, offset, index of the vector of slots) over a piece: runs of length elements that begin stride apart, and
+// body(lanes, offset, which vector of the sum) over a piece: runs of length elements that begin stride apart, and
 // flush(which of the unrolled blocks) at the end of each block.
 template <class Body, class Flush>
 HWY_INLINE void SweepBlocks(size_t runs, size_t length, size_t stride, const Body& body, const Flush& flush) {
-  const size_t slots = (length + kSlots - 1) / kSlots * kSlots;
+  const size_t accumulators = (length + kAccumulators - 1) / kAccumulators * kAccumulators;
   size_t pending = 0;
   for (size_t run = 0; run < runs; ++run) {
     size_t at = run * stride, left = length;
     if constexpr (kUnrolledBlocks == 2) {
       while (left > kBlock) {
-        const size_t second = HWY_MIN(kBlock, left - kBlock), both = second - second % kSlots;
-        for (size_t i = 0; i < both; i += kSlots) {
-          Repeat<2 * kSlotVectors>([&](auto k) NN_INLINED {
-            body(AllLanes(), at + i + k.value / kSlotVectors * kBlock + k.value % kSlotVectors * kLanes, k);
+        const size_t second = HWY_MIN(kBlock, left - kBlock), both = second - second % kAccumulators;
+        for (size_t i = 0; i < both; i += kAccumulators) {
+          Repeat<2 * kSumVectors>([&](auto k) NN_INLINED {
+            body(AllLanes(), at + i + k.value / kSumVectors * kBlock + k.value % kSumVectors * kLanes, k);
           });
         }
-        SweepSlots(kBlock - both, [&](auto lanes, size_t i, auto k) NN_INLINED { body(lanes, at + both + i, k); });
-        SweepSlots(second - both, [&](auto lanes, size_t i, auto k) NN_INLINED {
-          body(lanes, at + kBlock + both + i, Index<kSlotVectors + k.value>());
+        SweepAccumulators(kBlock - both,
+                          [&](auto lanes, size_t i, auto k) NN_INLINED { body(lanes, at + both + i, k); });
+        SweepAccumulators(second - both, [&](auto lanes, size_t i, auto k) NN_INLINED {
+          body(lanes, at + kBlock + both + i, Index<kSumVectors + k.value>());
         });
         flush(Index<0>());
         flush(Index<1>());
@@ -64,14 +66,14 @@ HWY_INLINE void SweepBlocks(size_t runs, size_t length, size_t stride, const Bod
       }
     } else {
       for (; left > kBlock; at += kBlock, left -= kBlock) {
-        SweepSlots(kBlock, [&](auto lanes, size_t i, auto k) NN_INLINED { body(lanes, at + i, k); });
+        SweepAccumulators(kBlock, [&](auto lanes, size_t i, auto k) NN_INLINED { body(lanes, at + i, k); });
         flush(Index<0>());
       }
     }
     if (left == 0) continue;
-    SweepSlots(left, [&](auto lanes, size_t i, auto k) NN_INLINED { body(lanes, at + i, k); });
-    pending += slots;
-    if (pending + slots > kBlock || run + 1 == runs) {
+    SweepAccumulators(left, [&](auto lanes, size_t i, auto k) NN_INLINED { body(lanes, at + i, k); });
+    pending += accumulators;
+    if (pending + accumulators > kBlock || run + 1 == runs) {
       flush(Index<0>());
       pending = 0;
     }
@@ -87,26 +89,26 @@ constexpr hn::FixedTag<double, 4 / kQuads> kQuad;
 using Quad = hn::Vec<decltype(kQuad)>;
 
 // One sum over a piece.
-class Slots {
+class Accumulators {
  public:
-  HWY_INLINE Slots() {
+  HWY_INLINE Accumulators() {
     Repeat<kUnrolledBlocks>([&](auto block) NN_INLINED { Clear(block); });
     Repeat<kQuads>([&](auto q) NN_INLINED { total_[q.value] = hn::Zero(kQuad); });
   }
 
   template <size_t kIndex>
   HWY_INLINE void Add(Index<kIndex>, Floats v) {
-    slots_[kIndex] = hn::Add(slots_[kIndex], v);
+    accumulators_[kIndex] = hn::Add(accumulators_[kIndex], v);
   }
   template <size_t kIndex>
   HWY_INLINE void AddProduct(Index<kIndex>, Floats a, Floats b) {
-    slots_[kIndex] = hn::MulAdd(a, b, slots_[kIndex]);
+    accumulators_[kIndex] = hn::MulAdd(a, b, accumulators_[kIndex]);
   }
 
   // f[j] = (s[j] + s[16 + j]) + (s[8 + j] + s[24 + j]), t[j] += double(f[j]) + double(f[4 + j])
   template <size_t kBlockIndex>
   HWY_INLINE void Flush(Index<kBlockIndex> block) {
-    const Floats* s = slots_ + kBlockIndex * kSlotVectors;
+    const Floats* s = accumulators_ + kBlockIndex * kSumVectors;
 #if HWY_MAX_BYTES == 16
     const Floats f = hn::Add(hn::Add(s[0], s[4]), hn::Add(s[2], s[6]));
     const Floats g = hn::Add(hn::Add(s[1], s[5]), hn::Add(s[3], s[7]));
@@ -129,7 +131,7 @@ class Slots {
   }
 
   // (t[0] + t[1]) + (t[2] + t[3]) of two sums, which takes hardly longer than of one.
-  static HWY_INLINE void Totals(const Slots& a, const Slots& b, double* a_total, double* b_total) {
+  static HWY_INLINE void Totals(const Accumulators& a, const Accumulators& b, double* a_total, double* b_total) {
     Quad sums[kQuads];  // a's t[0] + t[1], b's, then those of t[2] + t[3]
     Repeat<kQuads>([&](auto q) NN_INLINED {
       const Quad ta = a.total_[q.value], tb = b.total_[q.value];
@@ -153,16 +155,16 @@ class Slots {
  private:
   template <size_t kBlockIndex>
   HWY_INLINE void Clear(Index<kBlockIndex>) {
-    Repeat<kSlotVectors>([&](auto k) NN_INLINED {
-      slots_[kBlockIndex * kSlotVectors + k.value] = hn::Zero(kFloats);
+    Repeat<kSumVectors>([&](auto k) NN_INLINED {
+      accumulators_[kBlockIndex * kSumVectors + k.value] = hn::Zero(kFloats);
     });
   }
 
-  Floats slots_[kUnrolledBlocks * kSlotVectors];
+  Floats accumulators_[kUnrolledBlocks * kSumVectors];
   Quad total_[kQuads];
 };
 
 }  // namespace NN_TARGET
 }  // namespace nn
 
-#endif  // NATIVENORM_SLOTS_INL_H_
+#endif  // NATIVENORM_ACCUMULATORS_INL_H_

@@ -2,7 +2,7 @@
 #ifndef NATIVENORM_TARGETS_H_
 #define NATIVENORM_TARGETS_H_
 
-#include "kernels.h"
+#include "kernels/kernels.h"
 
 namespace nn {
 

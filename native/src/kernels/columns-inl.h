@@ -5,12 +5,12 @@
 
 #include <math.h>
 
-#include "column_sums-inl.h"
-#include "exact.h"
-#include "kernels.h"
-#include "matrix-inl.h"
-#include "simd-inl.h"
-#include "spans-inl.h"
+#include "kernels/column_sums-inl.h"
+#include "kernels/exact.h"
+#include "kernels/kernels.h"
+#include "kernels/matrix-inl.h"
+#include "kernels/simd-inl.h"
+#include "kernels/spans-inl.h"
 
 namespace nn {
 namespace NN_TARGET {

@@ -1,4 +1,4 @@
-#include "scratch.h"
+#include "plan/scratch.h"
 
 #include <stdint.h>
 

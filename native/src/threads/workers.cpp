@@ -1,4 +1,4 @@
-#include "workers.h"
+#include "threads/workers.h"
 
 #include <atomic>
 #include <chrono>
@@ -9,7 +9,7 @@
 #include <new>
 #include <thread>
 
-#include "system.h"
+#include "platform/system.h"
 
 namespace nn {
 namespace {
