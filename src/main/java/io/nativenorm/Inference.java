@@ -38,7 +38,7 @@ final class Inference {
   void run(Tensor x, Tensor y) {
     int threads = layer.threads();
     layer.requireF32(x);
-    PlanMemo known = PlanMemo.matching(memo, x.extents(), x.layout(), threads);
+    PlanMemo known = PlanMemo.matching(memo, x.extents(), x.dataType(), x.layout(), threads);
     if (known == null) {
       layer.requireInferable(x.extents(), x.layout());
     }
@@ -46,7 +46,7 @@ final class Inference {
     if (x.size() == 0) {
       return;
     }
-    PlanMemo used = acquire(known, x.extents(), x.layout(), threads);
+    PlanMemo used = acquire(known, x.extents(), x.dataType(), x.layout(), threads);
     try {
       if (used.reordered()) {
         runReordered(used.plan(), x, y);
@@ -77,7 +77,7 @@ final class Inference {
     boolean implied = shape.length == 0;
     PlanMemo known =
         !implied
-            ? PlanMemo.matching(memo, shape, Layout.CHANNELS_FIRST, threads)
+            ? PlanMemo.matching(memo, shape, DataType.F32, Layout.CHANNELS_FIRST, threads)
             : layer.normalizesRows() ? PlanMemo.matching(memo, x.length, threads) : null;
     long[] full =
         known != null ? known.shape() : implied ? layer.impliedShape(x.length) : shape.clone();
@@ -88,7 +88,7 @@ final class Inference {
     if (x.length == 0) {
       return;
     }
-    PlanMemo used = acquire(known, full, Layout.CHANNELS_FIRST, threads);
+    PlanMemo used = acquire(known, full, DataType.F32, Layout.CHANNELS_FIRST, threads);
     try {
       if (!used.plan().infer(x, y, constants)) {
         runCopied(used.plan(), x, y);
@@ -111,13 +111,14 @@ final class Inference {
    * The plan for an input that was checked, in use: the known one if it is still there. The shape
    * is one that nobody writes to.
    */
-  private PlanMemo acquire(PlanMemo known, long[] shape, Layout layout, int threads) {
+  private PlanMemo acquire(
+      PlanMemo known, long[] shape, DataType type, Layout layout, int threads) {
     if (known != null && Engines.reacquire(known.plan())) {
       return known;
     }
     Plan plan = Engines.acquire(layer.inferenceProblem(shape, layout, threads), backend);
     boolean reordered = layer.needsReordering(shape, layout);
-    PlanMemo made = new PlanMemo(shape, Shapes.size(shape), layout, reordered, threads, plan);
+    PlanMemo made = new PlanMemo(shape, Shapes.size(shape), type, layout, reordered, threads, plan);
     memo = made;
     return made;
   }

@@ -4,35 +4,44 @@ import io.nativenorm.engine.Plan;
 import java.util.Arrays;
 
 /**
- * The last input a layer's inference met, which fits the layer, and its plan: a repeated shape
- * costs neither checks nor a look-up.
+ * The last input a layer's inference met, which fits the layer, and its plan: a repeated input
+ * costs neither checks nor a look-up. Of what tells plans apart this has all that is not the same
+ * for every inference of a layer; the output is of the input's shape, type and layout.
  *
  * @param shape the input's logical shape
  * @param size its elements
+ * @param type its type
  * @param layout its order
  * @param reordered whether the plan takes it in channels-first order instead
  * @param threads how many threads the plan is for
  * @param plan the plan, which may have been freed since
  */
-record PlanMemo(long[] shape, long size, Layout layout, boolean reordered, int threads, Plan plan) {
+record PlanMemo(
+    long[] shape,
+    long size,
+    DataType type,
+    Layout layout,
+    boolean reordered,
+    int threads,
+    Plan plan) {
 
   /** This if it is of such an input, else null. */
-  static PlanMemo matching(PlanMemo memo, long[] shape, Layout layout, int threads) {
+  static PlanMemo matching(PlanMemo memo, long[] shape, DataType type, Layout layout, int threads) {
     boolean fits =
-        memo != null
-            && memo.layout == layout
-            && memo.threads == threads
-            && Arrays.equals(memo.shape, shape);
+        memo != null && memo.isOf(type, layout, threads) && Arrays.equals(memo.shape, shape);
     return fits ? memo : null;
   }
 
-  /** This if it is of as many elements, channels first; else null. */
+  /** This if it is of as many floats, channels first; else null. */
   static PlanMemo matching(PlanMemo memo, int size, int threads) {
     boolean fits =
         memo != null
-            && memo.layout == Layout.CHANNELS_FIRST
-            && memo.threads == threads
+            && memo.isOf(DataType.F32, Layout.CHANNELS_FIRST, threads)
             && memo.size == size;
     return fits ? memo : null;
+  }
+
+  private boolean isOf(DataType wantedType, Layout wantedLayout, int wantedThreads) {
+    return type == wantedType && layout == wantedLayout && threads == wantedThreads;
   }
 }
