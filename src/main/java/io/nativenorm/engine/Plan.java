@@ -1,8 +1,8 @@
 package io.nativenorm.engine;
 
 /**
- * A problem made ready to run: every decision is taken and everything that lasts is allocated. Many
- * threads may execute one plan at once.
+ * A problem made ready to run by an engine: every decision is taken and everything that lasts is
+ * allocated. Many threads may execute one plan at once, each on operands of its own.
  */
 public abstract class Plan {
   private final String name;
