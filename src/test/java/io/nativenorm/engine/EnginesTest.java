@@ -3,12 +3,15 @@ package io.nativenorm.engine;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nativenorm.Backend;
 import io.nativenorm.DataType;
 import io.nativenorm.Layout;
+import io.nativenorm.NativeNormException;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -17,6 +20,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 class EnginesTest {
@@ -103,6 +107,32 @@ class EnginesTest {
             Task.INFER,
             1);
     assertEquals(Optional.of("computes F32 only, not S8"), engine.rejects(problem));
+  }
+
+  @ParameterizedTest
+  @EnumSource(Task.class)
+  void aPhaseIsRefusedWithAReason(Task task) {
+    Problem problem =
+        new Problem(
+            new Norm(Operation.BATCH, StatisticsSource.COMPUTED, 1e-5),
+            Shape.ofRows(4, 2),
+            Storage.of(DataType.F32),
+            new Affine(true, true),
+            Fusion.NONE,
+            task,
+            1);
+    boolean phase =
+        EnumSet.of(Task.MEASURE, Task.APPLY, Task.SUM_GRADIENTS, Task.APPLY_GRADIENTS)
+            .contains(task);
+    assertEquals(phase, task.isPhase());
+    for (Engine engine : Engines.all()) {
+      assertEquals(phase, engine.rejects(problem).isPresent(), engine.backend()::name);
+    }
+    if (phase) {
+      NativeNormException e =
+          assertThrows(NativeNormException.class, () -> Engines.acquire(problem, Backend.AUTO));
+      assertTrue(e.getMessage().contains("JAVA: has no phases"), e::toString);
+    }
   }
 
   @Test

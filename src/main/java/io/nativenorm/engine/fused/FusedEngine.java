@@ -118,7 +118,8 @@ public final class FusedEngine implements Engine {
     return problem
         .storage()
         .otherThan(DataType.F32)
-        .map(other -> "computes F32 only, not " + other);
+        .map(other -> "computes F32 only, not " + other)
+        .or(() -> problem.task().isPhase() ? Optional.of("has no phases") : Optional.empty());
   }
 
   @Override

@@ -147,6 +147,9 @@ public final class OnednnEngine implements Engine {
     if (other.isPresent()) {
       return Optional.of("computes F32 only, not " + other.get());
     }
+    if (problem.task().isPhase()) {
+      return Optional.of("has no phases: its primitives compute a batch as a whole");
+    }
     long sampleBytes = problem.shape().channels() * problem.shape().spatial() * Float.BYTES;
     boolean addressedAsOne =
         problem.shape().layout() == Layout.CHANNELS_LAST

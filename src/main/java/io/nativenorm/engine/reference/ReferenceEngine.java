@@ -42,7 +42,8 @@ public final class ReferenceEngine implements Engine {
     return problem
         .storage()
         .otherThan(DataType.F32)
-        .map(other -> "computes F32 only, not " + other);
+        .map(other -> "computes F32 only, not " + other)
+        .or(() -> problem.task().isPhase() ? Optional.of("has no phases") : Optional.empty());
   }
 
   @Override
