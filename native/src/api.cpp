@@ -106,9 +106,10 @@ nn_plan* nn_prepare(int32_t operation, int32_t direction, int32_t statistics, in
   plan->spatial = static_cast<size_t>(spatial);
   plan->groups = static_cast<size_t>(groups);
   plan->eps = eps;
-  plan->target = &TargetInUse();
+  const nn::Target& target = TargetInUse();
+  plan->kernels = &target.tables[data_type];
   plan->threads = WorthwhileThreads(plan->Elements(), threads);
-  std::snprintf(plan->name, sizeof plan->name, "%s %s_%s_f32", plan->target->name, OperationName(*plan),
+  std::snprintf(plan->name, sizeof plan->name, "%s %s_%s_f32", target.name, OperationName(*plan),
                 plan->IsRows()         ? "rows"
                 : plan->channels_first ? "channels_first"
                                        : "channels_last");
@@ -215,6 +216,6 @@ void nn_stream(const float* x, float* y, int64_t n, float a, float b, int32_t th
     const nn::Range range = nn::PartOf(lines, parts, i);
     const size_t begin = range.begin * 16;
     const size_t end = range.end * 16 < static_cast<size_t>(n) ? range.end * 16 : static_cast<size_t>(n);
-    if (end > begin) target.f32.plain_pass(x + begin, y + begin, end - begin, a, b);
+    if (end > begin) target.tables[NN_F32].plain_pass(x + begin, y + begin, end - begin, a, b);
   });
 }

@@ -17,7 +17,7 @@
 
 namespace nntest {
 
-using Table = nn::KernelTable<float>;
+using Table = nn::KernelTable;
 
 // One function for each entry of NN_KERNELS, of the same name: a kernel without does not link. They are in files named
 // like those of the kernels: spans, columns, rows.

@@ -1,6 +1,7 @@
 // Every kernel on every instruction set.
 #include "kernel_cases.h"
 #include "kernels/targets.h"
+#include "nativenorm.h"
 
 namespace nntest {
 
@@ -14,7 +15,7 @@ void TestKernels() {
 #undef NN_TEST
   };
   for (int target = 0; target < nn::TargetCount(); ++target) {
-    for (const auto& test : kTests) test.run(nn::TargetAt(target).f32, nn::TargetAt(target).name);
+    for (const auto& test : kTests) test.run(nn::TargetAt(target).tables[NN_F32], nn::TargetAt(target).name);
   }
 }
 

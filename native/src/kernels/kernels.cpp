@@ -15,9 +15,18 @@
 namespace nn {
 namespace NN_TARGET {
 
-#define NN_ENTRY(result, name, parameters) &name<float>,
+// A kernel as the table has it: where that says void, the kernel says what the elements are.
+template <auto kKernel, class Kernel, class Entry>
+struct Untyped;
+template <auto kKernel, class Result, class... Typed, class... Given>
+struct Untyped<kKernel, Result (*)(Typed...), Result (*)(Given...)> {
+  static Result Call(Given... given) { return kKernel(static_cast<Typed>(given)...); }
+};
+
+#define NN_ENTRY(result, name, parameters) \
+  &Untyped<&name<float>, decltype(&name<float>), decltype(KernelTable::name)>::Call,
 extern const Target kTarget;
-const Target kTarget = {NN_STRING(NN_TARGET), {NN_KERNELS(NN_ENTRY)}};
+const Target kTarget = {NN_STRING(NN_TARGET), {{NN_KERNELS(NN_ENTRY)}}};
 #undef NN_ENTRY
 
 }  // namespace NN_TARGET

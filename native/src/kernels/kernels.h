@@ -134,34 +134,35 @@ constexpr size_t PaddedColumns(size_t columns) {
 // `prefetch` prefetches the next rows.
 #define NN_KERNELS(KERNEL)                                                                                            \
   /* The sums of a piece (order.h); a pivot of 0 is not subtracted. */                                                \
-  KERNEL(PivotSums, pivot_sums, (const T* x, size_t runs, size_t length, size_t stride, float pivot))                 \
+  KERNEL(PivotSums, pivot_sums, (const void* x, size_t runs, size_t length, size_t stride, float pivot))              \
   KERNEL(void, normalize,                                                                                             \
-         (const T* x, T* y, size_t runs, size_t length, size_t stride, const Affine* affines, size_t step, bool relu, \
-          bool stream, size_t ahead))                                                                                 \
+         (const void* x, void* y, size_t runs, size_t length, size_t stride, const Affine* affines, size_t step,      \
+          bool relu, bool stream, size_t ahead))                                                                      \
   KERNEL(void, gradient_sums,                                                                                         \
-         (const T* x, const T* dy, const T* y, size_t runs, size_t length, size_t stride, float center,               \
+         (const void* x, const void* dy, const void* y, size_t runs, size_t length, size_t stride, float center,      \
           GradientSums* sums, size_t step))                                                                           \
   /* The same for units that may be constant, with sum(dy) in doubles. Where x is not the center everywhere, the      \
      product is NaN. */                                                                                               \
   KERNEL(void, constant_sums,                                                                                         \
-         (const T* x, const T* dy, const T* y, size_t runs, size_t length, size_t stride, float center,               \
+         (const void* x, const void* dy, const void* y, size_t runs, size_t length, size_t stride, float center,      \
           GradientSums* sums, size_t step))                                                                           \
   KERNEL(void, gradient,                                                                                              \
-         (const T* x, const T* dy, const T* y, T* dx, size_t runs, size_t length, size_t stride,                      \
+         (const void* x, const void* dy, const void* y, void* dx, size_t runs, size_t length, size_t stride,          \
           const Gradient* gradients, size_t step, bool stream))                                                       \
-  /* The same for each column of a matrix with `stride` elements from row to row. `pivot` may be null: all are 0. */   \
+  /* The same for each column of a matrix with `stride` elements from row to row. `pivot` may be null: all are 0. */  \
   KERNEL(void, column_sums,                                                                                           \
-         (const T* x, size_t rows, size_t columns, size_t stride, const float* pivot, bool prefetch, double* sums,    \
+         (const void* x, size_t rows, size_t columns, size_t stride, const float* pivot, bool prefetch, double* sums, \
           double* squares))                                                                                           \
   /* Turns those around 0 into means and m2 (order.h), in their place; false if some are distrusted. */               \
   KERNEL(bool, column_moments, (size_t columns, double share, double* sums, double* squares))                         \
   KERNEL(void, column_normalize,                                                                                      \
-         (const T* x, T* y, size_t rows, size_t columns, size_t stride, ColumnAffine affine, bool relu, bool stream)) \
+         (const void* x, void* y, size_t rows, size_t columns, size_t stride, ColumnAffine affine, bool relu,         \
+          bool stream))                                                                                               \
   KERNEL(void, column_gradient_sums,                                                                                  \
-         (const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride, const float* center,       \
-          bool prefetch, ColumnGradientSums sums))                                                                    \
+         (const void* x, const void* dy, const void* y, size_t rows, size_t columns, size_t stride,                   \
+          const float* center, bool prefetch, ColumnGradientSums sums))                                               \
   KERNEL(void, column_gradient,                                                                                       \
-         (const T* x, const T* dy, const T* y, T* dx, size_t rows, size_t columns, size_t stride,                     \
+         (const void* x, const void* dy, const void* y, void* dx, size_t rows, size_t columns, size_t stride,         \
           ColumnGradient gradient, bool stream))                                                                      \
   /* The parameters of columns that are units of their own; `sums.product` becomes the weight's gradient. True if     \
      there are columns that are outside (exact.h): their scale or dy_factor is NaN. */                                \
@@ -172,36 +173,32 @@ constexpr size_t PaddedColumns(size_t columns) {
          (ColumnGradientSums sums, const double* mean, const double* variance, size_t columns, double eps,            \
           const float* weight, double n, bool given, float* center, float* dy_factor, float* x_factor,                \
           float* constant, float* dy_center))                                                                         \
-  KERNEL(void, row_normalize, (const T* x, T* y, const RowsToNormalize& rows))                                        \
+  KERNEL(void, row_normalize, (const void* x, void* y, const RowsToNormalize& rows))                                  \
   /* How many rows it did: all, or those before one that is outside (exact.h). */                                     \
-  KERNEL(size_t, row_gradient, (const T* x, const T* dy, const T* y, T* dx, const RowsToDifferentiate& rows))         \
-  /* to += from, of doubles or floats; whether floats are finite. */                                                   \
+  KERNEL(size_t, row_gradient,                                                                                        \
+         (const void* x, const void* dy, const void* y, void* dx, const RowsToDifferentiate& rows))                   \
+  /* to += from, of doubles or floats; whether floats are finite. */                                                  \
   KERNEL(void, add_doubles, (const double* from, size_t count, double* to))                                           \
   KERNEL(void, add_floats, (const float* from, size_t count, double* to))                                             \
   KERNEL(bool, all_finite, (const float* values, size_t count))                                                       \
   /* y = a * x + b */                                                                                                 \
-  KERNEL(void, plain_pass, (const T* x, T* y, size_t length, float a, float b))
+  KERNEL(void, plain_pass, (const void* x, void* y, size_t length, float a, float b))
 
 // The table of one storage type on one instruction set.
-template <class T>
 struct KernelTable {
 #define NN_FIELD(result, name, parameters) result(*name) parameters;
   NN_KERNELS(NN_FIELD)
 #undef NN_FIELD
 };
 
-// What one instruction set has.
+// How many types elements may be stored as, numbered as in nativenorm.h. Parameters are floats.
+constexpr int kStorageTypes = 1;
+
+// What one instruction set has, for each of these types.
 struct Target {
   const char* name;
-  KernelTable<float> f32;
+  KernelTable tables[kStorageTypes];
 };
-
-template <class T>
-const KernelTable<T>& Table(const Target& target);
-template <>
-inline const KernelTable<float>& Table<float>(const Target& target) {
-  return target.f32;
-}
 
 }  // namespace nn
 

@@ -34,13 +34,13 @@ void StoreParameterGradients(const Plan& p, const Backward<T>& data, const Gradi
 // The kernel for a unit's sums.
 template <class T>
 auto SumsOf(const Plan& p, const float* variance, size_t unit) {
-  const KernelTable<T>& kernels = Table<T>(*p.target);
+  const KernelTable& kernels = *p.kernels;
   return !p.given && variance != nullptr && variance[unit] == 0 ? kernels.constant_sums : kernels.gradient_sums;
 }
 
 // The sums of a channel of the batch, or of each row of a group, by one thread.
 template <class T>
-void SumInOrder(decltype(KernelTable<T>::gradient_sums) kernel, const Units& units, const Pieces& pieces,
+void SumInOrder(decltype(KernelTable::gradient_sums) kernel, const Units& units, const Pieces& pieces,
                 const Backward<T>& data, size_t first, size_t count, float center, GradientSums* sums) {
   if (pieces.count == 1) {
     const size_t at = units.SumsOffset(first, pieces[0]);
@@ -89,8 +89,8 @@ bool ApplyGradients(const Plan& p, const Backward<T>& data, const UnitGradient* 
     ForAllRows<Gradient>(
         p, skips, [&](size_t unit, size_t channel) { return units[unit].With(data.weight, channel); },
         [&](size_t at, size_t runs, size_t length, const Gradient* gradients) {
-          Table<T>(*p.target).gradient(data.src + at, data.diff_dst + at, At(data.dst, at), data.diff_src + at, runs,
-                                       length, length, gradients, 1, stream);
+          p.kernels->gradient(data.src + at, data.diff_dst + at, At(data.dst, at), data.diff_src + at, runs, length,
+                              length, gradients, 1, stream);
         });
   };
   bool some_outside = false;
@@ -108,7 +108,7 @@ bool ApplyGradients(const Plan& p, const Backward<T>& data, const UnitGradient* 
 template <class T>
 int ChannelsFirstBackward(const Plan& p, const Backward<T>& data) {
   const Units units(p);
-  const KernelTable<T>& kernels = Table<T>(*p.target);
+  const KernelTable& kernels = *p.kernels;
   const Pieces pieces = units.ForGradients();
   const size_t entries = units.Sums(), unit_entries = entries / units.count;
   Scratch scratch(Scratch::Bytes<GradientSums>(entries) + Scratch::Bytes<Normal>(units.count) +
@@ -195,7 +195,7 @@ int ChannelsFirstGradientSums(const Plan& p, const Backward<T>& data, const doub
     total.product -= normals[c].rounded_away * total.dy;
     const size_t first = c * p.spatial;
     if (SumsAreOutside(total, units.Values())) {  // or constant
-      SumInOrder(Table<T>(*p.target).constant_sums, units, units.ForGradients(), data, c, 1, normals[c].center, &total);
+      SumInOrder(p.kernels->constant_sums, units, units.ForGradients(), data, c, 1, normals[c].center, &total);
     }
     if (SumsAreOutside(total, units.Values()) && total.product != 0) {
       total = ExactSums(units.Exact(c, p.channels), data.src + first, data.diff_dst + first, At(data.dst, first),

@@ -15,8 +15,7 @@ void Measured(const Forward<T>& data, size_t unit, double mean, double variance)
 template <class T>
 PivotSums SumPiece(const Plan& p, const Units& units, const T* src, size_t unit, const Pieces::Piece& piece,
                    float pivot) {
-  return Table<T>(*p.target).pivot_sums(src + units.Offset(unit, piece), piece.runs, piece.length, units.RunStride(),
-                                        pivot);
+  return p.kernels->pivot_sums(src + units.Offset(unit, piece), piece.runs, piece.length, units.RunStride(), pivot);
 }
 
 // The moments in doubles, where floats cannot sum up or the variance is too small for them.
@@ -114,8 +113,7 @@ int ChannelsFirstNormalize(const Plan& p, const Forward<T>& data, const double* 
     ForAllRows<Affine>(
         p, skips, [&](size_t unit, size_t channel) { return normals[unit].With(data.weight, data.bias, channel); },
         [&](size_t at, size_t runs, size_t length, const Affine* affines) {
-          Table<T>(*p.target).normalize(data.src + at, data.dst + at, runs, length, length, affines, 1, p.relu, stream,
-                                        0);
+          p.kernels->normalize(data.src + at, data.dst + at, runs, length, length, affines, 1, p.relu, stream, 0);
         });
   };
   if (!some_outside) {  // without a check for each row: with it 61 channels of 221 elements took 7 % longer
@@ -130,7 +128,7 @@ int ChannelsFirstNormalize(const Plan& p, const Forward<T>& data, const double* 
 template <class T>
 int ChannelsFirstForward(const Plan& p, const Forward<T>& data) {
   const Units units(p);
-  const KernelTable<T>& kernels = Table<T>(*p.target);
+  const KernelTable& kernels = *p.kernels;
   if (!p.given && UnitByUnit(p, units)) {
     const Pieces pieces = units.ForMoments();
     const double share = 1 / units.Values();

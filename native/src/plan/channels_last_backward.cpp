@@ -34,8 +34,8 @@ bool SetGradients(const Plan& p, const Samples& s, const float* weight, double n
     sums.residual[j] = 0;
   }
   if (s.members == 1) {
-    return Table<T>(*p.target).column_gradients(sums, mean, variance, s.columns, p.eps, weight, n, p.given, set.center,
-                                                set.first, set.second, set.third, set.dy_center);
+    return p.kernels->column_gradients(sums, mean, variance, s.columns, p.eps, weight, n, p.given, set.center,
+                                       set.first, set.second, set.third, set.dy_center);
   }
   bool some_outside = false;
   for (size_t j = 0; j < s.columns; j += s.members) {
@@ -65,8 +65,8 @@ void DifferentiateRows(const Plan& p, const Samples& s, const Backward<T>& data,
                        bool some_outside, size_t at, size_t rows, bool stream) {
   set.ForInside(s.columns, some_outside, [&](size_t j, size_t columns) {
     const size_t from = at + j;
-    Table<T>(*p.target).column_gradient(data.src + from, data.diff_dst + from, At(data.dst, from), data.diff_src + from,
-                                        rows, columns, s.columns, set.AsGradient(j), stream);
+    p.kernels->column_gradient(data.src + from, data.diff_dst + from, At(data.dst, from), data.diff_src + from, rows,
+                               columns, s.columns, set.AsGradient(j), stream);
   });
 }
 
@@ -108,9 +108,9 @@ void SumPiece(const Plan& p, const Samples& s, const RowPieces& pieces, const Ba
               size_t piece, Range columns, const float* center, const ColumnGradientSums& sums) {
   const Range rows = pieces[piece];
   const size_t from = sample * s.Elements(), j = columns.begin, at = from + rows.begin * pieces.columns + j;
-  Table<T>(*p.target).column_gradient_sums(data.src + at, data.diff_dst + at, At(data.dst, at), rows.end - rows.begin,
-                                           columns.end - j, pieces.columns, center + j,
-                                           p.Prefetches(2, sizeof(T)), sums.From(j));
+  p.kernels->column_gradient_sums(data.src + at, data.diff_dst + at, At(data.dst, at), rows.end - rows.begin,
+                                  columns.end - j, pieces.columns, center + j, p.Prefetches(2, sizeof(T)),
+                                  sums.From(j));
   if (!pieces.EndsWithTail(piece)) return;
   const size_t tail = from + rows.end * pieces.columns, end = columns.end < pieces.tail ? columns.end : pieces.tail;
   SumTail(data.src + tail, data.diff_dst + tail, At(data.dst, tail), j, end, center, sums);

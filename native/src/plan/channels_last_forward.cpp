@@ -41,8 +41,8 @@ template <class T>
 bool SetAffines(const Plan& p, const Samples& s, const Forward<T>& data, const double* mean, const double* variance,
                 Parameters set) {
   if (s.members == 1) {
-    return Table<T>(*p.target).column_affines(mean, variance, s.columns, p.eps, data.weight, data.bias, set.center,
-                                              set.first, set.second);
+    return p.kernels->column_affines(mean, variance, s.columns, p.eps, data.weight, data.bias, set.center, set.first,
+                                     set.second);
   }
   bool some_outside = false;
   for (size_t j = 0; j < s.columns; j += s.members) {
@@ -61,8 +61,8 @@ template <class T>
 void NormalizeRows(const Plan& p, const Samples& s, const Forward<T>& data, const Parameters& set, bool some_outside,
                    size_t at, size_t rows, bool stream) {
   set.ForInside(s.columns, some_outside, [&](size_t j, size_t columns) {
-    Table<T>(*p.target).column_normalize(data.src + at + j, data.dst + at + j, rows, columns, s.columns,
-                                         set.AsAffine(j), p.relu, stream);
+    p.kernels->column_normalize(data.src + at + j, data.dst + at + j, rows, columns, s.columns, set.AsAffine(j), p.relu,
+                                stream);
   });
 }
 
@@ -93,8 +93,8 @@ void SumPiece(const Plan& p, const RowPieces& pieces, const T* sample, size_t pi
               const float* pivot, double* sums, double* squares) {
   const Range rows = pieces[piece];
   const size_t j = columns.begin;
-  Table<T>(*p.target).column_sums(sample + rows.begin * pieces.columns + j, rows.end - rows.begin, columns.end - j,
-                                  pieces.columns, At(pivot, j), p.Prefetches(2, sizeof(T)), sums + j, squares + j);
+  p.kernels->column_sums(sample + rows.begin * pieces.columns + j, rows.end - rows.begin, columns.end - j,
+                         pieces.columns, At(pivot, j), p.Prefetches(2, sizeof(T)), sums + j, squares + j);
   if (!pieces.EndsWithTail(piece)) return;
   const T* x = sample + rows.end * pieces.columns;
   const size_t end = columns.end < pieces.tail ? columns.end : pieces.tail;
@@ -132,7 +132,7 @@ void MeasureSample(const Plan& p, const Samples& s, const RowPieces& pieces, con
   SumInOrder(pieces, sums, first, spare, [&](size_t piece, Range columns, size_t to) {
     SumPiece(p, pieces, sample, piece, columns, nullptr, sums.At(to, 0), sums.At(to, 1));
   });
-  if (Table<T>(*p.target).column_moments(s.columns, 1 / static_cast<double>(s.rows), mean, m2)) return;
+  if (p.kernels->column_moments(s.columns, 1 / static_cast<double>(s.rows), mean, m2)) return;
   SetPivots(pieces, mean, means, pivot);
   SumInOrder(pieces, sums, again, spare, [&](size_t piece, Range columns, size_t to) {
     SumPieceAgain(p, pieces, sample, piece, columns, pivot, m2, sums.At(to, 0), sums.At(to, 1));
@@ -149,8 +149,7 @@ int MeasureTogether(const Plan& p, const Samples& s, const RowPieces& pieces, co
   bool good = true;
   for (size_t sample = 0; sample < s.count; ++sample) {
     const size_t total = sample * pieces.count;
-    good &= Table<T>(*p.target).column_moments(s.columns, 1 / static_cast<double>(s.rows), sums.At(total, 0),
-                                               sums.At(total, 1));
+    good &= p.kernels->column_moments(s.columns, 1 / static_cast<double>(s.rows), sums.At(total, 0), sums.At(total, 1));
   }
   if (good) return NN_OK;
   const size_t all = s.count * pieces.count, padded = sums.Padded();

@@ -23,7 +23,7 @@ struct nn_plan {
   size_t spatial;
   size_t groups;  // 1 but for group normalization
   double eps;
-  const nn::Target* target;
+  const nn::KernelTable* kernels;
   char name[64];
 
   size_t Elements() const { return batch * channels * spatial; }

@@ -95,8 +95,8 @@ class AllSums {
   }
 
   // The first place's floats are at `weight` and `bias`, where these are not null.
-  AllSums(const Target& target, Scratch& scratch, size_t places, size_t count, float* weight, float* bias)
-      : add_doubles_(target.f32.add_doubles), places_(places), step_(PaddedColumns(count)) {
+  AllSums(const KernelTable& kernels, Scratch& scratch, size_t places, size_t count, float* weight, float* bias)
+      : add_doubles_(kernels.add_doubles), places_(places), step_(PaddedColumns(count)) {
     const size_t all = places * step_;
     first_.weight = scratch.Take<float>(all);
     first_.bias = scratch.Take<float>(all);
@@ -106,7 +106,7 @@ class AllSums {
     first_.bias_doubles = scratch.Take<double>(all);
     weight_total_ = scratch.Take<double>(step_);
     bias_total_ = scratch.Take<double>(step_);
-    first_.add_floats = target.f32.add_floats;
+    first_.add_floats = kernels.add_floats;
     first_.count = count;
     first_.in_doubles = scratch.Take<bool>(places);
     first_.has_exact = scratch.Take<bool>(places);
@@ -183,7 +183,7 @@ void BackwardByRows(const Plan& p, const T* x, const T* dy, const T* y, T* dx, R
                     const PieceSums& sums) {
   size_t left = rows.rows;
   for (;;) {
-    const size_t done = Table<T>(*p.target).row_gradient(x, dy, y, dx, rows);
+    const size_t done = p.kernels->row_gradient(x, dy, y, dx, rows);
     if (done == left) return;
     const size_t at = done * rows.length, next = at + rows.length;
     ExactRowBackward(x + at, dy + at, At(y, at), dx + at, rows, rows.first_row + done, sums.AsSums());
@@ -251,7 +251,7 @@ int RowsBackward(const Plan& p, const Backward<T>& data) {
   const size_t places = one_thread && pieces > 1 ? 1 : pieces;
   Scratch scratch(AllSums::Bytes(places, columns));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
-  const AllSums all(*p.target, scratch, places, columns, direct ? data.diff_weight : nullptr,
+  const AllSums all(*p.kernels, scratch, places, columns, direct ? data.diff_weight : nullptr,
                     direct ? data.diff_bias : nullptr);
   const bool in_place = data.diff_dst == data.diff_src, stream = p.Streams(3, sizeof(T), in_place);
   const auto differentiate = [&](size_t row, size_t count, const PieceSums& to, bool* finite) {
@@ -272,7 +272,7 @@ int RowsBackward(const Plan& p, const Backward<T>& data) {
     return NN_OK;
   }
   const size_t parts = Parts(p, pieces);
-  const auto all_finite = Table<T>(*p.target).all_finite;
+  const auto all_finite = p.kernels->all_finite;
   Parallel(p.threads, parts, [&](size_t i) {
     const Range range = PartOf(pieces, parts, i);
     for (size_t piece = range.begin; piece < range.end; ++piece) {

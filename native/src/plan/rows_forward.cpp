@@ -15,7 +15,7 @@ double SpreadOf(const Plan& p, const T* x, const RowsToNormalize& rows) {
     PivotSums total = {0, 0};
     for (size_t i = 0; i < pieces.count; ++i) {
       const Pieces::Piece piece = pieces[i];
-      total += Table<T>(*p.target).pivot_sums(x + piece.begin, 1, piece.length, 0, pivot);
+      total += p.kernels->pivot_sums(x + piece.begin, 1, piece.length, 0, pivot);
     }
     return total;
   };
@@ -34,7 +34,7 @@ void ForwardByRows(const Plan& p, const T* x, T* y, RowsToNormalize rows) {
     if (SpreadOf(p, x, rows) + p.eps < kLeastVariance) {
       ExactRowForward(x, y, rows, rows.first_row);
     } else {
-      Table<T>(*p.target).row_normalize(x, y, rows);
+      p.kernels->row_normalize(x, y, rows);
     }
   }
 }
@@ -65,7 +65,7 @@ int RowsForward(const Plan& p, const Forward<T>& data) {
     if (p.eps < kLeastVariance) {
       ForwardByRows(p, data.src + at, data.dst + at, rows);
     } else {
-      Table<T>(*p.target).row_normalize(data.src + at, data.dst + at, rows);
+      p.kernels->row_normalize(data.src + at, data.dst + at, rows);
     }
   });
   return NN_OK;
