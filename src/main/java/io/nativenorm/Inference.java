@@ -1,10 +1,11 @@
 package io.nativenorm;
 
-import io.nativenorm.engine.BufferPool;
 import io.nativenorm.engine.Engines;
-import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Plan;
+import io.nativenorm.engine.memory.Memory;
+import io.nativenorm.engine.memory.MemoryPool;
+import io.nativenorm.engine.memory.PooledMemory;
 import java.util.Arrays;
 
 /**
@@ -28,10 +29,10 @@ final class Inference {
         Operands.forward(
             null,
             null,
-            Parameter.floats(parameters.weight()),
-            Parameter.floats(parameters.bias()),
-            running == null ? null : Parameter.floats(running.mean()),
-            running == null ? null : Parameter.floats(running.variance()));
+            Parameter.memory(parameters.weight()),
+            Parameter.memory(parameters.bias()),
+            running == null ? null : Parameter.memory(running.mean()),
+            running == null ? null : Parameter.memory(running.variance()));
   }
 
   /** Inference on tensors in use. */
@@ -51,7 +52,7 @@ final class Inference {
       if (used.reordered()) {
         runReordered(used.plan(), x, y);
       } else {
-        used.plan().infer(x.floats(), y.floats(), constants);
+        used.plan().infer(x.memory(), y.memory(), constants);
       }
     } finally {
       Engines.release(used.plan());
@@ -59,11 +60,11 @@ final class Inference {
   }
 
   private void runReordered(Plan plan, Tensor x, Tensor y) {
-    try (BufferPool.Buffer buffer = BufferPool.take(x.size())) {
-      NativeFloats rows = buffer.floats();
-      Transposition.toChannelsFirst(x.extents(), x.dataType(), x.floats(), rows);
+    try (PooledMemory buffer = MemoryPool.take(DataType.F32, x.size())) {
+      Memory rows = buffer.memory();
+      Transposition.toChannelsFirst(x.extents(), x.dataType(), x.memory(), rows);
       plan.infer(rows, rows, constants);
-      Transposition.toChannelsLast(x.extents(), x.dataType(), rows, y.floats());
+      Transposition.toChannelsLast(x.extents(), x.dataType(), rows, y.memory());
     }
   }
 
@@ -99,8 +100,8 @@ final class Inference {
   }
 
   private void runCopied(Plan plan, float[] x, float[] y) {
-    try (BufferPool.Buffer buffer = BufferPool.take(x.length)) {
-      NativeFloats floats = buffer.floats();
+    try (PooledMemory buffer = MemoryPool.take(DataType.F32, x.length)) {
+      Memory floats = buffer.memory();
       floats.write(0, x, 0, x.length);
       plan.infer(floats, floats, constants);
       floats.read(0, y, 0, y.length);
@@ -135,7 +136,7 @@ final class Inference {
     if (y.isReadOnly()) {
       throw new IllegalArgumentException(layer + ": the output is on a read-only buffer");
     }
-    long distance = Math.abs(x.floats().address() - y.floats().address());
+    long distance = Math.abs(x.memory().address() - y.memory().address());
     if (distance != 0 && distance < x.size() * x.dataType().bytes()) {
       throw new IllegalArgumentException(
           layer + ": the output must be the input or apart from it, but overlaps it in part");

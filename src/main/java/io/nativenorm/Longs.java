@@ -1,7 +1,7 @@
 package io.nativenorm;
 
-import io.nativenorm.engine.FloatView;
-import io.nativenorm.engine.NativeFloats;
+import io.nativenorm.engine.memory.FloatView;
+import io.nativenorm.engine.memory.Memory;
 import java.nio.ByteOrder;
 
 /**
@@ -14,14 +14,14 @@ final class Longs {
 
   private Longs() {}
 
-  static long get(NativeFloats memory, long index) {
+  static long get(Memory memory, long index) {
     FloatView halves = memory.view();
     long low = Float.floatToRawIntBits(halves.get(2 * index + LOW)) & 0xFFFF_FFFFL;
     long high = Float.floatToRawIntBits(halves.get(2 * index + 1 - LOW));
     return high << 32 | low;
   }
 
-  static void put(NativeFloats memory, long index, long value) {
+  static void put(Memory memory, long index, long value) {
     FloatView halves = memory.view();
     halves.put(2 * index + LOW, Float.intBitsToFloat((int) value));
     halves.put(2 * index + 1 - LOW, Float.intBitsToFloat((int) (value >>> 32)));
@@ -33,14 +33,14 @@ final class Longs {
   }
 
   /** Copies out, each rounded to the nearest float. */
-  static void read(NativeFloats memory, float[] into) {
+  static void read(Memory memory, float[] into) {
     for (int i = 0; i < into.length; i++) {
       into[i] = get(memory, i);
     }
   }
 
   /** Copies whole numbers in, all of them or, if one is none, nothing. */
-  static void write(NativeFloats memory, float[] from) {
+  static void write(Memory memory, float[] from) {
     for (float value : from) {
       if (!isWhole(value)) {
         throw new IllegalArgumentException("an I64 tensor takes whole numbers, but got " + value);

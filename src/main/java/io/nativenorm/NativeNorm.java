@@ -1,8 +1,8 @@
 package io.nativenorm;
 
-import io.nativenorm.engine.BufferPool;
 import io.nativenorm.engine.Engine;
 import io.nativenorm.engine.Engines;
+import io.nativenorm.engine.memory.MemoryPool;
 import java.lang.module.ModuleDescriptor;
 import java.util.ArrayList;
 import java.util.List;
@@ -148,7 +148,7 @@ public final class NativeNorm {
     try {
       y.acquire();
       try {
-        Engines.plainPass(x.floats(), y.floats(), a, b, threads());
+        Engines.plainPass(x.memory(), y.memory(), a, b, threads());
       } finally {
         y.release();
       }
@@ -182,8 +182,8 @@ public final class NativeNorm {
       text.append("\n  ").append(engine.backend());
       text.append(engine.available() ? ": " : " is missing: ").append(engine.detail());
     }
-    text.append("\n  memory kept for the next tensors: ").append(megabytes(BufferPool.keptBytes()));
-    text.append(" of at most ").append(megabytes(BufferPool.bound()));
+    text.append("\n  memory kept for the next tensors: ").append(megabytes(MemoryPool.keptBytes()));
+    text.append(" of at most ").append(megabytes(MemoryPool.bound()));
     return text.toString();
   }
 

@@ -1,10 +1,10 @@
 package io.nativenorm;
 
-import io.nativenorm.engine.BufferPool;
 import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Shape;
+import io.nativenorm.engine.memory.MemoryPool;
 import java.util.Map;
 import java.util.Objects;
 
@@ -38,7 +38,7 @@ public abstract sealed class NormLayer implements AutoCloseable
       long... parameterShape) {
     Engines.all(); // fails here where a required engine is missing,
     NativeNorm.threads(); // here where the number of threads is none,
-    BufferPool.bound(); // and here where what the pool may keep is none
+    MemoryPool.bound(); // and here where what the pool may keep is none
     name = options.name();
     eps = options.eps();
     backend = options.backend();

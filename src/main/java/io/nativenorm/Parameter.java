@@ -1,6 +1,6 @@
 package io.nativenorm;
 
-import io.nativenorm.engine.NativeFloats;
+import io.nativenorm.engine.memory.Memory;
 
 /**
  * A tensor that a layer owns, and the handle its users see. They are two, so that a user who closes
@@ -18,7 +18,7 @@ final class Parameter {
   /** A parameter of a shape with all elements one value. */
   static Parameter filled(float value, long... shape) {
     Tensor memory = Tensor.uninitialized(DataType.F32, Layout.CHANNELS_FIRST, shape);
-    memory.floats().setAll(value);
+    memory.memory().setAll(value);
     return new Parameter(memory);
   }
 
@@ -38,8 +38,8 @@ final class Parameter {
     return handle;
   }
 
-  static NativeFloats floats(Parameter parameter) {
-    return parameter == null ? null : parameter.memory.floats();
+  static Memory memory(Parameter parameter) {
+    return parameter == null ? null : parameter.memory.memory();
   }
 
   long[] shape() {
@@ -52,7 +52,7 @@ final class Parameter {
 
   /** Copies the elements of a tensor of the same size and type in. */
   void set(Tensor values) {
-    values.floats().copyTo(memory.floats());
+    values.memory().copyTo(memory.memory());
   }
 
   synchronized void close() {

@@ -1,7 +1,7 @@
 package io.nativenorm;
 
-import io.nativenorm.engine.FloatView;
-import io.nativenorm.engine.NativeFloats;
+import io.nativenorm.engine.memory.FloatView;
+import io.nativenorm.engine.memory.Memory;
 import java.util.Map;
 
 /**
@@ -33,7 +33,7 @@ final class RunningStatistics {
 
   /** The count, or what a user has written over it. */
   long batches() {
-    return Longs.get(Parameter.floats(batches), 0);
+    return Longs.get(Parameter.memory(batches), 0);
   }
 
   /**
@@ -45,20 +45,20 @@ final class RunningStatistics {
    */
   void update(Tensor means, Tensor variances, long values) {
     long count = batches() + 1;
-    Longs.put(Parameter.floats(batches), 0, count);
+    Longs.put(Parameter.memory(batches), 0, count);
     double share = cumulative ? 1.0 / count : newWeight;
     double correction = rule == RunningVariance.UNBIASED ? values / (values - 1.0) : 1;
-    blend(mean, means.floats(), share, 1);
-    blend(variance, variances.floats(), share, correction);
+    blend(mean, means.memory(), share, 1);
+    blend(variance, variances.memory(), share, correction);
   }
 
   /** running = (1 - share) * running + share * correction * (average of the samples). */
-  private static void blend(Parameter running, NativeFloats now, double share, double correction) {
+  private static void blend(Parameter running, Memory now, double share, double correction) {
     // Pointers' own get and put are calls of native code: 1024 channels took 75 us with them.
-    FloatView old = Parameter.floats(running).view();
+    FloatView old = Parameter.memory(running).view();
     FloatView news = now.view();
     long channels = running.size();
-    long samples = now.capacity() / channels;
+    long samples = now.elements() / channels;
     for (long c = 0; c < channels; c++) {
       double sum = 0;
       for (long n = 0; n < samples; n++) {

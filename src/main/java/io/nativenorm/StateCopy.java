@@ -90,9 +90,9 @@ final class StateCopy implements AutoCloseable {
       }
       copies.put(parameter, copy.to(DataType.I64));
       copy.close();
-    } else if (Longs.get(copy.floats(), 0) < 0) {
+    } else if (Longs.get(copy.memory(), 0) < 0) {
       errors.add(
-          COUNT + " must be a whole number, 0 or more, but got " + Longs.get(copy.floats(), 0));
+          COUNT + " must be a whole number, 0 or more, but got " + Longs.get(copy.memory(), 0));
     }
   }
 

@@ -2,8 +2,10 @@ package io.nativenorm;
 
 import io.nativenorm.engine.Lifetime;
 import io.nativenorm.engine.NativeAccess;
-import io.nativenorm.engine.NativeFloats;
-import io.nativenorm.engine.NativeLongs;
+import io.nativenorm.engine.memory.ForeignMemory;
+import io.nativenorm.engine.memory.Memory;
+import io.nativenorm.engine.memory.MemoryPool;
+import io.nativenorm.engine.memory.PooledMemory;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.Objects;
@@ -30,17 +32,27 @@ public final class Tensor implements AutoCloseable {
   private final long size;
   private final DataType dataType;
   private final Layout layout;
-  private final Storage storage;
+  private final Memory memory;
+
+  /** The memory's, which each tensor on it holds until it is closed. */
+  private final Lifetime shared;
+
   private final Lifetime lifetime;
 
-  /** Takes over one hold on the storage. */
-  private Tensor(DataType dataType, Layout layout, Storage storage, long[] shape) {
+  /** Takes over one hold on the memory. */
+  private Tensor(Memory memory, Lifetime shared, Layout layout, long[] shape) {
     this.shape = shape;
     this.size = Shapes.size(shape);
-    this.dataType = dataType;
+    this.dataType = memory.type();
     this.layout = layout;
-    this.storage = storage;
-    this.lifetime = new Lifetime(storage::release);
+    this.memory = memory;
+    this.shared = shared;
+    this.lifetime = new Lifetime(shared::release);
+  }
+
+  /** On memory that a caller frees. */
+  private static Tensor onForeign(Memory memory, Layout layout, long[] shape) {
+    return new Tensor(memory, new Lifetime(() -> {}), layout, shape);
   }
 
   /**
@@ -57,14 +69,16 @@ public final class Tensor implements AutoCloseable {
     Objects.requireNonNull(type, "type");
     Objects.requireNonNull(layout, "layout");
     Tensor tensor = uninitialized(type, layout, ownCopy(shape));
-    tensor.floats().setAll(0);
+    tensor.memory().setAll(0);
     return tensor;
   }
 
   /** A new tensor whose elements are all going to be written; the shape becomes its own. */
   static Tensor uninitialized(DataType type, Layout layout, long... shape) {
     requireSupported(type);
-    return new Tensor(type, layout, Storage.allocate(Shapes.size(shape) * type.bytes()), shape);
+    long size = Shapes.size(shape);
+    PooledMemory own = MemoryPool.take(type, size);
+    return new Tensor(own.memory().first(type, size), new Lifetime(own::close), layout, shape);
   }
 
   /**
@@ -118,8 +132,8 @@ public final class Tensor implements AutoCloseable {
   public static Tensor wrap(FloatBuffer direct, long... shape) {
     Objects.requireNonNull(direct, "direct");
     long[] extents = ownCopy(shape);
-    Storage storage = Storage.of(direct, Shapes.size(extents));
-    return new Tensor(DataType.F32, Layout.CHANNELS_FIRST, storage, extents);
+    Memory foreign = ForeignMemory.of(direct, Shapes.size(extents));
+    return onForeign(foreign, Layout.CHANNELS_FIRST, extents);
   }
 
   /**
@@ -147,7 +161,7 @@ public final class Tensor implements AutoCloseable {
     long[] extents = ownCopy(shape);
     requireSupported(type);
     requirePointers();
-    return new Tensor(type, layout, Storage.of(memory, type, Shapes.size(extents)), extents);
+    return onForeign(ForeignMemory.of(memory, type, Shapes.size(extents)), layout, extents);
   }
 
   private static void requireSupported(DataType type) {
@@ -237,7 +251,7 @@ public final class Tensor implements AutoCloseable {
     acquire();
     release();
     requirePointers();
-    return dataType == DataType.I64 ? new NativeLongs(floats()) : floats().slice(0, size);
+    return memory.pointer();
   }
 
   /**
@@ -257,9 +271,19 @@ public final class Tensor implements AutoCloseable {
     }
     acquire();
     try {
-      return storage.lend((int) size);
+      shared.acquire();
+      return lend();
     } finally {
       release();
+    }
+  }
+
+  private FloatBuffer lend() {
+    try {
+      return memory.lend((int) size, shared::release);
+    } catch (RuntimeException | Error e) {
+      shared.release();
+      throw e;
     }
   }
 
@@ -280,22 +304,19 @@ public final class Tensor implements AutoCloseable {
     }
     acquire();
     try {
-      return Longs.get(floats(), offset);
+      return Longs.get(memory, offset);
     } finally {
       release();
     }
   }
 
-  /**
-   * The memory for an engine, to be used between {@link #acquire} and {@link #release}; an I64
-   * takes two floats.
-   */
-  NativeFloats floats() {
-    return storage.floats();
+  /** The memory for an engine, to be used between {@link #acquire} and {@link #release}. */
+  Memory memory() {
+    return memory;
   }
 
   boolean isReadOnly() {
-    return storage.isReadOnly();
+    return memory.isReadOnly();
   }
 
   /** Keeps the memory from being freed. */
@@ -304,7 +325,7 @@ public final class Tensor implements AutoCloseable {
       throw new IllegalStateException("the tensor " + this + " is closed");
     }
     try {
-      storage.requireThere(this);
+      memory.requireThere(this);
     } catch (RuntimeException | Error e) {
       lifetime.release();
       throw e;
@@ -349,9 +370,9 @@ public final class Tensor implements AutoCloseable {
     acquire();
     try {
       if (dataType == DataType.I64) {
-        Longs.write(floats(), values.clone());
+        Longs.write(memory, values.clone());
       } else {
-        floats().write(0, values, 0, values.length);
+        memory.write(0, values, 0, values.length);
       }
     } finally {
       release();
@@ -371,9 +392,9 @@ public final class Tensor implements AutoCloseable {
     acquire();
     try {
       if (dataType == DataType.I64) {
-        Longs.read(floats(), values);
+        Longs.read(memory, values);
       } else {
-        floats().read(0, values, 0, values.length);
+        memory.read(0, values, 0, values.length);
       }
     } finally {
       release();
@@ -431,11 +452,11 @@ public final class Tensor implements AutoCloseable {
       return; // 2^40 samples without an element would be gone through one by one
     }
     if (target.layout == layout || rank() < 3) {
-      floats().copyTo(target.floats());
+      memory.copyTo(target.memory());
     } else if (target.layout == Layout.CHANNELS_LAST) {
-      Transposition.toChannelsLast(shape, dataType, floats(), target.floats());
+      Transposition.toChannelsLast(shape, dataType, memory, target.memory());
     } else {
-      Transposition.toChannelsFirst(shape, dataType, floats(), target.floats());
+      Transposition.toChannelsFirst(shape, dataType, memory, target.memory());
     }
   }
 
@@ -475,8 +496,8 @@ public final class Tensor implements AutoCloseable {
   private Tensor sharing(Layout order, long[] extents) {
     acquire();
     try {
-      storage.hold();
-      return new Tensor(dataType, order, storage, extents);
+      shared.acquire();
+      return new Tensor(memory, shared, order, extents);
     } finally {
       release();
     }

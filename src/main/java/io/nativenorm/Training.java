@@ -1,13 +1,13 @@
 package io.nativenorm;
 
 import io.nativenorm.engine.Engines;
-import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Task;
+import io.nativenorm.engine.memory.Memory;
 import java.util.Arrays;
 
 /**
@@ -123,19 +123,19 @@ final class Training {
     long stamp = lock.read();
     try {
       if (problem.norm().statistics() == StatisticsSource.GIVEN) {
-        Parameter.floats(parameters.running().mean()).copyTo(mean.floats());
-        Parameter.floats(parameters.running().variance()).copyTo(variance.floats());
+        Parameter.memory(parameters.running().mean()).copyTo(mean.memory());
+        Parameter.memory(parameters.running().variance()).copyTo(variance.memory());
       }
       if (input.size() > 0) {
         execute(
             problem,
             Operands.forward(
-                input.floats(),
-                result.floats(),
-                Parameter.floats(parameters.weight()),
-                Parameter.floats(parameters.bias()),
+                input.memory(),
+                result.memory(),
+                Parameter.memory(parameters.weight()),
+                Parameter.memory(parameters.bias()),
                 floats(mean),
-                variance.floats()));
+                variance.memory()));
       }
     } finally {
       lock.endRead(stamp);
@@ -166,14 +166,14 @@ final class Training {
         execute(
             problem.withTask(Task.BACKWARD),
             new Operands(
-                input.floats(),
-                result.floats(),
-                Parameter.floats(parameters.weight()),
-                Parameter.floats(parameters.bias()),
+                input.memory(),
+                result.memory(),
+                Parameter.memory(parameters.weight()),
+                Parameter.memory(parameters.bias()),
                 floats(mean),
-                variance.floats(),
-                dy.floats(),
-                dx.floats(),
+                variance.memory(),
+                dy.memory(),
+                dx.memory(),
                 floats(dWeight),
                 floats(dBias)));
       }
@@ -194,8 +194,8 @@ final class Training {
     }
   }
 
-  private static NativeFloats floats(Tensor tensor) {
-    return tensor == null ? null : tensor.floats();
+  private static Memory floats(Tensor tensor) {
+    return tensor == null ? null : tensor.memory();
   }
 
   private static Tensor zerosLike(Parameter parameter) {

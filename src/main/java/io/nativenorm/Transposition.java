@@ -1,7 +1,7 @@
 package io.nativenorm;
 
-import io.nativenorm.engine.FloatView;
-import io.nativenorm.engine.NativeFloats;
+import io.nativenorm.engine.memory.FloatView;
+import io.nativenorm.engine.memory.Memory;
 
 /** Changes the physical order of a tensor: one matrix transposition for each sample. */
 final class Transposition {
@@ -11,18 +11,18 @@ final class Transposition {
   private Transposition() {}
 
   /** From channels-first memory of a shape, which is not empty, to channels-last. */
-  static void toChannelsLast(long[] shape, DataType type, NativeFloats from, NativeFloats to) {
+  static void toChannelsLast(long[] shape, DataType type, Memory from, Memory to) {
     copy(type, from, to, shape[0], shape[1], Shapes.sizeFrom(shape, 2));
   }
 
   /** From channels-last memory of a shape, which is not empty, to channels-first. */
-  static void toChannelsFirst(long[] shape, DataType type, NativeFloats from, NativeFloats to) {
+  static void toChannelsFirst(long[] shape, DataType type, Memory from, Memory to) {
     copy(type, from, to, shape[0], Shapes.sizeFrom(shape, 2), shape[1]);
   }
 
   /** to[n][column][row] = from[n][row][column], of elements of one float or more. */
   private static void copy(
-      DataType type, NativeFloats from, NativeFloats to, long samples, long rows, long columns) {
+      DataType type, Memory from, Memory to, long samples, long rows, long columns) {
     int width = type.bytes() / Float.BYTES;
     for (int part = 0; part < width; part++) {
       copy(from.view(), to.view(), samples, rows, columns, width, part);

@@ -5,11 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nativenorm.engine.Engine;
 import io.nativenorm.engine.Engines;
-import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Task;
+import io.nativenorm.engine.memory.Memory;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
@@ -129,7 +129,7 @@ class AnswersTest {
     return values == null ? null : Tensor.zeros(values.length);
   }
 
-  private static NativeFloats floats(Tensor tensor) {
-    return tensor == null ? null : tensor.floats();
+  private static Memory floats(Tensor tensor) {
+    return tensor == null ? null : tensor.memory();
   }
 }

@@ -1,5 +1,6 @@
 package io.nativenorm;
 
+import static com.tngtech.archunit.base.DescribedPredicate.alwaysTrue;
 import static com.tngtech.archunit.base.DescribedPredicate.not;
 import static com.tngtech.archunit.core.domain.JavaClass.Predicates.belongToAnyOf;
 import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideInAPackage;
@@ -11,6 +12,7 @@ import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.core.importer.ImportOption;
 import io.nativenorm.engine.Engines;
+import io.nativenorm.engine.NativeAccess;
 import org.junit.jupiter.api.Test;
 
 /** The way of the data is one way: layer, problem, engine, plan (docs/architecture.md). */
@@ -18,6 +20,7 @@ import org.junit.jupiter.api.Test;
 class ArchitectureTest {
   private static final String LAYERS = "io.nativenorm";
   private static final String ENGINES = "io.nativenorm.engine.(*)..";
+  private static final String MEMORY = "io.nativenorm.engine.memory..";
 
   private static final JavaClasses MAIN =
       new ClassFileImporter()
@@ -26,14 +29,33 @@ class ArchitectureTest {
 
   @Test
   void allPackagesAreThere() {
-    for (String part : new String[] {"", ".engine", ".engine.fused", ".engine.onednn", ".cli"}) {
+    for (String part : new String[] {"", ".engine", ".engine.fused", ".engine.memory", ".cli"}) {
       assertTrue(MAIN.containPackage(LAYERS + part), part);
     }
   }
 
   @Test
   void noEngineKnowsAnother() {
-    slices().matching(ENGINES).should().notDependOnEachOther().check(MAIN);
+    slices()
+        .matching(ENGINES)
+        .should()
+        .notDependOnEachOther()
+        .ignoreDependency(alwaysTrue(), resideInAPackage(MEMORY))
+        .check(MAIN);
+  }
+
+  /** It is at everybody's feet: all it asks is whether there is native code. */
+  @Test
+  void memoryKnowsNothingOfWhatIsDoneWithIt() {
+    noClasses()
+        .that()
+        .resideInAPackage(MEMORY)
+        .should()
+        .dependOnClassesThat(
+            resideInAPackage(LAYERS + "..")
+                .and(not(resideInAPackage(MEMORY)))
+                .and(not(belongToAnyOf(DataType.class, NativeAccess.class))))
+        .check(MAIN);
   }
 
   /** What they share with layers are words: enums and an exception. */
@@ -64,8 +86,8 @@ class ArchitectureTest {
         .and()
         .doNotBelongToAnyOf(Engines.class)
         .should()
-        .dependOnClassesThat()
-        .resideInAPackage("io.nativenorm.engine.*..")
+        .dependOnClassesThat(
+            resideInAPackage("io.nativenorm.engine.*..").and(not(resideInAPackage(MEMORY))))
         .check(MAIN);
   }
 

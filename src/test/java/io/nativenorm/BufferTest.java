@@ -14,6 +14,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.javacpp.Pointer;
 import org.junit.jupiter.api.Test;
 
 /** {@link Tensor#buffer}: live, and its memory lasts as long as it or what is made of it. */
@@ -21,6 +22,9 @@ import org.junit.jupiter.api.Test;
 class BufferTest {
   private static final int ROUNDS = 40;
   private static final int SIZE = 1000;
+
+  /** More than all other tests leave behind. */
+  private static final int LARGE = 16 << 20;
 
   private static Tensor filled(float value) {
     float[] values = new float[SIZE];
@@ -137,6 +141,24 @@ class BufferTest {
       assertEquals(2, onPointer.buffer().get(1));
       assertEquals(2, onPointer.buffer().capacity());
     }
+  }
+
+  @Test
+  void aBufferKeepsAWrappedPointer() throws InterruptedException {
+    long before = Pointer.totalBytes();
+    FloatBuffer buffer = onDroppedPointer();
+    for (int i = 0; i < 5; i++) {
+      System.gc();
+      Thread.sleep(20);
+    }
+    assertTrue(Pointer.totalBytes() - before >= 4L * LARGE, "the pointer's memory was freed");
+    assertEquals(0, buffer.get(LARGE - 1));
+  }
+
+  private static FloatBuffer onDroppedPointer() {
+    FloatPointer memory = new FloatPointer(LARGE);
+    Pointer.memset(memory, 0, 4L * LARGE);
+    return Tensor.wrap(memory, DataType.F32, Layout.CHANNELS_FIRST, LARGE).buffer();
   }
 
   @Test

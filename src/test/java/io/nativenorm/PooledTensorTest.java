@@ -4,7 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
-import io.nativenorm.engine.BufferPool;
+import io.nativenorm.engine.memory.MemoryPool;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Set;
@@ -18,7 +18,7 @@ class PooledTensorTest {
     try (BatchNorm layer = BatchNorm.of(70);
         Tensor x = Tensor.zeros(3, 70, 11, 13);
         Tensor dy = Tensor.zeros(3, 70, 11, 13)) {
-      BufferPool.giveBack(Long.MAX_VALUE); // else what is left of other tests is trimmed meanwhile
+      MemoryPool.giveBack(Long.MAX_VALUE); // else what is left of other tests is trimmed meanwhile
       trainOnce(layer, x, dy);
       long before = Pointer.totalCount();
       for (int i = 0; i < 100; i++) {

@@ -3,6 +3,7 @@ package io.nativenorm.engine;
 import io.nativenorm.Backend;
 import io.nativenorm.NativeNormException;
 import io.nativenorm.engine.fused.FusedEngine;
+import io.nativenorm.engine.memory.Memory;
 import io.nativenorm.engine.onednn.OnednnEngine;
 import io.nativenorm.engine.reference.ReferenceEngine;
 import java.lang.System.Logger.Level;
@@ -71,7 +72,7 @@ public final class Engines {
    * @param threads how many threads may work on it
    * @throws NativeNormException if the engine that has it is not available
    */
-  public static void plainPass(NativeFloats x, NativeFloats y, float a, float b, int threads) {
+  public static void plainPass(Memory x, Memory y, float a, float b, int threads) {
     FUSED
         .unavailable()
         .ifPresent(

@@ -1,5 +1,7 @@
 package io.nativenorm.engine;
 
+import io.nativenorm.engine.memory.FloatView;
+
 /**
  * Mean and variance of a unit in two passes with double sums. The sum of n equal floats is exact in
  * a double up to n = 2^29, so a constant unit has exactly its value as mean and 0 as variance.

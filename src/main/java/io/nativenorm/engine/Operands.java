@@ -1,5 +1,7 @@
 package io.nativenorm.engine;
 
+import io.nativenorm.engine.memory.Memory;
+
 /**
  * The memory one execution of a {@link Plan} reads and writes. What a problem does not have is
  * null; the pointers stay the caller's and must stay valid until the execution returns.
@@ -16,16 +18,16 @@ package io.nativenorm.engine;
  * @param diffBias gradient of the bias
  */
 public record Operands(
-    NativeFloats src,
-    NativeFloats dst,
-    NativeFloats weight,
-    NativeFloats bias,
-    NativeFloats mean,
-    NativeFloats variance,
-    NativeFloats diffDst,
-    NativeFloats diffSrc,
-    NativeFloats diffWeight,
-    NativeFloats diffBias) {
+    Memory src,
+    Memory dst,
+    Memory weight,
+    Memory bias,
+    Memory mean,
+    Memory variance,
+    Memory diffDst,
+    Memory diffSrc,
+    Memory diffWeight,
+    Memory diffBias) {
 
   /**
    * Operands of inference and training.
@@ -39,12 +41,7 @@ public record Operands(
    * @return operands without gradients
    */
   public static Operands forward(
-      NativeFloats src,
-      NativeFloats dst,
-      NativeFloats weight,
-      NativeFloats bias,
-      NativeFloats mean,
-      NativeFloats variance) {
+      Memory src, Memory dst, Memory weight, Memory bias, Memory mean, Memory variance) {
     return new Operands(src, dst, weight, bias, mean, variance, null, null, null, null);
   }
 }

@@ -1,5 +1,7 @@
 package io.nativenorm.engine;
 
+import io.nativenorm.engine.memory.Memory;
+
 /**
  * A problem made ready to run by an engine: every decision is taken and everything that lasts is
  * allocated. Many threads may execute one plan at once, each on operands of its own.
@@ -31,7 +33,7 @@ public abstract class Plan {
    * @param dst output, which may be the input
    * @param constants all other memory the problem asks for
    */
-  public void infer(NativeFloats src, NativeFloats dst, Operands constants) {
+  public void infer(Memory src, Memory dst, Operands constants) {
     execute(
         Operands.forward(
             src,

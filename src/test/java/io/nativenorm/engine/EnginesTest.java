@@ -10,6 +10,9 @@ import io.nativenorm.Backend;
 import io.nativenorm.DataType;
 import io.nativenorm.Layout;
 import io.nativenorm.NativeNormException;
+import io.nativenorm.engine.memory.Memory;
+import io.nativenorm.engine.memory.MemoryPool;
+import io.nativenorm.engine.memory.PooledMemory;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
@@ -152,47 +155,47 @@ class EnginesTest {
       Engines.release(Engines.acquire(rows(100 + i, true, true, Task.INFER), backend));
     }
     assertFalse(Engines.reacquire(plan), "the oldest plan should have left the cache");
-    NativeMemory memory = new NativeMemory(8);
-    memory.floats().put(new float[] {-1, -1, 1, 1});
-    NativeFloats y = memory.floats().slice(4, 4);
-    plan.execute(Operands.forward(memory.floats().slice(0, 4), y, null, null, null, null));
-    assertEquals(1, y.get(3));
+    PooledMemory pooled = MemoryPool.take(DataType.F32, 8);
+    pooled.memory().write(0, new float[] {-1, -1, 1, 1}, 0, 4);
+    Memory y = pooled.memory().slice(4, 4);
+    plan.execute(Operands.forward(pooled.memory().slice(0, 4), y, null, null, null, null));
+    assertEquals(1, y.view().get(3));
     Engines.release(plan);
-    memory.free();
+    pooled.close();
   }
 
   @ParameterizedTest
   @MethodSource("io.nativenorm.TestEngines#named")
   void aBiasNeedsNoWeight(Backend backend) {
-    NativeMemory memory = new NativeMemory(40);
-    memory.zero();
-    NativeFloats x = memory.floats().slice(0, 4);
-    NativeFloats y = memory.floats().slice(4, 4);
-    NativeFloats bias = memory.floats().slice(8, 4);
-    NativeFloats mean = memory.floats().slice(12, 1);
-    NativeFloats variance = memory.floats().slice(13, 1);
-    NativeFloats dy = memory.floats().slice(16, 4);
-    NativeFloats dBias = memory.floats().slice(20, 4);
-    NativeFloats dx = memory.floats().slice(24, 4);
-    x.put(new float[] {-1, -1, 1, 1});
-    bias.put(new float[] {1, 2, 3, 4});
-    dy.put(new float[] {5, 6, 7, 8});
+    PooledMemory pooled = MemoryPool.take(DataType.F32, 40);
+    pooled.memory().setAll(0);
+    Memory x = pooled.memory().slice(0, 4);
+    Memory y = pooled.memory().slice(4, 4);
+    Memory bias = pooled.memory().slice(8, 4);
+    Memory mean = pooled.memory().slice(12, 1);
+    Memory variance = pooled.memory().slice(13, 1);
+    Memory dy = pooled.memory().slice(16, 4);
+    Memory dBias = pooled.memory().slice(20, 4);
+    Memory dx = pooled.memory().slice(24, 4);
+    x.write(0, new float[] {-1, -1, 1, 1}, 0, 4);
+    bias.write(0, new float[] {1, 2, 3, 4}, 0, 4);
+    dy.write(0, new float[] {5, 6, 7, 8}, 0, 4);
     Plan forward = Engines.acquire(rows(1, false, true, Task.TRAIN), backend);
     forward.execute(Operands.forward(x, y, null, bias, mean, variance));
     Plan backward = Engines.acquire(rows(1, false, true, Task.BACKWARD), backend);
     backward.execute(new Operands(x, y, null, bias, mean, variance, dy, dx, null, dBias));
     List<Float> got = new ArrayList<>();
     for (int i = 0; i < 4; i++) {
-      got.add(y.get(i));
-      got.add(dBias.get(i));
+      got.add(y.view().get(i));
+      got.add(dBias.view().get(i));
     }
     assertEquals(List.of(0f, 5f, 1f, 6f, 4f, 7f, 5f, 8f), got);
     // g - mean(g) - xhat * mean(g * xhat) of (5, 6, 7, 8) and (-1, -1, 1, 1)
-    assertEquals(-0.5f, dx.get(0));
-    assertEquals(0.5f, dx.get(3));
+    assertEquals(-0.5f, dx.view().get(0));
+    assertEquals(0.5f, dx.view().get(3));
     Engines.release(forward);
     Engines.release(backward);
-    memory.free();
+    pooled.close();
   }
 
   @Test

@@ -2,6 +2,7 @@ package io.nativenorm.engine;
 
 import io.nativenorm.Backend;
 import io.nativenorm.DataType;
+import io.nativenorm.engine.memory.MemoryPool;
 import java.lang.annotation.ElementType;
 import java.lang.annotation.Retention;
 import java.lang.annotation.RetentionPolicy;
@@ -87,7 +88,7 @@ public final class LeakCheck implements BeforeAllCallback, AfterAllCallback {
    * longer kept and not yet freed.
    */
   public static long inUse() {
-    return Pointer.totalBytes() - BufferPool.keptBytes();
+    return Pointer.totalBytes() - MemoryPool.keptBytes();
   }
 
   private static Problem problem(long batch) {

@@ -5,9 +5,9 @@ import io.nativenorm.DataType;
 import io.nativenorm.engine.Engine;
 import io.nativenorm.engine.Helpers;
 import io.nativenorm.engine.NativeAccess;
-import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.memory.Memory;
 import java.lang.ref.Reference;
 import java.util.List;
 import java.util.Optional;
@@ -100,10 +100,10 @@ public final class FusedEngine implements Engine {
    * @param b summand
    * @param threads how many threads may work on it
    */
-  public void plainPass(NativeFloats x, NativeFloats y, float a, float b, int threads) {
+  public void plainPass(Memory x, Memory y, float a, float b, int threads) {
     boolean helped = threads > 1 && helpers.enter();
     try {
-      NativeKernels.stream(x.address(), y.address(), x.capacity(), a, b, helped ? threads : 1);
+      NativeKernels.stream(x.address(), y.address(), x.elements(), a, b, helped ? threads : 1);
     } finally {
       if (helped) {
         helpers.leave();

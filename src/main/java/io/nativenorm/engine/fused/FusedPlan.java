@@ -2,11 +2,11 @@ package io.nativenorm.engine.fused;
 
 import io.nativenorm.NativeNormException;
 import io.nativenorm.engine.Helpers;
-import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Task;
+import io.nativenorm.engine.memory.Memory;
 import java.lang.ref.Reference;
 
 /** A problem on the native kernels: every execution is one native call. */
@@ -60,7 +60,7 @@ final class FusedPlan extends Plan {
   }
 
   @Override
-  public void infer(NativeFloats src, NativeFloats dst, Operands constants) {
+  public void infer(Memory src, Memory dst, Operands constants) {
     boolean helped = beginHelp();
     int status;
     try {
@@ -140,7 +140,7 @@ final class FusedPlan extends Plan {
     }
   }
 
-  private static long addressOf(NativeFloats floats) {
+  private static long addressOf(Memory floats) {
     return floats == null ? 0 : floats.address();
   }
 

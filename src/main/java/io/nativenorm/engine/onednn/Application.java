@@ -1,14 +1,16 @@
 package io.nativenorm.engine.onednn;
 
+import io.nativenorm.DataType;
 import io.nativenorm.engine.Affine;
-import io.nativenorm.engine.NativeFloats;
-import io.nativenorm.engine.NativeMemory;
 import io.nativenorm.engine.Norm;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Task;
+import io.nativenorm.engine.memory.Memory;
+import io.nativenorm.engine.memory.MemoryPool;
+import io.nativenorm.engine.memory.PooledMemory;
 
 /**
  * Normalization with statistics that are given or computed already. oneDNN takes eps as a float,
@@ -30,7 +32,7 @@ final class Application implements AutoCloseable {
   private final FreeList<FoldedWeights> folded;
 
   /** For variances with eps. */
-  private final FreeList<NativeMemory> variances;
+  private final FreeList<PooledMemory> variances;
 
   Application(Problem problem) {
     this.problem = problem;
@@ -43,7 +45,8 @@ final class Application implements AutoCloseable {
             .withAffine(new Affine(isFolded || problem.affine().weight(), problem.affine().bias()));
     primitive = new Primitive(PrimitiveDescription.forward(applied));
     folded = new FreeList<>(MOST_KEPT, () -> new FoldedWeights(problem), FoldedWeights::free);
-    variances = new FreeList<>(MOST_KEPT, () -> new NativeMemory(units), NativeMemory::free);
+    variances =
+        new FreeList<>(MOST_KEPT, () -> MemoryPool.take(DataType.F32, units), PooledMemory::close);
   }
 
   /** Normalizes; false, and nothing is done, where an intermediate result is beyond float. */
@@ -65,11 +68,11 @@ final class Application implements AutoCloseable {
   }
 
   private boolean runWithEps(Operands o) {
-    NativeMemory memory = variances.take();
+    PooledMemory memory = variances.take();
     try {
-      boolean usual = addEps(o, memory.floats());
+      boolean usual = addEps(o, memory.memory());
       if (usual) {
-        run(o, o.weight(), memory.floats());
+        run(o, o.weight(), memory.memory());
       }
       return usual;
     } finally {
@@ -77,11 +80,11 @@ final class Application implements AutoCloseable {
     }
   }
 
-  private void run(Operands o, NativeFloats weight, NativeFloats variance) {
+  private void run(Operands o, Memory weight, Memory variance) {
     primitive.run(Operands.forward(o.src(), o.dst(), weight, o.bias(), o.mean(), variance));
   }
 
-  private boolean addEps(Operands o, NativeFloats variances) {
+  private boolean addEps(Operands o, Memory variances) {
     float[] sums = new float[units];
     o.variance().read(0, sums, 0, units);
     boolean usual = true;

@@ -12,8 +12,8 @@ import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_SRC;
 import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_VARIANCE;
 
 import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.memory.Memory;
 import java.util.function.Function;
-import org.bytedeco.javacpp.Pointer;
 
 /** oneDNN's number for each operand. */
 enum Argument {
@@ -29,14 +29,14 @@ enum Argument {
   DIFF_BIAS(DNNL_ARG_DIFF_SHIFT, Operands::diffBias);
 
   final int number;
-  private final Function<Operands, Pointer> operand;
+  private final Function<Operands, Memory> operand;
 
-  Argument(int number, Function<Operands, Pointer> operand) {
+  Argument(int number, Function<Operands, Memory> operand) {
     this.number = number;
     this.operand = operand;
   }
 
-  Pointer of(Operands operands) {
+  Memory of(Operands operands) {
     return operand.apply(operands);
   }
 }

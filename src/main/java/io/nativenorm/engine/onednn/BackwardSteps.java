@@ -1,8 +1,7 @@
 package io.nativenorm.engine.onednn;
 
 import io.nativenorm.Activation;
-import io.nativenorm.engine.BufferPool;
-import io.nativenorm.engine.NativeFloats;
+import io.nativenorm.DataType;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
@@ -10,6 +9,9 @@ import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Task;
 import io.nativenorm.engine.Units;
+import io.nativenorm.engine.memory.Memory;
+import io.nativenorm.engine.memory.MemoryPool;
+import io.nativenorm.engine.memory.PooledMemory;
 import java.util.function.Function;
 
 /**
@@ -80,8 +82,8 @@ final class BackwardSteps implements Steps {
       return;
     }
     // The reference may have to start again from the gradient, which is overwritten.
-    try (BufferPool.Buffer copy = BufferPool.take(problem.shape().elements())) {
-      NativeFloats dy = copy.floats().slice(0, problem.shape().elements());
+    try (PooledMemory copy = MemoryPool.take(DataType.F32, problem.shape().elements())) {
+      Memory dy = copy.memory().slice(0, problem.shape().elements());
       o.diffDst().copyTo(dy);
       runApart(withGradient(o, dy));
     }
@@ -99,7 +101,7 @@ final class BackwardSteps implements Steps {
     }
   }
 
-  private static Operands withGradient(Operands o, NativeFloats dy) {
+  private static Operands withGradient(Operands o, Memory dy) {
     return new Operands(
         o.src(),
         o.dst(),

@@ -1,12 +1,14 @@
 package io.nativenorm.engine.onednn;
 
-import io.nativenorm.engine.BufferPool;
-import io.nativenorm.engine.FloatView;
-import io.nativenorm.engine.NativeFloats;
+import io.nativenorm.DataType;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Units;
+import io.nativenorm.engine.memory.FloatView;
+import io.nativenorm.engine.memory.Memory;
+import io.nativenorm.engine.memory.MemoryPool;
+import io.nativenorm.engine.memory.PooledMemory;
 
 /**
  * The gradient by oneDNN: of few samples at once, and of rows in blocks, whose sums for weight and
@@ -57,10 +59,10 @@ final class BlockGradient implements AutoCloseable {
     }
     double[] weightSums = new double[columns];
     double[] biasSums = new double[columns];
-    try (BufferPool.Buffer sums = BufferPool.take(2L * columns)) {
+    try (PooledMemory sums = MemoryPool.take(DataType.F32, 2L * columns)) {
       for (long row = 0; row < problem.shape().batch(); row += block.rows) {
         Block next = row + block.rows <= problem.shape().batch() ? block : tail;
-        Operands part = next.of(o, row, sums.floats());
+        Operands part = next.of(o, row, sums.memory());
         if (!next.run(part)) {
           return false;
         }
@@ -73,7 +75,7 @@ final class BlockGradient implements AutoCloseable {
     return true;
   }
 
-  private void add(NativeFloats sums, double[] into) {
+  private void add(Memory sums, double[] into) {
     if (sums != null) {
       float[] values = new float[columns];
       sums.read(0, values, 0, columns);
@@ -118,7 +120,7 @@ final class BlockGradient implements AutoCloseable {
     }
 
     /** The operands of these rows, and where their sums for weight and bias go. */
-    Operands of(Operands o, long row, NativeFloats sums) {
+    Operands of(Operands o, long row, Memory sums) {
       return new Operands(
           elements(o.src(), row),
           null,
@@ -132,7 +134,7 @@ final class BlockGradient implements AutoCloseable {
           o.diffBias() == null ? null : sums.slice(columns, columns));
     }
 
-    private NativeFloats elements(NativeFloats all, long row) {
+    private Memory elements(Memory all, long row) {
       return all.slice(row * sample, rows * sample);
     }
 
@@ -146,7 +148,7 @@ final class BlockGradient implements AutoCloseable {
     }
 
     /** A sum that is not finite leaves no element of its unit finite. */
-    private boolean isFinite(NativeFloats diffSrc) {
+    private boolean isFinite(Memory diffSrc) {
       FloatView dx = diffSrc.view();
       boolean finite = true;
       for (long sample = 0; sample < units.count() / units.perSample(); sample++) {
@@ -158,7 +160,7 @@ final class BlockGradient implements AutoCloseable {
       return finite;
     }
 
-    private boolean areFinite(NativeFloats sums) {
+    private boolean areFinite(Memory sums) {
       if (sums == null) {
         return true;
       }

@@ -1,8 +1,8 @@
 package io.nativenorm.engine.onednn;
 
 import io.nativenorm.Layout;
-import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.memory.Memory;
 import java.util.Arrays;
 
 /**
@@ -38,10 +38,10 @@ final class BlockSums {
 
   private static final int GRADIENTS = 3;
 
-  private final NativeFloats src;
+  private final Memory src;
 
   /** Null where moments are summed. */
-  private final NativeFloats gradient;
+  private final Memory gradient;
 
   private final boolean isRows;
   private final int channels;
@@ -61,7 +61,7 @@ final class BlockSums {
    *
    * @param gradient null for moments
    */
-  BlockSums(Problem problem, NativeFloats src, NativeFloats gradient) {
+  BlockSums(Problem problem, Memory src, Memory gradient) {
     this.src = src;
     this.gradient = gradient;
     isRows = problem.shape().layout() == Layout.CHANNELS_LAST;

@@ -1,12 +1,12 @@
 package io.nativenorm.engine.onednn;
 
 import io.nativenorm.Layout;
-import io.nativenorm.engine.FloatView;
-import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.StatisticsSource;
+import io.nativenorm.engine.memory.FloatView;
+import io.nativenorm.engine.memory.Memory;
 
 /**
  * The gradient from {@link BlockSums} of each channel and one more pass. oneDNN sums all gradients
@@ -69,7 +69,7 @@ final class ChannelGradient {
     return true;
   }
 
-  static void store(double[] sums, NativeFloats gradient) {
+  static void store(double[] sums, Memory gradient) {
     if (gradient != null) {
       float[] rounded = new float[sums.length];
       for (int i = 0; i < sums.length; i++) {

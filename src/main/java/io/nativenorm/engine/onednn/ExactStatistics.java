@@ -1,12 +1,12 @@
 package io.nativenorm.engine.onednn;
 
 import io.nativenorm.Layout;
-import io.nativenorm.engine.FloatView;
 import io.nativenorm.engine.Moments;
-import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Units;
+import io.nativenorm.engine.memory.FloatView;
+import io.nativenorm.engine.memory.Memory;
 import java.util.Arrays;
 
 /**
@@ -45,12 +45,12 @@ final class ExactStatistics {
   }
 
   /** All statistics, and whether floats can normalize with them. */
-  boolean compute(NativeFloats src, NativeFloats mean, NativeFloats variance) {
+  boolean compute(Memory src, Memory mean, Memory variance) {
     return compute(null, src, mean, variance);
   }
 
   /** The statistics of some units, null for all, and whether floats can normalize with them. */
-  boolean compute(boolean[] wanted, NativeFloats src, NativeFloats mean, NativeFloats variance) {
+  boolean compute(boolean[] wanted, Memory src, Memory mean, Memory variance) {
     boolean usual = true;
     if (problem.norm().operation() == Operation.BATCH) {
       return computeChannels(wanted, 0, problem.shape().batch(), src, mean, variance);
@@ -82,12 +82,7 @@ final class ExactStatistics {
 
   /** Samples from a first one on, channel by channel. */
   private boolean computeChannels(
-      boolean[] wanted,
-      long first,
-      long samples,
-      NativeFloats src,
-      NativeFloats mean,
-      NativeFloats variance) {
+      boolean[] wanted, long first, long samples, Memory src, Memory mean, Memory variance) {
     int channels = Math.toIntExact(problem.shape().channels());
     long perSample =
         problem.norm().operation() == Operation.BATCH ? channels : problem.shape().groups();
@@ -156,9 +151,9 @@ final class ExactStatistics {
       float pivot,
       double sum,
       double squares,
-      NativeFloats src,
-      NativeFloats means,
-      NativeFloats variances) {
+      Memory src,
+      Memory means,
+      Memory variances) {
     double distance = rms ? 0 : sum / units.size();
     double mean = pivot + distance;
     double variance = squares / units.size() - distance * distance;

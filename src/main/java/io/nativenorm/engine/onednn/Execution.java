@@ -10,8 +10,11 @@ import static org.bytedeco.dnnl.global.dnnl.dnnl_stream_create;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_stream_default_flags;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_stream_destroy;
 
-import io.nativenorm.engine.NativeMemory;
+import io.nativenorm.DataType;
 import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.memory.MemoryPool;
+import io.nativenorm.engine.memory.PooledMemory;
+import java.util.stream.Stream;
 import org.bytedeco.dnnl.dnnl_exec_arg_t;
 import org.bytedeco.dnnl.dnnl_memory;
 import org.bytedeco.dnnl.dnnl_memory_desc;
@@ -27,20 +30,22 @@ final class Execution implements AutoCloseable {
   private final Primitive primitive;
   private final dnnl_stream stream = new dnnl_stream();
   private final Argument[] arguments;
+  private final DataPointer[] data;
   private final dnnl_memory[] memories;
-  private final NativeMemory scratchpad;
+  private final PooledMemory scratchpad;
   private final dnnl_exec_arg_t list;
 
   Execution(Primitive primitive) {
     this.primitive = primitive;
     arguments = primitive.arguments().toArray(new Argument[0]);
+    data = Stream.generate(DataPointer::new).limit(arguments.length).toArray(DataPointer[]::new);
     memories = new dnnl_memory[arguments.length + 1];
     // A PointerScope of the caller's would free the list while it is pooled, but for a second
     // reference.
     list = new dnnl_exec_arg_t(memories.length).retainReference();
     dnnl_memory_desc scratch = primitive.scratchpad();
     long bytes = dnnl_memory_desc_get_size(scratch);
-    scratchpad = new NativeMemory((bytes + Float.BYTES - 1) / Float.BYTES);
+    scratchpad = MemoryPool.take(DataType.S8, bytes);
     try {
       Dnnl.check(
           dnnl_stream_create(stream, Dnnl.CPU, dnnl_stream_default_flags),
@@ -49,14 +54,18 @@ final class Execution implements AutoCloseable {
       for (int i = 0; i < arguments.length; i++) {
         put(i, arguments[i].number, primitive.memoryOf(arguments[i]), null);
       }
-      put(arguments.length, DNNL_ARG_SCRATCHPAD, scratch, scratchpad.floats());
+      put(
+          arguments.length,
+          DNNL_ARG_SCRATCHPAD,
+          scratch,
+          new DataPointer().to(scratchpad.memory()));
     } catch (RuntimeException | Error e) {
       close();
       throw e;
     }
-    // All ones are NaN: in the first run, which is TeamCheck's, a sum over memory that no thread of
-    // the team wrote shows instead of being a little wrong.
-    Pointer.memset(scratchpad.floats(), 0xFF, bytes);
+    // In the first run, which is TeamCheck's, a sum over memory that no thread of the team wrote
+    // shows instead of being a little wrong.
+    scratchpad.memory().setAll(Float.NaN);
   }
 
   private void put(int index, int number, dnnl_memory_desc description, Pointer data) {
@@ -73,7 +82,7 @@ final class Execution implements AutoCloseable {
   void run(Operands operands) {
     for (int i = 0; i < arguments.length; i++) {
       Dnnl.check(
-          dnnl_memory_set_data_handle(memories[i], arguments[i].of(operands)),
+          dnnl_memory_set_data_handle(memories[i], data[i].to(arguments[i].of(operands))),
           "placing the data of",
           primitive.problem());
     }
@@ -94,6 +103,6 @@ final class Execution implements AutoCloseable {
       dnnl_stream_destroy(stream);
     }
     list.deallocate();
-    scratchpad.free();
+    scratchpad.close();
   }
 }

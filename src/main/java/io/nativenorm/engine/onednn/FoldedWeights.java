@@ -1,10 +1,12 @@
 package io.nativenorm.engine.onednn;
 
-import io.nativenorm.engine.NativeFloats;
-import io.nativenorm.engine.NativeMemory;
+import io.nativenorm.DataType;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.StatisticsSource;
+import io.nativenorm.engine.memory.Memory;
+import io.nativenorm.engine.memory.MemoryPool;
+import io.nativenorm.engine.memory.PooledMemory;
 import java.util.Arrays;
 
 /**
@@ -15,9 +17,9 @@ import java.util.Arrays;
 final class FoldedWeights {
   private final Problem problem;
   private final int units;
-  private final NativeMemory memory;
-  private final NativeFloats ones;
-  private final NativeFloats weights;
+  private final PooledMemory memory;
+  private final Memory ones;
+  private final Memory weights;
 
   // What the weights in memory were computed from; empty before the first time.
   private float[] factors = {};
@@ -30,18 +32,18 @@ final class FoldedWeights {
   FoldedWeights(Problem problem) {
     this.problem = problem;
     units = Math.toIntExact(problem.unitCount());
-    memory = new NativeMemory(2L * units);
-    ones = memory.floats().slice(0, units);
-    weights = memory.floats().slice(units, units);
+    memory = MemoryPool.take(DataType.F32, 2L * units);
+    ones = memory.memory().slice(0, units);
+    weights = memory.memory().slice(units, units);
     ones.setAll(1);
   }
 
-  NativeFloats weights() {
+  Memory weights() {
     return weights;
   }
 
   /** In the place of the variances. */
-  NativeFloats ones() {
+  Memory ones() {
     return ones;
   }
 
@@ -107,6 +109,6 @@ final class FoldedWeights {
   }
 
   void free() {
-    memory.free();
+    memory.close();
   }
 }

@@ -1,15 +1,16 @@
 package io.nativenorm.engine.onednn;
 
 import io.nativenorm.Activation;
-import io.nativenorm.engine.BufferPool;
-import io.nativenorm.engine.NativeFloats;
+import io.nativenorm.DataType;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Task;
+import io.nativenorm.engine.memory.Memory;
+import io.nativenorm.engine.memory.MemoryPool;
+import io.nativenorm.engine.memory.PooledMemory;
 import java.util.function.Function;
-import org.bytedeco.javacpp.Pointer;
 
 /**
  * Normalization and the activation. Units that are not too long for oneDNN's sums are left to it,
@@ -63,8 +64,8 @@ final class ForwardSteps implements Steps {
       normalize(operands);
     } else {
       // Mean and variance, which nobody asked for but we.
-      try (BufferPool.Buffer own = BufferPool.take(2 * problem.unitCount())) {
-        normalize(withStatistics(operands, own.floats()));
+      try (PooledMemory own = MemoryPool.take(DataType.F32, 2 * problem.unitCount())) {
+        normalize(withStatistics(operands, own.memory()));
       }
     }
     if (problem.fusion().activation() == Activation.RELU) {
@@ -72,10 +73,10 @@ final class ForwardSteps implements Steps {
     }
   }
 
-  private Operands withStatistics(Operands o, NativeFloats own) {
+  private Operands withStatistics(Operands o, Memory own) {
     long count = problem.unitCount();
-    NativeFloats mean = own.slice(0, count);
-    NativeFloats variance = own.slice(count, count);
+    Memory mean = own.slice(0, count);
+    Memory variance = own.slice(count, count);
     return Operands.forward(o.src(), o.dst(), o.weight(), o.bias(), mean, variance);
   }
 
@@ -86,14 +87,14 @@ final class ForwardSteps implements Steps {
       normalizeGuarded(o, o.src());
     } else {
       // The guard may have to start again from the input, which is overwritten here.
-      try (BufferPool.Buffer copy = BufferPool.take(problem.shape().elements())) {
-        Pointer.memcpy(copy.floats(), o.src(), problem.shape().elements() * Float.BYTES);
-        normalizeGuarded(o, copy.floats());
+      try (PooledMemory copy = MemoryPool.take(DataType.F32, problem.shape().elements())) {
+        o.src().slice(0, problem.shape().elements()).copyTo(copy.memory());
+        normalizeGuarded(o, copy.memory());
       }
     }
   }
 
-  private void normalizeGuarded(Operands o, NativeFloats src) {
+  private void normalizeGuarded(Operands o, Memory src) {
     normalize.run(o);
     StatisticsGuard.Finding finding = guard.replace(src, o.mean(), o.variance());
     if (finding != StatisticsGuard.Finding.TRUSTED) {

@@ -1,8 +1,8 @@
 package io.nativenorm.engine.onednn;
 
 import io.nativenorm.Layout;
-import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.memory.Memory;
 
 /** {@link BlockSums} of a gradient, channel by channel over some samples, in {@link Slices}. */
 final class GradientSums {
@@ -17,7 +17,7 @@ final class GradientSums {
   }
 
   /** Sums over samples from a first one on, as {@code [kind][channel]}. */
-  double[][] of(NativeFloats src, NativeFloats gradient, long first, long samples, float[] pivots) {
+  double[][] of(Memory src, Memory gradient, long first, long samples, float[] pivots) {
     long rows = samples * problem.shape().spatial();
     long start = first * channels * problem.shape().spatial();
     if (problem.shape().layout() == Layout.CHANNELS_FIRST) {

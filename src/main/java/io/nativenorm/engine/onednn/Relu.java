@@ -1,6 +1,6 @@
 package io.nativenorm.engine.onednn;
 
-import io.nativenorm.engine.NativeFloats;
+import io.nativenorm.engine.memory.Memory;
 
 /**
  * max(0, y) and its gradient, in place, with NaN staying NaN. oneDNN's own does not do: both its
@@ -14,7 +14,7 @@ final class Relu {
   private Relu() {}
 
   /** y = max(0, y). */
-  static void apply(NativeFloats y, long count) {
+  static void apply(Memory y, long count) {
     float[] block = new float[(int) Math.min(count, BLOCK)];
     for (long start = 0; start < count; start += BLOCK) {
       int length = (int) Math.min(BLOCK, count - start);
@@ -27,7 +27,7 @@ final class Relu {
   }
 
   /** dx = dy where y is positive or NaN, else 0. */
-  static void mask(NativeFloats y, NativeFloats dy, NativeFloats dx, long count) {
+  static void mask(Memory y, Memory dy, Memory dx, long count) {
     float[] output = new float[(int) Math.min(count, BLOCK)];
     float[] gradient = new float[output.length];
     for (long start = 0; start < count; start += BLOCK) {

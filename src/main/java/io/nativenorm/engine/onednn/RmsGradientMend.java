@@ -1,8 +1,8 @@
 package io.nativenorm.engine.onednn;
 
-import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.memory.Memory;
 import java.util.Arrays;
 
 /**
@@ -85,7 +85,7 @@ final class RmsGradientMend {
   }
 
   /** Adds it to the row's gradients. */
-  void add(float[] missing, NativeFloats diffSrc) {
+  void add(float[] missing, Memory diffSrc) {
     float[] dx = new float[rowsAtOnce * columns];
     for (int first = 0; first < rows; first += rowsAtOnce) {
       int count = Math.min(rowsAtOnce, rows - first);

@@ -1,10 +1,10 @@
 package io.nativenorm.engine.onednn;
 
-import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.memory.Memory;
 import java.util.function.Function;
 
 /**
@@ -69,7 +69,7 @@ final class SampleSteps implements Steps {
         unitsOf(o.variance(), n));
   }
 
-  private NativeFloats unitsOf(NativeFloats statistics, long n) {
+  private Memory unitsOf(Memory statistics, long n) {
     return statistics == null ? null : statistics.slice(n * units, units);
   }
 

@@ -2,11 +2,11 @@ package io.nativenorm.engine.onednn;
 
 import static org.bytedeco.dnnl.global.dnnl.dnnl_get_effective_cpu_isa;
 
-import io.nativenorm.engine.FloatView;
-import io.nativenorm.engine.NativeFloats;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Units;
+import io.nativenorm.engine.memory.FloatView;
+import io.nativenorm.engine.memory.Memory;
 import org.bytedeco.javacpp.Loader;
 
 /**
@@ -85,7 +85,7 @@ final class StatisticsGuard {
    * Whether most statistics will be trusted, judged by a few elements. Where they will not, it
    * takes half the time if oneDNN computes none.
    */
-  boolean isPromising(NativeFloats src) {
+  boolean isPromising(Memory src) {
     if (!exact.isPerChannel()) {
       return true;
     }
@@ -122,7 +122,7 @@ final class StatisticsGuard {
   }
 
   /** Checks the statistics of a forward pass and corrects them. */
-  Finding replace(NativeFloats src, NativeFloats mean, NativeFloats variance) {
+  Finding replace(Memory src, Memory mean, Memory variance) {
     float[] means = new float[count];
     if (!rms) {
       mean.read(0, means, 0, count);

@@ -3,8 +3,6 @@ package io.nativenorm.engine.onednn;
 import io.nativenorm.DataType;
 import io.nativenorm.engine.Affine;
 import io.nativenorm.engine.Fusion;
-import io.nativenorm.engine.NativeFloats;
-import io.nativenorm.engine.NativeMemory;
 import io.nativenorm.engine.Norm;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
@@ -13,6 +11,9 @@ import io.nativenorm.engine.Shape;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.Task;
+import io.nativenorm.engine.memory.Memory;
+import io.nativenorm.engine.memory.MemoryPool;
+import io.nativenorm.engine.memory.PooledMemory;
 
 /**
  * Finds out whether OpenMP gives the teams it promises. Under {@code OMP_THREAD_LIMIT} it does not,
@@ -43,33 +44,28 @@ final class TeamCheck {
             Task.BACKWARD,
             threads);
     long elements = (long) ROWS * COLUMNS;
-    NativeMemory data = new NativeMemory(2 * elements);
-    NativeMemory rest = new NativeMemory(2 * ROWS + 3 * COLUMNS);
-    try (Primitive backward = new Primitive(PrimitiveDescription.backward(problem))) {
-      data.zero();
-      rest.zero();
-      NativeFloats src = data.floats().slice(0, elements);
-      NativeFloats gradient = data.floats().slice(elements, elements);
-      NativeFloats mean = rest.floats().slice(0, ROWS);
-      NativeFloats variance = rest.floats().slice(ROWS, ROWS);
-      NativeFloats weight = rest.floats().slice(2 * ROWS, COLUMNS);
-      NativeFloats diffWeight = rest.floats().slice(2 * ROWS + COLUMNS, COLUMNS);
-      NativeFloats diffBias = rest.floats().slice(2 * ROWS + 2 * COLUMNS, COLUMNS);
-      for (long i = 0; i < elements; i++) {
-        gradient.put(i, 1);
-      }
+    try (PooledMemory data = MemoryPool.take(DataType.F32, 2 * elements);
+        PooledMemory rest = MemoryPool.take(DataType.F32, 2 * ROWS + 3 * COLUMNS);
+        Primitive backward = new Primitive(PrimitiveDescription.backward(problem))) {
+      data.memory().setAll(0);
+      rest.memory().setAll(0);
+      Memory src = data.memory().slice(0, elements);
+      Memory gradient = data.memory().slice(elements, elements);
+      Memory mean = rest.memory().slice(0, ROWS);
+      Memory variance = rest.memory().slice(ROWS, ROWS);
+      Memory weight = rest.memory().slice(2 * ROWS, COLUMNS);
+      Memory diffWeight = rest.memory().slice(2 * ROWS + COLUMNS, COLUMNS);
+      Memory diffBias = rest.memory().slice(2 * ROWS + 2 * COLUMNS, COLUMNS);
+      gradient.setAll(1);
       backward.run(
           new Operands(
               src, null, weight, null, mean, variance, gradient, gradient, diffWeight, diffBias));
       for (int c = 0; c < COLUMNS; c++) {
-        if (diffBias.get(c) != ROWS) {
+        if (diffBias.view().get(c) != ROWS) {
           return false;
         }
       }
       return true;
-    } finally {
-      data.free();
-      rest.free();
     }
   }
 }

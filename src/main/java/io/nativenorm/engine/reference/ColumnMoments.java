@@ -1,6 +1,6 @@
 package io.nativenorm.engine.reference;
 
-import io.nativenorm.engine.FloatView;
+import io.nativenorm.engine.memory.FloatView;
 
 /**
  * The moments of each column of a sample out of sum(x - pivot) and sum((x - pivot)^2): see {@link

@@ -1,10 +1,10 @@
 package io.nativenorm.engine.reference;
 
-import io.nativenorm.engine.FloatView;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.StatisticsSource;
+import io.nativenorm.engine.memory.FloatView;
 
 /** The gradients of channels-last batch, group and instance normalization. */
 final class ColumnsBackwardPlan extends Plan {

@@ -1,12 +1,12 @@
 package io.nativenorm.engine.reference;
 
 import io.nativenorm.Activation;
-import io.nativenorm.engine.FloatView;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Task;
+import io.nativenorm.engine.memory.FloatView;
 
 /** Channels-last batch, group and instance normalization: see {@link ColumnAffines}. */
 final class ColumnsForwardPlan extends Plan {

@@ -1,6 +1,6 @@
 package io.nativenorm.engine.reference;
 
-import io.nativenorm.engine.FloatView;
+import io.nativenorm.engine.memory.FloatView;
 
 /**
  * A unit in plain loops of doubles, in two passes where others take one: for the few whose numbers

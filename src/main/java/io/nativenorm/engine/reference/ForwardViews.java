@@ -1,7 +1,7 @@
 package io.nativenorm.engine.reference;
 
-import io.nativenorm.engine.FloatView;
 import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.memory.FloatView;
 
 /** What inference and training read and write; null what there is not. */
 record ForwardViews(

@@ -1,9 +1,9 @@
 package io.nativenorm.engine.reference;
 
 import io.nativenorm.Activation;
-import io.nativenorm.engine.FloatView;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.memory.FloatView;
 
 /** What a gradient is computed from, and where it goes; y is null without an activation. */
 record GradientViews(

@@ -1,6 +1,6 @@
 package io.nativenorm.engine.reference;
 
-import io.nativenorm.engine.FloatView;
+import io.nativenorm.engine.memory.FloatView;
 
 /** sum(x - pivot) and sum((x - pivot)^2) over runs of a unit. */
 final class PivotSums extends FloatAccumulators implements UnitMoments.Sums {

@@ -1,7 +1,6 @@
 package io.nativenorm.engine.reference;
 
 import io.nativenorm.Activation;
-import io.nativenorm.engine.FloatView;
 import io.nativenorm.engine.Moments;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
@@ -9,6 +8,7 @@ import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Units;
+import io.nativenorm.engine.memory.FloatView;
 
 /**
  * With xhat = (x - mean) * r, r = 1 / sqrt(variance + eps), and g = dy * weight, over the n

@@ -1,7 +1,6 @@
 package io.nativenorm.engine.reference;
 
 import io.nativenorm.Activation;
-import io.nativenorm.engine.FloatView;
 import io.nativenorm.engine.Moments;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
@@ -10,6 +9,7 @@ import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Task;
 import io.nativenorm.engine.Units;
+import io.nativenorm.engine.memory.FloatView;
 
 /**
  * y = (x - mean) / sqrt(variance + eps) * weight + bias, in double, rounded once; RMS has no mean

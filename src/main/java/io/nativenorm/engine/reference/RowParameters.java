@@ -1,6 +1,6 @@
 package io.nativenorm.engine.reference;
 
-import io.nativenorm.engine.FloatView;
+import io.nativenorm.engine.memory.FloatView;
 import java.util.Arrays;
 
 /**

@@ -1,12 +1,12 @@
 package io.nativenorm.engine.reference;
 
-import io.nativenorm.engine.FloatView;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Units;
+import io.nativenorm.engine.memory.FloatView;
 
 /**
  * The gradients of channels-first batch, group and instance normalization: see {@link

@@ -13,8 +13,6 @@ import io.nativenorm.NativeNormException;
 import io.nativenorm.TestEngines;
 import io.nativenorm.engine.Affine;
 import io.nativenorm.engine.Fusion;
-import io.nativenorm.engine.NativeFloats;
-import io.nativenorm.engine.NativeMemory;
 import io.nativenorm.engine.Norm;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
@@ -24,6 +22,9 @@ import io.nativenorm.engine.Shape;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.Task;
+import io.nativenorm.engine.memory.Memory;
+import io.nativenorm.engine.memory.MemoryPool;
+import io.nativenorm.engine.memory.PooledMemory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -93,20 +94,20 @@ class FusedEngineTest {
   void aPlanRunsOnNativeMemoryAndOnHeapArrays() {
     FusedPlan plan = (FusedPlan) engine.prepare(rows(DataType.F32, 1, 1));
     Operands none = Operands.forward(null, null, null, null, null, null);
-    NativeMemory memory = new NativeMemory(8);
-    NativeFloats x = memory.floats().slice(0, 4);
-    NativeFloats y = memory.floats().slice(4, 4);
+    PooledMemory pooled = MemoryPool.take(DataType.F32, 8);
+    Memory x = pooled.memory().slice(0, 4);
+    Memory y = pooled.memory().slice(4, 4);
     float[] values = {-1, -1, 1, 1};
-    x.put(values);
+    x.write(0, values, 0, 4);
     plan.infer(x, y, none);
-    assertEquals(1, y.get(3));
+    assertEquals(1, y.view().get(3));
     float[] result = new float[4];
     assertTrue(plan.infer(values, result, none));
     assertArrayEquals(values, result);
     assertTrue(plan.infer(values, values, none));
     assertArrayEquals(result, values);
     plan.free();
-    memory.free();
+    pooled.close();
   }
 
   @Test

@@ -8,8 +8,6 @@ import io.nativenorm.DataType;
 import io.nativenorm.NativeNorm;
 import io.nativenorm.engine.Affine;
 import io.nativenorm.engine.Fusion;
-import io.nativenorm.engine.NativeFloats;
-import io.nativenorm.engine.NativeMemory;
 import io.nativenorm.engine.Norm;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
@@ -18,6 +16,9 @@ import io.nativenorm.engine.Shape;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.Task;
+import io.nativenorm.engine.memory.Memory;
+import io.nativenorm.engine.memory.MemoryPool;
+import io.nativenorm.engine.memory.PooledMemory;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -27,10 +28,10 @@ class FoldedWeightsTest {
   private static final int UNITS = 5;
   private static final double EPS = 1e-5;
 
-  private final NativeMemory memory = new NativeMemory(3L * UNITS);
-  private final NativeFloats weight = memory.floats().slice(0, UNITS);
-  private final NativeFloats mean = memory.floats().slice(UNITS, UNITS);
-  private final NativeFloats variance = memory.floats().slice(2L * UNITS, UNITS);
+  private final PooledMemory pooled = MemoryPool.take(DataType.F32, 3L * UNITS);
+  private final Memory weight = pooled.memory().slice(0, UNITS);
+  private final Memory mean = pooled.memory().slice(UNITS, UNITS);
+  private final Memory variance = pooled.memory().slice(2L * UNITS, UNITS);
   private final FoldedWeights folded = new FoldedWeights(problem(true));
 
   @BeforeAll
@@ -41,7 +42,7 @@ class FoldedWeightsTest {
   @AfterEach
   void frees() {
     folded.free();
-    memory.free();
+    pooled.close();
   }
 
   private static Problem problem(boolean hasWeight) {
@@ -94,7 +95,7 @@ class FoldedWeightsTest {
     variance.setAll(1);
     for (int i = 0; i < UNITS; i++) {
       assertIsComputed("before " + i);
-      for (NativeFloats changed : new NativeFloats[] {mean, weight}) {
+      for (Memory changed : new Memory[] {mean, weight}) {
         float usual = changed.view().get(i);
         changed.view().put(i, changed == mean ? 3e38f : 1e-38f);
         assertFalse(compute());

@@ -12,8 +12,6 @@ import io.nativenorm.NativeNorm;
 import io.nativenorm.engine.Affine;
 import io.nativenorm.engine.Fusion;
 import io.nativenorm.engine.Helpers;
-import io.nativenorm.engine.NativeFloats;
-import io.nativenorm.engine.NativeMemory;
 import io.nativenorm.engine.Norm;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
@@ -23,6 +21,9 @@ import io.nativenorm.engine.Shape;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.Task;
+import io.nativenorm.engine.memory.Memory;
+import io.nativenorm.engine.memory.MemoryPool;
+import io.nativenorm.engine.memory.PooledMemory;
 import io.nativenorm.engine.reference.ReferenceEngine;
 import java.util.Arrays;
 import java.util.Random;
@@ -73,14 +74,14 @@ class SampleStepsTest {
 
   private static Results run(Team team, Problem problem, float[] x, boolean inPlace) {
     int units = (int) problem.unitCount();
-    NativeMemory memory = new NativeMemory(2L * x.length + 2L * CHANNELS + 2L * units);
-    NativeFloats all = memory.floats();
-    NativeFloats src = all.slice(0, x.length);
-    NativeFloats dst = inPlace ? src : all.slice(x.length, x.length);
-    NativeFloats weight = all.slice(2L * x.length, CHANNELS);
-    NativeFloats bias = all.slice(2L * x.length + CHANNELS, CHANNELS);
-    NativeFloats mean = all.slice(2L * x.length + 2 * CHANNELS, units);
-    NativeFloats variance = all.slice(2L * x.length + 2 * CHANNELS + units, units);
+    PooledMemory pooled = MemoryPool.take(DataType.F32, 2L * x.length + 2L * CHANNELS + 2L * units);
+    Memory all = pooled.memory();
+    Memory src = all.slice(0, x.length);
+    Memory dst = inPlace ? src : all.slice(x.length, x.length);
+    Memory weight = all.slice(2L * x.length, CHANNELS);
+    Memory bias = all.slice(2L * x.length + CHANNELS, CHANNELS);
+    Memory mean = all.slice(2L * x.length + 2 * CHANNELS, units);
+    Memory variance = all.slice(2L * x.length + 2 * CHANNELS + units, units);
     src.write(0, x, 0, x.length);
     weight.write(0, values(CHANNELS, 2, 1), 0, CHANNELS);
     bias.write(0, values(CHANNELS, 2, 2), 0, CHANNELS);
@@ -97,7 +98,7 @@ class SampleStepsTest {
       mean.read(0, results.means, 0, units);
       variance.read(0, results.variances, 0, units);
     }
-    memory.free();
+    pooled.close();
     return results;
   }
 

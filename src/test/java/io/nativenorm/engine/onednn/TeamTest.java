@@ -12,8 +12,6 @@ import io.nativenorm.NativeNorm;
 import io.nativenorm.engine.Affine;
 import io.nativenorm.engine.Fusion;
 import io.nativenorm.engine.Helpers;
-import io.nativenorm.engine.NativeFloats;
-import io.nativenorm.engine.NativeMemory;
 import io.nativenorm.engine.Norm;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
@@ -22,6 +20,9 @@ import io.nativenorm.engine.Shape;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.Task;
+import io.nativenorm.engine.memory.Memory;
+import io.nativenorm.engine.memory.MemoryPool;
+import io.nativenorm.engine.memory.PooledMemory;
 import io.nativenorm.engine.reference.ReferenceEngine;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -74,14 +75,14 @@ class TeamTest {
             1);
     Helpers helpers = new Helpers(() -> {}, () -> true);
     OnednnPlan plan = OnednnPlan.prepare(team, helpers, new ReferenceEngine()::prepare, problem, 1);
-    NativeMemory memory = new NativeMemory(8);
-    NativeFloats x = memory.floats().slice(0, 4);
-    NativeFloats y = memory.floats().slice(4, 4);
-    x.put(new float[] {-1, -1, 1, 1});
+    PooledMemory pooled = MemoryPool.take(DataType.F32, 8);
+    Memory x = pooled.memory().slice(0, 4);
+    Memory y = pooled.memory().slice(4, 4);
+    x.write(0, new float[] {-1, -1, 1, 1}, 0, 4);
     plan.execute(Operands.forward(x, y, null, null, null, null));
-    assertEquals(1, y.get(3));
+    assertEquals(1, y.view().get(3));
     plan.free();
-    memory.free();
+    pooled.close();
   }
 
   @Test

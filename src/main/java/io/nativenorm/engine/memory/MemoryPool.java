@@ -1,5 +1,6 @@
-package io.nativenorm.engine;
+package io.nativenorm.engine.memory;
 
+import io.nativenorm.DataType;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
@@ -13,87 +14,33 @@ import java.util.concurrent.atomic.AtomicBoolean;
  * has taken for some five seconds is freed, down to {@link #IDLE_BYTES}, and all of it before an
  * allocation of ours is refused ({@link NativeMemory}).
  */
-public final class BufferPool {
+public final class MemoryPool {
   /** What is kept however long it is idle. */
   static final long IDLE_BYTES = 8L << 20;
 
   private static final long TICK_MILLISECONDS = 1000;
 
   /** Null until memory is first asked for, when the bound is read. */
-  private static volatile IdleBuffers idle;
+  private static volatile IdleMemory idle;
 
   /** Whether there is a thread that trims. */
   private static final AtomicBoolean TRIMMING = new AtomicBoolean();
 
-  private BufferPool() {}
-
-  /** Native floats that go back to the pool when closed, not to be used after. */
-  public static final class Buffer implements AutoCloseable {
-    private final NativeMemory memory;
-
-    // Guarded by the idle buffers.
-    private boolean isKept;
-    private long keptSince;
-
-    Buffer(long capacity) {
-      this.memory = new NativeMemory(capacity);
-    }
-
-    /**
-     * The floats.
-     *
-     * @return at least as many as asked for, 64-byte aligned, of any content
-     */
-    public NativeFloats floats() {
-      return memory.floats();
-    }
-
-    long capacity() {
-      return memory.floats().capacity();
-    }
-
-    long bytes() {
-      return NativeMemory.bytes(capacity());
-    }
-
-    boolean isKept() {
-      return isKept;
-    }
-
-    long keptSince() {
-      return keptSince;
-    }
-
-    void keep(long since) {
-      isKept = true;
-      keptSince = since;
-    }
-
-    void use() {
-      isKept = false;
-    }
-
-    void free() {
-      memory.free();
-    }
-
-    @Override
-    public void close() {
-      put(this);
-    }
-  }
+  private MemoryPool() {}
 
   /**
-   * Takes a buffer out of the pool, or a new one.
+   * Takes a block out of the pool, or a new one.
    *
-   * @param floats how many floats it must hold
-   * @return a buffer, to be closed by the caller
+   * @param type of the elements
+   * @param elements how many it must hold
+   * @return a block, to be closed by the caller
    * @throws IllegalArgumentException if the property {@code nativenorm.pool} is no number of bytes
    */
-  public static Buffer take(long floats) {
-    IdleBuffers from = idle();
-    Buffer kept = from.take(floats);
-    return kept != null ? kept : new Buffer(from.capacity(floats));
+  public static PooledMemory take(DataType type, long elements) {
+    long bytes = (elements * type.bytes() + Float.BYTES - 1) / Float.BYTES * Float.BYTES;
+    IdleMemory from = idle();
+    PooledMemory kept = from.take(bytes);
+    return kept != null ? kept : new PooledMemory(from.capacity(bytes));
   }
 
   /**
@@ -102,7 +49,7 @@ public final class BufferPool {
    * @return 0 or more
    */
   public static long keptBytes() {
-    IdleBuffers known = idle;
+    IdleMemory known = idle;
     return known == null ? 0 : known.bytes();
   }
 
@@ -117,19 +64,19 @@ public final class BufferPool {
   }
 
   /**
-   * Frees kept buffers, those first that were not used for longest.
+   * Frees kept blocks, those first that were not used for longest.
    *
    * @param bytes how many bytes are to be freed
    * @return how many were: fewer only if no more were kept
    */
   public static long giveBack(long bytes) {
-    IdleBuffers from = idle;
+    IdleMemory from = idle;
     return from == null || bytes <= 0 ? 0 : freeAbove(from, Math.max(0, from.bytes() - bytes));
   }
 
-  private static long freeAbove(IdleBuffers from, long most) {
+  private static long freeAbove(IdleMemory from, long most) {
     long freed = 0;
-    Buffer oldest = from.removeAbove(most);
+    PooledMemory oldest = from.removeAbove(most);
     while (oldest != null) {
       freed += oldest.bytes();
       oldest.free();
@@ -138,25 +85,26 @@ public final class BufferPool {
     return freed;
   }
 
-  private static IdleBuffers idle() {
-    IdleBuffers known = idle;
+  private static IdleMemory idle() {
+    IdleMemory known = idle;
     return known == null ? firstIdle() : known;
   }
 
-  private static synchronized IdleBuffers firstIdle() {
+  private static synchronized IdleMemory firstIdle() {
     if (idle == null) {
-      idle = new IdleBuffers(PoolBound.bytes());
+      idle = new IdleMemory(PoolBound.bytes());
     }
     return idle;
   }
 
-  private static void put(Buffer buffer) {
-    IdleBuffers to = idle;
-    if (!to.keeps(buffer.capacity())) {
-      buffer.free();
+  /** Keeps a block that was in use, or frees it. */
+  static void put(PooledMemory block) {
+    IdleMemory to = idle;
+    if (!to.keeps(block.memory().bytes())) {
+      block.free();
       return;
     }
-    long kept = to.put(buffer);
+    long kept = to.put(block);
     long above = Math.min(kept, NativeMemory.bytesAboveShare());
     long most = Math.min(to.bound(), kept - above);
     if (kept > most) {
@@ -173,7 +121,7 @@ public final class BufferPool {
 
   /** A thread that lives while there is something to trim, and holds nobody's class loader. */
   private static void beginTrimming() {
-    Thread thread = new Thread(null, BufferPool::trim, "NativeNorm pool", 0, false);
+    Thread thread = new Thread(null, MemoryPool::trim, "NativeNorm pool", 0, false);
     thread.setDaemon(true);
     thread.setContextClassLoader(null);
     try {
@@ -184,7 +132,7 @@ public final class BufferPool {
   }
 
   private static void trim() {
-    IdleBuffers from = idle;
+    IdleMemory from = idle;
     try {
       do {
         Thread.sleep(TICK_MILLISECONDS);
@@ -201,9 +149,9 @@ public final class BufferPool {
     }
   }
 
-  private static int freeOld(IdleBuffers from) {
+  private static int freeOld(IdleMemory from) {
     int freed = 0;
-    Buffer old = from.removeOldAbove(IDLE_BYTES);
+    PooledMemory old = from.removeOldAbove(IDLE_BYTES);
     while (old != null) {
       old.free();
       freed++;

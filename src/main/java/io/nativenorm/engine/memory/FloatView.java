@@ -1,4 +1,4 @@
-package io.nativenorm.engine;
+package io.nativenorm.engine.memory;
 
 import java.nio.FloatBuffer;
 
@@ -17,24 +17,24 @@ public final class FloatView {
 
   private final FloatBuffer[] parts;
 
-  /** A view of all floats of a pointer, which must stay reachable while the view is used. */
-  FloatView(NativeFloats floats) {
-    long count = floats.capacity();
+  /** A view of all floats of a memory, which must stay reachable while the view is used. */
+  FloatView(Memory memory) {
+    long count = memory.floats();
     parts = new FloatBuffer[(int) ((count + PART - 1) >>> PART_BITS)];
     for (int i = 0; i < parts.length; i++) {
       long start = (long) i << PART_BITS;
-      parts[i] = floats.slice(start, Math.min(PART, count - start)).buffer();
+      parts[i] = memory.buffer(start, (int) Math.min(PART, count - start));
     }
   }
 
   /**
    * A view, or nothing of nothing.
    *
-   * @param floats the memory or null
+   * @param memory the memory or null
    * @return a view or null
    */
-  public static FloatView of(NativeFloats floats) {
-    return floats == null ? null : floats.view();
+  public static FloatView of(Memory memory) {
+    return memory == null ? null : memory.view();
   }
 
   /**

@@ -1,4 +1,4 @@
-package io.nativenorm.engine;
+package io.nativenorm.engine.memory;
 
 import java.util.Locale;
 import java.util.regex.Matcher;

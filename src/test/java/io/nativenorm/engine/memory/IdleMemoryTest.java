@@ -1,4 +1,4 @@
-package io.nativenorm.engine;
+package io.nativenorm.engine.memory;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -8,7 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.nativenorm.engine.BufferPool.Buffer;
+import io.nativenorm.DataType;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
@@ -18,43 +18,43 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What the pool keeps, and what it frees first. */
-class IdleBuffersTest {
+class IdleMemoryTest {
   private static final long BOUND = 1 << 20;
 
-  private final IdleBuffers idle = new IdleBuffers(BOUND);
-  private final List<Buffer> made = new ArrayList<>();
+  private final IdleMemory idle = new IdleMemory(BOUND);
+  private final List<PooledMemory> made = new ArrayList<>();
 
-  private Buffer buffer(long floats) {
-    Buffer buffer = new Buffer(idle.capacity(floats));
-    made.add(buffer);
-    return buffer;
+  private PooledMemory memory(long bytes) {
+    PooledMemory memory = new PooledMemory(idle.capacity(bytes));
+    made.add(memory);
+    return memory;
   }
 
   @AfterEach
   void free() {
-    made.forEach(Buffer::free);
+    made.forEach(PooledMemory::free);
   }
 
   @Test
   void whatWasUsedLastIsTakenFirst() {
-    Buffer first = buffer(3000);
-    Buffer second = buffer(2990);
+    PooledMemory first = memory(12_000);
+    PooledMemory second = memory(11_960);
     idle.put(first);
     idle.put(second);
-    assertNull(idle.take(9000));
-    assertSame(second, idle.take(3000));
-    assertSame(first, idle.take(3000));
-    assertNull(idle.take(3000));
+    assertNull(idle.take(36_000));
+    assertSame(second, idle.take(12_000));
+    assertSame(first, idle.take(12_000));
+    assertNull(idle.take(12_000));
     assertEquals(0, idle.bytes());
   }
 
   @Test
   void whatLiesLongestGoesFirstWhateverItsSize() {
-    Buffer large = buffer(100_000);
-    Buffer small = buffer(10);
-    Buffer medium = buffer(5000);
+    PooledMemory large = memory(400_000);
+    PooledMemory small = memory(40);
+    PooledMemory medium = memory(20_000);
     List.of(large, small, medium).forEach(idle::put);
-    idle.put(idle.take(100_000)); // used again
+    idle.put(idle.take(400_000)); // used again
     assertEquals(large.bytes() + small.bytes() + medium.bytes(), idle.bytes());
     assertSame(small, idle.removeAbove(large.bytes()));
     assertSame(medium, idle.removeAbove(large.bytes()));
@@ -63,76 +63,76 @@ class IdleBuffersTest {
   }
 
   @Test
-  void aBufferIsThereOnceHoweverOftenItIsPut() {
-    Buffer buffer = buffer(10);
-    assertEquals(buffer.bytes(), idle.put(buffer));
-    assertEquals(buffer.bytes(), idle.put(buffer));
-    assertSame(buffer, idle.take(10));
-    assertNull(idle.take(10));
+  void memoryIsThereOnceHoweverOftenItIsPut() {
+    PooledMemory pooled = memory(40);
+    assertEquals(pooled.bytes(), idle.put(pooled));
+    assertEquals(pooled.bytes(), idle.put(pooled));
+    assertSame(pooled, idle.take(40));
+    assertNull(idle.take(40));
   }
 
   @Test
   void whatNobodyHasTakenForSomeTimeIsOld() {
-    Buffer unused = buffer(100_000);
-    Buffer used = buffer(5000);
+    PooledMemory unused = memory(400_000);
+    PooledMemory used = memory(20_000);
     idle.put(unused);
     idle.put(used);
-    for (int second = 0; second < IdleBuffers.AGES; second++) {
+    for (int second = 0; second < IdleMemory.AGES; second++) {
       assertNull(idle.removeOldAbove(0), "after " + second);
-      assertSame(used, idle.take(5000));
+      assertSame(used, idle.take(20_000));
       idle.put(used);
       idle.age();
     }
     assertNull(idle.removeOldAbove(unused.bytes() + used.bytes()));
     assertSame(unused, idle.removeOldAbove(0));
     assertNull(idle.removeOldAbove(0));
-    for (int second = 0; second < IdleBuffers.AGES; second++) {
+    for (int second = 0; second < IdleMemory.AGES; second++) {
       idle.age();
     }
     assertSame(used, idle.removeOldAbove(0));
   }
 
   @Test
-  void aBufferIsAtMostAnEighthLargerThanAskedFor() {
-    for (long floats = 1024; idle.keeps(floats); floats += 1 + floats / 20) {
-      for (long asked = floats - 1; asked <= floats + 1; asked++) {
+  void itIsAtMostAnEighthLargerThanAskedFor() {
+    for (long bytes = 4096; idle.keeps(bytes); bytes += 1 + bytes / 20) {
+      for (long asked = bytes - 1; asked <= bytes + 1; asked++) {
         long capacity = idle.capacity(asked);
         assertTrue(
-            capacity >= asked && capacity <= asked + asked / 8 + 128, asked + " " + capacity);
+            capacity >= asked && capacity <= asked + asked / 8 + 512, asked + " " + capacity);
       }
     }
   }
 
   @ParameterizedTest
-  @ValueSource(longs = {(BOUND - 64) / 4 + 1, BOUND, 1L << 40, Long.MAX_VALUE / 4})
-  void whatIsLargerThanTheBoundIsNeitherRoundedNorKept(long floats) {
-    assertFalse(idle.keeps(floats));
-    assertEquals(floats, idle.capacity(floats));
-    assertNull(idle.take(floats));
+  @ValueSource(longs = {BOUND - 63, BOUND, 1L << 40, Long.MAX_VALUE / 4})
+  void whatIsLargerThanTheBoundIsNeitherRoundedNorKept(long bytes) {
+    assertFalse(idle.keeps(bytes));
+    assertEquals(bytes, idle.capacity(bytes));
+    assertNull(idle.take(bytes));
   }
 
   @Test
   void aBoundOfNothingKeepsNothing() {
-    IdleBuffers none = new IdleBuffers(0);
+    IdleMemory none = new IdleMemory(0);
     assertFalse(none.keeps(0));
     assertEquals(7, none.capacity(7));
   }
 
   @Test
   void thePoolGivesBackWhatItIsAskedFor() {
-    NativeFloats first;
-    try (Buffer buffer = BufferPool.take(5000)) {
-      first = buffer.floats();
+    Memory first;
+    try (PooledMemory pooled = MemoryPool.take(DataType.F32, 5000)) {
+      first = pooled.memory();
     }
-    try (Buffer again = BufferPool.take(5000)) {
-      assertSame(first, again.floats());
+    try (PooledMemory again = MemoryPool.take(DataType.F32, 5000)) {
+      assertSame(first, again.memory());
     }
-    assertTrue(BufferPool.keptBytes() > 0);
-    assertEquals(0, BufferPool.giveBack(0));
-    assertTrue(BufferPool.giveBack(Long.MAX_VALUE) > 0);
-    assertEquals(0, BufferPool.keptBytes());
-    try (Buffer fresh = BufferPool.take(5000)) {
-      assertNotSame(first, fresh.floats());
+    assertTrue(MemoryPool.keptBytes() > 0);
+    assertEquals(0, MemoryPool.giveBack(0));
+    assertTrue(MemoryPool.giveBack(Long.MAX_VALUE) > 0);
+    assertEquals(0, MemoryPool.keptBytes());
+    try (PooledMemory fresh = MemoryPool.take(DataType.F32, 5000)) {
+      assertNotSame(first, fresh.memory());
     }
   }
 

@@ -1,0 +1,305 @@
+package io.nativenorm.engine.memory;
+
+import io.nativenorm.DataType;
+import java.lang.ref.Cleaner;
+import java.lang.ref.Reference;
+import java.nio.ByteBuffer;
+import java.nio.FloatBuffer;
+import java.util.Arrays;
+import java.util.concurrent.atomic.AtomicLong;
+import org.bytedeco.javacpp.Pointer;
+
+/**
+ * Elements of one type outside the heap: where they are, how many bytes they take, and what keeps
+ * them there. What is read and written here are floats, and an I64 element is two of them: loads
+ * and stores of floats keep all bits.
+ */
+public final class Memory {
+  /**
+   * The made-up address of the next memory whose own is unknown. No two such ranges overlap, so
+   * that overlaps of operands are found. Nothing reads there: without addresses no native engine is
+   * available.
+   */
+  private static final AtomicLong NEXT_NAME = new AtomicLong(1L << 48);
+
+  /**
+   * Floats whose copy through JNI costs less than a {@link #view}, which takes a microsecond: the
+   * check of one row's statistics was a third of its time.
+   */
+  private static final int SHORT = 1 << 10;
+
+  /** As many as are written in one step: 64 KB. */
+  private static final int FILLED = 1 << 14;
+
+  private final long address;
+  private final long bytes;
+  private final DataType type;
+
+  /** What the memory is there by: a buffer, a pointer, or nothing that we know of. */
+  private final Object owner;
+
+  /** What this is the beginning of, whose view serves this too; else null. */
+  private final Memory whole;
+
+  /** The memory itself where its address cannot be known; else null. */
+  private final FloatBuffer buffer;
+
+  /** Made when first asked for; two threads may make two, which are as good. */
+  private FloatView view;
+
+  private Memory(
+      long address, long bytes, DataType type, Object owner, Memory whole, FloatBuffer buffer) {
+    this.address = address;
+    this.bytes = bytes;
+    this.type = type;
+    this.owner = owner;
+    this.whole = whole;
+    this.buffer = buffer;
+  }
+
+  /**
+   * Memory at an address.
+   *
+   * @param address of the first element
+   * @param type of the elements
+   * @param elements how many there are
+   * @param owner the pointer or buffer whose memory this is, or null
+   */
+  Memory(long address, DataType type, long elements, Object owner) {
+    this(address, elements * type.bytes(), type, owner, null, null);
+  }
+
+  /** All floats of a direct buffer, whose address JavaCPP tells where it has its library. */
+  static Memory of(FloatBuffer direct) {
+    if (NativeMemory.HAS_POINTERS) {
+      return new Memory(FloatsAt.addressOf(direct), DataType.F32, direct.capacity(), direct);
+    }
+    long bytes = (long) direct.capacity() * Float.BYTES;
+    long name = NEXT_NAME.getAndAdd(bytes + Float.BYTES);
+    return new Memory(name, bytes, DataType.F32, direct, null, direct);
+  }
+
+  /**
+   * Where the memory is.
+   *
+   * @return the address of the first element; where addresses cannot be known a number that no
+   *     other memory has
+   */
+  public long address() {
+    return address;
+  }
+
+  /**
+   * The size.
+   *
+   * @return how many bytes the elements take
+   */
+  public long bytes() {
+    return bytes;
+  }
+
+  /**
+   * The type.
+   *
+   * @return that of the elements
+   */
+  public DataType type() {
+    return type;
+  }
+
+  /**
+   * The number of elements.
+   *
+   * @return 0 or more
+   */
+  public long elements() {
+    return bytes / type.bytes();
+  }
+
+  /**
+   * Throws if the owner has ended the memory. Of a buffer an element is read: where the memory is
+   * an arena's, that throws once the arena is closed, or on a thread that may not use it. The read
+   * takes a nanosecond, also of a buffer without an arena.
+   *
+   * @param tensor what lies on this memory, for the message
+   * @throws IllegalStateException if the memory is gone
+   */
+  public void requireThere(Object tensor) {
+    if (owner instanceof FloatBuffer lent) {
+      if (lent.capacity() > 0) {
+        lent.get(0);
+      }
+    } else if (owner instanceof Pointer pointer && pointer.isNull()) {
+      throw new IllegalStateException("the memory under the tensor " + tensor + " was freed");
+    }
+  }
+
+  /**
+   * Whether nobody may write here.
+   *
+   * @return true on a caller's read-only buffer
+   */
+  public boolean isReadOnly() {
+    return owner instanceof FloatBuffer lent && lent.isReadOnly();
+  }
+
+  /**
+   * A part of this memory.
+   *
+   * @param start first element of the part
+   * @param count how many it has
+   * @return memory of the same owner
+   */
+  public Memory slice(long start, long count) {
+    long size = type.bytes();
+    FloatBuffer part =
+        buffer == null
+            ? null
+            : buffer.slice((int) (start * size / Float.BYTES), (int) (count * size / Float.BYTES));
+    return new Memory(address + start * size, count * size, type, owner, null, part);
+  }
+
+  /**
+   * The beginning of this memory. It shares the {@link #view}, which takes a microsecond to make.
+   *
+   * @param other the type of its elements
+   * @param count how many it has
+   * @return memory of the same owner
+   */
+  public Memory first(DataType other, long count) {
+    return new Memory(address, count * other.bytes(), other, owner, this, buffer);
+  }
+
+  /** Tells when buffers that were lent are gone; its thread begins with the first. */
+  private static final class Lent {
+    static final Cleaner CLEANER = Cleaner.create();
+
+    private Lent() {}
+  }
+
+  /**
+   * A buffer over the beginning of this memory, for others, who keep it as long as they like.
+   *
+   * @param count how many floats it has
+   * @param release called when neither the buffer nor one made of it is reachable any more. Where
+   *     the memory is a buffer itself that cannot be told, and it is never called: the collector
+   *     frees such memory when it is not used
+   * @return a direct buffer
+   */
+  public FloatBuffer lend(int count, Runnable release) {
+    if (buffer != null) {
+      return buffer.slice(0, count);
+    }
+    if (owner instanceof FloatBuffer lent) {
+      return lent.slice((int) ((address - FloatsAt.addressOf(lent)) / Float.BYTES), count);
+    }
+    // All that is made of it refers to this first one: JDK 17 to 25 keep it as their attachment.
+    ByteBuffer first = new FloatsAt(this).asByteBuffer();
+    Lent.CLEANER.register(first, () -> end(release));
+    return first.asFloatBuffer().slice(0, count);
+  }
+
+  /** Until here this has kept its owner. */
+  private void end(Runnable release) {
+    Reference.reachabilityFence(this);
+    release.run();
+  }
+
+  /**
+   * A pointer for a caller's native code.
+   *
+   * @return a FloatPointer, or for I64 a LongPointer, with the number of elements as capacity, that
+   *     keeps this reachable
+   */
+  public Pointer pointer() {
+    return type == DataType.I64 ? new LongsAt(this) : new FloatsAt(this);
+  }
+
+  /** A buffer over some floats, at most 2^31 - 1 bytes of them. */
+  FloatBuffer buffer(long start, int count) {
+    return buffer == null
+        ? new FloatsAt(address + start * Float.BYTES, count, this).asBuffer()
+        : buffer.slice((int) start, count);
+  }
+
+  /** How many floats the bytes are. */
+  long floats() {
+    return bytes / Float.BYTES;
+  }
+
+  /**
+   * Sets all floats.
+   *
+   * @param value what they become
+   */
+  public void setAll(float value) {
+    if (buffer == null && value == 0) {
+      Pointer.memset(new FloatsAt(this), 0, bytes);
+      return;
+    }
+    long count = floats();
+    float[] values = new float[(int) Math.min(count, FILLED)];
+    Arrays.fill(values, value);
+    for (long i = 0; i < count; i += values.length) {
+      write(i, values, 0, (int) Math.min(values.length, count - i));
+    }
+  }
+
+  /**
+   * Copies all elements.
+   *
+   * @param target where to, with as many bytes or more
+   */
+  public void copyTo(Memory target) {
+    if (buffer == null) {
+      Pointer.memcpy(new FloatsAt(target), new FloatsAt(this), bytes);
+    } else {
+      target.buffer.put(0, buffer, 0, (int) floats());
+    }
+  }
+
+  /**
+   * Float by float access, for as long as this is reachable.
+   *
+   * @return the same view for every caller: asking again allocates nothing
+   */
+  public FloatView view() {
+    if (whole != null) {
+      return whole.view();
+    }
+    FloatView made = view;
+    if (made == null) {
+      made = new FloatView(this);
+      view = made;
+    }
+    return made;
+  }
+
+  /**
+   * Copies floats out.
+   *
+   * @param start the first of them
+   * @param into where they go, from {@code offset} on
+   * @param offset first place in the array
+   * @param length how many
+   */
+  public void read(long start, float[] into, int offset, int length) {
+    if (start == 0 && length <= SHORT && view == null && whole == null && buffer == null) {
+      new FloatsAt(this).get(into, offset, length);
+    } else {
+      view().read(start, into, offset, length);
+    }
+  }
+
+  /**
+   * Copies floats in.
+   *
+   * @param start the first place for them
+   * @param from where they come from, from {@code offset} on
+   * @param offset the first of them in the array
+   * @param length how many
+   */
+  public void write(long start, float[] from, int offset, int length) {
+    view().write(start, from, offset, length);
+  }
+}
