@@ -130,6 +130,30 @@ void TestStaysWithin() {
   Check(SoonAtMost(kAtFirst), "%d threads are left", ThreadCount() - kAtFirst);
 }
 
+// A call that has seen that workers are allowed, and goes on only after they were forbidden and ended, starts none:
+// callers by far outnumber processors, so that they are preempted anywhere.
+void TestNoneOnceForbidden() {
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> callers;
+  for (int k = 0; k < 2 * kCallers; ++k) {
+    callers.emplace_back([&] {
+      while (!stop.load()) nn::Parallel(2, 2, [](size_t) {});
+    });
+  }
+  int late = 0;
+  for (int turn = 0; turn < 40 && late == 0; ++turn) {
+    nn::SetWorkers(8 * kCallers);  // more than callers, who else find the processors taken
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+    nn::SetWorkers(0);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));  // in which all of them have had their turn
+    late = SoonAtMost(kAtFirst + 2 * kCallers) ? 0 : turn + 1;
+  }
+  stop = true;
+  for (std::thread& caller : callers) caller.join();
+  Check(late == 0, "in turn %d a worker began after all were ended", late);
+  nn::SetWorkers(0);
+}
+
 }  // namespace
 
 void TestWorkers() {
@@ -138,6 +162,7 @@ void TestWorkers() {
   TestTogether();
   TestStaysWithin();
   TestCallersAndLimits();
+  TestNoneOnceForbidden();
 }
 
 }  // namespace nntest

@@ -80,17 +80,20 @@ class Workers {
     callers_.fetch_sub(1, std::memory_order_relaxed);
   }
 
+  // The limit comes first, so that other callers do without while this waits for the job of one.
   void SetLimit(int count) {
-    while (!TrySetLimit(count)) std::this_thread::yield();
+    limit_.store(count < 0 ? 0 : count < kMaxThreads ? count : kMaxThreads - 1, std::memory_order_relaxed);
+    while (busy_.exchange(true, std::memory_order_acquire)) std::this_thread::yield();
+    EndThoseBeyondTheLimit();
+    busy_.store(false, std::memory_order_release);
   }
 
   // Not while a job runs.
-  bool TrySetLimit(int count) {
-    if (busy_.exchange(true, std::memory_order_acquire)) return false;
-    limit_.store(count < 0 ? 0 : count < kMaxThreads ? count : kMaxThreads - 1, std::memory_order_relaxed);
-    while (started_ > limit_.load(std::memory_order_relaxed)) End(workers_[--started_]);
+  void EndIdle() {
+    if (busy_.exchange(true, std::memory_order_acquire)) return;
+    limit_.store(0, std::memory_order_relaxed);
+    EndThoseBeyondTheLimit();
     busy_.store(false, std::memory_order_release);
-    return true;
   }
 
   // In a child of fork, which has none of the threads: locks they held stay locked, so all is made anew.
@@ -106,7 +109,14 @@ class Workers {
   static constexpr uint64_t kInside = kOpen - 1;
   static uint64_t Epoch(uint64_t gate) { return gate >> 32; }
 
+  void EndThoseBeyondTheLimit() {
+    while (started_ > limit_.load(std::memory_order_relaxed)) End(workers_[--started_]);
+  }
+
   void RunTogether(int helpers, size_t tasks, void (*task)(const void*, size_t), const void* context) {
+    // It may have sunk since this was decided, and the workers have ended.
+    const int limit = limit_.load(std::memory_order_relaxed);
+    if (helpers > limit) helpers = limit;
     while (started_ < helpers && Start(started_)) ++started_;
     if (helpers > started_) helpers = started_;
     job_.task = task;
@@ -224,6 +234,6 @@ void RunTasks(int threads, size_t tasks, void (*task)(const void*, size_t), cons
 
 void SetWorkers(int count) { TheWorkers().SetLimit(count); }
 
-void EndIdleWorkers() { TheWorkers().TrySetLimit(0); }
+void EndIdleWorkers() { TheWorkers().EndIdle(); }
 
 }  // namespace nn
