@@ -26,8 +26,9 @@ void ForRuns(const char* target, const Body& body) {
 
 // A unit's moments, as the drivers measure them.
 nn::Moments Measured(const Table& table, const Matrix& m, const float* x) {
+  const double n = static_cast<double>(m.rows * m.columns);
   return nn::MeasureUnit(
-      static_cast<double>(m.rows * m.columns),
+      n, 1 / n,
       [&](float pivot) { return table.pivot_sums(x, m.rows, m.columns, m.stride, pivot); },
       [&] { return MomentsOf(m, x); });
 }

@@ -95,12 +95,12 @@ inline Trust JudgeAround(float pivot, PivotSums sums, double n, Moments* moments
   return sums.squares <= kLargestSum ? Trust::kGood : Trust::kDoubles;
 }
 
-// The moments of n values from sum(pivot), their sums around a pivot; in_doubles() gives them where float sums cannot
-// be trusted.
+// The moments of n values, each `share` of their mean, from sum(pivot), their sums around a pivot; in_doubles() gives
+// them where float sums cannot be trusted.
 template <class Sum, class InDoubles>
-Moments MeasureUnit(double n, const Sum& sum, const InDoubles& in_doubles) {
+Moments MeasureUnit(double n, double share, const Sum& sum, const InDoubles& in_doubles) {
   Moments found;
-  Trust trust = Judge(sum(0.0f), 1 / n, &found);
+  Trust trust = Judge(sum(0.0f), share, &found);
   if (trust == Trust::kOtherPivot) {
     const float pivot = static_cast<float>(found.mean);
     trust = JudgeAround(pivot, sum(pivot), n, &found);

@@ -16,6 +16,7 @@ struct Units {
   size_t row_step;   // rows from one to the next in a unit
   size_t length;
   bool of_group;     // group or instance normalization, where a unit's rows are neighbours
+  double share;      // 1 / Values(): with a division for each, units of 49 elements took 2 to 4 % longer
 
   explicit Units(const Plan& p) : length(p.spatial), of_group(p.operation != NN_BATCH) {
     if (p.operation == NN_BATCH) {
@@ -29,6 +30,7 @@ struct Units {
       unit_step = rows;
       row_step = 1;
     }
+    share = 1 / Values();
   }
 
   size_t Row(size_t unit, size_t k) const { return unit * unit_step + k * row_step; }

@@ -28,7 +28,7 @@ Moments MeasureExactly(const Plan& p, const Units& units, const T* src, size_t u
 template <class T, class Sum>
 Moments MeasureUnit(const Plan& p, const Units& units, const T* src, size_t unit, const Sum& sum) {
   const auto exactly = [&] { return MeasureExactly(p, units, src, unit); };
-  const Moments found = nn::MeasureUnit(units.Values(), sum, exactly);
+  const Moments found = nn::MeasureUnit(units.Values(), units.share, sum, exactly);
   if (p.eps >= kLeastVariance) return found;
   return found.m2 / units.Values() + p.eps < kLeastVariance ? exactly() : found;
 }
@@ -131,7 +131,6 @@ int ChannelsFirstForward(const Plan& p, const Forward<T>& data) {
   const KernelTable& kernels = *p.kernels;
   if (!p.given && UnitByUnit(p, units)) {
     const Pieces pieces = units.ForMoments();
-    const double share = 1 / units.Values();
     const auto outside = [&](const Normal& normal, size_t unit) {
       return p.operation == NN_BATCH ? normal.IsOutside(data.weight, data.bias, unit) : normal.IsOutside();
     };
@@ -142,7 +141,7 @@ int ChannelsFirstForward(const Plan& p, const Forward<T>& data) {
       for (size_t unit = range.begin; unit < range.end; ++unit) {
         const size_t first = units.Row(unit, 0) * units.length;
         const Moments found = MeasureUnit(p, units, pieces, data.src, unit);
-        const double variance = found.m2 * share;
+        const double variance = found.m2 * units.share;
         Measured(data, unit, found.mean, variance);
         const Normal normal(found.mean, variance, p.eps);
         if (outside(normal, unit)) {
@@ -180,7 +179,7 @@ int ChannelsFirstForward(const Plan& p, const Forward<T>& data) {
       mean[unit] = data.mean[unit];
       variance[unit] = data.variance[unit];
     } else {
-      variance[unit] *= 1 / units.Values();
+      variance[unit] *= units.share;
       Measured(data, unit, mean[unit], variance[unit]);
     }
   }

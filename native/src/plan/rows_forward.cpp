@@ -22,7 +22,7 @@ double SpreadOf(const Plan& p, const T* x, const RowsToNormalize& rows) {
   const Unit unit = {1, rows.length, 0, 1, 0, 0, 0};
   const double share = 1 / unit.Values();
   if (!rows.centered) return sum(0).squares * share;
-  return MeasureUnit(unit.Values(), sum, [&] { return ExactMoments(unit, x, true); }).m2 * share;
+  return MeasureUnit(unit.Values(), share, sum, [&] { return ExactMoments(unit, x, true); }).m2 * share;
 }
 
 // Row by row, with a check of each: a row whose variance is too small is outside (exact.h).
