@@ -3,6 +3,7 @@ package io.nativenorm;
 import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Plan;
+import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.memory.Memory;
 import io.nativenorm.engine.memory.MemoryPool;
 import io.nativenorm.engine.memory.PooledMemory;
@@ -26,13 +27,11 @@ final class Inference {
     this.backend = backend;
     RunningStatistics running = parameters.running();
     constants =
-        Operands.forward(
-            null,
-            null,
-            Parameter.memory(parameters.weight()),
-            Parameter.memory(parameters.bias()),
-            running == null ? null : Parameter.memory(running.mean()),
-            running == null ? null : Parameter.memory(running.variance()));
+        Operands.NONE
+            .with(Slot.WEIGHT, Parameter.memory(parameters.weight()))
+            .with(Slot.BIAS, Parameter.memory(parameters.bias()))
+            .with(Slot.MEAN, running == null ? null : Parameter.memory(running.mean()))
+            .with(Slot.VARIANCE, running == null ? null : Parameter.memory(running.variance()));
   }
 
   /** Inference on tensors in use. */

@@ -5,6 +5,7 @@ import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Task;
 import io.nativenorm.engine.memory.Memory;
@@ -127,15 +128,7 @@ final class Training {
         Parameter.memory(parameters.running().variance()).copyTo(variance.memory());
       }
       if (input.size() > 0) {
-        execute(
-            problem,
-            Operands.forward(
-                input.memory(),
-                result.memory(),
-                Parameter.memory(parameters.weight()),
-                Parameter.memory(parameters.bias()),
-                floats(mean),
-                variance.memory()));
+        execute(problem, operands(input, result, mean, variance).build());
       }
     } finally {
       lock.endRead(stamp);
@@ -165,17 +158,12 @@ final class Training {
       if (input.size() > 0) {
         execute(
             problem.withTask(Task.BACKWARD),
-            new Operands(
-                input.memory(),
-                result.memory(),
-                Parameter.memory(parameters.weight()),
-                Parameter.memory(parameters.bias()),
-                floats(mean),
-                variance.memory(),
-                dy.memory(),
-                dx.memory(),
-                floats(dWeight),
-                floats(dBias)));
+            operands(input, result, mean, variance)
+                .put(Slot.DIFF_DST, dy.memory())
+                .put(Slot.DIFF_SRC, dx.memory())
+                .put(Slot.DIFF_WEIGHT, memory(dWeight))
+                .put(Slot.DIFF_BIAS, memory(dBias))
+                .build());
       }
       Gradients gradients = new Gradients(dx.in(layout), dWeight, dBias);
       made.keep(dWeight, dBias);
@@ -183,6 +171,17 @@ final class Training {
     } finally {
       lock.endRead(stamp);
     }
+  }
+
+  /** What a pass computes, and its gradient reads. */
+  private Operands.Builder operands(Tensor input, Tensor result, Tensor mean, Tensor variance) {
+    return Operands.builder()
+        .put(Slot.SRC, input.memory())
+        .put(Slot.DST, result.memory())
+        .put(Slot.WEIGHT, Parameter.memory(parameters.weight()))
+        .put(Slot.BIAS, Parameter.memory(parameters.bias()))
+        .put(Slot.MEAN, memory(mean))
+        .put(Slot.VARIANCE, variance.memory());
   }
 
   private void execute(Problem problem, Operands operands) {
@@ -194,7 +193,7 @@ final class Training {
     }
   }
 
-  private static Memory floats(Tensor tensor) {
+  private static Memory memory(Tensor tensor) {
     return tensor == null ? null : tensor.memory();
   }
 

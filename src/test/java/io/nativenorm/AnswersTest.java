@@ -8,6 +8,7 @@ import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.Task;
 import io.nativenorm.engine.memory.Memory;
 import java.io.BufferedReader;
@@ -85,30 +86,26 @@ class AnswersTest {
         Tensor dx = tensor(new float[elements]);
         Tensor dweight = like(q.weight());
         Tensor dbias = like(q.bias())) {
-      engine
-          .prepare(forward)
-          .execute(
-              Operands.forward(
-                  floats(x),
-                  floats(y),
-                  floats(weight),
-                  floats(bias),
-                  floats(mean),
-                  floats(variance)));
+      Operands operands =
+          Operands.NONE
+              .with(Slot.SRC, memory(x))
+              .with(Slot.DST, memory(y))
+              .with(Slot.WEIGHT, memory(weight))
+              .with(Slot.BIAS, memory(bias))
+              .with(Slot.MEAN, memory(mean))
+              .with(Slot.VARIANCE, memory(variance));
+      engine.prepare(forward).execute(operands);
       engine
           .prepare(backward)
           .execute(
-              new Operands(
-                  floats(x),
-                  forward.fusion().activation() == Activation.NONE ? null : floats(y),
-                  floats(weight),
-                  null,
-                  floats(mean),
-                  floats(variance),
-                  floats(dy),
-                  floats(dx),
-                  floats(dweight),
-                  floats(dbias)));
+              operands
+                  .with(
+                      Slot.DST, forward.fusion().activation() == Activation.NONE ? null : memory(y))
+                  .with(Slot.BIAS, null)
+                  .with(Slot.DIFF_DST, memory(dy))
+                  .with(Slot.DIFF_SRC, memory(dx))
+                  .with(Slot.DIFF_WEIGHT, memory(dweight))
+                  .with(Slot.DIFF_BIAS, memory(dbias)));
       long hash = 0xcbf29ce484222325L;
       for (Tensor result : Arrays.asList(y, mean, variance, dx, dweight, dbias)) {
         if (result != null) {
@@ -129,7 +126,7 @@ class AnswersTest {
     return values == null ? null : Tensor.zeros(values.length);
   }
 
-  private static Memory floats(Tensor tensor) {
+  private static Memory memory(Tensor tensor) {
     return tensor == null ? null : tensor.memory();
   }
 }

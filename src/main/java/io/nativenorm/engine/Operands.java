@@ -1,47 +1,116 @@
 package io.nativenorm.engine;
 
+import io.nativenorm.engine.memory.FloatView;
 import io.nativenorm.engine.memory.Memory;
 
 /**
- * The memory one execution of a {@link Plan} reads and writes. What a problem does not have is
- * null; the pointers stay the caller's and must stay valid until the execution returns.
- *
- * @param src input
- * @param dst output; backward reads it where the problem has an activation
- * @param weight scale of each channel
- * @param bias shift of each channel
- * @param mean read where statistics are given and in backward, written in training
- * @param variance likewise; for RMS the mean square
- * @param diffDst gradient of the output
- * @param diffSrc gradient of the input; may be {@code diffDst}
- * @param diffWeight gradient of the weight
- * @param diffBias gradient of the bias
+ * The memory one execution of a {@link Plan} reads and writes, by its slots. It stays the caller's
+ * and must stay valid until the execution returns.
  */
-public record Operands(
-    Memory src,
-    Memory dst,
-    Memory weight,
-    Memory bias,
-    Memory mean,
-    Memory variance,
-    Memory diffDst,
-    Memory diffSrc,
-    Memory diffWeight,
-    Memory diffBias) {
+public final class Operands {
+  private static final int SLOTS = Slot.values().length;
+
+  /** No operand at all. */
+  public static final Operands NONE = builder().build();
+
+  private final Memory[] memories;
+
+  private Operands(Memory[] memories) {
+    this.memories = memories;
+  }
+
+  /** Operands in the making: one by one, {@link #with} took a tenth of a small training step. */
+  public static final class Builder {
+    private final Memory[] memories = new Memory[SLOTS];
+
+    private Builder() {}
+
+    /**
+     * Adds an operand.
+     *
+     * @param slot its role
+     * @param memory null for none
+     * @return this
+     */
+    public Builder put(Slot slot, Memory memory) {
+      memories[slot.ordinal()] = memory;
+      return this;
+    }
+
+    /**
+     * Ends the making.
+     *
+     * @return the operands, for which this is used up
+     */
+    public Operands build() {
+      return new Operands(memories);
+    }
+  }
 
   /**
-   * Operands of inference and training.
+   * Begins with no operand.
    *
-   * @param src input
-   * @param dst output, which may be the input
-   * @param weight scale or null
-   * @param bias shift or null
-   * @param mean mean or null
-   * @param variance variance or null
-   * @return operands without gradients
+   * @return a builder
    */
-  public static Operands forward(
-      Memory src, Memory dst, Memory weight, Memory bias, Memory mean, Memory variance) {
-    return new Operands(src, dst, weight, bias, mean, variance, null, null, null, null);
+  public static Builder builder() {
+    return new Builder();
+  }
+
+  /**
+   * The same operands but for one.
+   *
+   * @param slot its role
+   * @param memory what it is now; null for none
+   * @return other operands
+   */
+  public Operands with(Slot slot, Memory memory) {
+    if (get(slot) == memory) {
+      return this;
+    }
+    Memory[] changed = memories.clone();
+    changed[slot.ordinal()] = memory;
+    return new Operands(changed);
+  }
+
+  /**
+   * An operand.
+   *
+   * @param slot its role
+   * @return its memory, or null if there is none
+   */
+  public Memory get(Slot slot) {
+    return memories[slot.ordinal()];
+  }
+
+  /**
+   * Whether there is an operand.
+   *
+   * @param slot its role
+   * @return false if {@link #get} gives null
+   */
+  public boolean has(Slot slot) {
+    return get(slot) != null;
+  }
+
+  /**
+   * An operand for native code.
+   *
+   * @param slot its role
+   * @return its address, or 0 if there is none
+   */
+  public long address(Slot slot) {
+    Memory memory = get(slot);
+    return memory == null ? 0 : memory.address();
+  }
+
+  /**
+   * An operand for Java code.
+   *
+   * @param slot its role
+   * @return its floats, or null if there is none
+   */
+  public FloatView view(Slot slot) {
+    Memory memory = get(slot);
+    return memory == null ? null : memory.view();
   }
 }

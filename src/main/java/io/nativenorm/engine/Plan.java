@@ -34,14 +34,7 @@ public abstract class Plan {
    * @param constants all other memory the problem asks for
    */
   public void infer(Memory src, Memory dst, Operands constants) {
-    execute(
-        Operands.forward(
-            src,
-            dst,
-            constants.weight(),
-            constants.bias(),
-            constants.mean(),
-            constants.variance()));
+    execute(constants.with(Slot.SRC, src).with(Slot.DST, dst));
   }
 
   /**

@@ -158,7 +158,7 @@ class EnginesTest {
     PooledMemory pooled = MemoryPool.take(DataType.F32, 8);
     pooled.memory().write(0, new float[] {-1, -1, 1, 1}, 0, 4);
     Memory y = pooled.memory().slice(4, 4);
-    plan.execute(Operands.forward(pooled.memory().slice(0, 4), y, null, null, null, null));
+    plan.execute(Operands.NONE.with(Slot.SRC, pooled.memory().slice(0, 4)).with(Slot.DST, y));
     assertEquals(1, y.view().get(3));
     Engines.release(plan);
     pooled.close();
@@ -181,9 +181,17 @@ class EnginesTest {
     bias.write(0, new float[] {1, 2, 3, 4}, 0, 4);
     dy.write(0, new float[] {5, 6, 7, 8}, 0, 4);
     Plan forward = Engines.acquire(rows(1, false, true, Task.TRAIN), backend);
-    forward.execute(Operands.forward(x, y, null, bias, mean, variance));
+    Operands operands =
+        Operands.NONE
+            .with(Slot.SRC, x)
+            .with(Slot.DST, y)
+            .with(Slot.BIAS, bias)
+            .with(Slot.MEAN, mean)
+            .with(Slot.VARIANCE, variance);
+    forward.execute(operands);
     Plan backward = Engines.acquire(rows(1, false, true, Task.BACKWARD), backend);
-    backward.execute(new Operands(x, y, null, bias, mean, variance, dy, dx, null, dBias));
+    backward.execute(
+        operands.with(Slot.DIFF_DST, dy).with(Slot.DIFF_SRC, dx).with(Slot.DIFF_BIAS, dBias));
     List<Float> got = new ArrayList<>();
     for (int i = 0; i < 4; i++) {
       got.add(y.view().get(i));

@@ -5,6 +5,7 @@ import io.nativenorm.engine.Helpers;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.Task;
 import io.nativenorm.engine.memory.Memory;
 import java.lang.ref.Reference;
@@ -55,7 +56,7 @@ final class FusedPlan extends Plan {
     if (problem.task() == Task.BACKWARD) {
       backward(operands);
     } else {
-      infer(operands.src(), operands.dst(), operands);
+      infer(operands.get(Slot.SRC), operands.get(Slot.DST), operands);
     }
   }
 
@@ -69,10 +70,10 @@ final class FusedPlan extends Plan {
               address,
               src.address(),
               dst.address(),
-              addressOf(constants.weight()),
-              addressOf(constants.bias()),
-              addressOf(constants.mean()),
-              addressOf(constants.variance()));
+              constants.address(Slot.WEIGHT),
+              constants.address(Slot.BIAS),
+              constants.address(Slot.MEAN),
+              constants.address(Slot.VARIANCE));
     } finally {
       endHelp(helped);
       Reference.reachabilityFence(src);
@@ -95,10 +96,10 @@ final class FusedPlan extends Plan {
               address,
               src,
               dst,
-              addressOf(constants.weight()),
-              addressOf(constants.bias()),
-              addressOf(constants.mean()),
-              addressOf(constants.variance()));
+              constants.address(Slot.WEIGHT),
+              constants.address(Slot.BIAS),
+              constants.address(Slot.MEAN),
+              constants.address(Slot.VARIANCE));
     } finally {
       endHelp(helped);
       Reference.reachabilityFence(constants);
@@ -114,15 +115,15 @@ final class FusedPlan extends Plan {
       status =
           NativeKernels.backward(
               address,
-              addressOf(operands.src()),
-              addressOf(operands.dst()),
-              addressOf(operands.weight()),
-              addressOf(operands.mean()),
-              addressOf(operands.variance()),
-              addressOf(operands.diffDst()),
-              addressOf(operands.diffSrc()),
-              addressOf(operands.diffWeight()),
-              addressOf(operands.diffBias()));
+              operands.address(Slot.SRC),
+              operands.address(Slot.DST),
+              operands.address(Slot.WEIGHT),
+              operands.address(Slot.MEAN),
+              operands.address(Slot.VARIANCE),
+              operands.address(Slot.DIFF_DST),
+              operands.address(Slot.DIFF_SRC),
+              operands.address(Slot.DIFF_WEIGHT),
+              operands.address(Slot.DIFF_BIAS));
     } finally {
       endHelp(helped);
       Reference.reachabilityFence(operands);
@@ -138,10 +139,6 @@ final class FusedPlan extends Plan {
     if (helped) {
       helpers.leave();
     }
-  }
-
-  private static long addressOf(Memory floats) {
-    return floats == null ? 0 : floats.address();
   }
 
   private void check(int status) {

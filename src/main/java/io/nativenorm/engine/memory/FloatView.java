@@ -28,16 +28,6 @@ public final class FloatView {
   }
 
   /**
-   * A view, or nothing of nothing.
-   *
-   * @param memory the memory or null
-   * @return a view or null
-   */
-  public static FloatView of(Memory memory) {
-    return memory == null ? null : memory.view();
-  }
-
-  /**
    * Reads an element.
    *
    * @param index its position

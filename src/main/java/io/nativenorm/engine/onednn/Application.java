@@ -6,6 +6,7 @@ import io.nativenorm.engine.Norm;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Task;
 import io.nativenorm.engine.memory.Memory;
@@ -72,7 +73,7 @@ final class Application implements AutoCloseable {
     try {
       boolean usual = addEps(o, memory.memory());
       if (usual) {
-        run(o, o.weight(), memory.memory());
+        run(o, o.get(Slot.WEIGHT), memory.memory());
       }
       return usual;
     } finally {
@@ -81,12 +82,12 @@ final class Application implements AutoCloseable {
   }
 
   private void run(Operands o, Memory weight, Memory variance) {
-    primitive.run(Operands.forward(o.src(), o.dst(), weight, o.bias(), o.mean(), variance));
+    primitive.run(o.with(Slot.WEIGHT, weight).with(Slot.VARIANCE, variance));
   }
 
   private boolean addEps(Operands o, Memory variances) {
     float[] sums = new float[units];
-    o.variance().read(0, sums, 0, units);
+    o.get(Slot.VARIANCE).read(0, sums, 0, units);
     boolean usual = true;
     for (int i = 0; i < units; i++) {
       double sum = sums[i] + problem.norm().eps();

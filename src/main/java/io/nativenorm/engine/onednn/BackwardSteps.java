@@ -6,6 +6,7 @@ import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Task;
 import io.nativenorm.engine.Units;
@@ -77,42 +78,29 @@ final class BackwardSteps implements Steps {
 
   @Override
   public void run(Operands o) {
-    if (o.diffDst().address() != o.diffSrc().address()) {
+    if (o.address(Slot.DIFF_DST) != o.address(Slot.DIFF_SRC)) {
       runApart(o);
       return;
     }
     // The reference may have to start again from the gradient, which is overwritten.
     try (PooledMemory copy = MemoryPool.take(DataType.F32, problem.shape().elements())) {
       Memory dy = copy.memory().slice(0, problem.shape().elements());
-      o.diffDst().copyTo(dy);
-      runApart(withGradient(o, dy));
+      o.get(Slot.DIFF_DST).copyTo(dy);
+      runApart(o.with(Slot.DIFF_DST, dy));
     }
   }
 
   private void runApart(Operands o) {
     Operands masked = o;
     if (problem.fusion().activation() == Activation.RELU) {
-      Relu.mask(o.dst(), o.diffDst(), o.diffSrc(), problem.shape().elements());
-      masked = withGradient(o, o.diffSrc());
+      Relu.mask(
+          o.get(Slot.DST), o.get(Slot.DIFF_DST), o.get(Slot.DIFF_SRC), problem.shape().elements());
+      masked = o.with(Slot.DIFF_DST, o.get(Slot.DIFF_SRC));
     }
     boolean done = rows == null ? channels.run(masked) : rows.run(masked);
     if (!done) {
       reference.execute(o);
     }
-  }
-
-  private static Operands withGradient(Operands o, Memory dy) {
-    return new Operands(
-        o.src(),
-        o.dst(),
-        o.weight(),
-        o.bias(),
-        o.mean(),
-        o.variance(),
-        dy,
-        o.diffSrc(),
-        o.diffWeight(),
-        o.diffBias());
   }
 
   @Override

@@ -4,6 +4,7 @@ import io.nativenorm.DataType;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.Units;
 import io.nativenorm.engine.memory.FloatView;
 import io.nativenorm.engine.memory.Memory;
@@ -48,7 +49,7 @@ final class BlockGradient implements AutoCloseable {
   /** Computes all gradients; false, with some of them written, where something is beyond float. */
   boolean run(Operands o) {
     float[] variances = new float[Math.toIntExact(problem.unitCount())];
-    o.variance().read(0, variances, 0, variances.length);
+    o.get(Slot.VARIANCE).read(0, variances, 0, variances.length);
     for (float variance : variances) {
       if (!ExactStatistics.isUsual(variance + problem.norm().eps())) {
         return false;
@@ -66,12 +67,12 @@ final class BlockGradient implements AutoCloseable {
         if (!next.run(part)) {
           return false;
         }
-        add(part.diffWeight(), weightSums);
-        add(part.diffBias(), biasSums);
+        add(part.get(Slot.DIFF_WEIGHT), weightSums);
+        add(part.get(Slot.DIFF_BIAS), biasSums);
       }
     }
-    ChannelGradient.store(weightSums, o.diffWeight());
-    ChannelGradient.store(biasSums, o.diffBias());
+    ChannelGradient.store(weightSums, o.get(Slot.DIFF_WEIGHT));
+    ChannelGradient.store(biasSums, o.get(Slot.DIFF_BIAS));
     return true;
   }
 
@@ -121,17 +122,13 @@ final class BlockGradient implements AutoCloseable {
 
     /** The operands of these rows, and where their sums for weight and bias go. */
     Operands of(Operands o, long row, Memory sums) {
-      return new Operands(
-          elements(o.src(), row),
-          null,
-          o.weight(),
-          o.bias(),
-          o.mean() == null ? null : o.mean().slice(row, rows),
-          o.variance().slice(row, rows),
-          elements(o.diffDst(), row),
-          elements(o.diffSrc(), row),
-          o.diffWeight() == null ? null : sums.slice(0, columns),
-          o.diffBias() == null ? null : sums.slice(columns, columns));
+      return o.with(Slot.SRC, elements(o.get(Slot.SRC), row))
+          .with(Slot.MEAN, o.has(Slot.MEAN) ? o.get(Slot.MEAN).slice(row, rows) : null)
+          .with(Slot.VARIANCE, o.get(Slot.VARIANCE).slice(row, rows))
+          .with(Slot.DIFF_DST, elements(o.get(Slot.DIFF_DST), row))
+          .with(Slot.DIFF_SRC, elements(o.get(Slot.DIFF_SRC), row))
+          .with(Slot.DIFF_WEIGHT, o.has(Slot.DIFF_WEIGHT) ? sums.slice(0, columns) : null)
+          .with(Slot.DIFF_BIAS, o.has(Slot.DIFF_BIAS) ? sums.slice(columns, columns) : null);
     }
 
     private Memory elements(Memory all, long row) {
@@ -142,9 +139,11 @@ final class BlockGradient implements AutoCloseable {
       float[] missing = mend == null ? null : mend.missing(part);
       backward.run(part);
       if (mend != null) {
-        mend.add(missing, part.diffSrc());
+        mend.add(missing, part.get(Slot.DIFF_SRC));
       }
-      return isFinite(part.diffSrc()) && areFinite(part.diffWeight()) && areFinite(part.diffBias());
+      return isFinite(part.get(Slot.DIFF_SRC))
+          && areFinite(part.get(Slot.DIFF_WEIGHT))
+          && areFinite(part.get(Slot.DIFF_BIAS));
     }
 
     /** A sum that is not finite leaves no element of its unit finite. */

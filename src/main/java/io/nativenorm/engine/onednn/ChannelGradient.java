@@ -4,6 +4,7 @@ import io.nativenorm.Layout;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.memory.FloatView;
 import io.nativenorm.engine.memory.Memory;
@@ -64,8 +65,8 @@ final class ChannelGradient {
         return false;
       }
     }
-    store(weightSums, o.diffWeight());
-    store(biasSums, o.diffBias());
+    store(weightSums, o.get(Slot.DIFF_WEIGHT));
+    store(biasSums, o.get(Slot.DIFF_BIAS));
     return true;
   }
 
@@ -94,15 +95,15 @@ final class ChannelGradient {
     }
 
     boolean run(double[] weightSums, double[] biasSums) {
-      FloatView means = FloatView.of(o.mean());
+      FloatView means = o.view(Slot.MEAN);
       long firstUnit = first / samples * units;
       for (int i = 0; i < channels; i++) {
         pivots[i] = rms ? 0 : means.get(firstUnit + i / members);
       }
-      double[][] results = sums.of(o.src(), o.diffDst(), first, samples, pivots);
+      double[][] results = sums.of(o.get(Slot.SRC), o.get(Slot.DIFF_DST), first, samples, pivots);
       boolean finite = true;
       for (int unit = 0; unit < units; unit++) {
-        double v = o.variance().view().get(firstUnit + unit) + problem.norm().eps();
+        double v = o.view(Slot.VARIANCE).get(firstUnit + unit) + problem.norm().eps();
         double mean = rms ? 0 : means.get(firstUnit + unit);
         if (!ExactStatistics.isUsual(v) || !ExactStatistics.isUsualMean(mean)) {
           return false;
@@ -117,7 +118,7 @@ final class ChannelGradient {
 
     private boolean addUnit(
         int unit, double r, double[][] sums, double[] weightSums, double[] biasSums) {
-      FloatView weight = FloatView.of(o.weight());
+      FloatView weight = o.view(Slot.WEIGHT);
       int from = unit * members;
       double lacking = 0;
       if (!given && !rms) {
@@ -236,8 +237,8 @@ final class ChannelGradient {
     }
 
     void load(long start, int count) {
-      o.src().read(start, x, 0, count);
-      o.diffDst().read(start, dy, 0, count);
+      o.get(Slot.SRC).read(start, x, 0, count);
+      o.get(Slot.DIFF_DST).read(start, dy, 0, count);
     }
 
     void run(int count, Factors factors, int part) {
@@ -259,7 +260,7 @@ final class ChannelGradient {
     }
 
     void store(long start, int count) {
-      o.diffSrc().write(start, dy, 0, count);
+      o.get(Slot.DIFF_SRC).write(start, dy, 0, count);
     }
   }
 }

@@ -12,6 +12,7 @@ import static org.bytedeco.dnnl.global.dnnl.dnnl_stream_destroy;
 
 import io.nativenorm.DataType;
 import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.memory.MemoryPool;
 import io.nativenorm.engine.memory.PooledMemory;
 import java.util.stream.Stream;
@@ -29,7 +30,7 @@ import org.bytedeco.javacpp.Pointer;
 final class Execution implements AutoCloseable {
   private final Primitive primitive;
   private final dnnl_stream stream = new dnnl_stream();
-  private final Argument[] arguments;
+  private final Slot[] slots;
   private final DataPointer[] data;
   private final dnnl_memory[] memories;
   private final PooledMemory scratchpad;
@@ -37,9 +38,9 @@ final class Execution implements AutoCloseable {
 
   Execution(Primitive primitive) {
     this.primitive = primitive;
-    arguments = primitive.arguments().toArray(new Argument[0]);
-    data = Stream.generate(DataPointer::new).limit(arguments.length).toArray(DataPointer[]::new);
-    memories = new dnnl_memory[arguments.length + 1];
+    slots = primitive.slots().toArray(new Slot[0]);
+    data = Stream.generate(DataPointer::new).limit(slots.length).toArray(DataPointer[]::new);
+    memories = new dnnl_memory[slots.length + 1];
     // A PointerScope of the caller's would free the list while it is pooled, but for a second
     // reference.
     list = new dnnl_exec_arg_t(memories.length).retainReference();
@@ -51,14 +52,10 @@ final class Execution implements AutoCloseable {
           dnnl_stream_create(stream, Dnnl.CPU, dnnl_stream_default_flags),
           "creating a stream for",
           primitive.problem());
-      for (int i = 0; i < arguments.length; i++) {
-        put(i, arguments[i].number, primitive.memoryOf(arguments[i]), null);
+      for (int i = 0; i < slots.length; i++) {
+        put(i, Arguments.number(slots[i]), primitive.memoryOf(slots[i]), null);
       }
-      put(
-          arguments.length,
-          DNNL_ARG_SCRATCHPAD,
-          scratch,
-          new DataPointer().to(scratchpad.memory()));
+      put(slots.length, DNNL_ARG_SCRATCHPAD, scratch, new DataPointer().to(scratchpad.memory()));
     } catch (RuntimeException | Error e) {
       close();
       throw e;
@@ -80,9 +77,9 @@ final class Execution implements AutoCloseable {
 
   /** Runs the primitive. On the CPU it has finished when this returns; there is nothing to wait. */
   void run(Operands operands) {
-    for (int i = 0; i < arguments.length; i++) {
+    for (int i = 0; i < slots.length; i++) {
       Dnnl.check(
-          dnnl_memory_set_data_handle(memories[i], data[i].to(arguments[i].of(operands))),
+          dnnl_memory_set_data_handle(memories[i], data[i].to(operands.get(slots[i]))),
           "placing the data of",
           primitive.problem());
     }

@@ -3,6 +3,7 @@ package io.nativenorm.engine.onednn;
 import io.nativenorm.DataType;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.memory.Memory;
 import io.nativenorm.engine.memory.MemoryPool;
@@ -51,14 +52,14 @@ final class FoldedWeights {
   boolean compute(Operands o) {
     float[] newFactors = new float[units];
     if (problem.affine().weight()) {
-      o.weight().read(0, newFactors, 0, units);
+      o.get(Slot.WEIGHT).read(0, newFactors, 0, units);
     } else {
       Arrays.fill(newFactors, 1);
     }
     float[] newVariances = new float[units];
-    o.variance().read(0, newVariances, 0, units);
+    o.get(Slot.VARIANCE).read(0, newVariances, 0, units);
     float[] newMeans = new float[units];
-    o.mean().read(0, newMeans, 0, units);
+    o.get(Slot.MEAN).read(0, newMeans, 0, units);
     boolean same =
         Arrays.equals(newFactors, factors)
             && Arrays.equals(newVariances, variances)

@@ -5,6 +5,7 @@ import io.nativenorm.DataType;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Task;
 import io.nativenorm.engine.memory.Memory;
@@ -69,7 +70,7 @@ final class ForwardSteps implements Steps {
       }
     }
     if (problem.fusion().activation() == Activation.RELU) {
-      Relu.apply(operands.dst(), problem.shape().elements());
+      Relu.apply(operands.get(Slot.DST), problem.shape().elements());
     }
   }
 
@@ -77,18 +78,18 @@ final class ForwardSteps implements Steps {
     long count = problem.unitCount();
     Memory mean = own.slice(0, count);
     Memory variance = own.slice(count, count);
-    return Operands.forward(o.src(), o.dst(), o.weight(), o.bias(), mean, variance);
+    return o.with(Slot.MEAN, mean).with(Slot.VARIANCE, variance);
   }
 
   private void normalize(Operands o) {
-    if (normalize == null || !guard.isPromising(o.src())) {
-      apply(o, exact.compute(o.src(), o.mean(), o.variance()));
-    } else if (o.src().address() != o.dst().address()) {
-      normalizeGuarded(o, o.src());
+    if (normalize == null || !guard.isPromising(o.get(Slot.SRC))) {
+      apply(o, exact.compute(o.get(Slot.SRC), o.get(Slot.MEAN), o.get(Slot.VARIANCE)));
+    } else if (o.address(Slot.SRC) != o.address(Slot.DST)) {
+      normalizeGuarded(o, o.get(Slot.SRC));
     } else {
       // The guard may have to start again from the input, which is overwritten here.
       try (PooledMemory copy = MemoryPool.take(DataType.F32, problem.shape().elements())) {
-        o.src().slice(0, problem.shape().elements()).copyTo(copy.memory());
+        o.get(Slot.SRC).slice(0, problem.shape().elements()).copyTo(copy.memory());
         normalizeGuarded(o, copy.memory());
       }
     }
@@ -96,11 +97,9 @@ final class ForwardSteps implements Steps {
 
   private void normalizeGuarded(Operands o, Memory src) {
     normalize.run(o);
-    StatisticsGuard.Finding finding = guard.replace(src, o.mean(), o.variance());
+    StatisticsGuard.Finding finding = guard.replace(src, o.get(Slot.MEAN), o.get(Slot.VARIANCE));
     if (finding != StatisticsGuard.Finding.TRUSTED) {
-      apply(
-          Operands.forward(src, o.dst(), o.weight(), o.bias(), o.mean(), o.variance()),
-          finding == StatisticsGuard.Finding.REPLACED);
+      apply(o.with(Slot.SRC, src), finding == StatisticsGuard.Finding.REPLACED);
     }
   }
 

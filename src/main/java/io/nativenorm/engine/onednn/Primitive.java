@@ -9,6 +9,7 @@ import static org.bytedeco.dnnl.global.dnnl.dnnl_query_scratchpad_md;
 
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.Task;
 import java.util.ArrayList;
 import java.util.List;
@@ -29,7 +30,7 @@ final class Primitive implements AutoCloseable {
 
   private final PrimitiveDescription description;
   private final dnnl_primitive handle = new dnnl_primitive();
-  private final List<Argument> arguments = new ArrayList<>();
+  private final List<Slot> slots = new ArrayList<>();
   private final String implementation;
   private final FreeList<Execution> executions;
 
@@ -46,9 +47,9 @@ final class Primitive implements AutoCloseable {
       description.close();
       throw e;
     }
-    for (Argument argument : Argument.values()) {
-      if (memoryOf(argument) != null) {
-        arguments.add(argument);
+    for (Slot slot : Slot.values()) {
+      if (memoryOf(slot) != null) {
+        slots.add(slot);
       }
     }
     long bytes = Math.max(dnnl_memory_desc_get_size(scratchpad()), 1);
@@ -83,18 +84,18 @@ final class Primitive implements AutoCloseable {
     };
   }
 
-  List<Argument> arguments() {
-    return arguments;
+  List<Slot> slots() {
+    return slots;
   }
 
   dnnl_primitive handle() {
     return handle;
   }
 
-  /** The memory an argument is expected in, or null if there is no such argument. */
-  dnnl_memory_desc memoryOf(Argument argument) {
+  /** The memory an operand is expected in, or null if there is no such operand. */
+  dnnl_memory_desc memoryOf(Slot slot) {
     boolean absent =
-        switch (argument) {
+        switch (slot) {
           case WEIGHT, DIFF_WEIGHT -> !problem().affine().weight();
           // Backward has a description of the shift, but takes none.
           case BIAS -> !problem().affine().bias() || problem().task() == Task.BACKWARD;
@@ -102,7 +103,8 @@ final class Primitive implements AutoCloseable {
           default -> false;
         };
     dnnl_memory_desc memory =
-        dnnl_primitive_desc_query_md(description.handle(), dnnl_query_exec_arg_md, argument.number);
+        dnnl_primitive_desc_query_md(
+            description.handle(), dnnl_query_exec_arg_md, Arguments.number(slot));
     return absent || memory == null || dnnl_memory_desc_get_size(memory) == 0 ? null : memory;
   }
 

@@ -2,6 +2,7 @@ package io.nativenorm.engine.onednn;
 
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.memory.Memory;
 import java.util.Arrays;
 
@@ -37,17 +38,17 @@ final class RmsGradientMend {
   /** r * mean(g) of each row; to be called before the gradient is overwritten in place. */
   float[] missing(Operands operands) {
     float[] variances = new float[rows];
-    operands.variance().read(0, variances, 0, rows);
+    operands.get(Slot.VARIANCE).read(0, variances, 0, rows);
     float[] weight = new float[columns];
     Arrays.fill(weight, 1);
     if (problem.affine().weight()) {
-      operands.weight().read(0, weight, 0, columns);
+      operands.get(Slot.WEIGHT).read(0, weight, 0, columns);
     }
     float[] dy = new float[rowsAtOnce * columns];
     float[] missing = new float[rows];
     for (int first = 0; first < rows; first += rowsAtOnce) {
       int count = Math.min(rowsAtOnce, rows - first);
-      operands.diffDst().read((long) first * columns, dy, 0, count * columns);
+      operands.get(Slot.DIFF_DST).read((long) first * columns, dy, 0, count * columns);
       for (int row = 0; row < count; row++) {
         double mean = dot(dy, row * columns, weight) / columns;
         double std = Math.sqrt(variances[first + row] + problem.norm().eps());

@@ -4,6 +4,7 @@ import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.memory.Memory;
 import java.util.function.Function;
 
@@ -60,13 +61,10 @@ final class SampleSteps implements Steps {
   }
 
   private Operands of(Operands o, long n) {
-    return Operands.forward(
-        o.src().slice(n * elements, elements),
-        o.dst().slice(n * elements, elements),
-        o.weight(),
-        o.bias(),
-        unitsOf(o.mean(), n),
-        unitsOf(o.variance(), n));
+    return o.with(Slot.SRC, o.get(Slot.SRC).slice(n * elements, elements))
+        .with(Slot.DST, o.get(Slot.DST).slice(n * elements, elements))
+        .with(Slot.MEAN, unitsOf(o.get(Slot.MEAN), n))
+        .with(Slot.VARIANCE, unitsOf(o.get(Slot.VARIANCE), n));
   }
 
   private Memory unitsOf(Memory statistics, long n) {

@@ -8,6 +8,7 @@ import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Shape;
+import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.Task;
@@ -58,8 +59,15 @@ final class TeamCheck {
       Memory diffBias = rest.memory().slice(2 * ROWS + 2 * COLUMNS, COLUMNS);
       gradient.setAll(1);
       backward.run(
-          new Operands(
-              src, null, weight, null, mean, variance, gradient, gradient, diffWeight, diffBias));
+          Operands.NONE
+              .with(Slot.SRC, src)
+              .with(Slot.WEIGHT, weight)
+              .with(Slot.MEAN, mean)
+              .with(Slot.VARIANCE, variance)
+              .with(Slot.DIFF_DST, gradient)
+              .with(Slot.DIFF_SRC, gradient)
+              .with(Slot.DIFF_WEIGHT, diffWeight)
+              .with(Slot.DIFF_BIAS, diffBias));
       for (int c = 0; c < COLUMNS; c++) {
         if (diffBias.view().get(c) != ROWS) {
           return false;

@@ -1,6 +1,7 @@
 package io.nativenorm.engine.reference;
 
 import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.memory.FloatView;
 
 /** What inference and training read and write; null what there is not. */
@@ -13,11 +14,11 @@ record ForwardViews(
     FloatView variances) {
   static ForwardViews of(Operands operands) {
     return new ForwardViews(
-        FloatView.of(operands.src()),
-        FloatView.of(operands.dst()),
-        FloatView.of(operands.weight()),
-        FloatView.of(operands.bias()),
-        FloatView.of(operands.mean()),
-        FloatView.of(operands.variance()));
+        operands.view(Slot.SRC),
+        operands.view(Slot.DST),
+        operands.view(Slot.WEIGHT),
+        operands.view(Slot.BIAS),
+        operands.view(Slot.MEAN),
+        operands.view(Slot.VARIANCE));
   }
 }

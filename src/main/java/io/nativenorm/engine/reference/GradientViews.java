@@ -3,6 +3,7 @@ package io.nativenorm.engine.reference;
 import io.nativenorm.Activation;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.memory.FloatView;
 
 /** What a gradient is computed from, and where it goes; y is null without an activation. */
@@ -19,15 +20,15 @@ record GradientViews(
   static GradientViews of(Problem problem, Operands operands) {
     boolean relu = problem.fusion().activation() == Activation.RELU;
     return new GradientViews(
-        FloatView.of(operands.src()),
-        relu ? FloatView.of(operands.dst()) : null,
-        FloatView.of(operands.weight()),
-        FloatView.of(operands.mean()),
-        FloatView.of(operands.variance()),
-        FloatView.of(operands.diffDst()),
-        FloatView.of(operands.diffSrc()),
-        FloatView.of(operands.diffWeight()),
-        FloatView.of(operands.diffBias()));
+        operands.view(Slot.SRC),
+        relu ? operands.view(Slot.DST) : null,
+        operands.view(Slot.WEIGHT),
+        operands.view(Slot.MEAN),
+        operands.view(Slot.VARIANCE),
+        operands.view(Slot.DIFF_DST),
+        operands.view(Slot.DIFF_SRC),
+        operands.view(Slot.DIFF_WEIGHT),
+        operands.view(Slot.DIFF_BIAS));
   }
 
   /** dy where the output is positive or NaN, else 0; all of dy without an activation. */

@@ -6,6 +6,7 @@ import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Units;
 import io.nativenorm.engine.memory.FloatView;
@@ -59,15 +60,15 @@ final class ReferenceBackwardPlan extends Plan {
     private double sumGXhat;
 
     Execution(Operands operands) {
-      src = FloatView.of(operands.src());
-      dst = FloatView.of(operands.dst());
-      weight = FloatView.of(operands.weight());
-      means = FloatView.of(operands.mean());
-      variances = FloatView.of(operands.variance());
-      diffDst = FloatView.of(operands.diffDst());
-      diffSrc = FloatView.of(operands.diffSrc());
-      diffWeight = FloatView.of(operands.diffWeight());
-      diffBias = FloatView.of(operands.diffBias());
+      src = operands.view(Slot.SRC);
+      dst = operands.view(Slot.DST);
+      weight = operands.view(Slot.WEIGHT);
+      means = operands.view(Slot.MEAN);
+      variances = operands.view(Slot.VARIANCE);
+      diffDst = operands.view(Slot.DIFF_DST);
+      diffSrc = operands.view(Slot.DIFF_SRC);
+      diffWeight = operands.view(Slot.DIFF_WEIGHT);
+      diffBias = operands.view(Slot.DIFF_BIAS);
       int channels = Math.toIntExact(problem.shape().channels());
       weightSums = new double[channels];
       biasSums = new double[channels];

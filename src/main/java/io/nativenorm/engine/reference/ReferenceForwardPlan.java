@@ -6,6 +6,7 @@ import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Task;
 import io.nativenorm.engine.Units;
@@ -27,12 +28,12 @@ final class ReferenceForwardPlan extends Plan {
 
   @Override
   public void execute(Operands operands) {
-    FloatView src = FloatView.of(operands.src());
-    FloatView dst = FloatView.of(operands.dst());
-    FloatView weight = FloatView.of(operands.weight());
-    FloatView bias = FloatView.of(operands.bias());
-    FloatView means = FloatView.of(operands.mean());
-    FloatView variances = FloatView.of(operands.variance());
+    FloatView src = operands.view(Slot.SRC);
+    FloatView dst = operands.view(Slot.DST);
+    FloatView weight = operands.view(Slot.WEIGHT);
+    FloatView bias = operands.view(Slot.BIAS);
+    FloatView means = operands.view(Slot.MEAN);
+    FloatView variances = operands.view(Slot.VARIANCE);
     boolean given = problem.norm().statistics() == StatisticsSource.GIVEN;
     boolean rms = problem.norm().operation() == Operation.RMS;
     for (long k = 0; k < units.count(); k++) {

@@ -3,6 +3,7 @@ package io.nativenorm.engine.reference;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Slot;
 
 /**
  * The gradients of rows that are normalized each by itself. With d = x - center - offset and s = dy
@@ -63,7 +64,7 @@ final class RowsBackwardPlan extends Plan {
 
     Execution(Operands operands) {
       views = GradientViews.of(problem, operands);
-      inPlace = operands.diffSrc().address() == operands.diffDst().address();
+      inPlace = operands.address(Slot.DIFF_SRC) == operands.address(Slot.DIFF_DST);
       near = new RowSums(views, false);
       scratch = views.y() == null ? null : new float[x.length];
       constantRow = new ConstantRow(views, shape, problem.norm().eps());

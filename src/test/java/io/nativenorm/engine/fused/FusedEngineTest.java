@@ -93,7 +93,7 @@ class FusedEngineTest {
   @Test
   void aPlanRunsOnNativeMemoryAndOnHeapArrays() {
     FusedPlan plan = (FusedPlan) engine.prepare(rows(DataType.F32, 1, 1));
-    Operands none = Operands.forward(null, null, null, null, null, null);
+    Operands none = Operands.NONE;
     PooledMemory pooled = MemoryPool.take(DataType.F32, 8);
     Memory x = pooled.memory().slice(0, 4);
     Memory y = pooled.memory().slice(4, 4);
@@ -122,7 +122,7 @@ class FusedEngineTest {
     Plan plan = engine.prepare(rows(DataType.F32, HeapArrays.SHORT_ELEMENTS, 1));
     float[] x = new float[(int) HeapArrays.SHORT_ELEMENTS * 4];
     Arrays.fill(x, 3);
-    assertEquals(pinned, plan.infer(x, x, Operands.forward(null, null, null, null, null, null)));
+    assertEquals(pinned, plan.infer(x, x, Operands.NONE));
     assertEquals(pinned ? 0 : 3, x[0]); // without spread and without a bias
   }
 }

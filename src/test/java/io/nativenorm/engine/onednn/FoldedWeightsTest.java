@@ -13,6 +13,7 @@ import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Shape;
+import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.Task;
@@ -56,8 +57,12 @@ class FoldedWeightsTest {
         1);
   }
 
+  private Operands statistics() {
+    return Operands.NONE.with(Slot.MEAN, mean).with(Slot.VARIANCE, variance);
+  }
+
   private boolean compute() {
-    return folded.compute(Operands.forward(null, null, weight, null, mean, variance));
+    return folded.compute(statistics().with(Slot.WEIGHT, weight));
   }
 
   private void assertIsComputed(String which) {
@@ -111,7 +116,7 @@ class FoldedWeightsTest {
     FoldedWeights inverse = new FoldedWeights(problem(false));
     mean.setAll(0);
     variance.setAll(4);
-    assertTrue(inverse.compute(Operands.forward(null, null, null, null, mean, variance)));
+    assertTrue(inverse.compute(statistics()));
     assertEquals((float) (1 / Math.sqrt(4 + EPS)), inverse.weights().view().get(UNITS - 1));
     inverse.free();
   }

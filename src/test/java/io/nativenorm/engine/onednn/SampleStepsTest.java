@@ -18,6 +18,7 @@ import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Shape;
+import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.Task;
@@ -89,8 +90,13 @@ class SampleStepsTest {
     Helpers helpers = new Helpers(() -> {}, () -> true);
     OnednnPlan plan = OnednnPlan.prepare(team, helpers, REFERENCE, problem, 2);
     plan.execute(
-        Operands.forward(
-            src, dst, weight, bias, training ? mean : null, training ? variance : null));
+        Operands.NONE
+            .with(Slot.SRC, src)
+            .with(Slot.DST, dst)
+            .with(Slot.WEIGHT, weight)
+            .with(Slot.BIAS, bias)
+            .with(Slot.MEAN, training ? mean : null)
+            .with(Slot.VARIANCE, training ? variance : null));
     plan.free();
     Results results = new Results(new float[x.length], new float[units], new float[units]);
     dst.read(0, results.y, 0, x.length);

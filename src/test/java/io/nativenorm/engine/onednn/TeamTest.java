@@ -17,6 +17,7 @@ import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Shape;
+import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.Task;
@@ -79,7 +80,7 @@ class TeamTest {
     Memory x = pooled.memory().slice(0, 4);
     Memory y = pooled.memory().slice(4, 4);
     x.write(0, new float[] {-1, -1, 1, 1}, 0, 4);
-    plan.execute(Operands.forward(x, y, null, null, null, null));
+    plan.execute(Operands.NONE.with(Slot.SRC, x).with(Slot.DST, y));
     assertEquals(1, y.view().get(3));
     plan.free();
     pooled.close();

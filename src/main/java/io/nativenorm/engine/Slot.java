@@ -1,0 +1,25 @@
+package io.nativenorm.engine;
+
+/** The role of one operand. Gradients of a loss have a {@code DIFF_} before what they are of. */
+public enum Slot {
+  /** Input. */
+  SRC,
+  /** Output; backward reads it where the problem has an activation. */
+  DST,
+  /** Scale of each channel. */
+  WEIGHT,
+  /** Shift of each channel. */
+  BIAS,
+  /** Read where statistics are given and in backward, written in training. */
+  MEAN,
+  /** Likewise; for RMS the mean square. */
+  VARIANCE,
+  /** Gradient of the output. */
+  DIFF_DST,
+  /** Gradient of the input; may be the same memory as that of the output. */
+  DIFF_SRC,
+  /** Gradient of the weight. */
+  DIFF_WEIGHT,
+  /** Gradient of the bias. */
+  DIFF_BIAS
+}
