@@ -1,14 +1,18 @@
 /* Batch, layer, RMS and group (with one channel each: instance) normalization, forward and backward, in both layouts.
  *
  * A problem is prepared once; the plan this gives is executed many times, from any number of threads at once. Nothing
- * here throws; every function that computes returns NN_OK or, with results that are not to be used, NN_OUT_OF_MEMORY,
- * and the next call works again. Where there is no memory for a thread a call does without.
+ * here throws; every function that computes returns NN_OK or, with results that are not to be used, what was wrong, and
+ * the next call works again. Where there is no memory for a thread a call does without.
  *
  * Everything is computed as C++ begins: rounding to nearest, with subnormal numbers, without traps. A caller's own
  * floating-point control word (MXCSR, FPCR) is put aside for the length of the call.
  *
  * Every shape is reduced to three extents. For batch and group normalization they are N, C and the product S of the
- * spatial dimensions; a layer's or RMS's rows are the batch and a row's elements its channels, S is 1. */
+ * spatial dimensions; a layer's or RMS's rows are the batch and a row's elements its channels, S is 1.
+ *
+ * The structs begin with their size, as the caller was compiled with it, and grow at the end. Of a smaller one the
+ * fields that it does not have are 0, which is always what was before there was such a field. A larger one is refused
+ * unless all that this library does not know is 0. */
 #ifndef NATIVENORM_H_
 #define NATIVENORM_H_
 
@@ -28,62 +32,95 @@ extern "C" {
 /* The operations, by their unit, the values that share one mean: a channel of the batch, a row, a row by its root mean
  * square, a group of a sample. */
 enum { NN_BATCH, NN_LAYER, NN_RMS, NN_GROUP };
-/* Inference normalizes; training also hands out the statistics. */
-enum { NN_INFERENCE, NN_TRAINING, NN_BACKWARD };
 /* Where mean and variance come from: the input itself, or the caller (constants to the gradient). */
 enum { NN_COMPUTED, NN_GIVEN };
-/* The type of input and output. Parameters and statistics are floats. */
-enum { NN_F32 };
 enum { NN_CHANNELS_FIRST, NN_CHANNELS_LAST };
+/* What elements are stored as. There are kernels for some: nn_prepare's reason tells. */
+enum { NN_F32, NN_BF16, NN_F16, NN_S8, NN_U8, NN_I64 };
+/* What there is beside input and output, added up. */
+enum { NN_WEIGHT = 1, NN_BIAS = 2 };
 enum { NN_NONE, NN_RELU };
-enum { NN_OK, NN_OUT_OF_MEMORY };
+/* What is done; nn_operands says how. Inference normalizes; training also hands out the statistics. Those from
+ * NN_MEASURE on are the phases of batch normalization, for statistics that are shared between workers. */
+enum { NN_INFER, NN_TRAIN, NN_BACKWARD, NN_MEASURE, NN_APPLY, NN_SUM_GRADIENTS, NN_APPLY_GRADIENTS };
+/* NN_WRONG_OPERANDS: one that the task needs is null, or there are such as this library does not know. */
+enum { NN_OK, NN_OUT_OF_MEMORY, NN_WRONG_OPERANDS };
+
+/* What is to be computed. */
+typedef struct nn_problem {
+  size_t size; /* sizeof(nn_problem) */
+  int32_t operation;
+  int32_t statistics; /* given ones: of NN_BATCH, but for its phases */
+  double eps;         /* finite, 0 or more */
+  int64_t batch;      /* the extents: 1 or more, together 2^53 elements or fewer */
+  int64_t channels;
+  int64_t spatial;
+  int64_t groups; /* divide the channels; looked at for NN_GROUP only */
+  int32_t layout;
+  int32_t threads;  /* how many may work on one call: 1 to 65536 */
+  int32_t src_type; /* of the input and its gradient */
+  int32_t dst_type; /* of the output and its gradient */
+  int32_t parameters_type;
+  int32_t affine; /* NN_WEIGHT + NN_BIAS: those that are not in it are not read */
+  int32_t activation;
+  int32_t task;
+} nn_problem;
+
+/* The memory that one call reads and writes. With n values in a unit, xhat = (x - mean) / sqrt(variance + eps) and
+ * g = diff_dst * weight:
+ *
+ * NN_INFER, NN_TRAIN: src, weight, bias -> dst, which may be src; mean, variance. dst = xhat * weight + bias. RMS takes
+ * mean as 0, hands none out, and has the mean square as variance. Computed statistics are written, given ones read.
+ * Where a computed variance and eps are so small that no float is large enough for 1 / sqrt(variance + eps), what has no
+ * spread is the bias, and its gradient 0.
+ *
+ * NN_BACKWARD: src, dst, weight, mean (not of RMS), variance, diff_dst -> diff_src, which may be diff_dst; diff_weight,
+ * diff_bias. With an activation dst is the output of forward, which cuts diff_dst where it is 0 or less; else it is not
+ * read.
+ *   diff_weight = sum(diff_dst * xhat), diff_bias = sum(diff_dst),
+ *   diff_src = (g - sum(g) / n - xhat * sum(g * xhat) / n) / sqrt(variance + eps).
+ * RMS has no sum(g); given statistics are constants, both sums fall away.
+ *
+ * The phases have statistics and sums in doubles, so that merging them (Chan et al.) costs no digits:
+ * NN_MEASURE: src -> mean, and variance, here the sum of squared distances from it.
+ * NN_APPLY: src, weight, bias, mean, variance -> dst.
+ * NN_SUM_GRADIENTS: src, dst, diff_dst, mean -> sum_dy = sum(diff_dst), sum_dy_centered = sum(diff_dst * (x - mean)).
+ * NN_APPLY_GRADIENTS: src, dst, weight, mean, variance, diff_dst, and the sums over all workers, of `count` values a
+ * channel -> diff_src.
+ *
+ * Null may be: weight, for ones; bias, for zeros; mean and variance where they are written, of NN_INFER and NN_TRAIN,
+ * and diff_weight and diff_bias, which are then not wanted. What a task does not name is not looked at. */
+typedef struct nn_operands {
+  size_t size; /* sizeof(nn_operands) */
+  const void* src;
+  void* dst;
+  const void* weight;
+  const void* bias;
+  void* mean; /* floats, or doubles: of each unit */
+  void* variance;
+  const void* diff_dst;
+  void* diff_src;
+  void* diff_weight;
+  void* diff_bias;
+  double* sum_dy;
+  double* sum_dy_centered;
+  double count;
+} nn_operands;
 
 /* A problem made ready to run. */
 typedef struct nn_plan nn_plan;
 
-/* Prepares a problem: extents of 1 or more, 2^53 elements or fewer, groups dividing the channels, statistics given only
- * to NN_BATCH, `eps` finite and not negative. `threads`, from 1 to 65536, is how many may work on one call. Null if the
- * problem is none of these or memory is short. */
-NN_API nn_plan* nn_prepare(int32_t operation, int32_t direction, int32_t statistics, int32_t data_type, int32_t layout,
-                           int64_t batch, int64_t channels, int64_t spatial, int64_t groups, double eps,
-                           int32_t activation, int32_t threads);
+/* Prepares a problem. Null if it is refused, or memory is short: `reason`, which has room for so many bytes, then gets
+ * a sentence without a full stop that says what was wrong or which variant does not exist, cut where there is no room;
+ * else it is empty. It may be null. */
+NN_API nn_plan* nn_prepare(const nn_problem* problem, char* reason, size_t room);
 NN_API void nn_release(nn_plan* plan);
 /* Such as "avx512 batch_channels_first_f32". Lives as long as the plan. */
 NN_API const char* nn_name(const nn_plan* plan);
 /* How many threads work on a call if nobody else needs them; 1 for what is too small to gain. */
 NN_API int32_t nn_threads(const nn_plan* plan);
-
-/* y = (x - mean) / sqrt(variance + eps) * weight + bias. RMS takes mean as 0 and the mean square as variance.
- * `weight`, `bias`, and in inference with computed statistics `mean` and `variance`, may be null. Training writes the
- * statistics; given ones are read. `dst` may be `src`. Where a computed variance and eps are so small that no float is
- * large enough for 1 / sqrt(variance + eps), what has no spread is the bias, and its gradient 0. */
-NN_API int32_t nn_forward(const nn_plan* plan, const void* src, void* dst, const float* weight, const float* bias,
-                          float* mean, float* variance);
-
-/* With xhat = (x - mean) / sqrt(variance + eps), g = dy * weight and n values in a unit:
- *   diff_weight = sum(dy * xhat), diff_bias = sum(dy),
- *   diff_src = (g - sum(g) / n - xhat * sum(g * xhat) / n) / sqrt(variance + eps).
- * RMS has no sum(g); given statistics are constants, both sums fall away. With an activation `dst` is the output of
- * forward, which cuts dy where it is 0 or less; else it is not read. `diff_src` may be `diff_dst`; `weight`,
- * `diff_weight` and `diff_bias` may be null, and for RMS `mean`. */
-NN_API int32_t nn_backward(const nn_plan* plan, const void* src, const void* dst, const float* weight,
-                           const float* mean, const float* variance, const void* diff_dst, void* diff_src,
-                           float* diff_weight, float* diff_bias);
-
-/* The phases of batch normalization (NN_BATCH, any direction), for statistics that are shared between workers. All
- * statistics are double, so that merging them (Chan et al.) costs no digits. */
-
-/* Each channel's mean and sum of squared distances from it. */
-NN_API int32_t nn_moments(const nn_plan* plan, const void* src, double* mean, double* m2);
-NN_API int32_t nn_normalize(const nn_plan* plan, const void* src, void* dst, const float* weight, const float* bias,
-                            const double* mean, const double* variance);
-/* Each channel's sum(dy) and sum(dy * (x - mean)). */
-NN_API int32_t nn_grad_moments(const nn_plan* plan, const void* src, const void* dst, const void* diff_dst,
-                               const double* mean, double* sum_dy, double* sum_dy_centered);
-/* diff_src from the sums over all workers, of `count` values a channel. */
-NN_API int32_t nn_grad_input(const nn_plan* plan, const void* src, const void* dst, const float* weight,
-                             const double* mean, const double* variance, const void* diff_dst, const double* sum_dy,
-                             const double* sum_dy_centered, double count, void* diff_src);
+/* Does what was prepared. */
+NN_API int32_t nn_execute(const nn_plan* plan, const nn_operands* operands);
 
 /* The instruction sets this library has kernels for and this CPU can run, best last. A plan keeps the one that was in
  * use when it was prepared: the last, unless a test chose another. One that is not there has no name, and is not

@@ -1,13 +1,15 @@
 // The C functions: a problem becomes a plan, and a plan is run by its driver.
 #include "nativenorm.h"
 
+#include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <cstdio>
+#include <initializer_list>
 #include <new>
 
 #include "kernels/targets.h"
 #include "plan/plan.h"
+#include "plan/problem.h"
 #include "plan/scratch.h"
 #include "platform/system.h"
 #include "threads/workers.h"
@@ -19,12 +21,6 @@ using nn::Plan;
 // Below this a call costs less than a second thread: 20 us.
 constexpr size_t kElementsPerThread = 1 << 15;
 constexpr int kMostThreads = 256;
-// More is not a number of threads but uninitialized memory.
-constexpr int32_t kMostThreadsAskedFor = 1 << 16;
-// Doubles count exactly up to here. Scratch arrays take 656 bytes an element at most (channels last, groups of single
-// elements, backward), which a size_t then holds.
-constexpr int64_t kMostElements = int64_t{1} << 53;
-
 std::atomic<int> target_in_use{-1};
 
 int WorthwhileThreads(size_t elements, int threads) {
@@ -40,30 +36,92 @@ const nn::Target& TargetInUse() {
 
 bool IsTarget(int32_t index) { return index >= 0 && index < nn::TargetCount(); }
 
-bool IsOneOf(int32_t value, int32_t last) { return value >= 0 && value <= last; }
-
-// Whether there are so many elements or fewer, whatever the product is modulo 2^64.
-bool AreElements(int64_t batch, int64_t channels, int64_t spatial) {
-  return batch >= 1 && channels >= 1 && spatial >= 1 && batch <= kMostElements / channels &&
-         batch * channels <= kMostElements / spatial;
+bool IsThere(std::initializer_list<const void*> operands) {
+  return std::none_of(operands.begin(), operands.end(), [](const void* operand) { return operand == nullptr; });
 }
 
 template <class T>
-const T* Output(const Plan& p, const void* dst) {
-  return p.relu ? static_cast<const T*>(dst) : nullptr;
+nn::Forward<T> ForwardOf(const Plan& p, const nn_operands& o) {
+  const bool of_floats = p.task == NN_INFER || p.task == NN_TRAIN;
+  return {static_cast<const T*>(o.src),
+          static_cast<T*>(o.dst),
+          p.affine & NN_WEIGHT ? static_cast<const float*>(o.weight) : nullptr,
+          p.affine & NN_BIAS ? static_cast<const float*>(o.bias) : nullptr,
+          of_floats && p.operation != NN_RMS ? static_cast<float*>(o.mean) : nullptr,
+          of_floats ? static_cast<float*>(o.variance) : nullptr};
 }
 
 template <class T>
-int RunForward(const Plan& p, const nn::Forward<T>& data) {
+nn::Backward<T> BackwardOf(const Plan& p, const nn_operands& o) {
+  const bool of_floats = p.task == NN_BACKWARD;
+  return {static_cast<const T*>(o.src),
+          p.relu ? static_cast<const T*>(o.dst) : nullptr,
+          p.affine & NN_WEIGHT ? static_cast<const float*>(o.weight) : nullptr,
+          of_floats ? static_cast<const float*>(o.mean) : nullptr,
+          of_floats ? static_cast<const float*>(o.variance) : nullptr,
+          static_cast<const T*>(o.diff_dst),
+          static_cast<T*>(o.diff_src),
+          static_cast<float*>(o.diff_weight),
+          static_cast<float*>(o.diff_bias)};
+}
+
+// The tasks. Each looks whether there is what it needs.
+
+template <class T>
+int Normalize(const Plan& p, const nn_operands& o) {
+  if (!IsThere({o.src, o.dst}) || (p.given && !IsThere({o.mean, o.variance}))) return NN_WRONG_OPERANDS;
+  const nn::Forward<T> data = ForwardOf<T>(p, o);
   if (p.IsRows()) return nn::RowsForward(p, data);
   return p.channels_first ? nn::ChannelsFirstForward(p, data) : nn::ChannelsLastForward(p, data);
 }
 
+bool HasOutputs(const Plan& p, const nn_operands& o) { return IsThere({o.src, o.diff_dst}) && (!p.relu || o.dst); }
+
 template <class T>
-int RunBackward(const Plan& p, const nn::Backward<T>& data) {
+int Differentiate(const Plan& p, const nn_operands& o) {
+  if (!HasOutputs(p, o) || !IsThere({o.diff_src, o.variance}) || (p.operation != NN_RMS && !IsThere({o.mean}))) {
+    return NN_WRONG_OPERANDS;
+  }
+  const nn::Backward<T> data = BackwardOf<T>(p, o);
   if (p.IsRows()) return nn::RowsBackward(p, data);
   return p.channels_first ? nn::ChannelsFirstBackward(p, data) : nn::ChannelsLastBackward(p, data);
 }
+
+template <class T>
+int Measure(const Plan& p, const nn_operands& o) {
+  if (!IsThere({o.src, o.mean, o.variance})) return NN_WRONG_OPERANDS;
+  const auto moments = p.channels_first ? &nn::ChannelsFirstMoments<T> : &nn::ChannelsLastMoments<T>;
+  return moments(p, static_cast<const T*>(o.src), static_cast<double*>(o.mean), static_cast<double*>(o.variance));
+}
+
+template <class T>
+int Apply(const Plan& p, const nn_operands& o) {
+  if (!IsThere({o.src, o.dst, o.mean, o.variance})) return NN_WRONG_OPERANDS;
+  const auto normalize = p.channels_first ? &nn::ChannelsFirstNormalize<T> : &nn::ChannelsLastNormalize<T>;
+  return normalize(p, ForwardOf<T>(p, o), static_cast<const double*>(o.mean), static_cast<const double*>(o.variance));
+}
+
+template <class T>
+int SumGradients(const Plan& p, const nn_operands& o) {
+  if (!HasOutputs(p, o) || !IsThere({o.mean, o.sum_dy, o.sum_dy_centered})) return NN_WRONG_OPERANDS;
+  const auto sum = p.channels_first ? &nn::ChannelsFirstGradientSums<T> : &nn::ChannelsLastGradientSums<T>;
+  return sum(p, BackwardOf<T>(p, o), static_cast<const double*>(o.mean), o.sum_dy, o.sum_dy_centered);
+}
+
+template <class T>
+int ApplyGradients(const Plan& p, const nn_operands& o) {
+  if (!HasOutputs(p, o) || !IsThere({o.diff_src, o.mean, o.variance, o.sum_dy, o.sum_dy_centered}) || !(o.count > 0)) {
+    return NN_WRONG_OPERANDS;
+  }
+  const auto apply = p.channels_first ? &nn::ChannelsFirstGradient<T> : &nn::ChannelsLastGradient<T>;
+  return apply(p, BackwardOf<T>(p, o), static_cast<const double*>(o.mean), static_cast<const double*>(o.variance),
+               o.sum_dy, o.sum_dy_centered, o.count);
+}
+
+// In the order of the header.
+constexpr int (*kTasks[])(const Plan&, const nn_operands&) = {
+    Normalize<float>, Normalize<float>,    Differentiate<float>, Measure<float>,
+    Apply<float>,     SumGradients<float>, ApplyGradients<float>};
 
 const char* OperationName(const Plan& p) {
   static const char* const kOperations[] = {"batch", "layer", "rms", "group"};
@@ -82,33 +140,43 @@ bool nn_plan::Streams(size_t tensors, size_t element_bytes, bool in_place) const
   return !in_place && tensors * Elements() * element_bytes > nn::LastLevelCacheBytes() / 2;
 }
 
-nn_plan* nn_prepare(int32_t operation, int32_t direction, int32_t statistics, int32_t data_type, int32_t layout,
-                    int64_t batch, int64_t channels, int64_t spatial, int64_t groups, double eps, int32_t activation,
-                    int32_t threads) {
-  const bool known = IsOneOf(operation, NN_GROUP) && IsOneOf(direction, NN_BACKWARD) && IsOneOf(statistics, NN_GIVEN) &&
-                     IsOneOf(data_type, NN_F32) && IsOneOf(layout, NN_CHANNELS_LAST) && IsOneOf(activation, NN_RELU);
-  if (!known || !AreElements(batch, channels, spatial) || groups < 1 || channels % groups != 0 || !(eps >= 0) ||
-      !std::isfinite(eps) || threads < 1 || threads > kMostThreadsAskedFor) {
+nn_plan* nn_prepare(const nn_problem* problem, char* reason, size_t room) {
+  const nn::Reason why(reason, room);
+  nn_problem filled;
+  const nn_problem* known = nn::Known(problem, &filled);
+  if (known == nullptr) {
+    if (nn::IsSized(*problem)) {
+      why.Refuse("nn_problem has something behind the %zu bytes that are known here", sizeof filled);
+    } else {
+      why.Refuse("the size of nn_problem is %zu, expected %zu", problem->size, sizeof filled);
+    }
     return nullptr;
   }
-  const bool rows = operation == NN_LAYER || operation == NN_RMS;
-  if ((rows && spatial != 1) || (statistics == NN_GIVEN && operation != NN_BATCH)) return nullptr;
-  const int targets = nn::TargetCount();
-  if (targets == 0) return nullptr;
+  const nn_problem& p = *known;
+  if (!nn::IsProblem(p, why)) return nullptr;
+  if (nn::TargetCount() == 0) {
+    why.Refuse("there are no kernels for this processor");
+    return nullptr;
+  }
   nn_plan* plan = new (std::nothrow) nn_plan;
-  if (plan == nullptr) return nullptr;
-  plan->operation = operation;
-  plan->given = statistics == NN_GIVEN;
-  plan->channels_first = layout == NN_CHANNELS_FIRST && spatial > 1;
-  plan->relu = activation == NN_RELU;
-  plan->batch = static_cast<size_t>(batch);
-  plan->channels = static_cast<size_t>(channels);
-  plan->spatial = static_cast<size_t>(spatial);
-  plan->groups = static_cast<size_t>(groups);
-  plan->eps = eps;
+  if (plan == nullptr) {
+    why.Refuse("there is no memory");
+    return nullptr;
+  }
+  plan->task = p.task;
+  plan->operation = p.operation;
+  plan->affine = p.affine;
+  plan->given = p.statistics == NN_GIVEN;
+  plan->channels_first = p.layout == NN_CHANNELS_FIRST && p.spatial > 1;
+  plan->relu = p.activation == NN_RELU;
+  plan->batch = static_cast<size_t>(p.batch);
+  plan->channels = static_cast<size_t>(p.channels);
+  plan->spatial = static_cast<size_t>(p.spatial);
+  plan->groups = static_cast<size_t>(p.groups);
+  plan->eps = p.eps;
   const nn::Target& target = TargetInUse();
-  plan->kernels = &target.tables[data_type];
-  plan->threads = WorthwhileThreads(plan->Elements(), threads);
+  plan->kernels = &target.tables[p.src_type];
+  plan->threads = WorthwhileThreads(plan->Elements(), p.threads);
   std::snprintf(plan->name, sizeof plan->name, "%s %s_%s_f32", target.name, OperationName(*plan),
                 plan->IsRows()         ? "rows"
                 : plan->channels_first ? "channels_first"
@@ -122,66 +190,12 @@ const char* nn_name(const nn_plan* plan) { return plan->name; }
 
 int32_t nn_threads(const nn_plan* plan) { return plan->threads; }
 
-int32_t nn_forward(const nn_plan* plan, const void* src, void* dst, const float* weight, const float* bias,
-                   float* mean, float* variance) {
+int32_t nn_execute(const nn_plan* plan, const nn_operands* operands) {
+  nn_operands filled;
+  const nn_operands* known = nn::Known(operands, &filled);
+  if (known == nullptr) return NN_WRONG_OPERANDS;
   const nn::DefaultFloatingPoint as_default;
-  using T = float;
-  return RunForward<T>(*plan, {static_cast<const T*>(src), static_cast<T*>(dst), weight, bias,
-                               plan->operation == NN_RMS ? nullptr : mean, variance});
-}
-
-int32_t nn_backward(const nn_plan* plan, const void* src, const void* dst, const float* weight, const float* mean,
-                    const float* variance, const void* diff_dst, void* diff_src, float* diff_weight, float* diff_bias) {
-  const nn::DefaultFloatingPoint as_default;
-  using T = float;
-  return RunBackward<T>(*plan, {static_cast<const T*>(src), Output<T>(*plan, dst), weight, mean, variance,
-                                static_cast<const T*>(diff_dst), static_cast<T*>(diff_src), diff_weight, diff_bias});
-}
-
-int32_t nn_moments(const nn_plan* plan, const void* src, double* mean, double* m2) {
-  const nn::DefaultFloatingPoint as_default;
-  using T = float;
-  const T* x = static_cast<const T*>(src);
-  return plan->channels_first ? nn::ChannelsFirstMoments(*plan, x, mean, m2)
-                              : nn::ChannelsLastMoments(*plan, x, mean, m2);
-}
-
-int32_t nn_normalize(const nn_plan* plan, const void* src, void* dst, const float* weight, const float* bias,
-                     const double* mean, const double* variance) {
-  const nn::DefaultFloatingPoint as_default;
-  using T = float;
-  const nn::Forward<T> data = {static_cast<const T*>(src), static_cast<T*>(dst), weight, bias, nullptr, nullptr};
-  return plan->channels_first ? nn::ChannelsFirstNormalize(*plan, data, mean, variance)
-                              : nn::ChannelsLastNormalize(*plan, data, mean, variance);
-}
-
-int32_t nn_grad_moments(const nn_plan* plan, const void* src, const void* dst, const void* diff_dst,
-                        const double* mean, double* sum_dy, double* sum_dy_centered) {
-  const nn::DefaultFloatingPoint as_default;
-  using T = float;
-  const nn::Backward<T> data = {static_cast<const T*>(src),
-                                Output<T>(*plan, dst),
-                                nullptr,
-                                nullptr,
-                                nullptr,
-                                static_cast<const T*>(diff_dst),
-                                nullptr,
-                                nullptr,
-                                nullptr};
-  return plan->channels_first ? nn::ChannelsFirstGradientSums(*plan, data, mean, sum_dy, sum_dy_centered)
-                              : nn::ChannelsLastGradientSums(*plan, data, mean, sum_dy, sum_dy_centered);
-}
-
-int32_t nn_grad_input(const nn_plan* plan, const void* src, const void* dst, const float* weight,
-                      const double* mean, const double* variance, const void* diff_dst, const double* sum_dy,
-                      const double* sum_dy_centered, double count, void* diff_src) {
-  const nn::DefaultFloatingPoint as_default;
-  using T = float;
-  const nn::Backward<T> data = {static_cast<const T*>(src),      Output<T>(*plan, dst),   weight,  nullptr, nullptr,
-                                static_cast<const T*>(diff_dst), static_cast<T*>(diff_src), nullptr, nullptr};
-  return plan->channels_first
-             ? nn::ChannelsFirstGradient(*plan, data, mean, variance, sum_dy, sum_dy_centered, count)
-             : nn::ChannelsLastGradient(*plan, data, mean, variance, sum_dy, sum_dy_centered, count);
+  return kTasks[plan->task](*plan, *known);
 }
 
 int32_t nn_targets(void) { return nn::TargetCount(); }

@@ -153,31 +153,32 @@ class AlignedFloats {
 };
 
 // The phases of batch normalization over one worker's whole batch.
-bool RunPhases(const Question& q, const nn_plan* forward, const nn_plan* backward, const float* y,
-               std::vector<double>* phases) {
+bool RunPhases(const Question& q, int threads, const float* y, std::vector<double>* phases) {
   const size_t channels = q.shape.channels, elements = q.shape.Elements();
   const double n = static_cast<double>(q.shape.Values());
+  const auto plan = [&](int task) { return Prepare(q.shape, task, false, threads); };
   const float* weight = q.weighted ? q.weight.data() : nullptr;
   std::vector<double> mean(channels), m2(channels), variance(channels), dy(channels), product(channels);
   std::vector<float> results(elements);
-  if (nn_moments(forward, q.x.data(), mean.data(), m2.data()) != NN_OK ||
-      nn_grad_moments(backward, q.x.data(), y, q.dy.data(), mean.data(), dy.data(), product.data()) != NN_OK) {
+  if (Measure(plan(NN_MEASURE), q.x.data(), mean.data(), m2.data()) != NN_OK ||
+      SumGradients(plan(NN_SUM_GRADIENTS), q.x.data(), y, q.dy.data(), mean.data(), dy.data(), product.data()) !=
+          NN_OK) {
     return false;
   }
   for (size_t c = 0; c < channels; ++c) variance[c] = m2[c] / n;
   for (const auto* part : {&mean, &m2, &dy, &product}) phases->insert(phases->end(), part->begin(), part->end());
   {
     const AlignedFloats to(&results);
-    if (nn_normalize(forward, q.x.data(), to.Begin(), weight, q.biased ? q.bias.data() : nullptr, mean.data(),
-                     variance.data()) != NN_OK) {
+    if (Apply(plan(NN_APPLY), q.x.data(), to.Begin(), weight, q.biased ? q.bias.data() : nullptr, mean.data(),
+              variance.data()) != NN_OK) {
       return false;
     }
   }
   phases->insert(phases->end(), results.begin(), results.end());
   {
     const AlignedFloats to(&results);
-    if (nn_grad_input(backward, q.x.data(), y, weight, mean.data(), variance.data(), q.dy.data(), dy.data(),
-                      product.data(), n, to.Begin()) != NN_OK) {
+    if (ApplyGradients(plan(NN_APPLY_GRADIENTS), q.x.data(), y, weight, mean.data(), variance.data(), q.dy.data(),
+                       dy.data(), product.data(), n, to.Begin()) != NN_OK) {
       return false;
     }
   }
@@ -187,21 +188,17 @@ bool RunPhases(const Question& q, const nn_plan* forward, const nn_plan* backwar
 
 int Run(const Question& q, int threads, Answer* a) {
   const bool rms = q.shape.operation == NN_RMS;
-  const Plan forward = Prepare(q.shape, q.given ? NN_INFERENCE : NN_TRAINING, q.given, threads);
+  const Plan forward = Prepare(q.shape, q.given ? NN_INFER : NN_TRAIN, q.given, threads);
   const Plan backward = Prepare(q.shape, NN_BACKWARD, q.given, threads);
   const float* weight = q.weighted ? q.weight.data() : nullptr;
   const AlignedFloats to(&a->y), dx(&a->dx);
-  const int status = nn_forward(forward.get(), q.x.data(), to.Begin(), weight, q.biased ? q.bias.data() : nullptr,
-                                rms ? nullptr : a->mean.data(), a->variance.data());
+  const int status = Forward(forward, q.x.data(), to.Begin(), weight, q.biased ? q.bias.data() : nullptr,
+                             rms ? nullptr : a->mean.data(), a->variance.data());
   if (status != NN_OK) return status;
   const float* y = q.shape.relu ? to.Begin() : nullptr;
-  if (q.shape.operation == NN_BATCH && !q.given &&
-      !RunPhases(q, forward.get(), backward.get(), y, &a->phases)) {
-    return NN_OUT_OF_MEMORY;
-  }
-  return nn_backward(backward.get(), q.x.data(), y, weight,
-                     rms ? nullptr : a->mean.data(), a->variance.data(), q.dy.data(), dx.Begin(),
-                     q.weighted ? a->dweight.data() : nullptr, q.biased ? a->dbias.data() : nullptr);
+  if (q.shape.operation == NN_BATCH && !q.given && !RunPhases(q, threads, y, &a->phases)) return NN_OUT_OF_MEMORY;
+  return Backward(backward, q.x.data(), y, weight, rms ? nullptr : a->mean.data(), a->variance.data(), q.dy.data(),
+                  dx.Begin(), q.weighted ? a->dweight.data() : nullptr, q.biased ? a->dbias.data() : nullptr);
 }
 
 Answer Room(const Question& q) {

@@ -90,6 +90,7 @@ void TestPhases();
 void TestWorkers();
 void TestSystem();
 void TestPrepare();
+void TestExecute();
 void TestMemory();
 void TestAnswers();
 

@@ -31,9 +31,9 @@ void TestNotFinite() {
           const Truth truth(Problem(shape, seed));
           for (int target = 0; target < nn_targets(); ++target) {
             nn_use_target(target);
-            const Plan plan = Prepare(shape, NN_INFERENCE, true, 1);
+            const Plan plan = Prepare(shape, NN_INFER, true, 1);
             std::vector<float> y(shape.Elements()), mean = truth.mean, variance = truth.variance;
-            nn_forward(plan.get(), problem.x.data(), y.data(), nullptr, nullptr, mean.data(), variance.data());
+            Forward(plan, problem.x.data(), y.data(), nullptr, nullptr, mean.data(), variance.data());
             const auto nans = std::count_if(y.begin(), y.end(), [](float v) { return isnan(v); });
             Check(nans == 1 && isnan(y[where]), "%s %s given: %zd values are NaN", nn_target_name(target),
                   problem.Text().c_str(), static_cast<ptrdiff_t>(nans));

@@ -16,12 +16,15 @@ constexpr uint64_t kSeed = 55001;
 struct Worker {
   Shape shape;
   size_t first;  // element
-  Plan plan;
+  Plan measure, apply, sum_gradients, apply_gradients;
 
-  Worker(const Shape& whole, size_t first_sample, size_t samples, int direction, int threads)
+  Worker(const Shape& whole, size_t first_sample, size_t samples, int threads)
       : shape(whole), first(first_sample * whole.channels * whole.spatial) {
     shape.batch = samples;
-    plan = Prepare(shape, direction, false, threads);
+    measure = Prepare(shape, NN_MEASURE, false, threads);
+    apply = Prepare(shape, NN_APPLY, false, threads);
+    sum_gradients = Prepare(shape, NN_SUM_GRADIENTS, false, threads);
+    apply_gradients = Prepare(shape, NN_APPLY_GRADIENTS, false, threads);
   }
 
   double Values() const { return static_cast<double>(shape.batch * shape.spatial); }
@@ -33,8 +36,8 @@ void TestParts(const Problem& problem, const Truth& truth, size_t first_samples,
   const std::string text = std::string(nn_target_name(target)) + " " + problem.Text() + " first " +
                            std::to_string(first_samples) + " threads " + std::to_string(threads);
   nn_use_target(target);
-  Worker workers[] = {{shape, 0, first_samples, NN_TRAINING, threads},
-                      {shape, first_samples, shape.batch - first_samples, NN_TRAINING, threads}};
+  const Worker workers[] = {{shape, 0, first_samples, threads},
+                            {shape, first_samples, shape.batch - first_samples, threads}};
   const size_t channels = shape.channels;
 
   std::vector<double> mean(channels), variance(channels);
@@ -43,7 +46,7 @@ void TestParts(const Problem& problem, const Truth& truth, size_t first_samples,
   for (int w = 0; w < 2; ++w) {
     means[w].resize(channels);
     m2s[w].resize(channels);
-    status |= nn_moments(workers[w].plan.get(), problem.x.data() + workers[w].first, means[w].data(), m2s[w].data());
+    status |= Measure(workers[w].measure, problem.x.data() + workers[w].first, means[w].data(), m2s[w].data());
   }
   const double a = workers[0].Values(), b = workers[1].Values(), count = a + b;
   Distance statistics;
@@ -60,8 +63,8 @@ void TestParts(const Problem& problem, const Truth& truth, size_t first_samples,
 
   std::vector<float> y(shape.Elements());
   for (const Worker& worker : workers) {
-    status |= nn_normalize(worker.plan.get(), problem.x.data() + worker.first, y.data() + worker.first,
-                           problem.Weight(), problem.Bias(), mean.data(), variance.data());
+    status |= Apply(worker.apply, problem.x.data() + worker.first, y.data() + worker.first, problem.Weight(),
+                    problem.Bias(), mean.data(), variance.data());
   }
   Distance output;
   for (size_t i = 0; i < y.size(); ++i, output.Next()) output.Add(y[i], truth.y[i], 1 + fabs(truth.y[i]));
@@ -73,9 +76,9 @@ void TestParts(const Problem& problem, const Truth& truth, size_t first_samples,
   std::vector<double> sum(channels), centered(channels);
   for (const Worker& worker : workers) {
     std::vector<double> part(channels), part_centered(channels);
-    status |= nn_grad_moments(worker.plan.get(), problem.x.data() + worker.first,
-                              dst == nullptr ? nullptr : dst + worker.first, problem.dy.data() + worker.first,
-                              mean.data(), part.data(), part_centered.data());
+    status |= SumGradients(worker.sum_gradients, problem.x.data() + worker.first,
+                           dst == nullptr ? nullptr : dst + worker.first, problem.dy.data() + worker.first, mean.data(),
+                           part.data(), part_centered.data());
     for (size_t c = 0; c < channels; ++c) {
       sum[c] += part[c];
       centered[c] += part_centered[c];
@@ -93,10 +96,10 @@ void TestParts(const Problem& problem, const Truth& truth, size_t first_samples,
 
   std::vector<float> dx(shape.Elements());
   for (const Worker& worker : workers) {
-    status |=
-        nn_grad_input(worker.plan.get(), problem.x.data() + worker.first,
-                      dst == nullptr ? nullptr : dst + worker.first, problem.Weight(), mean.data(), variance.data(),
-                      problem.dy.data() + worker.first, sum.data(), centered.data(), count, dx.data() + worker.first);
+    status |= ApplyGradients(worker.apply_gradients, problem.x.data() + worker.first,
+                             dst == nullptr ? nullptr : dst + worker.first, problem.Weight(), mean.data(),
+                             variance.data(), problem.dy.data() + worker.first, sum.data(), centered.data(), count,
+                             dx.data() + worker.first);
   }
   double error = 0;
   for (size_t i = 0; i < dx.size(); ++i) error += pow(dx[i] - truth.gradients.src[i], 2);
@@ -122,17 +125,16 @@ void SetConstant(Problem& problem) {
 void TestNoGradient(const Problem& problem, int target, int threads) {
   const Shape& shape = problem.shape;
   nn_use_target(target);
-  const Plan plan = Prepare(shape, NN_TRAINING, false, threads);
+  const Worker worker(shape, 0, shape.batch, threads);
   const size_t channels = shape.channels;
-  const double count = static_cast<double>(shape.batch * shape.spatial);
   const std::vector<float> dy(shape.Elements(), 0.1f);
   std::vector<float> dx(shape.Elements());
   std::vector<double> mean(channels), variance(channels), sum(channels), centered(channels);
-  nn_moments(plan.get(), problem.x.data(), mean.data(), variance.data());
-  for (double& v : variance) v /= count;
-  nn_grad_moments(plan.get(), problem.x.data(), nullptr, dy.data(), mean.data(), sum.data(), centered.data());
-  nn_grad_input(plan.get(), problem.x.data(), nullptr, problem.Weight(), mean.data(), variance.data(), dy.data(),
-                sum.data(), centered.data(), count, dx.data());
+  Measure(worker.measure, problem.x.data(), mean.data(), variance.data());
+  for (double& v : variance) v /= worker.Values();
+  SumGradients(worker.sum_gradients, problem.x.data(), nullptr, dy.data(), mean.data(), sum.data(), centered.data());
+  ApplyGradients(worker.apply_gradients, problem.x.data(), nullptr, problem.Weight(), mean.data(), variance.data(),
+                 dy.data(), sum.data(), centered.data(), worker.Values(), dx.data());
   size_t wrong = 0;
   for (size_t n = 0; n < shape.batch; ++n) {
     for (size_t c = 0; c < channels; c += 3) {

@@ -107,9 +107,9 @@ void TestConstant() {
         for (int target = 0; target < nn_targets(); ++target) {
           for (int threads : {1, 3}) {
             nn_use_target(target);
-            const Plan plan = Prepare(shape, NN_TRAINING, false, threads);
+            const Plan plan = Prepare(shape, NN_TRAIN, false, threads);
             std::vector<float> y(shape.Elements()), mean(shape.Units()), variance(shape.Units());
-            nn_forward(plan.get(), problem.x.data(), y.data(), problem.Weight(), problem.Bias(), mean.data(),
+            Forward(plan, problem.x.data(), y.data(), problem.Weight(), problem.Bias(), mean.data(),
                        variance.data());
             size_t wrong = 0;
             for (size_t n = 0; n < shape.batch; ++n) {
@@ -186,7 +186,7 @@ void TestNoGradients() {
           for (int threads : {1, 3}) {
             nn_use_target(target);
             const Plan plan = Prepare(shape, NN_BACKWARD, false, threads);
-            nn_backward(plan.get(), problem.x.data(), nullptr, problem.Weight(), truth.mean.data(),
+            Backward(plan, problem.x.data(), nullptr, problem.Weight(), truth.mean.data(),
                         truth.variance.data(), problem.dy.data(), dx.data(), weight.data(), bias.data());
             const auto wrong = std::count_if(dx.begin(), dx.end(), [](float v) { return v != 0; }) +
                                std::count_if(weight.begin(), weight.end(), [](float v) { return v != 0; });

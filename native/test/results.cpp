@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include <algorithm>
+
 namespace nntest {
 namespace {
 
@@ -34,28 +36,35 @@ bool Results::operator==(const Results& other) const {
 }
 
 Runs::Runs(const Shape& shape, int threads)
-    : forward_(Prepare(shape, NN_TRAINING, false, threads)), backward_(Prepare(shape, NN_BACKWARD, false, threads)) {}
+    : last_(shape.operation == NN_BATCH ? NN_APPLY_GRADIENTS : NN_BACKWARD) {
+  for (int task = NN_TRAIN; task <= last_; ++task) plans_[task] = Prepare(shape, task, false, threads);
+}
 
 void Runs::Into(const Problem& p, Results& r) const {
-  const nn_plan* forward = forward_.get();
-  const nn_plan* backward = backward_.get();
   const float* x = p.x.data();
   const float* dy = p.dy.data();
-  r.status = nn_forward(forward, x, r.y.data(), p.Weight(), p.Bias(), r.mean.data(), r.variance.data());
+  r.status = Forward(plans_[NN_TRAIN], x, r.y.data(), p.Weight(), p.Bias(), r.mean.data(), r.variance.data());
   if (r.status != NN_OK) return;
-  r.status = nn_backward(backward, x, r.y.data(), p.Weight(), r.mean.data(), r.variance.data(), dy, r.diff_src.data(),
-                         r.diff_weight.data(), r.diff_bias.data());
+  r.status = Backward(plans_[NN_BACKWARD], x, r.y.data(), p.Weight(), r.mean.data(), r.variance.data(), dy,
+                      r.diff_src.data(), r.diff_weight.data(), r.diff_bias.data());
   if (r.status != NN_OK || p.shape.operation != NN_BATCH) return;
   double* mean = r.phases_mean.data();
   double* m2 = r.phases_m2.data();
-  r.status = nn_moments(forward, x, mean, m2);
+  r.status = Measure(plans_[NN_MEASURE], x, mean, m2);
   if (r.status != NN_OK) return;
-  r.status = nn_normalize(forward, x, r.phases_y.data(), p.Weight(), p.Bias(), mean, m2);
+  r.status = Apply(plans_[NN_APPLY], x, r.phases_y.data(), p.Weight(), p.Bias(), mean, m2);
   if (r.status != NN_OK) return;
-  r.status = nn_grad_moments(backward, x, r.phases_y.data(), dy, mean, r.sum_dy.data(), r.sum_dy_centered.data());
+  r.status = SumGradients(plans_[NN_SUM_GRADIENTS], x, r.phases_y.data(), dy, mean, r.sum_dy.data(),
+                          r.sum_dy_centered.data());
   if (r.status != NN_OK) return;
-  r.status = nn_grad_input(backward, x, r.phases_y.data(), p.Weight(), mean, m2, dy, r.sum_dy.data(),
-                           r.sum_dy_centered.data(), static_cast<double>(p.shape.Values()), r.phases_diff_src.data());
+  r.status = ApplyGradients(plans_[NN_APPLY_GRADIENTS], x, r.phases_y.data(), p.Weight(), mean, m2, dy,
+                            r.sum_dy.data(), r.sum_dy_centered.data(), static_cast<double>(p.shape.Values()),
+                            r.phases_diff_src.data());
+}
+
+bool Runs::ArePrepared() const {
+  return std::all_of(plans_.begin() + NN_TRAIN, plans_.begin() + last_ + 1,
+                     [](const Plan& plan) { return plan != nullptr; });
 }
 
 Results Runs::Of(const Problem& p) const {

@@ -2,6 +2,7 @@
 #ifndef NATIVENORM_RESULTS_H_
 #define NATIVENORM_RESULTS_H_
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,7 @@ struct Results {
   bool operator==(const Results& other) const;
 };
 
-// A problem's plans for training and backward.
+// A problem's plans: for training and backward, and of batch normalization for the phases.
 class Runs {
  public:
   Runs(const Shape& shape, int threads);
@@ -32,11 +33,12 @@ class Runs {
   void Into(const Problem& problem, Results& results) const;
   Results Of(const Problem& problem) const;
 
-  bool ArePrepared() const { return forward_ != nullptr && backward_ != nullptr; }
-  int Threads() const { return nn_threads(forward_.get()); }
+  bool ArePrepared() const;
+  int Threads() const { return nn_threads(plans_[NN_TRAIN].get()); }
 
  private:
-  Plan forward_, backward_;
+  int last_;                                // task
+  std::array<Plan, NN_APPLY_GRADIENTS + 1> plans_;  // by their task, from training on
 };
 
 // Problems for three threads and more that take every branch of every driver: many units, few, one.

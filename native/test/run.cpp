@@ -50,23 +50,16 @@ struct Place {
   }
 };
 
-const char* const kDirections[] = {"inference", "training", "backward"};
+const char* const kTasks[] = {"inference", "training", "backward"};
 
-std::string Text(const Problem& problem, int target, int direction, int threads, size_t turn) {
-  return std::string(nn_target_name(target)) + " " + problem.Text() + " " + kDirections[direction] + " threads " +
+std::string Text(const Problem& problem, int target, int task, int threads, size_t turn) {
+  return std::string(nn_target_name(target)) + " " + problem.Text() + " " + kTasks[task] + " threads " +
          std::to_string(threads) + " turn " + std::to_string(turn);
 }
 
 double Ratio(double square, double of) { return square == 0 ? 0 : sqrt(square) / (of == 0 ? 1e-300 : of); }
 
 }  // namespace
-
-Plan Prepare(const Shape& shape, int direction, bool given, int threads) {
-  return Plan(nn_prepare(shape.operation, direction, given ? NN_GIVEN : NN_COMPUTED, NN_F32, shape.layout,
-                             static_cast<int64_t>(shape.batch), static_cast<int64_t>(shape.channels),
-                             static_cast<int64_t>(shape.spatial), static_cast<int64_t>(shape.groups), shape.eps,
-                             shape.relu ? NN_RELU : NN_NONE, threads));
-}
 
 Problem::Problem(const Shape& shape, uint64_t seed, double mean, double deviation)
     : shape(shape), seed(seed), weighted(true), biased(true), given(false) {
@@ -121,10 +114,10 @@ void CheckForward(const Problem& problem, const Truth& truth, int target, int th
   const Shape& shape = problem.shape;
   const Place place(turn);
   const bool in_place = turn % 3 == 1;
-  const int direction = problem.given || turn % 4 == 0 ? NN_INFERENCE : NN_TRAINING;
+  const int task = problem.given || turn % 4 == 0 ? NN_INFER : NN_TRAIN;
   const bool rms = shape.operation == NN_RMS;
   nn_use_target(target);
-  const Plan plan = Prepare(shape, direction, problem.given, threads);
+  const Plan plan = Prepare(shape, task, problem.given, threads);
   float* src = place.Copy(memory.src, problem.x);
   float* dst = in_place ? src : place.Array(memory.dst, shape.Elements());
   const float* weight = problem.weighted ? place.Copy(memory.weight, problem.weight) : nullptr;
@@ -134,13 +127,13 @@ void CheckForward(const Problem& problem, const Truth& truth, int target, int th
   if (problem.given) {
     mean = place.Copy(memory.mean, truth.mean);
     variance = place.Copy(memory.variance, truth.variance);
-  } else if (direction == NN_TRAINING) {
+  } else if (task == NN_TRAIN) {
     if (!rms) mean = place.Array(memory.mean, shape.Units());
     variance = place.Array(memory.variance, shape.Units());
   }
-  const int status = nn_forward(plan.get(), src, dst, weight, bias, mean, variance);
+  const int status = Forward(plan, src, dst, weight, bias, mean, variance);
 
-  const std::string text = Text(problem, target, direction, threads, turn);
+  const std::string text = Text(problem, target, task, threads, turn);
   Distance distance, statistics;
   for (size_t i = 0; i < shape.Elements(); ++i, distance.Next()) distance.Add(dst[i], truth.y[i], 1 + fabs(truth.y[i]));
   for (size_t unit = 0; variance != nullptr && unit < shape.Units(); ++unit, statistics.Next()) {
@@ -181,7 +174,7 @@ void CheckBackward(const Problem& problem, const Truth& truth, int target, int t
   float* diff_weight = turn % 4 < 2 ? place.Array(memory.diff_weight, shape.channels) : nullptr;
   float* diff_bias = turn % 4 == 0 || turn % 4 == 2 ? place.Array(memory.diff_bias, shape.channels) : nullptr;
   const int status =
-      nn_backward(plan.get(), src, dst, weight, mean, variance, diff_dst, diff_src, diff_weight, diff_bias);
+      Backward(plan, src, dst, weight, mean, variance, diff_dst, diff_src, diff_weight, diff_bias);
 
   const std::string text = Text(problem, target, NN_BACKWARD, threads, turn);
   const Gradients& truths = truth.gradients;

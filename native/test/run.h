@@ -1,24 +1,18 @@
-// A problem with data for it, plans of it, and their results compared with the oracle.
+// A problem with data for it, and its results compared with the oracle.
 #ifndef NATIVENORM_RUN_H_
 #define NATIVENORM_RUN_H_
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include <memory>
 #include <string>
 #include <vector>
 
+#include "calls.h"
 #include "nativenorm.h"
 #include "oracle.h"
 
 namespace nntest {
-
-struct ReleasePlan {
-  void operator()(nn_plan* plan) const { nn_release(plan); }
-};
-using Plan = std::unique_ptr<nn_plan, ReleasePlan>;
-Plan Prepare(const Shape& shape, int direction, bool given, int threads);
 
 struct Problem {
   Shape shape;

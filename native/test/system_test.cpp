@@ -235,17 +235,20 @@ void TestUnloading() {
     std::atomic<bool> called{false}, unloaded{false};
     bool right = false;
     std::thread caller([&] {
-      nn_plan* plan = function("nn_prepare", &nn_prepare)(NN_BATCH, NN_TRAINING, NN_COMPUTED, NN_F32,
-                                                          NN_CHANNELS_FIRST, 2, 8, 10000, 1, 1e-5, NN_NONE, 4);
       Results results(large.shape);
+      const float* x = large.problem.x.data();
+      const auto run = [&](int task, const nn_operands& operands) {
+        const nn_problem problem = ProblemOf(large.shape, task, false, 4);
+        nn_plan* plan = function("nn_prepare", &nn_prepare)(&problem, nullptr, 0);
+        function("nn_execute", &nn_execute)(plan, &operands);
+        function("nn_release", &nn_release)(plan);
+      };
       function("nn_set_workers", &nn_set_workers)(kWorkers);
-      function("nn_forward", &nn_forward)(plan, large.problem.x.data(), results.y.data(), large.problem.Weight(),
-                                          large.problem.Bias(), results.mean.data(), results.variance.data());
+      run(NN_TRAIN, ForwardOperands(x, results.y.data(), large.problem.Weight(), large.problem.Bias(),
+                                    results.mean.data(), results.variance.data()));
       right = results.y == large.expected.y;
       // Memory that is kept, too.
-      function("nn_moments", &nn_moments)(plan, large.problem.x.data(), results.phases_mean.data(),
-                                          results.phases_m2.data());
-      function("nn_release", &nn_release)(plan);
+      run(NN_MEASURE, MeasureOperands(x, results.phases_mean.data(), results.phases_m2.data()));
       called = true;
       while (!unloaded.load()) std::this_thread::yield();
     });

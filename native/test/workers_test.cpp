@@ -73,9 +73,9 @@ void TestTogether() {
 void TestCallersAndLimits() {
   const Shape shape = {NN_BATCH, NN_CHANNELS_FIRST, 2, 8, 10000, 1, 1e-5, false};
   const Problem problem(shape, 314);
-  const Plan plan = Prepare(shape, NN_INFERENCE, false, 4);
+  const Plan plan = Prepare(shape, NN_INFER, false, 4);
   std::vector<float> expected(shape.Elements());
-  nn_forward(plan.get(), problem.x.data(), expected.data(), nullptr, nullptr, nullptr, nullptr);
+  Forward(plan, problem.x.data(), expected.data(), nullptr, nullptr, nullptr, nullptr);
 
   std::atomic<bool> stop{false};
   std::atomic<int> calls{0}, wrong{0};
@@ -84,7 +84,7 @@ void TestCallersAndLimits() {
     callers.emplace_back([&] {
       std::vector<float> y(shape.Elements());
       while (!stop.load()) {
-        nn_forward(plan.get(), problem.x.data(), y.data(), nullptr, nullptr, nullptr, nullptr);
+        Forward(plan, problem.x.data(), y.data(), nullptr, nullptr, nullptr, nullptr);
         wrong.fetch_add(y != expected);
         calls.fetch_add(1);
       }

@@ -13,7 +13,9 @@
 #include "nativenorm.h"
 
 struct nn_plan {
+  int task;
   int operation;
+  int affine;
   bool given;
   bool channels_first;
   bool relu;

@@ -27,7 +27,7 @@ public interface Engine {
   Optional<String> unavailable();
 
   /**
-   * Why this engine cannot run a problem.
+   * Why this engine cannot run a problem. Asked only of an engine that is available.
    *
    * @param problem the problem, whose extents are all positive
    * @return nothing if it can

@@ -1,7 +1,6 @@
 package io.nativenorm.engine.fused;
 
 import io.nativenorm.Backend;
-import io.nativenorm.DataType;
 import io.nativenorm.engine.Engine;
 import io.nativenorm.engine.Helpers;
 import io.nativenorm.engine.NativeAccess;
@@ -115,11 +114,7 @@ public final class FusedEngine implements Engine {
 
   @Override
   public Optional<String> rejects(Problem problem) {
-    return problem
-        .storage()
-        .otherThan(DataType.F32)
-        .map(other -> "computes F32 only, not " + other)
-        .or(() -> problem.task().isPhase() ? Optional.of("has no phases") : Optional.empty());
+    return problem.task().isPhase() ? Optional.of("has no phases") : FusedPlan.rejects(problem);
   }
 
   @Override

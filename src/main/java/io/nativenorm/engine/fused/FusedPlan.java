@@ -2,16 +2,30 @@ package io.nativenorm.engine.fused;
 
 import io.nativenorm.NativeNormException;
 import io.nativenorm.engine.Helpers;
+import io.nativenorm.engine.Norm;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Shape;
 import io.nativenorm.engine.Slot;
-import io.nativenorm.engine.Task;
+import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.memory.Memory;
 import java.lang.ref.Reference;
+import java.nio.charset.StandardCharsets;
+import java.util.Optional;
 
 /** A problem on the native kernels: every execution is one native call. */
 final class FusedPlan extends Plan {
+  /** Room for the longest reason. */
+  private static final int REASON = 256;
+
+  /** Bits of the header's. */
+  private static final int WEIGHT = 1;
+
+  private static final int BIAS = 2;
+
+  private static final int OUT_OF_MEMORY = 1;
+
   private final long address;
   private final Problem problem;
 
@@ -28,57 +42,102 @@ final class FusedPlan extends Plan {
     this.onHeapArrays = HeapArrays.mayBeHeld(problem.shape().elements(), helpers == null);
   }
 
-  /** Prepares a problem. The header's enums have the order of the Java ones: a test sees to it. */
+  /**
+   * Prepares a problem.
+   *
+   * @throws NativeNormException with the reason, if the kernels refuse it or memory is short
+   */
   static FusedPlan prepare(Problem problem, int threads, Helpers helpers) {
-    long address =
-        NativeKernels.prepare(
-            problem.norm().operation().ordinal(),
-            problem.task().ordinal(),
-            problem.norm().statistics().ordinal(),
-            problem.storage().src().ordinal(),
-            problem.shape().layout().ordinal(),
-            problem.shape().batch(),
-            problem.shape().channels(),
-            problem.shape().spatial(),
-            problem.shape().groups(),
-            problem.norm().eps(),
-            problem.fusion().activation().ordinal(),
-            threads);
+    byte[] reason = new byte[REASON];
+    long address = prepare(problem, threads, reason);
     if (address == 0) {
-      throw new NativeNormException("fused: preparing " + problem + " failed");
+      throw new NativeNormException("fused: cannot prepare " + problem + ": " + text(reason));
     }
     boolean alone = NativeKernels.threads(address) == 1;
     return new FusedPlan(NativeKernels.name(address), address, problem, alone ? null : helpers);
   }
 
+  /** Why the kernels refuse a problem. */
+  static Optional<String> rejects(Problem problem) {
+    byte[] reason = new byte[REASON];
+    long address = prepare(problem, 1, reason);
+    if (address == 0) {
+      return Optional.of(text(reason));
+    }
+    NativeKernels.release(address);
+    return Optional.empty();
+  }
+
+  /** The header's enums have the order of the Java ones: a test sees to it. */
+  private static long prepare(Problem problem, int threads, byte[] reason) {
+    Norm norm = problem.norm();
+    Shape shape = problem.shape();
+    Storage storage = problem.storage();
+    int weight = problem.affine().weight() ? WEIGHT : 0;
+    int bias = problem.affine().bias() ? BIAS : 0;
+    return NativeKernels.prepare(
+        norm.operation().ordinal(),
+        norm.statistics().ordinal(),
+        norm.eps(),
+        shape.layout().ordinal(),
+        shape.batch(),
+        shape.channels(),
+        shape.spatial(),
+        shape.groups(),
+        storage.src().ordinal(),
+        storage.dst().ordinal(),
+        storage.parameters().ordinal(),
+        weight + bias,
+        problem.fusion().activation().ordinal(),
+        problem.task().ordinal(),
+        threads,
+        reason,
+        reason.length);
+  }
+
+  private static String text(byte[] reason) {
+    int length = 0;
+    while (reason[length] != 0) {
+      length++;
+    }
+    return new String(reason, 0, length, StandardCharsets.US_ASCII);
+  }
+
   @Override
   public void execute(Operands operands) {
-    if (problem.task() == Task.BACKWARD) {
-      backward(operands);
-    } else {
-      infer(operands.get(Slot.SRC), operands.get(Slot.DST), operands);
-    }
+    execute(operands.get(Slot.SRC), operands.get(Slot.DST), operands);
   }
 
   @Override
   public void infer(Memory src, Memory dst, Operands constants) {
+    execute(src, dst, constants);
+  }
+
+  private void execute(Memory src, Memory dst, Operands others) {
     boolean helped = beginHelp();
     int status;
     try {
       status =
-          NativeKernels.forward(
+          NativeKernels.execute(
               address,
-              src.address(),
-              dst.address(),
-              constants.address(Slot.WEIGHT),
-              constants.address(Slot.BIAS),
-              constants.address(Slot.MEAN),
-              constants.address(Slot.VARIANCE));
+              addressOf(src),
+              addressOf(dst),
+              others.address(Slot.WEIGHT),
+              others.address(Slot.BIAS),
+              others.address(Slot.MEAN),
+              others.address(Slot.VARIANCE),
+              others.address(Slot.DIFF_DST),
+              others.address(Slot.DIFF_SRC),
+              others.address(Slot.DIFF_WEIGHT),
+              others.address(Slot.DIFF_BIAS),
+              0,
+              0,
+              0);
     } finally {
       endHelp(helped);
       Reference.reachabilityFence(src);
       Reference.reachabilityFence(dst);
-      Reference.reachabilityFence(constants);
+      Reference.reachabilityFence(others);
     }
     check(status);
   }
@@ -92,7 +151,7 @@ final class FusedPlan extends Plan {
     int status;
     try {
       status =
-          NativeKernels.forward(
+          NativeKernels.execute(
               address,
               src,
               dst,
@@ -108,29 +167,6 @@ final class FusedPlan extends Plan {
     return true;
   }
 
-  private void backward(Operands operands) {
-    boolean helped = beginHelp();
-    int status;
-    try {
-      status =
-          NativeKernels.backward(
-              address,
-              operands.address(Slot.SRC),
-              operands.address(Slot.DST),
-              operands.address(Slot.WEIGHT),
-              operands.address(Slot.MEAN),
-              operands.address(Slot.VARIANCE),
-              operands.address(Slot.DIFF_DST),
-              operands.address(Slot.DIFF_SRC),
-              operands.address(Slot.DIFF_WEIGHT),
-              operands.address(Slot.DIFF_BIAS));
-    } finally {
-      endHelp(helped);
-      Reference.reachabilityFence(operands);
-    }
-    check(status);
-  }
-
   private boolean beginHelp() {
     return helpers != null && helpers.enter();
   }
@@ -141,9 +177,14 @@ final class FusedPlan extends Plan {
     }
   }
 
+  private static long addressOf(Memory memory) {
+    return memory == null ? 0 : memory.address();
+  }
+
   private void check(int status) {
     if (status != 0) {
-      throw new NativeNormException("fused: no memory for " + problem + " (status " + status + ")");
+      String what = status == OUT_OF_MEMORY ? "no memory for " : "an operand is missing for ";
+      throw new NativeNormException("fused: " + what + problem + " (status " + status + ")");
     }
   }
 

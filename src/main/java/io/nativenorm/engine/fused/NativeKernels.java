@@ -8,32 +8,48 @@ import org.bytedeco.javacpp.annotation.Platform;
 import org.bytedeco.javacpp.annotation.Properties;
 
 /**
- * {@code native/include/nativenorm.h}, function by function. Memory is passed as addresses: reading
- * one out of a {@code Pointer} from native code costs two JNI calls each, 0.1 us for ten of them.
+ * {@code native/include/nativenorm.h}, function by function; where the header has structs {@code
+ * native/src/jni/calls.h}. Memory is passed as addresses.
  */
-@Properties(@Platform(include = "nativenorm.h", library = "jninativenorm"))
+@Properties(
+    @Platform(
+        include = {"nativenorm.h", "jni/calls.h"},
+        library = "jninativenorm"))
 final class NativeKernels {
   private static final String PLAN = "const nn_plan*";
   private static final String MEMORY = "void*";
   private static final String FLOATS = "float*";
+  private static final String DOUBLES = "double*";
 
   private NativeKernels() {}
 
-  @Name("nn_prepare")
+  /**
+   * Prepares a problem.
+   *
+   * @param reason gets the text of a refusal, which a 0 ends
+   * @param room the length of that
+   * @return the plan, 0 if it was refused
+   */
+  @Name("nn::Prepare")
   @Cast("jlong")
   static native long prepare(
       int operation,
-      int direction,
       int statistics,
-      int dataType,
+      double eps,
       int layout,
       @Cast("int64_t") long batch,
       @Cast("int64_t") long channels,
       @Cast("int64_t") long spatial,
       @Cast("int64_t") long groups,
-      double eps,
+      int srcType,
+      int dstType,
+      int parametersType,
+      int affine,
       int activation,
-      int threads);
+      int task,
+      int threads,
+      byte[] reason,
+      int room);
 
   @Name("nn_release")
   static native void release(@Cast("nn_plan*") long plan);
@@ -44,40 +60,34 @@ final class NativeKernels {
   @Name("nn_threads")
   static native int threads(@Cast(PLAN) long plan);
 
-  @Name("nn_forward")
-  static native int forward(
+  @Name("nn::Execute")
+  static native int execute(
       @Cast(PLAN) long plan,
       @Cast(MEMORY) long src,
       @Cast(MEMORY) long dst,
-      @Cast(FLOATS) long weight,
-      @Cast(FLOATS) long bias,
-      @Cast(FLOATS) long mean,
-      @Cast(FLOATS) long variance);
+      @Cast(MEMORY) long weight,
+      @Cast(MEMORY) long bias,
+      @Cast(MEMORY) long mean,
+      @Cast(MEMORY) long variance,
+      @Cast(MEMORY) long diffDst,
+      @Cast(MEMORY) long diffSrc,
+      @Cast(MEMORY) long diffWeight,
+      @Cast(MEMORY) long diffBias,
+      @Cast(DOUBLES) long sumDy,
+      @Cast(DOUBLES) long sumDyCentered,
+      double count);
 
   /** On heap arrays, which do not move while it runs. */
-  @Name("nn_forward")
+  @Name("nn::Execute")
   @CriticalRegion
-  static native int forward(
+  static native int execute(
       @Cast(PLAN) long plan,
       @Const float[] src,
       float[] dst,
-      @Cast(FLOATS) long weight,
-      @Cast(FLOATS) long bias,
-      @Cast(FLOATS) long mean,
-      @Cast(FLOATS) long variance);
-
-  @Name("nn_backward")
-  static native int backward(
-      @Cast(PLAN) long plan,
-      @Cast(MEMORY) long src,
-      @Cast(MEMORY) long dst,
-      @Cast(FLOATS) long weight,
-      @Cast(FLOATS) long mean,
-      @Cast(FLOATS) long variance,
-      @Cast(MEMORY) long diffDst,
-      @Cast(MEMORY) long diffSrc,
-      @Cast(FLOATS) long diffWeight,
-      @Cast(FLOATS) long diffBias);
+      @Cast(MEMORY) long weight,
+      @Cast(MEMORY) long bias,
+      @Cast(MEMORY) long mean,
+      @Cast(MEMORY) long variance);
 
   @Name("nn_targets")
   static native int targets();

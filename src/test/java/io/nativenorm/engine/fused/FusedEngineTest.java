@@ -68,13 +68,11 @@ class FusedEngineTest {
   @Test
   void theHeadersEnumsHaveTheOrderOfTheJavaOnes() throws Exception {
     assertEquals(enumWith("BATCH"), names(Operation.values()));
-    assertEquals(List.of("INFERENCE", "TRAINING", "BACKWARD"), enumWith("INFERENCE"));
-    assertEquals(List.of("INFER", "TRAIN", "BACKWARD"), names(Task.values()).subList(0, 3));
+    assertEquals(enumWith("INFER"), names(Task.values()));
     assertEquals(enumWith("COMPUTED"), names(StatisticsSource.values()));
     assertEquals(enumWith("CHANNELS"), names(Layout.values()));
     assertEquals(enumWith("NONE"), names(Activation.values()));
-    List<String> types = enumWith("F32");
-    assertEquals(types, names(DataType.values()).subList(0, types.size()));
+    assertEquals(enumWith("F32"), names(DataType.values()));
   }
 
   @Test
@@ -87,7 +85,9 @@ class FusedEngineTest {
   void aProblemThatIsNoneIsAnException() {
     NativeNormException e =
         assertThrows(NativeNormException.class, () -> engine.prepare(rows(DataType.F32, 0, 1)));
-    assertEquals("fused: preparing layer infer F32 0x4 failed", e.getMessage());
+    assertEquals(
+        "fused: cannot prepare layer infer F32 0x4: batch is 0, expected 1 or more",
+        e.getMessage());
   }
 
   @Test

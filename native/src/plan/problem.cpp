@@ -1,0 +1,101 @@
+#include "plan/problem.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <initializer_list>
+
+namespace nn {
+namespace {
+
+// Neither struct may end in padding, where a caller that does not know the next field has anything.
+static_assert(sizeof(nn_problem) == offsetof(nn_problem, task) + sizeof(nn_problem::task));
+static_assert(sizeof(nn_operands) == offsetof(nn_operands, count) + sizeof(nn_operands::count));
+
+// More is not a number of threads but uninitialized memory.
+constexpr int32_t kMostThreadsAskedFor = 1 << 16;
+// Doubles count exactly up to here. Scratch arrays take 656 bytes an element at most (channels last, groups of single
+// elements, backward), which a size_t then holds.
+constexpr int64_t kMostElements = int64_t{1} << 53;
+
+// Whether there are so many elements or fewer, whatever the product is modulo 2^64.
+bool AreElements(const nn_problem& p) {
+  return p.batch <= kMostElements / p.channels && p.batch * p.channels <= kMostElements / p.spatial;
+}
+
+// Whether each number is within its bounds.
+bool IsWithinBounds(const nn_problem& p, const Reason& reason) {
+  const struct {
+    const char* name;
+    int32_t value, first, last;
+  } numbers[] = {{"operation", p.operation, NN_BATCH, NN_GROUP},
+                 {"statistics", p.statistics, NN_COMPUTED, NN_GIVEN},
+                 {"layout", p.layout, NN_CHANNELS_FIRST, NN_CHANNELS_LAST},
+                 {"threads", p.threads, 1, kMostThreadsAskedFor},
+                 {"src_type", p.src_type, NN_F32, NN_I64},
+                 {"dst_type", p.dst_type, NN_F32, NN_I64},
+                 {"parameters_type", p.parameters_type, NN_F32, NN_I64},
+                 {"affine", p.affine, 0, NN_WEIGHT + NN_BIAS},
+                 {"activation", p.activation, NN_NONE, NN_RELU},
+                 {"task", p.task, NN_INFER, NN_APPLY_GRADIENTS}};
+  for (const auto& n : numbers) {
+    if (n.value < n.first || n.value > n.last) {
+      return reason.Refuse("%s is %d, expected %d to %d", n.name, n.value, n.first, n.last);
+    }
+  }
+  const struct {
+    const char* name;
+    int64_t value;
+  } extents[] = {{"batch", p.batch}, {"channels", p.channels}, {"spatial", p.spatial}, {"groups", p.groups}};
+  for (const auto& e : extents) {
+    if (e.value < 1) {
+      return reason.Refuse("%s is %lld, expected 1 or more", e.name, static_cast<long long>(e.value));
+    }
+  }
+  if (!(p.eps >= 0) || !isfinite(p.eps)) return reason.Refuse("eps is %g, expected a finite number, 0 or more", p.eps);
+  return true;
+}
+
+}  // namespace
+
+Reason::Reason(char* text, size_t room) : text_(text), room_(text == nullptr ? 0 : room) {
+  if (room_ > 0) *text_ = 0;
+}
+
+bool Reason::Refuse(const char* format, ...) const {
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text_, room_, format, arguments);
+  va_end(arguments);
+  return false;
+}
+
+bool IsProblem(const nn_problem& p, const Reason& reason) {
+  if (!IsWithinBounds(p, reason)) return false;
+  if (!AreElements(p)) {
+    return reason.Refuse("%lld x %lld x %lld elements are more than 2^53", static_cast<long long>(p.batch),
+                         static_cast<long long>(p.channels), static_cast<long long>(p.spatial));
+  }
+  if (p.channels % p.groups != 0) {
+    return reason.Refuse("%lld channels cannot be divided into %lld groups", static_cast<long long>(p.channels),
+                         static_cast<long long>(p.groups));
+  }
+  if (p.spatial > 1 && (p.operation == NN_LAYER || p.operation == NN_RMS)) {
+    return reason.Refuse("spatial is %lld, but rows have no more than a batch and channels",
+                         static_cast<long long>(p.spatial));
+  }
+  const bool is_phase = p.task >= NN_MEASURE;
+  if (is_phase && p.operation != NN_BATCH) return reason.Refuse("only batch normalization is computed in phases");
+  if (p.statistics == NN_GIVEN && (is_phase || p.operation != NN_BATCH)) {
+    return reason.Refuse("statistics are given %s", is_phase ? "to none of the phases" : "to batch normalization only");
+  }
+  static const char* const kTypes[] = {"F32", "BF16", "F16", "S8", "U8", "I64"};
+  for (int32_t type : {p.src_type, p.dst_type, p.parameters_type}) {
+    if (type != NN_F32) return reason.Refuse("computes F32 only, not %s", kTypes[type]);
+  }
+  return true;
+}
+
+}  // namespace nn
