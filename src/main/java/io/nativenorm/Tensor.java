@@ -1,13 +1,11 @@
 package io.nativenorm;
 
 import io.nativenorm.engine.Lifetime;
-import io.nativenorm.engine.NativeAccess;
 import io.nativenorm.engine.memory.ForeignMemory;
 import io.nativenorm.engine.memory.Memory;
 import io.nativenorm.engine.memory.MemoryPool;
 import io.nativenorm.engine.memory.PooledMemory;
 import java.nio.FloatBuffer;
-import java.util.Arrays;
 import java.util.Objects;
 import org.bytedeco.javacpp.Pointer;
 
@@ -27,27 +25,9 @@ import org.bytedeco.javacpp.Pointer;
  * other types are refused. Floats that are copied out of an I64 tensor are its elements rounded to
  * the nearest float; those copied in must be whole numbers.
  */
-public final class Tensor implements AutoCloseable {
-  private final long[] shape;
-  private final long size;
-  private final DataType dataType;
-  private final Layout layout;
-  private final Memory memory;
-
-  /** The memory's, which each tensor on it holds until it is closed. */
-  private final Lifetime shared;
-
-  private final Lifetime lifetime;
-
-  /** Takes over one hold on the memory. */
+public final class Tensor extends TensorElements {
   private Tensor(Memory memory, Lifetime shared, Layout layout, long[] shape) {
-    this.shape = shape;
-    this.size = Shapes.size(shape);
-    this.dataType = memory.type();
-    this.layout = layout;
-    this.memory = memory;
-    this.shared = shared;
-    this.lifetime = new Lifetime(shared::release);
+    super(memory, shared, layout, shape);
   }
 
   /** On memory that a caller frees. */
@@ -171,236 +151,6 @@ public final class Tensor implements AutoCloseable {
     }
   }
 
-  private static void requirePointers() {
-    NativeAccess.missing()
-        .ifPresent(
-            missing -> {
-              throw new NativeNormException("there are no pointers here: " + missing);
-            });
-  }
-
-  private static void requireLength(long length, long size, String what) {
-    if (length != size) {
-      throw new IllegalArgumentException(
-          "expected " + size + " " + what + " for the tensor's elements, but got " + length);
-    }
-  }
-
-  /**
-   * The logical extents.
-   *
-   * @return a copy of the shape
-   */
-  public long[] shape() {
-    return shape.clone();
-  }
-
-  /** The shape itself, which no one may write to: tensors share it. */
-  long[] extents() {
-    return shape;
-  }
-
-  /**
-   * The number of dimensions.
-   *
-   * @return the shape's length
-   */
-  public int rank() {
-    return shape.length;
-  }
-
-  /**
-   * The number of elements.
-   *
-   * @return the product of the extents, 1 for a scalar
-   */
-  public long size() {
-    return size;
-  }
-
-  /**
-   * The element type.
-   *
-   * @return the type
-   */
-  public DataType dataType() {
-    return dataType;
-  }
-
-  /**
-   * The physical order.
-   *
-   * @return the layout
-   */
-  public Layout layout() {
-    return layout;
-  }
-
-  /**
-   * The memory itself, for native code. It is valid until this tensor is closed, and only while the
-   * pointer itself, or this tensor, is reachable: what is made of the pointer, such as its {@code
-   * asBuffer()}, another pointer or an indexer, does not keep the memory, which then is the next
-   * tensor's. {@link #buffer()} does.
-   *
-   * @return a pointer to the first element, a FloatPointer or for I64 a LongPointer, with the size
-   *     as capacity
-   * @throws IllegalStateException if this tensor is closed
-   * @throws NativeNormException if JavaCPP's library is missing, so that there are no pointers
-   */
-  public Pointer pointer() {
-    acquire();
-    release();
-    requirePointers();
-    return memory.pointer();
-  }
-
-  /**
-   * The elements as a buffer, in memory order (see {@link #toArray}), live: what is written to one
-   * is in the other. The memory is kept as long as the buffer, or one made of it, is reachable,
-   * also after this tensor and its layer are closed; wrapped memory is kept as far as wrapping it
-   * does.
-   *
-   * @return a direct buffer from position 0 to the size, read-only if this is on a read-only one
-   * @throws IllegalArgumentException if the type is not F32, or there are more elements than the
-   *     2^31 - 1 bytes that a buffer reaches have room for
-   * @throws IllegalStateException if this tensor is closed
-   */
-  public FloatBuffer buffer() {
-    if (dataType != DataType.F32 || size > Integer.MAX_VALUE / Float.BYTES) {
-      throw new IllegalArgumentException("a FloatBuffer cannot hold the tensor " + this);
-    }
-    acquire();
-    try {
-      shared.acquire();
-      return lend();
-    } finally {
-      release();
-    }
-  }
-
-  private FloatBuffer lend() {
-    try {
-      return memory.lend((int) size, shared::release);
-    } catch (RuntimeException | Error e) {
-      shared.release();
-      throw e;
-    }
-  }
-
-  /**
-   * One element of an I64 tensor.
-   *
-   * @param index one number for each dimension; none for a scalar
-   * @return its value
-   * @throws IllegalArgumentException if the type is not I64
-   * @throws IndexOutOfBoundsException if there are more or fewer numbers than dimensions, or one is
-   *     not within its extent
-   * @throws IllegalStateException if this tensor is closed
-   */
-  public long getLong(long... index) {
-    long offset = Shapes.offset(Objects.requireNonNull(index, "index").clone(), shape, layout);
-    if (dataType != DataType.I64) {
-      throw new IllegalArgumentException("getLong reads I64 tensors only, but this is " + this);
-    }
-    acquire();
-    try {
-      return Longs.get(memory, offset);
-    } finally {
-      release();
-    }
-  }
-
-  /** The memory for an engine, to be used between {@link #acquire} and {@link #release}. */
-  Memory memory() {
-    return memory;
-  }
-
-  boolean isReadOnly() {
-    return memory.isReadOnly();
-  }
-
-  /** Keeps the memory from being freed. */
-  void acquire() {
-    if (!lifetime.acquire()) {
-      throw new IllegalStateException("the tensor " + this + " is closed");
-    }
-    try {
-      memory.requireThere(this);
-    } catch (RuntimeException | Error e) {
-      lifetime.release();
-      throw e;
-    }
-  }
-
-  void release() {
-    lifetime.release();
-  }
-
-  /**
-   * Copies the elements out in memory order: for {@link Layout#CHANNELS_LAST} the channel is
-   * fastest. {@code to(CHANNELS_FIRST)} gives them in the shape's order.
-   *
-   * @return a new array of all elements
-   * @throws IllegalStateException if this tensor is closed
-   * @throws IllegalArgumentException if there are more elements than an array can hold
-   */
-  public float[] toArray() {
-    if (size > Integer.MAX_VALUE - 8) {
-      throw new IllegalArgumentException("a Java array cannot hold " + size + " elements");
-    }
-    float[] values = new float[(int) size];
-    copyTo(values);
-    return values;
-  }
-
-  /**
-   * Copies values in, in memory order (see {@link #toArray}).
-   *
-   * @param values as many as this tensor has elements
-   * @throws IllegalArgumentException if there are more or fewer, the memory is read-only, or this
-   *     is an I64 tensor and one is not a whole number that it can hold
-   * @throws IllegalStateException if this tensor is closed
-   */
-  public void copyFrom(float[] values) {
-    Objects.requireNonNull(values, "values");
-    requireLength(values.length, size, "values");
-    if (isReadOnly()) {
-      throw new IllegalArgumentException("the tensor " + this + " is on a read-only buffer");
-    }
-    acquire();
-    try {
-      if (dataType == DataType.I64) {
-        Longs.write(memory, values.clone());
-      } else {
-        memory.write(0, values, 0, values.length);
-      }
-    } finally {
-      release();
-    }
-  }
-
-  /**
-   * Copies the elements out in memory order (see {@link #toArray}).
-   *
-   * @param values an array of as many elements as this tensor has
-   * @throws IllegalArgumentException if it has more or fewer
-   * @throws IllegalStateException if this tensor is closed
-   */
-  public void copyTo(float[] values) {
-    Objects.requireNonNull(values, "values");
-    requireLength(values.length, size, "places");
-    acquire();
-    try {
-      if (dataType == DataType.I64) {
-        Longs.read(memory, values);
-      } else {
-        memory.read(0, values, 0, values.length);
-      }
-    } finally {
-      release();
-    }
-  }
-
   /**
    * A copy in another element type.
    *
@@ -413,11 +163,11 @@ public final class Tensor implements AutoCloseable {
   public Tensor to(DataType type) {
     Objects.requireNonNull(type, "type");
     requireSupported(type);
-    if (type == dataType) {
-      return to(layout);
+    if (type == dataType()) {
+      return to(layout());
     }
     float[] values = toArray();
-    Tensor copy = uninitialized(type, layout, shape);
+    Tensor copy = uninitialized(type, layout(), extents());
     try {
       copy.copyFrom(values);
       return copy;
@@ -438,25 +188,11 @@ public final class Tensor implements AutoCloseable {
     Objects.requireNonNull(wanted, "wanted");
     acquire();
     try {
-      Tensor copy = uninitialized(dataType, wanted, shape);
-      copyElementsTo(copy);
+      Tensor copy = uninitialized(dataType(), wanted, extents());
+      Transposition.copy(this, copy);
       return copy;
     } finally {
       release();
-    }
-  }
-
-  /** Copies into a tensor of the same shape and type, in its order; both are acquired. */
-  void copyElementsTo(Tensor target) {
-    if (size == 0) {
-      return; // 2^40 samples without an element would be gone through one by one
-    }
-    if (target.layout == layout || rank() < 3) {
-      memory.copyTo(target.memory());
-    } else if (target.layout == Layout.CHANNELS_LAST) {
-      Transposition.toChannelsLast(shape, dataType, memory, target.memory());
-    } else {
-      Transposition.toChannelsFirst(shape, dataType, memory, target.memory());
     }
   }
 
@@ -471,11 +207,11 @@ public final class Tensor implements AutoCloseable {
    */
   public Tensor reshape(long... newShape) {
     long[] extents = Objects.requireNonNull(newShape, "newShape").clone();
-    if (Shapes.size(extents) != size) {
+    if (Shapes.size(extents) != size()) {
       throw new IllegalArgumentException(
-          "shape " + Shapes.text(extents) + " is invalid for input of size " + size);
+          "shape " + Shapes.text(extents) + " is invalid for input of size " + size());
     }
-    if (layout == Layout.CHANNELS_LAST && rank() > 2) {
+    if (layout() == Layout.CHANNELS_LAST && rank() > 2) {
       try (Tensor ordered = to(Layout.CHANNELS_FIRST)) {
         return ordered.sharing(Layout.CHANNELS_FIRST, extents);
       }
@@ -485,46 +221,20 @@ public final class Tensor implements AutoCloseable {
 
   /** This tensor in an order: another handle on the same memory, or a copy. */
   Tensor in(Layout wanted) {
-    return wanted == layout || rank() < 3 ? sharing(wanted, shape) : to(wanted);
+    return wanted == layout() || rank() < 3 ? sharing(wanted, extents()) : to(wanted);
   }
 
   /** Another handle on the same memory, which keeps it. */
   Tensor share() {
-    return sharing(layout, shape);
+    return sharing(layout(), extents());
   }
 
   private Tensor sharing(Layout order, long[] extents) {
     acquire();
     try {
-      shared.acquire();
-      return new Tensor(memory, shared, order, extents);
+      return new Tensor(memory(), shareMemory(), order, extents);
     } finally {
       release();
     }
-  }
-
-  /**
-   * Whether {@link #close} was called.
-   *
-   * @return true once closed
-   */
-  public boolean isClosed() {
-    return lifetime.isClosed();
-  }
-
-  /** Ends the use of this tensor. Closing again does nothing. */
-  @Override
-  public void close() {
-    lifetime.close();
-  }
-
-  /** Type, layout and shape; not the elements. */
-  @Override
-  public String toString() {
-    return text(dataType, layout, shape);
-  }
-
-  static String text(DataType type, Layout layout, long[] shape) {
-    return type + " " + layout + " " + Arrays.toString(shape);
   }
 }

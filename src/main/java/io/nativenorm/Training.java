@@ -98,7 +98,7 @@ final class Training {
               reordered ? Tensor.uninitialized(x.dataType(), x.layout(), extents) : result.share());
       normalize(problem, input, result, mean, variance);
       if (reordered) {
-        result.copyElementsTo(output);
+        Transposition.copy(result, output);
       }
       Pass pass = new Pass(this, problem, input, result, output, mean, variance);
       made.keep(input, mean, variance, result, output);

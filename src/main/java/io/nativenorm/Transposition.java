@@ -10,6 +10,20 @@ final class Transposition {
 
   private Transposition() {}
 
+  /** Copies into a tensor of the same shape and type, in its order; both are in use. */
+  static void copy(Tensor from, Tensor to) {
+    if (from.size() == 0) {
+      return; // 2^40 samples without an element would be gone through one by one
+    }
+    if (from.layout() == to.layout() || from.rank() < 3) {
+      from.memory().copyTo(to.memory());
+    } else if (to.layout() == Layout.CHANNELS_LAST) {
+      toChannelsLast(from.extents(), from.dataType(), from.memory(), to.memory());
+    } else {
+      toChannelsFirst(from.extents(), from.dataType(), from.memory(), to.memory());
+    }
+  }
+
   /** From channels-first memory of a shape, which is not empty, to channels-last. */
   static void toChannelsLast(long[] shape, DataType type, Memory from, Memory to) {
     copy(type, from, to, shape[0], shape[1], Shapes.sizeFrom(shape, 2));

@@ -80,6 +80,7 @@ final class PublicApi {
       // An abstract class's methods are called on those that inherit them.
       if (!Modifier.isAbstract(type.getModifiers())) {
         executables.addAll(List.of(type.getMethods()));
+        executables.addAll(inheritedFromHidden(type));
       }
       executables.stream()
           .filter(e -> e.getDeclaringClass().getPackage() == PublicApi.class.getPackage())
@@ -88,6 +89,21 @@ final class PublicApi {
           .forEach(e -> calls.add(new Call(type, e)));
     }
     return calls;
+  }
+
+  /** What classes that are not public give to one that is, which has but a bridge to it. */
+  private static List<Method> inheritedFromHidden(Class<?> type) {
+    List<Method> methods = new ArrayList<>();
+    for (Class<?> above = type.getSuperclass();
+        above != null && !Modifier.isPublic(above.getModifiers());
+        above = above.getSuperclass()) {
+      for (Method method : above.getDeclaredMethods()) {
+        if (Modifier.isPublic(method.getModifiers())) {
+          methods.add(method);
+        }
+      }
+    }
+    return methods;
   }
 
   private static List<Class<?>> publicClasses()

@@ -34,8 +34,9 @@ class RandomCallsTest {
       return;
     }
     runAll(all, System.nanoTime(), tally);
-    // In the long form 1,000 times; on average a method is called half as often again, or more.
-    int least = CALLS / 300;
+    // Half of a method's share: of 203 methods with 98 calls each, one in ten runs has one below
+    // 66.
+    int least = CALLS / (2 * all.size());
     assertEquals("", tally.shortcomings(all, least, TestEngines.all()));
   }
 
