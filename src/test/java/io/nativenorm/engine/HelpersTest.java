@@ -99,6 +99,56 @@ class HelpersTest {
   }
 
   @Test
+  @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+  void nothingIsCountedUntilAnotherAsks() {
+    assertTrue(first.enterUnlessSole());
+    first.leave();
+    for (int i = 0; i < 3; i++) {
+      assertFalse(first.enterUnlessSole());
+    }
+    assertTrue(second.enterInTurn(), "waits for none that would have to leave");
+    assertFalse(first.enterUnlessSole());
+    second.leaveForLong();
+    assertTrue(first.enterUnlessSole(), "is counted from now on");
+    assertTrue(first.enterUnlessSole());
+    assertFalse(second.enter());
+    first.leave();
+    first.leaveForLong();
+    assertTrue(second.enter());
+    assertEquals(
+        List.of(
+            "first begins",
+            "first ends",
+            "second begins",
+            "second ends",
+            "first begins",
+            "first ends",
+            "second begins"),
+        events);
+  }
+
+  @Test
+  void whatMayHaveBegunBeforeAnotherAskedIsKept() throws Exception {
+    assertTrue(first.enterUnlessSole());
+    first.leaveForLong();
+    assertFalse(first.enterUnlessSole());
+    assertFalse(second.enter());
+    assertTrue(first.enterUnlessSole());
+    first.leave();
+    Thread.sleep(Helpers.KEPT_NANOSECONDS / 1_000_000 + 1);
+    assertTrue(second.enter());
+  }
+
+  @Test
+  void whoeverAsksSecondIsCounted() {
+    assertTrue(second.enter());
+    assertFalse(first.enterUnlessSole());
+    second.leaveForLong();
+    assertTrue(first.enterUnlessSole());
+    assertTrue(first.enterUnlessSole());
+  }
+
+  @Test
   void neverTwoAtOnce() throws Exception {
     AtomicInteger owners = new AtomicInteger();
     AtomicInteger most = new AtomicInteger();

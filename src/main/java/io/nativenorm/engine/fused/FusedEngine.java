@@ -100,11 +100,11 @@ public final class FusedEngine implements Engine {
    * @param threads how many threads may work on it
    */
   public void plainPass(Memory x, Memory y, float a, float b, int threads) {
-    boolean helped = threads > 1 && helpers.enter();
+    boolean counted = threads > 1 && helpers.enterUnlessSole();
     try {
-      NativeKernels.stream(x.address(), y.address(), x.elements(), a, b, helped ? threads : 1);
+      NativeKernels.stream(x.address(), y.address(), x.elements(), a, b, threads);
     } finally {
-      if (helped) {
+      if (counted) {
         helpers.leave();
       }
       Reference.reachabilityFence(x);

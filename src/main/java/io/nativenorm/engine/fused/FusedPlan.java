@@ -114,7 +114,7 @@ final class FusedPlan extends Plan {
   }
 
   private void execute(Memory src, Memory dst, Operands others) {
-    boolean helped = beginHelp();
+    boolean counted = beginHelp();
     int status;
     try {
       status =
@@ -134,7 +134,7 @@ final class FusedPlan extends Plan {
               0,
               0);
     } finally {
-      endHelp(helped);
+      endHelp(counted);
       Reference.reachabilityFence(src);
       Reference.reachabilityFence(dst);
       Reference.reachabilityFence(others);
@@ -147,7 +147,7 @@ final class FusedPlan extends Plan {
     if (!onHeapArrays || !HeapArrays.mayBeHeldNow()) {
       return false;
     }
-    boolean helped = beginHelp();
+    boolean counted = beginHelp();
     int status;
     try {
       status =
@@ -160,7 +160,7 @@ final class FusedPlan extends Plan {
               constants.address(Slot.MEAN),
               constants.address(Slot.VARIANCE));
     } finally {
-      endHelp(helped);
+      endHelp(counted);
       Reference.reachabilityFence(constants);
     }
     check(status);
@@ -168,11 +168,11 @@ final class FusedPlan extends Plan {
   }
 
   private boolean beginHelp() {
-    return helpers != null && helpers.enter();
+    return helpers != null && helpers.enterUnlessSole();
   }
 
-  private void endHelp(boolean helped) {
-    if (helped) {
+  private void endHelp(boolean counted) {
+    if (counted) {
       helpers.leave();
     }
   }
