@@ -35,7 +35,7 @@ public final class Helpers {
     /** Guarded by the lock. */
     private Helpers holder;
 
-    /** Whether one has asked for it while another had it. Guarded by the lock. */
+    /** Whether one has asked for it to use it on, while another had it. Guarded by the lock. */
     private boolean shared;
   }
 
@@ -129,8 +129,25 @@ public final class Helpers {
   }
 
   /** Ends a use that will not soon be followed by another: the threads may end at once. */
-  public void leaveForLong() {
+  void leaveForLong() {
     leave(System.nanoTime() - KEPT_NANOSECONDS);
+  }
+
+  /**
+   * Ends a use after which there is to be no trace of it: the threads end, unless others use them,
+   * and whoever asks next is the first.
+   */
+  public void giveBack() {
+    right.change.lock();
+    try {
+      leaveForLong();
+      if (giveUp(false)) {
+        right.holder = null;
+        right.shared = false;
+      }
+    } finally {
+      right.change.unlock();
+    }
   }
 
   private void leave(long use) {

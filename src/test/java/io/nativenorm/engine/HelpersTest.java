@@ -140,6 +140,32 @@ class HelpersTest {
   }
 
   @Test
+  void afterOneUseThatIsGivenBackNothingIsCountedEither() {
+    assertTrue(first.enterUnlessSole());
+    first.leave();
+    assertTrue(second.enterInTurn());
+    second.giveBack();
+    assertTrue(first.enterUnlessSole());
+    first.leave();
+    assertFalse(first.enterUnlessSole());
+    assertEquals(
+        List.of("first begins", "first ends", "second begins", "second ends", "first begins"),
+        events);
+  }
+
+  @Test
+  void whatOthersStillUseIsNotGivenBack() {
+    assertTrue(second.enterInTurn());
+    assertTrue(second.enter());
+    second.giveBack();
+    assertFalse(first.enterUnlessSole());
+    second.leaveForLong();
+    assertTrue(first.enterUnlessSole());
+    assertTrue(first.enterUnlessSole());
+    assertEquals(List.of("second begins", "second ends", "first begins"), events);
+  }
+
+  @Test
   void whoeverAsksSecondIsCounted() {
     assertTrue(second.enter());
     assertFalse(first.enterUnlessSole());

@@ -90,7 +90,7 @@ public final class OnednnEngine implements Engine {
     try {
       return largestTeam(team, Runtime.getRuntime().availableProcessors());
     } finally {
-      helpers.leaveForLong();
+      helpers.giveBack();
     }
   }
 

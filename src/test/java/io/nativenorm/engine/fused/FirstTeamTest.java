@@ -84,7 +84,7 @@ class FirstTeamTest {
         if (workers() > 0) {
           late.add("round " + round + ": " + workers());
         }
-        pair.second().leaveForLong();
+        pair.second().giveBack();
         stop.set(true);
         for (Future<?> caller : callers) {
           caller.get();

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.nativenorm.DataType;
+import io.nativenorm.JavaProcess;
 import io.nativenorm.NativeNorm;
 import io.nativenorm.engine.Affine;
 import io.nativenorm.engine.Fusion;
@@ -29,6 +30,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.BrokenBarrierException;
 import java.util.concurrent.ConcurrentHashMap;
@@ -233,6 +235,25 @@ class TeamTest {
       assertTrue(TeamCheck.isWhole(team, 1)); // and is told its size anew
       assertThreadsOfTeams(teams);
     }
+  }
+
+  /** Asks what there is, which loads oneDNN. */
+  static final class Asks {
+    public static void main(String[] args) throws Exception {
+      String engines = NativeNorm.describe();
+      assertThreadsOfTeams(1);
+      System.out.println("one thread, " + engines);
+    }
+  }
+
+  /** Its size is found out with a team, which would cost FUSED its threads, and then some. */
+  @Test
+  void loadingLeavesNoWorkers() throws Exception {
+    assumeTrue(Files.isDirectory(TASKS), "threads are counted the Linux way");
+    JavaProcess process = JavaProcess.run(Asks.class, Map.of(), "-XX:ActiveProcessorCount=4");
+    assertEquals(0, process.status(), process.output());
+    assertTrue(
+        process.output().matches("(?s).*one thread, .*OpenMP team of 4.*"), process.output());
   }
 
   @Test
