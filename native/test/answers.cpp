@@ -130,6 +130,15 @@ uint64_t HashOf(const std::vector<T>& values, uint64_t hash) {
   return hash;
 }
 
+template <class T>
+bool Same(const std::vector<T>& a, const std::vector<T>& b) {
+  if (a.size() != b.size()) return false;
+  if (a.empty() || memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0) return true;
+  return std::equal(a.begin(), a.end(), b.begin(), [](const T& one, const T& other) {
+    return memcmp(&one, &other, sizeof one) == 0 || (isnan(one) && isnan(other));
+  });
+}
+
 constexpr uint64_t kHashOfNothing = 0xcbf29ce484222325;
 
 // Results whose rows may begin where non-temporal stores can be used.
@@ -245,6 +254,11 @@ uint64_t Answer::Hash() const {
 }
 
 uint64_t Answer::HashOfPhases() const { return HashOf<uint64_t>(phases, kHashOfNothing); }
+
+bool Answer::IsSame(const Answer& other) const {
+  return Same(y, other.y) && Same(mean, other.mean) && Same(variance, other.variance) && Same(dx, other.dx) &&
+         Same(dweight, other.dweight) && Same(dbias, other.dbias) && Same(phases, other.phases);
+}
 
 Answer Ask(const Question& question, int threads) {
   Answer answer = Room(question);

@@ -63,6 +63,26 @@ void TestLeavingRange(const char* target) {
   Check(finite && alone.Hash() == together.Hash(), "%s: a row whose dy * scale leaves floats", target);
 }
 
+void TestQuestion(const Question& question, const std::string& name, const Hashes& expected) {
+  const std::string text = name + " " + question.Text();
+  const Answer first = Ask(question, 1);
+  const Hashes found = HashesOf(first);
+  Check(found == expected, "%s: %016llx %016llx instead of %016llx %016llx", text.c_str(), found.answer, found.phases,
+        expected.answer, expected.phases);
+  for (int threads : kThreads) {
+    if (threads == 1 || question.shape.Elements() < (1 << 16)) continue;  // else there is one
+    Check(Ask(question, threads).IsSame(first), "%s: others with %d threads", text.c_str(), threads);
+  }
+  nn::SetLastLevelCacheBytes(1);
+  Check(Ask(question, 1).IsSame(first), "%s: others with non-temporal stores", text.c_str());
+  nn::SetLastLevelCacheBytes(0);
+  Answer alone;
+  if (!AskAlone(question, &alone)) return;
+  alone.dweight = first.dweight;
+  alone.dbias = first.dbias;
+  Check(alone.IsSame(first), "%s: others for each sample alone", text.c_str());
+}
+
 }  // namespace
 
 void TestAnswers() {
@@ -70,32 +90,17 @@ void TestAnswers() {
   const char* share = getenv("NATIVENORM_ANSWERS_SHARE");
   const size_t step = share == nullptr ? 1 : strtoull(share, nullptr, 10);
   nn_set_workers(2);
+  std::vector<std::vector<Hashes>> hashes;
   for (int target = 0; target < nn_targets(); ++target) {
-    const char* name = nn_target_name(target);
-    const std::vector<Hashes> hashes = Read(FileOf(name));
+    hashes.push_back(Read(FileOf(nn_target_name(target))));
     nn_use_target(target);
-    TestLeavingRange(name);
-    for (size_t i = 0; i < kAnswers; i += step) {
-      const Question question(i);
-      const std::string text = question.Text();
-      const Answer first = Ask(question, 1);
-      const Hashes found = HashesOf(first);
-      Check(found == hashes[i], "%s answer %zu %s: %016llx %016llx instead of %016llx %016llx", name, i, text.c_str(),
-            found.answer, found.phases, hashes[i].answer, hashes[i].phases);
-      for (int threads : kThreads) {
-        if (threads == 1 || question.shape.Elements() < (1 << 16)) continue;  // else there is one
-        Check(HashesOf(Ask(question, threads)) == found, "%s answer %zu %s: others with %d threads", name, i,
-              text.c_str(), threads);
-      }
-      nn::SetLastLevelCacheBytes(1);
-      Check(HashesOf(Ask(question, 1)) == found, "%s answer %zu %s: others with non-temporal stores", name, i,
-            text.c_str());
-      nn::SetLastLevelCacheBytes(0);
-      Answer alone;
-      if (!AskAlone(question, &alone)) continue;
-      alone.dweight = first.dweight;
-      alone.dbias = first.dbias;
-      Check(alone.Hash() == first.Hash(), "%s answer %zu %s: others for each sample alone", name, i, text.c_str());
+    TestLeavingRange(nn_target_name(target));
+  }
+  for (size_t i = 0; i < kAnswers; i += step) {
+    const Question question(i);
+    for (int target = 0; target < nn_targets(); ++target) {
+      nn_use_target(target);
+      TestQuestion(question, std::string(nn_target_name(target)) + " answer " + std::to_string(i), hashes[target][i]);
     }
   }
   nn_set_workers(0);

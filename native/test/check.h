@@ -66,7 +66,24 @@ class Random {
   // Above 0, up to 1.
   double Uniform() { return static_cast<double>((Bits() >> 11) + 1) * 0x1p-53; }
 
-  double Normal() { return sqrt(-2 * log(Uniform())) * cos(6.283185307179586 * Uniform()); }
+  // Two at a time, by Marsaglia's polar method: by a logarithm and a cosine for each, a third of the time to test whole
+  // problems went into their numbers.
+  double Normal() {
+    if (has_second_) {
+      has_second_ = false;
+      return second_;
+    }
+    double u, v, square;
+    do {
+      u = 2 * Uniform() - 1;
+      v = 2 * Uniform() - 1;
+      square = u * u + v * v;
+    } while (square >= 1 || square == 0);
+    const double length = sqrt(-2 * log(square) / square);
+    second_ = v * length;
+    has_second_ = true;
+    return u * length;
+  }
 
   void Fill(float* to, size_t n, double mean, double deviation) {
     for (size_t i = 0; i < n; ++i) to[i] = static_cast<float>(mean + deviation * Normal());
@@ -79,6 +96,8 @@ class Random {
 
  private:
   uint64_t state_;
+  double second_ = 0;
+  bool has_second_ = false;
 };
 
 // The tests, by file.
