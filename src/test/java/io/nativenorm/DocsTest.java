@@ -27,6 +27,7 @@ import org.junit.jupiter.api.io.TempDir;
  * The Java of the README and of docs compiles and runs, their links lead somewhere, the files that
  * they name are there, and the README is one page that begins as it has to.
  */
+@SameOnAnyJvm
 class DocsTest {
   private static final int MOST_LINES = 120;
 

@@ -18,6 +18,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** What happens on a platform that has not all binaries: they are taken off the class path. */
+@SameOnAnyJvm
 class MissingBinariesTest {
   private static final String PLATFORM = Loader.getPlatform();
 

@@ -14,6 +14,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** Idle memory of the pool makes no allocation fail. */
+@SameOnAnyJvm
 class PoolLimitsTest {
   private static final int CALLS = 40;
 

@@ -8,8 +8,8 @@ import org.junit.jupiter.api.Tag;
 
 /**
  * Of tests that would not find more on another JVM: theirs is the outcome of native code, of plain
- * arithmetic, of files' permissions. {@code .ci/run java25} leaves them out, {@code java25-all}
- * does not.
+ * arithmetic, of files' permissions, of what is missing on the class path. {@code .ci/run java25}
+ * leaves them out, {@code java25-all} does not.
  */
 @Tag("same-on-any-jvm")
 @Retention(RetentionPolicy.RUNTIME)
