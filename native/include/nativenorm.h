@@ -71,8 +71,8 @@ typedef struct nn_problem {
  *
  * NN_INFER, NN_TRAIN: src, weight, bias -> dst, which may be src; mean, variance. dst = xhat * weight + bias. RMS takes
  * mean as 0, hands none out, and has the mean square as variance. Computed statistics are written, given ones read.
- * Where a computed variance and eps are so small that no float is large enough for 1 / sqrt(variance + eps), what has no
- * spread is the bias, and its gradient 0.
+ * Where a computed variance and eps are so small that no float is large enough for 1 / sqrt(variance + eps), what has
+ * no spread is the bias, and its gradient 0.
  *
  * NN_BACKWARD: src, dst, weight, mean (not of RMS), variance, diff_dst -> diff_src, which may be diff_dst; diff_weight,
  * diff_bias. With an activation dst is the output of forward, which cuts diff_dst where it is 0 or less; else it is not

@@ -1,6 +1,4 @@
 // The C functions: a problem becomes a plan, and a plan is run by its driver.
-#include "nativenorm.h"
-
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
@@ -8,6 +6,7 @@
 #include <new>
 
 #include "kernels/targets.h"
+#include "nativenorm.h"
 #include "plan/plan.h"
 #include "plan/problem.h"
 #include "plan/scratch.h"
@@ -40,88 +39,85 @@ bool IsThere(std::initializer_list<const void*> operands) {
   return std::none_of(operands.begin(), operands.end(), [](const void* operand) { return operand == nullptr; });
 }
 
-template <class T>
-nn::Forward<T> ForwardOf(const Plan& p, const nn_operands& o) {
+nn::Forward ForwardOf(const Plan& p, const nn_operands& o) {
   const bool of_floats = p.task == NN_INFER || p.task == NN_TRAIN;
-  return {static_cast<const T*>(o.src),
-          static_cast<T*>(o.dst),
+  return {{o.src, p.src_bytes},
+          {o.dst, p.dst_bytes},
           p.affine & NN_WEIGHT ? static_cast<const float*>(o.weight) : nullptr,
           p.affine & NN_BIAS ? static_cast<const float*>(o.bias) : nullptr,
           of_floats && p.operation != NN_RMS ? static_cast<float*>(o.mean) : nullptr,
           of_floats ? static_cast<float*>(o.variance) : nullptr};
 }
 
-template <class T>
-nn::Backward<T> BackwardOf(const Plan& p, const nn_operands& o) {
+nn::Backward BackwardOf(const Plan& p, const nn_operands& o) {
   const bool of_floats = p.task == NN_BACKWARD;
-  return {static_cast<const T*>(o.src),
-          p.relu ? static_cast<const T*>(o.dst) : nullptr,
+  return {{o.src, p.src_bytes},
+          {p.relu ? o.dst : nullptr, p.dst_bytes},
           p.affine & NN_WEIGHT ? static_cast<const float*>(o.weight) : nullptr,
           of_floats ? static_cast<const float*>(o.mean) : nullptr,
           of_floats ? static_cast<const float*>(o.variance) : nullptr,
-          static_cast<const T*>(o.diff_dst),
-          static_cast<T*>(o.diff_src),
+          {o.diff_dst, p.dst_bytes},
+          {o.diff_src, p.src_bytes},
           static_cast<float*>(o.diff_weight),
           static_cast<float*>(o.diff_bias)};
 }
 
 // The tasks. Each looks whether there is what it needs.
 
-template <class T>
 int Normalize(const Plan& p, const nn_operands& o) {
   if (!IsThere({o.src, o.dst}) || (p.given && !IsThere({o.mean, o.variance}))) return NN_WRONG_OPERANDS;
-  const nn::Forward<T> data = ForwardOf<T>(p, o);
+  const nn::Forward data = ForwardOf(p, o);
   if (p.IsRows()) return nn::RowsForward(p, data);
   return p.channels_first ? nn::ChannelsFirstForward(p, data) : nn::ChannelsLastForward(p, data);
 }
 
 bool HasOutputs(const Plan& p, const nn_operands& o) { return IsThere({o.src, o.diff_dst}) && (!p.relu || o.dst); }
 
-template <class T>
 int Differentiate(const Plan& p, const nn_operands& o) {
   if (!HasOutputs(p, o) || !IsThere({o.diff_src, o.variance}) || (p.operation != NN_RMS && !IsThere({o.mean}))) {
     return NN_WRONG_OPERANDS;
   }
-  const nn::Backward<T> data = BackwardOf<T>(p, o);
+  const nn::Backward data = BackwardOf(p, o);
   if (p.IsRows()) return nn::RowsBackward(p, data);
   return p.channels_first ? nn::ChannelsFirstBackward(p, data) : nn::ChannelsLastBackward(p, data);
 }
 
-template <class T>
 int Measure(const Plan& p, const nn_operands& o) {
   if (!IsThere({o.src, o.mean, o.variance})) return NN_WRONG_OPERANDS;
-  const auto moments = p.channels_first ? &nn::ChannelsFirstMoments<T> : &nn::ChannelsLastMoments<T>;
-  return moments(p, static_cast<const T*>(o.src), static_cast<double*>(o.mean), static_cast<double*>(o.variance));
+  const auto moments = p.channels_first ? &nn::ChannelsFirstMoments : &nn::ChannelsLastMoments;
+  return moments(p, {o.src, p.src_bytes}, static_cast<double*>(o.mean), static_cast<double*>(o.variance));
 }
 
-template <class T>
 int Apply(const Plan& p, const nn_operands& o) {
   if (!IsThere({o.src, o.dst, o.mean, o.variance})) return NN_WRONG_OPERANDS;
-  const auto normalize = p.channels_first ? &nn::ChannelsFirstNormalize<T> : &nn::ChannelsLastNormalize<T>;
-  return normalize(p, ForwardOf<T>(p, o), static_cast<const double*>(o.mean), static_cast<const double*>(o.variance));
+  const auto normalize = p.channels_first ? &nn::ChannelsFirstNormalize : &nn::ChannelsLastNormalize;
+  return normalize(p, ForwardOf(p, o), static_cast<const double*>(o.mean), static_cast<const double*>(o.variance));
 }
 
-template <class T>
 int SumGradients(const Plan& p, const nn_operands& o) {
   if (!HasOutputs(p, o) || !IsThere({o.mean, o.sum_dy, o.sum_dy_centered})) return NN_WRONG_OPERANDS;
-  const auto sum = p.channels_first ? &nn::ChannelsFirstGradientSums<T> : &nn::ChannelsLastGradientSums<T>;
-  return sum(p, BackwardOf<T>(p, o), static_cast<const double*>(o.mean), o.sum_dy, o.sum_dy_centered);
+  const auto sum = p.channels_first ? &nn::ChannelsFirstGradientSums : &nn::ChannelsLastGradientSums;
+  return sum(p, BackwardOf(p, o), static_cast<const double*>(o.mean), o.sum_dy, o.sum_dy_centered);
 }
 
-template <class T>
 int ApplyGradients(const Plan& p, const nn_operands& o) {
   if (!HasOutputs(p, o) || !IsThere({o.diff_src, o.mean, o.variance, o.sum_dy, o.sum_dy_centered}) || !(o.count > 0)) {
     return NN_WRONG_OPERANDS;
   }
-  const auto apply = p.channels_first ? &nn::ChannelsFirstGradient<T> : &nn::ChannelsLastGradient<T>;
-  return apply(p, BackwardOf<T>(p, o), static_cast<const double*>(o.mean), static_cast<const double*>(o.variance),
+  const auto apply = p.channels_first ? &nn::ChannelsFirstGradient : &nn::ChannelsLastGradient;
+  return apply(p, BackwardOf(p, o), static_cast<const double*>(o.mean), static_cast<const double*>(o.variance),
                o.sum_dy, o.sum_dy_centered, o.count);
 }
 
 // In the order of the header.
-constexpr int (*kTasks[])(const Plan&, const nn_operands&) = {
-    Normalize<float>, Normalize<float>,    Differentiate<float>, Measure<float>,
-    Apply<float>,     SumGradients<float>, ApplyGradients<float>};
+constexpr int (*kTasks[])(const Plan&, const nn_operands&) = {Normalize, Normalize,    Differentiate, Measure,
+                                                              Apply,     SumGradients, ApplyGradients};
+
+// In the order of the header.
+constexpr struct {
+  const char* name;
+  size_t bytes;
+} kTypes[] = {{"f32", 4}, {"bf16", 2}, {"f16", 2}, {"s8", 1}, {"u8", 1}, {"i64", 8}};
 
 const char* OperationName(const Plan& p) {
   static const char* const kOperations[] = {"batch", "layer", "rms", "group"};
@@ -130,14 +126,14 @@ const char* OperationName(const Plan& p) {
 
 }  // namespace
 
-bool nn_plan::Prefetches(size_t tensors, size_t element_bytes) const {
-  return tensors * Elements() * element_bytes > nn::LastLevelCacheBytes() / 8 * 3;
+bool nn_plan::Prefetches(size_t element_bytes) const {
+  return Elements() * element_bytes > nn::LastLevelCacheBytes() / 8 * 3;
 }
 
-bool nn_plan::Streams(size_t tensors, size_t element_bytes, bool in_place) const {
+bool nn_plan::Streams(size_t element_bytes, bool in_place) const {
   // Other programs use that cache too. With a cache of 32 MB, tensors of 17 MB take as long either way; of 26 MB,
   // non-temporal stores save a third of the time (EPYC 7003: LayerNorm of 4096x768, 1260 us to 880).
-  return !in_place && tensors * Elements() * element_bytes > nn::LastLevelCacheBytes() / 2;
+  return !in_place && Elements() * element_bytes > nn::LastLevelCacheBytes() / 2;
 }
 
 nn_plan* nn_prepare(const nn_problem* problem, char* reason, size_t room) {
@@ -175,12 +171,16 @@ nn_plan* nn_prepare(const nn_problem* problem, char* reason, size_t room) {
   plan->groups = static_cast<size_t>(p.groups);
   plan->eps = p.eps;
   const nn::Target& target = TargetInUse();
+  plan->src_bytes = kTypes[p.src_type].bytes;
+  plan->dst_bytes = kTypes[p.dst_type].bytes;
   plan->kernels = &target.tables[p.src_type];
+  plan->loops = &nn::PlainLoopsOf(p.src_type);
   plan->threads = WorthwhileThreads(plan->Elements(), p.threads);
-  std::snprintf(plan->name, sizeof plan->name, "%s %s_%s_f32", target.name, OperationName(*plan),
+  std::snprintf(plan->name, sizeof plan->name, "%s %s_%s_%s", target.name, OperationName(*plan),
                 plan->IsRows()         ? "rows"
                 : plan->channels_first ? "channels_first"
-                                       : "channels_last");
+                                       : "channels_last",
+                kTypes[p.src_type].name);
   return plan;
 }
 

@@ -96,10 +96,10 @@ void TestParts(const Problem& problem, const Truth& truth, size_t first_samples,
 
   std::vector<float> dx(shape.Elements());
   for (const Worker& worker : workers) {
-    status |= ApplyGradients(worker.apply_gradients, problem.x.data() + worker.first,
-                             dst == nullptr ? nullptr : dst + worker.first, problem.Weight(), mean.data(),
-                             variance.data(), problem.dy.data() + worker.first, sum.data(), centered.data(), count,
-                             dx.data() + worker.first);
+    status |=
+        ApplyGradients(worker.apply_gradients, problem.x.data() + worker.first,
+                       dst == nullptr ? nullptr : dst + worker.first, problem.Weight(), mean.data(), variance.data(),
+                       problem.dy.data() + worker.first, sum.data(), centered.data(), count, dx.data() + worker.first);
   }
   double error = 0;
   for (size_t i = 0; i < dx.size(); ++i) error += pow(dx[i] - truth.gradients.src[i], 2);

@@ -114,9 +114,9 @@ void TestSizes() {
     if (more == 0) continue;
     later.more[more - 1] = 1;
     const Prepared refused(&later.problem);
-    Check(refused.plan == nullptr &&
-              refused.reason == "nn_problem has something behind the 88 bytes that are known here",
-          "byte %zu that is not known is 1: %s", more - 1, refused.reason.c_str());
+    Check(
+        refused.plan == nullptr && refused.reason == "nn_problem has something behind the 88 bytes that are known here",
+        "byte %zu that is not known is 1: %s", more - 1, refused.reason.c_str());
     later.more[more - 1] = 0;
   }
   later.problem.size = sizeof(nn_problem);
@@ -307,8 +307,9 @@ void TestHostile() {
     const char* wrong = WhatIsWrong(a);
     const Prepared prepared(a);
     const Plan& plan = prepared.plan;
-    Check((plan != nullptr) == (wrong == nullptr) && prepared.reason.empty() == (wrong == nullptr), "seed %llu case %d %s: %s", static_cast<unsigned long long>(seed),
-          k, TextOf(a).c_str(), wrong == nullptr ? prepared.reason.c_str() : wrong);
+    Check((plan != nullptr) == (wrong == nullptr) && prepared.reason.empty() == (wrong == nullptr),
+          "seed %llu case %d %s: %s", static_cast<unsigned long long>(seed), k, TextOf(a).c_str(),
+          wrong == nullptr ? prepared.reason.c_str() : wrong);
     if (wrong != nullptr) {
       const auto known = std::find_if(wrongs.begin(), wrongs.end(), [&](const auto& w) { return w.first == wrong; });
       if (known == wrongs.end()) {

@@ -109,8 +109,7 @@ void TestConstant() {
             nn_use_target(target);
             const Plan plan = Prepare(shape, NN_TRAIN, false, threads);
             std::vector<float> y(shape.Elements()), mean(shape.Units()), variance(shape.Units());
-            Forward(plan, problem.x.data(), y.data(), problem.Weight(), problem.Bias(), mean.data(),
-                       variance.data());
+            Forward(plan, problem.x.data(), y.data(), problem.Weight(), problem.Bias(), mean.data(), variance.data());
             size_t wrong = 0;
             for (size_t n = 0; n < shape.batch; ++n) {
               for (size_t c = 0; c < shape.channels; ++c) {
@@ -186,8 +185,8 @@ void TestNoGradients() {
           for (int threads : {1, 3}) {
             nn_use_target(target);
             const Plan plan = Prepare(shape, NN_BACKWARD, false, threads);
-            Backward(plan, problem.x.data(), nullptr, problem.Weight(), truth.mean.data(),
-                        truth.variance.data(), problem.dy.data(), dx.data(), weight.data(), bias.data());
+            Backward(plan, problem.x.data(), nullptr, problem.Weight(), truth.mean.data(), truth.variance.data(),
+                     problem.dy.data(), dx.data(), weight.data(), bias.data());
             const auto wrong = std::count_if(dx.begin(), dx.end(), [](float v) { return v != 0; }) +
                                std::count_if(weight.begin(), weight.end(), [](float v) { return v != 0; });
             Check(wrong == 0, "%s %s threads %d dy %g: %zd gradients are not 0", nn_target_name(target),

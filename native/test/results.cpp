@@ -35,8 +35,7 @@ bool Results::operator==(const Results& other) const {
          Same(sum_dy_centered, other.sum_dy_centered);
 }
 
-Runs::Runs(const Shape& shape, int threads)
-    : last_(shape.operation == NN_BATCH ? NN_APPLY_GRADIENTS : NN_BACKWARD) {
+Runs::Runs(const Shape& shape, int threads) : last_(shape.operation == NN_BATCH ? NN_APPLY_GRADIENTS : NN_BACKWARD) {
   for (int task = NN_TRAIN; task <= last_; ++task) plans_[task] = Prepare(shape, task, false, threads);
 }
 
@@ -54,12 +53,11 @@ void Runs::Into(const Problem& p, Results& r) const {
   if (r.status != NN_OK) return;
   r.status = Apply(plans_[NN_APPLY], x, r.phases_y.data(), p.Weight(), p.Bias(), mean, m2);
   if (r.status != NN_OK) return;
-  r.status = SumGradients(plans_[NN_SUM_GRADIENTS], x, r.phases_y.data(), dy, mean, r.sum_dy.data(),
-                          r.sum_dy_centered.data());
+  r.status =
+      SumGradients(plans_[NN_SUM_GRADIENTS], x, r.phases_y.data(), dy, mean, r.sum_dy.data(), r.sum_dy_centered.data());
   if (r.status != NN_OK) return;
-  r.status = ApplyGradients(plans_[NN_APPLY_GRADIENTS], x, r.phases_y.data(), p.Weight(), mean, m2, dy,
-                            r.sum_dy.data(), r.sum_dy_centered.data(), static_cast<double>(p.shape.Values()),
-                            r.phases_diff_src.data());
+  r.status = ApplyGradients(plans_[NN_APPLY_GRADIENTS], x, r.phases_y.data(), p.Weight(), mean, m2, dy, r.sum_dy.data(),
+                            r.sum_dy_centered.data(), static_cast<double>(p.shape.Values()), r.phases_diff_src.data());
 }
 
 bool Runs::ArePrepared() const {

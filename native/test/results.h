@@ -37,7 +37,7 @@ class Runs {
   int Threads() const { return nn_threads(plans_[NN_TRAIN].get()); }
 
  private:
-  int last_;                                // task
+  int last_;                                        // task
   std::array<Plan, NN_APPLY_GRADIENTS + 1> plans_;  // by their task, from training on
 };
 

@@ -173,8 +173,7 @@ void CheckBackward(const Problem& problem, const Truth& truth, int target, int t
   const float* variance = place.Copy(memory.variance, truth.variance);
   float* diff_weight = turn % 4 < 2 ? place.Array(memory.diff_weight, shape.channels) : nullptr;
   float* diff_bias = turn % 4 == 0 || turn % 4 == 2 ? place.Array(memory.diff_bias, shape.channels) : nullptr;
-  const int status =
-      Backward(plan, src, dst, weight, mean, variance, diff_dst, diff_src, diff_weight, diff_bias);
+  const int status = Backward(plan, src, dst, weight, mean, variance, diff_dst, diff_src, diff_weight, diff_bias);
 
   const std::string text = Text(problem, target, NN_BACKWARD, threads, turn);
   const Gradients& truths = truth.gradients;

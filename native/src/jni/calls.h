@@ -13,23 +13,24 @@ inline nn_plan* Prepare(int32_t operation, int32_t statistics, double eps, int32
                         int64_t channels, int64_t spatial, int64_t groups, int32_t src_type, int32_t dst_type,
                         int32_t parameters_type, int32_t affine, int32_t activation, int32_t task, int32_t threads,
                         signed char* reason, int32_t room) {
-  const nn_problem problem = {sizeof problem, operation, statistics, eps,      batch,           channels,
-                              spatial,        groups,    layout,     threads,  src_type,        dst_type,
-                              parameters_type, affine,   activation, task};
+  const nn_problem problem = {sizeof problem,  operation, statistics, eps,     batch,    channels,
+                              spatial,         groups,    layout,     threads, src_type, dst_type,
+                              parameters_type, affine,    activation, task};
   return nn_prepare(&problem, reinterpret_cast<char*>(reason), static_cast<size_t>(room));
 }
 
-inline int32_t Execute(const nn_plan* plan, const void* src, void* dst, const void* weight, const void* bias, void* mean,
-                       void* variance, const void* diff_dst, void* diff_src, void* diff_weight, void* diff_bias,
-                       double* sum_dy, double* sum_dy_centered, double count) {
-  const nn_operands operands = {sizeof operands, src,      dst,         weight,    bias,   mean,            variance,
-                                diff_dst,        diff_src, diff_weight, diff_bias, sum_dy, sum_dy_centered, count};
+inline int32_t Execute(const nn_plan* plan, const void* src, void* dst, const void* weight, const void* bias,
+                       void* mean, void* variance, const void* diff_dst, void* diff_src, void* diff_weight,
+                       void* diff_bias, double* sum_dy, double* sum_dy_centered, double count) {
+  const nn_operands operands = {sizeof operands, src,      dst,      weight,      bias,      mean,
+                                variance,        diff_dst, diff_src, diff_weight, diff_bias, sum_dy,
+                                sum_dy_centered, count};
   return nn_execute(plan, &operands);
 }
 
 // Without gradients.
-inline int32_t Execute(const nn_plan* plan, const void* src, void* dst, const void* weight, const void* bias, void* mean,
-                       void* variance) {
+inline int32_t Execute(const nn_plan* plan, const void* src, void* dst, const void* weight, const void* bias,
+                       void* mean, void* variance) {
   return Execute(plan, src, dst, weight, bias, mean, variance, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, 0);
 }
 

@@ -96,9 +96,11 @@ inline Trust JudgeAround(float pivot, PivotSums sums, double n, Moments* moments
 }
 
 // The moments of n values, each `share` of their mean, from sum(pivot), their sums around a pivot; in_doubles() gives
-// them where float sums cannot be trusted.
+// them where float sums cannot be trusted. Inlined: a call took each unit of InstanceNorm 10 ns, of the 60 that one of
+// 49 elements takes.
 template <class Sum, class InDoubles>
-Moments MeasureUnit(double n, double share, const Sum& sum, const InDoubles& in_doubles) {
+__attribute__((always_inline)) inline Moments MeasureUnit(double n, double share, const Sum& sum,
+                                                          const InDoubles& in_doubles) {
   Moments found;
   Trust trust = Judge(sum(0.0f), share, &found);
   if (trust == Trust::kOtherPivot) {

@@ -18,8 +18,7 @@ GradientSums Weighted(const Plan& p, const float* weight, const GradientSums* su
 }
 
 // A channel's gradients are the sums over its rows, whose products are already parts of the weight's gradient.
-template <class T>
-void StoreParameterGradients(const Plan& p, const Backward<T>& data, const GradientSums* sums, size_t samples) {
+void StoreParameterGradients(const Plan& p, const Backward& data, const GradientSums* sums, size_t samples) {
   for (size_t c = 0; c < p.channels; ++c) {
     double weight = 0, bias = 0;
     for (size_t n = 0; n < samples; ++n) {
@@ -32,19 +31,17 @@ void StoreParameterGradients(const Plan& p, const Backward<T>& data, const Gradi
 }
 
 // The kernel for a unit's sums.
-template <class T>
 auto SumsOf(const Plan& p, const float* variance, size_t unit) {
   const KernelTable& kernels = *p.kernels;
   return !p.given && variance != nullptr && variance[unit] == 0 ? kernels.constant_sums : kernels.gradient_sums;
 }
 
 // The sums of a channel of the batch, or of each row of a group, by one thread.
-template <class T>
 void SumInOrder(decltype(KernelTable::gradient_sums) kernel, const Units& units, const Pieces& pieces,
-                const Backward<T>& data, size_t first, size_t count, float center, GradientSums* sums) {
+                const Backward& data, size_t first, size_t count, float center, GradientSums* sums) {
   if (pieces.count == 1) {
     const size_t at = units.SumsOffset(first, pieces[0]);
-    return kernel(data.src + at, data.diff_dst + at, At(data.dst, at), units.of_group ? count : units.rows,
+    return kernel(data.src.At(at), data.diff_dst.At(at), data.dst.At(at), units.of_group ? count : units.rows,
                   units.length, units.RunStride(), center, sums, units.of_group ? 1 : 0);
   }
   for (size_t k = 0; k < count; ++k) {
@@ -53,17 +50,15 @@ void SumInOrder(decltype(KernelTable::gradient_sums) kernel, const Units& units,
       const Pieces::Piece piece = pieces[i];
       const size_t at = units.SumsOffset(first + k, piece);
       GradientSums more;
-      kernel(data.src + at, data.diff_dst + at, At(data.dst, at), piece.runs, piece.length, units.RunStride(), center,
-             &more, 0);
+      kernel(data.src.At(at), data.diff_dst.At(at), data.dst.At(at), piece.runs, piece.length, units.RunStride(),
+             center, &more, 0);
       sums[k] += more;
     }
   }
 }
 
 // The sums of all units, by all threads.
-template <class T>
-int SumTogether(const Plan& p, const Units& units, const Backward<T>& data, const Normal* normals,
-                GradientSums* sums) {
+int SumTogether(const Plan& p, const Units& units, const Backward& data, const Normal* normals, GradientSums* sums) {
   const Pieces pieces = units.ForGradients();
   const size_t count = units.Sums(), of_unit = count / units.count;
   Scratch scratch(Scratch::Bytes<GradientSums>(count * pieces.count));
@@ -71,8 +66,8 @@ int SumTogether(const Plan& p, const Units& units, const Backward<T>& data, cons
   GradientSums* parts = scratch.Take<GradientSums>(count * pieces.count);
   ForPieces(p, count, pieces, [&](size_t i, const Pieces::Piece& piece, size_t index) {
     const size_t at = units.SumsOffset(i, piece), unit = i / of_unit;
-    SumsOf<T>(p, data.variance, unit)(data.src + at, data.diff_dst + at, At(data.dst, at), piece.runs, piece.length,
-                                      units.RunStride(), normals[unit].center, parts + index, 0);
+    SumsOf(p, data.variance, unit)(data.src.At(at), data.diff_dst.At(at), data.dst.At(at), piece.runs, piece.length,
+                                   units.RunStride(), normals[unit].center, parts + index, 0);
   });
   for (size_t i = 0; i < count; ++i) {
     sums[i] = {0, 0, 0};
@@ -82,15 +77,14 @@ int SumTogether(const Plan& p, const Units& units, const Backward<T>& data, cons
 }
 
 // The gradients of all units but those that are outside. True if there are such.
-template <class T>
-bool ApplyGradients(const Plan& p, const Backward<T>& data, const UnitGradient* units) {
-  const bool stream = p.Streams(3, sizeof(T), data.diff_dst == data.diff_src);
+bool ApplyGradients(const Plan& p, const Backward& data, const UnitGradient* units) {
+  const bool stream = p.Streams(p.BackwardBytes(), data.IsInPlace());
   const auto apply = [&](const auto& skips) {
     ForAllRows<Gradient>(
         p, skips, [&](size_t unit, size_t channel) { return units[unit].With(data.weight, channel); },
         [&](size_t at, size_t runs, size_t length, const Gradient* gradients) {
-          p.kernels->gradient(data.src + at, data.diff_dst + at, At(data.dst, at), data.diff_src + at, runs, length,
-                              length, gradients, 1, stream);
+          p.kernels->gradient(data.src.At(at), data.diff_dst.At(at), data.dst.At(at), data.diff_src.At(at), runs,
+                              length, length, gradients, 1, stream);
         });
   };
   bool some_outside = false;
@@ -105,8 +99,7 @@ bool ApplyGradients(const Plan& p, const Backward<T>& data, const UnitGradient* 
 
 }  // namespace
 
-template <class T>
-int ChannelsFirstBackward(const Plan& p, const Backward<T>& data) {
+int ChannelsFirstBackward(const Plan& p, const Backward& data) {
   const Units units(p);
   const KernelTable& kernels = *p.kernels;
   const Pieces pieces = units.ForGradients();
@@ -129,35 +122,35 @@ int ChannelsFirstBackward(const Plan& p, const Backward<T>& data) {
     for (size_t k = 0; k < unit_entries; ++k) of_unit[k] = {0, 0, 0};
     constexpr size_t kStep = sizeof(GradientSums) / sizeof(double);
     const Moments given = {p.given ? data.mean[unit] : 0, p.given ? data.variance[unit] : 0};
-    ExactBackward(units.Exact(unit, p.channels), data.src + first, data.diff_dst + first, At(data.dst, first),
-                  data.diff_src + first, data.weight, p.given ? &given : nullptr, true, p.eps,
-                  {&of_unit->product, &of_unit->dy, kStep});
+    p.loops->exact_backward(units.Exact(unit, p.channels), data.src.At(first), data.diff_dst.At(first),
+                            data.dst.At(first), data.diff_src.At(first), data.weight, p.given ? &given : nullptr, true,
+                            p.eps, {&of_unit->product, &of_unit->dy, kStep});
   };
 
   if (UnitByUnit(p, units)) {
-    const bool stream = p.Streams(3, sizeof(T), data.diff_dst == data.diff_src);
+    const bool stream = p.Streams(p.BackwardBytes(), data.IsInPlace());
     const size_t parts = Parts(p, units.count);
     Parallel(p.threads, parts, [&](size_t i) {
       const Range range = PartOf(units.count, parts, i);
       for (size_t unit = range.begin; unit < range.end; ++unit) {
         const Normal normal(data.mean[unit], data.variance[unit], p.eps);
         const size_t first = units.Row(unit, 0) * units.length;
-        SumInOrder(SumsOf<T>(p, data.variance, unit), units, pieces, data, unit * unit_entries, unit_entries,
+        SumInOrder(SumsOf(p, data.variance, unit), units, pieces, data, unit * unit_entries, unit_entries,
                    normal.center, sums + unit * unit_entries);
         const UnitGradient found = finish(unit, normal);
         if (found.outside) {
           differentiate_exactly(unit);
         } else if (p.operation == NN_BATCH) {
           const Gradient gradient = found.With(data.weight, unit);
-          kernels.gradient(data.src + first, data.diff_dst + first, At(data.dst, first), data.diff_src + first,
+          kernels.gradient(data.src.At(first), data.diff_dst.At(first), data.dst.At(first), data.diff_src.At(first),
                            units.rows, units.length, units.RunStride(), &gradient, 0, stream);
         } else {
           ForRows<Gradient>(
               p, first, units.rows * units.length, kSkipsNone,
               [&](size_t, size_t channel) { return found.With(data.weight, channel); },
               [&](size_t at, size_t runs, size_t length, const Gradient* gradients) {
-                kernels.gradient(data.src + at, data.diff_dst + at, At(data.dst, at), data.diff_src + at, runs, length,
-                                 length, gradients, 1, stream);
+                kernels.gradient(data.src.At(at), data.diff_dst.At(at), data.dst.At(at), data.diff_src.At(at), runs,
+                                 length, length, gradients, 1, stream);
               });
         }
       }
@@ -180,9 +173,7 @@ int ChannelsFirstBackward(const Plan& p, const Backward<T>& data) {
   return NN_OK;
 }
 
-template <class T>
-int ChannelsFirstGradientSums(const Plan& p, const Backward<T>& data, const double* mean, double* dy,
-                              double* product) {
+int ChannelsFirstGradientSums(const Plan& p, const Backward& data, const double* mean, double* dy, double* product) {
   Scratch scratch(Scratch::Bytes<Normal>(p.channels) + Scratch::Bytes<GradientSums>(p.channels));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
   Normal* normals = scratch.Take<Normal>(p.channels);
@@ -198,8 +189,8 @@ int ChannelsFirstGradientSums(const Plan& p, const Backward<T>& data, const doub
       SumInOrder(p.kernels->constant_sums, units, units.ForGradients(), data, c, 1, normals[c].center, &total);
     }
     if (SumsAreOutside(total, units.Values()) && total.product != 0) {
-      total = ExactSums(units.Exact(c, p.channels), data.src + first, data.diff_dst + first, At(data.dst, first),
-                        nullptr, mean[c], 1, {nullptr, nullptr, 1});
+      total = p.loops->exact_sums(units.Exact(c, p.channels), data.src.At(first), data.diff_dst.At(first),
+                                  data.dst.At(first), nullptr, mean[c], 1, {nullptr, nullptr, 1});
     }
     dy[c] = total.dy;
     product[c] = total.product;
@@ -207,8 +198,7 @@ int ChannelsFirstGradientSums(const Plan& p, const Backward<T>& data, const doub
   return status;
 }
 
-template <class T>
-int ChannelsFirstGradient(const Plan& p, const Backward<T>& data, const double* mean, const double* variance,
+int ChannelsFirstGradient(const Plan& p, const Backward& data, const double* mean, const double* variance,
                           const double* dy, const double* product, double n) {
   Scratch scratch(Scratch::Bytes<UnitGradient>(p.channels));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
@@ -226,15 +216,11 @@ int ChannelsFirstGradient(const Plan& p, const Backward<T>& data, const double* 
       p, [&](size_t c) { return gradients[c].outside; },
       [&](size_t c) {
         const size_t first = c * p.spatial;
-        ExactGradientOf(units.Exact(c, p.channels), data.src + first, data.diff_dst + first, At(data.dst, first),
-                        data.diff_src + first, data.weight, {mean[c], variance[c]}, p.eps, {dy[c], product[c], 0}, n);
+        p.loops->exact_gradient_of(units.Exact(c, p.channels), data.src.At(first), data.diff_dst.At(first),
+                                   data.dst.At(first), data.diff_src.At(first), data.weight, {mean[c], variance[c]},
+                                   p.eps, {dy[c], product[c], 0}, n);
       });
   return NN_OK;
 }
-
-template int ChannelsFirstBackward(const Plan&, const Backward<float>&);
-template int ChannelsFirstGradientSums(const Plan&, const Backward<float>&, const double*, double*, double*);
-template int ChannelsFirstGradient(const Plan&, const Backward<float>&, const double*, const double*, const double*,
-                                   const double*, double);
 
 }  // namespace nn

@@ -5,28 +5,26 @@
 namespace nn {
 namespace {
 
-template <class T>
-void Measured(const Forward<T>& data, size_t unit, double mean, double variance) {
+void Measured(const Forward& data, size_t unit, double mean, double variance) {
   if (data.mean != nullptr) data.mean[unit] = static_cast<float>(mean);
   if (data.variance != nullptr) data.variance[unit] = static_cast<float>(variance);
 }
 
 // Sums of a piece around a pivot.
-template <class T>
-PivotSums SumPiece(const Plan& p, const Units& units, const T* src, size_t unit, const Pieces::Piece& piece,
+PivotSums SumPiece(const Plan& p, const Units& units, const Input& src, size_t unit, const Pieces::Piece& piece,
                    float pivot) {
-  return p.kernels->pivot_sums(src + units.Offset(unit, piece), piece.runs, piece.length, units.RunStride(), pivot);
+  return p.kernels->pivot_sums(src.At(units.Offset(unit, piece)), piece.runs, piece.length, units.RunStride(), pivot);
 }
 
 // The moments in doubles, where floats cannot sum up or the variance is too small for them.
-template <class T>
-Moments MeasureExactly(const Plan& p, const Units& units, const T* src, size_t unit) {
-  return ExactMoments(units.Exact(unit, p.channels), src + units.Row(unit, 0) * units.length, true);
+Moments MeasureExactly(const Plan& p, const Units& units, const Input& src, size_t unit) {
+  return p.loops->exact_moments(units.Exact(unit, p.channels), src.At(units.Row(unit, 0) * units.length), true);
 }
 
 // The moments of a unit from sum(pivot), its sums around a pivot.
-template <class T, class Sum>
-Moments MeasureUnit(const Plan& p, const Units& units, const T* src, size_t unit, const Sum& sum) {
+template <class Sum>
+__attribute__((always_inline)) inline Moments MeasureUnit(const Plan& p, const Units& units, const Input& src,
+                                                          size_t unit, const Sum& sum) {
   const auto exactly = [&] { return MeasureExactly(p, units, src, unit); };
   const Moments found = nn::MeasureUnit(units.Values(), units.share, sum, exactly);
   if (p.eps >= kLeastVariance) return found;
@@ -34,8 +32,8 @@ Moments MeasureUnit(const Plan& p, const Units& units, const T* src, size_t unit
 }
 
 // By one thread.
-template <class T>
-Moments MeasureUnit(const Plan& p, const Units& units, const Pieces& pieces, const T* src, size_t unit) {
+__attribute__((always_inline)) inline Moments MeasureUnit(const Plan& p, const Units& units, const Pieces& pieces,
+                                                          const Input& src, size_t unit) {
   return MeasureUnit(p, units, src, unit, [&](float pivot) {
     PivotSums total = {0, 0};
     for (size_t i = 0; i < pieces.count; ++i) total += SumPiece(p, units, src, unit, pieces[i], pivot);
@@ -43,18 +41,16 @@ Moments MeasureUnit(const Plan& p, const Units& units, const Pieces& pieces, con
   });
 }
 
-template <class T>
-void NormalizeExactly(const Plan& p, const Units& units, const Forward<T>& data, size_t unit, double mean,
+void NormalizeExactly(const Plan& p, const Units& units, const Forward& data, size_t unit, double mean,
                       double variance) {
   const size_t first = units.Row(unit, 0) * units.length;
-  ExactForward(units.Exact(unit, p.channels), data.src + first, data.dst + first, data.weight, data.bias, p.relu, mean,
-               InverseDeviation(variance, p.eps, p.given));
+  p.loops->exact_forward(units.Exact(unit, p.channels), data.src.At(first), data.dst.At(first), data.weight, data.bias,
+                         p.relu, mean, InverseDeviation(variance, p.eps, p.given));
 }
 
 }  // namespace
 
-template <class T>
-int ChannelsFirstMoments(const Plan& p, const T* src, double* mean, double* m2) {
+int ChannelsFirstMoments(const Plan& p, const Input& src, double* mean, double* m2) {
   const Units units(p);
   const Pieces pieces = units.ForMoments();
   const auto store = [&](size_t unit, Moments found) {
@@ -93,8 +89,7 @@ int ChannelsFirstMoments(const Plan& p, const T* src, double* mean, double* m2) 
   return NN_OK;
 }
 
-template <class T>
-int ChannelsFirstNormalize(const Plan& p, const Forward<T>& data, const double* mean, const double* variance) {
+int ChannelsFirstNormalize(const Plan& p, const Forward& data, const double* mean, const double* variance) {
   const size_t units = p.Units();
   Scratch scratch(Scratch::Bytes<Normal>(units) + Scratch::Bytes<bool>(units));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
@@ -108,12 +103,12 @@ int ChannelsFirstNormalize(const Plan& p, const Forward<T>& data, const double* 
     some_outside |= is_outside[unit];
   }
   const auto outside = [&](size_t unit) { return is_outside[unit]; };
-  const bool stream = p.Streams(2, sizeof(T), data.src == data.dst);
+  const bool stream = p.Streams(p.ForwardBytes(), data.IsInPlace());
   const auto normalize = [&](const auto& skips) {
     ForAllRows<Affine>(
         p, skips, [&](size_t unit, size_t channel) { return normals[unit].With(data.weight, data.bias, channel); },
         [&](size_t at, size_t runs, size_t length, const Affine* affines) {
-          p.kernels->normalize(data.src + at, data.dst + at, runs, length, length, affines, 1, p.relu, stream, 0);
+          p.kernels->normalize(data.src.At(at), data.dst.At(at), runs, length, length, affines, 1, p.relu, stream, 0);
         });
   };
   if (!some_outside) {  // without a check for each row: with it 61 channels of 221 elements took 7 % longer
@@ -125,8 +120,7 @@ int ChannelsFirstNormalize(const Plan& p, const Forward<T>& data, const double* 
   return NN_OK;
 }
 
-template <class T>
-int ChannelsFirstForward(const Plan& p, const Forward<T>& data) {
+int ChannelsFirstForward(const Plan& p, const Forward& data) {
   const Units units(p);
   const KernelTable& kernels = *p.kernels;
   if (!p.given && UnitByUnit(p, units)) {
@@ -134,7 +128,7 @@ int ChannelsFirstForward(const Plan& p, const Forward<T>& data) {
     const auto outside = [&](const Normal& normal, size_t unit) {
       return p.operation == NN_BATCH ? normal.IsOutside(data.weight, data.bias, unit) : normal.IsOutside();
     };
-    const bool stream = p.Streams(2, sizeof(T), data.src == data.dst);
+    const bool stream = p.Streams(p.ForwardBytes(), data.IsInPlace());
     const size_t parts = Parts(p, units.count);
     Parallel(p.threads, parts, [&](size_t i) {
       const Range range = PartOf(units.count, parts, i);
@@ -154,13 +148,13 @@ int ChannelsFirstForward(const Plan& p, const Forward<T>& data) {
               p, first, units.rows * units.length, kSkipsNone,
               [&](size_t, size_t channel) { return normal.With(data.weight, data.bias, channel); },
               [&](size_t at, size_t runs, size_t length, const Affine* affines) {
-                kernels.normalize(data.src + at, data.dst + at, runs, length, length, affines, 1, p.relu, stream,
+                kernels.normalize(data.src.At(at), data.dst.At(at), runs, length, length, affines, 1, p.relu, stream,
                                   ahead);
               });
         } else {
           const Affine affine = normal.With(data.weight, data.bias, unit);
-          kernels.normalize(data.src + first, data.dst + first, units.rows, units.length, units.RunStride(), &affine, 0,
-                            p.relu, stream, ahead);
+          kernels.normalize(data.src.At(first), data.dst.At(first), units.rows, units.length, units.RunStride(),
+                            &affine, 0, p.relu, stream, ahead);
         }
       }
     });
@@ -185,9 +179,5 @@ int ChannelsFirstForward(const Plan& p, const Forward<T>& data) {
   }
   return ChannelsFirstNormalize(p, data, mean, variance);
 }
-
-template int ChannelsFirstForward(const Plan&, const Forward<float>&);
-template int ChannelsFirstMoments(const Plan&, const float*, double*, double*);
-template int ChannelsFirstNormalize(const Plan&, const Forward<float>&, const double*, const double*);
 
 }  // namespace nn

@@ -24,7 +24,6 @@ void SetCenters(const Plan& p, const Samples& s, const double* mean, const doubl
 
 // Turns the sums of columns into their gradients' parameters, and the products into parts of the weight's gradient.
 // True if some columns are outside.
-template <class T>
 bool SetGradients(const Plan& p, const Samples& s, const float* weight, double n, const double* mean,
                   const double* variance, ColumnGradientSums sums, Parameters set) {
   for (size_t j = 0; sums.exact_dy != nullptr && j < s.columns; ++j) {
@@ -60,69 +59,48 @@ bool SetGradients(const Plan& p, const Samples& s, const float* weight, double n
 }
 
 // The gradients of rows of a sample, but for columns that are outside; the first row begins at element `at`.
-template <class T>
-void DifferentiateRows(const Plan& p, const Samples& s, const Backward<T>& data, const Parameters& set,
-                       bool some_outside, size_t at, size_t rows, bool stream) {
+void DifferentiateRows(const Plan& p, const Samples& s, const Backward& data, const Parameters& set, bool some_outside,
+                       size_t at, size_t rows, bool stream) {
   set.ForInside(s.columns, some_outside, [&](size_t j, size_t columns) {
     const size_t from = at + j;
-    p.kernels->column_gradient(data.src + from, data.diff_dst + from, At(data.dst, from), data.diff_src + from, rows,
-                               columns, s.columns, set.AsGradient(j), stream);
+    p.kernels->column_gradient(data.src.At(from), data.diff_dst.At(from), data.dst.At(from), data.diff_src.At(from),
+                               rows, columns, s.columns, set.AsGradient(j), stream);
   });
 }
 
 // The gradients of a sample's units that are outside; their sums become those of loops in doubles.
-template <class T>
-void DifferentiateOutside(const Plan& p, const Samples& s, const Backward<T>& data, const Parameters& set,
-                          size_t sample, const ColumnGradientSums& sums) {
+void DifferentiateOutside(const Plan& p, const Samples& s, const Backward& data, const Parameters& set, size_t sample,
+                          const ColumnGradientSums& sums) {
   for (size_t u = 0; u < s.units; ++u) {
     const size_t j = u * s.members;
     if (!set.IsOutside(j)) continue;
     for (size_t k = j; k < j + s.members; ++k) sums.dy[k] = sums.product[k] = 0;
     const size_t at = sample * s.Elements() + j;
     const Moments given = {p.given ? data.mean[u] : 0, p.given ? data.variance[u] : 0};
-    ExactBackward(s.Exact(u), data.src + at, data.diff_dst + at, At(data.dst, at), data.diff_src + at, data.weight,
-                  p.given ? &given : nullptr, true, p.eps, {sums.product + j, sums.dy + j, 1});
-  }
-}
-
-// Adds the sums of the tail, a row that is cut short, from one column to another. Loops that compilers vectorize.
-template <class T>
-void SumTail(const T* x, const T* dy, const T* y, size_t begin, size_t end, const float* center,
-            const ColumnGradientSums& sums) {
-  for (size_t i = begin; i < end; ++i) {
-    const float distance = x[i] - center[i];
-    const float gradient = y != nullptr && y[i] <= 0 ? 0 : dy[i];
-    sums.dy[i] += gradient;
-    sums.product[i] += gradient * distance;
-    sums.residual[i] += distance;
-  }
-  for (size_t i = begin; sums.exact_dy != nullptr && i < end; ++i) {
-    sums.exact_dy[i] += y != nullptr && y[i] <= 0 ? 0 : dy[i];
-    sums.spread[i] += fabsf(x[i] - center[i]);
+    p.loops->exact_backward(s.Exact(u), data.src.At(at), data.diff_dst.At(at), data.dst.At(at), data.diff_src.At(at),
+                            data.weight, p.given ? &given : nullptr, true, p.eps, {sums.product + j, sums.dy + j, 1});
   }
 }
 
 // The sums of a piece of a sample's gradient, of some columns.
-template <class T>
-void SumPiece(const Plan& p, const Samples& s, const RowPieces& pieces, const Backward<T>& data, size_t sample,
+void SumPiece(const Plan& p, const Samples& s, const RowPieces& pieces, const Backward& data, size_t sample,
               size_t piece, Range columns, const float* center, const ColumnGradientSums& sums) {
   const Range rows = pieces[piece];
   const size_t from = sample * s.Elements(), j = columns.begin, at = from + rows.begin * pieces.columns + j;
-  p.kernels->column_gradient_sums(data.src + at, data.diff_dst + at, At(data.dst, at), rows.end - rows.begin,
-                                  columns.end - j, pieces.columns, center + j, p.Prefetches(2, sizeof(T)),
+  p.kernels->column_gradient_sums(data.src.At(at), data.diff_dst.At(at), data.dst.At(at), rows.end - rows.begin,
+                                  columns.end - j, pieces.columns, center + j, p.Prefetches(p.ForwardBytes()),
                                   sums.From(j));
   if (!pieces.EndsWithTail(piece)) return;
   const size_t tail = from + rows.end * pieces.columns, end = columns.end < pieces.tail ? columns.end : pieces.tail;
-  SumTail(data.src + tail, data.diff_dst + tail, At(data.dst, tail), j, end, center, sums);
+  p.loops->tail_gradient_sums(data.src.At(tail), data.diff_dst.At(tail), data.dst.At(tail), j, end, center, sums);
 }
 
 // The samples' totals come first in `sums`, then one piece for each part. `centers` are folded, for each part.
-template <class T>
-void BackwardBySamples(const Plan& p, const Samples& s, const RowPieces& pieces, const Backward<T>& data,
+void BackwardBySamples(const Plan& p, const Samples& s, const RowPieces& pieces, const Backward& data,
                        const double* mean, const double* variance, const PieceSums& sums, bool constants,
                        const ParameterSets& sets, float* centers) {
   const size_t parts = Parts(p, s.count);
-  const bool stream = p.Streams(3, sizeof(T), data.diff_dst == data.diff_src);
+  const bool stream = p.Streams(p.BackwardBytes(), data.IsInPlace());
   Parallel(p.threads, parts, [&](size_t part) {
     const Parameters set = sets[part];
     float* center = centers + part * sums.Padded();
@@ -135,8 +113,7 @@ void BackwardBySamples(const Plan& p, const Samples& s, const RowPieces& pieces,
         SumPiece(p, s, pieces, data, sample, piece, columns, center, SumsAt(sums, to, constants));
       });
       const ColumnGradientSums found = SumsAt(sums, sample, constants);
-      const bool some_outside =
-          SetGradients<T>(p, s, data.weight, s.Values(), mean + unit, variance + unit, found, set);
+      const bool some_outside = SetGradients(p, s, data.weight, s.Values(), mean + unit, variance + unit, found, set);
       DifferentiateRows(p, s, data, set, some_outside, at, s.rows, stream);
       if (some_outside) DifferentiateOutside(p, s, data, set, sample, found);
     }
@@ -144,8 +121,7 @@ void BackwardBySamples(const Plan& p, const Samples& s, const RowPieces& pieces,
 }
 
 // The sums of each sample's columns, in the arrays of its first piece.
-template <class T>
-void SumGradientsTogether(const Plan& p, const Samples& s, const RowPieces& pieces, const Backward<T>& data,
+void SumGradientsTogether(const Plan& p, const Samples& s, const RowPieces& pieces, const Backward& data,
                           const float* centers, const PieceSums& sums, bool constants) {
   SumTogether(p, s.count, pieces, sums, [&](size_t sample, size_t piece, Range columns, size_t to) {
     SumPiece(p, s, pieces, data, sample, piece, columns, centers + sample * sums.Padded(),
@@ -153,10 +129,9 @@ void SumGradientsTogether(const Plan& p, const Samples& s, const RowPieces& piec
   });
 }
 
-template <class T>
-void ApplyByRows(const Plan& p, const Samples& s, const RowParts& parts, const Backward<T>& data,
+void ApplyByRows(const Plan& p, const Samples& s, const RowParts& parts, const Backward& data,
                  const ParameterSets& sets, const bool* some_outside) {
-  const bool stream = p.Streams(3, sizeof(T), data.diff_dst == data.diff_src);
+  const bool stream = p.Streams(p.BackwardBytes(), data.IsInPlace());
   parts.ForAll(p, s, [&](size_t sample, size_t at, size_t rows) {
     DifferentiateRows(p, s, data, sets[sample], some_outside[sample], at, rows, stream);
   });
@@ -173,8 +148,7 @@ void StoreParameterGradient(const PieceSums& sums, size_t array, size_t step, co
 
 }  // namespace
 
-template <class T>
-int ChannelsLastBackward(const Plan& p, const Backward<T>& data) {
+int ChannelsLastBackward(const Plan& p, const Backward& data) {
   const Samples s(p);
   const size_t units = p.Units();
   const bool by_samples = SampleBySample(p, s);
@@ -207,8 +181,8 @@ int ChannelsLastBackward(const Plan& p, const Backward<T>& data) {
     bool any = false;
     for (size_t sample = 0; sample < s.count; ++sample) {
       const size_t unit = sample * s.units;
-      any |= some_outside[sample] = SetGradients<T>(p, s, data.weight, s.Values(), mean + unit, variance + unit,
-                                                    SumsAt(sums, sample * step, constants), sets[sample]);
+      any |= some_outside[sample] = SetGradients(p, s, data.weight, s.Values(), mean + unit, variance + unit,
+                                                 SumsAt(sums, sample * step, constants), sets[sample]);
     }
     ApplyByRows(p, s, RowParts(p, s), data, sets, some_outside);
     if (any) {
@@ -222,9 +196,7 @@ int ChannelsLastBackward(const Plan& p, const Backward<T>& data) {
   return NN_OK;
 }
 
-template <class T>
-int ChannelsLastGradientSums(const Plan& p, const Backward<T>& data, const double* mean, double* dy,
-                             double* product) {
+int ChannelsLastGradientSums(const Plan& p, const Backward& data, const double* mean, double* dy, double* product) {
   const Samples s(p);
   const RowPieces pieces(s.rows, s.columns);
   bool again = false;
@@ -247,8 +219,8 @@ int ChannelsLastGradientSums(const Plan& p, const Backward<T>& data, const doubl
         again = true;
         if (!constants) break;
         total = found.spread[j] == 0 ? GradientSums{found.exact_dy[j], 0, 0}
-                                     : ExactSums(s.Exact(j), data.src + j, data.diff_dst + j, At(data.dst, j), nullptr,
-                                                 mean[j], 1, {nullptr, nullptr, 1});
+                                     : p.loops->exact_sums(s.Exact(j), data.src.At(j), data.diff_dst.At(j),
+                                                           data.dst.At(j), nullptr, mean[j], 1, {nullptr, nullptr, 1});
       }
       dy[j] = total.dy;
       product[j] = total.product;
@@ -258,8 +230,7 @@ int ChannelsLastGradientSums(const Plan& p, const Backward<T>& data, const doubl
   return NN_OK;
 }
 
-template <class T>
-int ChannelsLastGradient(const Plan& p, const Backward<T>& data, const double* mean, const double* variance,
+int ChannelsLastGradient(const Plan& p, const Backward& data, const double* mean, const double* variance,
                          const double* dy, const double* product, double n) {
   const Samples s(p);
   bool constants = false;
@@ -276,19 +247,14 @@ int ChannelsLastGradient(const Plan& p, const Backward<T>& data, const double* m
     sums.product[j] = product[j] + away * dy[j];
     sums.residual[j] = away * n;
   }
-  const bool some_outside = SetGradients<T>(p, s, data.weight, n, mean, variance, sums, sets[0]);
+  const bool some_outside = SetGradients(p, s, data.weight, n, mean, variance, sums, sets[0]);
   ApplyByRows(p, s, RowParts(p, s), data, sets, &some_outside);
   for (size_t j = 0; some_outside && j < s.columns; ++j) {
     if (!sets[0].IsOutside(j)) continue;
-    ExactGradientOf(s.Exact(j), data.src + j, data.diff_dst + j, At(data.dst, j), data.diff_src + j, data.weight,
-                    {mean[j], variance[j]}, p.eps, {dy[j], product[j], 0}, n);
+    p.loops->exact_gradient_of(s.Exact(j), data.src.At(j), data.diff_dst.At(j), data.dst.At(j), data.diff_src.At(j),
+                               data.weight, {mean[j], variance[j]}, p.eps, {dy[j], product[j], 0}, n);
   }
   return NN_OK;
 }
-
-template int ChannelsLastBackward(const Plan&, const Backward<float>&);
-template int ChannelsLastGradientSums(const Plan&, const Backward<float>&, const double*, double*, double*);
-template int ChannelsLastGradient(const Plan&, const Backward<float>&, const double*, const double*, const double*,
-                                  const double*, double);
 
 }  // namespace nn

@@ -24,12 +24,11 @@ void MergeIntoUnits(const Samples& s, double* mean, double* m2) {
 }
 
 // Units whose variance is too small for floats are measured by loops in doubles.
-template <class T>
-void MeasureTiny(const Plan& p, const Samples& s, const T* sample, double* mean, double* m2) {
+void MeasureTiny(const Plan& p, const Samples& s, const Input& sample, double* mean, double* m2) {
   if (p.eps >= kLeastVariance) return;
   for (size_t u = 0; u < s.units; ++u) {
     if (!(m2[u] / s.Values() + p.eps < kLeastVariance)) continue;
-    const Moments found = ExactMoments(s.Exact(u), sample + u * s.members, true);
+    const Moments found = p.loops->exact_moments(s.Exact(u), sample.At(u * s.members), true);
     mean[u] = found.mean;
     m2[u] = found.m2;
   }
@@ -37,8 +36,7 @@ void MeasureTiny(const Plan& p, const Samples& s, const T* sample, double* mean,
 
 // The parameters of a sample's columns, whose units' statistics begin at `mean` and `variance`. True if some are
 // outside.
-template <class T>
-bool SetAffines(const Plan& p, const Samples& s, const Forward<T>& data, const double* mean, const double* variance,
+bool SetAffines(const Plan& p, const Samples& s, const Forward& data, const double* mean, const double* variance,
                 Parameters set) {
   if (s.members == 1) {
     return p.kernels->column_affines(mean, variance, s.columns, p.eps, data.weight, data.bias, set.center, set.first,
@@ -57,24 +55,22 @@ bool SetAffines(const Plan& p, const Samples& s, const Forward<T>& data, const d
 }
 
 // Normalizes rows of a sample, but for columns that are outside; the first row begins at element `at`.
-template <class T>
-void NormalizeRows(const Plan& p, const Samples& s, const Forward<T>& data, const Parameters& set, bool some_outside,
+void NormalizeRows(const Plan& p, const Samples& s, const Forward& data, const Parameters& set, bool some_outside,
                    size_t at, size_t rows, bool stream) {
   set.ForInside(s.columns, some_outside, [&](size_t j, size_t columns) {
-    p.kernels->column_normalize(data.src + at + j, data.dst + at + j, rows, columns, s.columns, set.AsAffine(j), p.relu,
-                                stream);
+    p.kernels->column_normalize(data.src.At(at + j), data.dst.At(at + j), rows, columns, s.columns, set.AsAffine(j),
+                                p.relu, stream);
   });
 }
 
 // Normalizes a sample's units that are outside.
-template <class T>
-void NormalizeOutside(const Plan& p, const Samples& s, const Forward<T>& data, const Parameters& set, size_t sample,
+void NormalizeOutside(const Plan& p, const Samples& s, const Forward& data, const Parameters& set, size_t sample,
                       const double* mean, const double* variance) {
   for (size_t u = 0; u < s.units; ++u) {
     if (!set.IsOutside(u * s.members)) continue;
     const size_t at = sample * s.Elements() + u * s.members;
-    ExactForward(s.Exact(u), data.src + at, data.dst + at, data.weight, data.bias, p.relu, mean[u],
-                 InverseDeviation(variance[u], p.eps, p.given));
+    p.loops->exact_forward(s.Exact(u), data.src.At(at), data.dst.At(at), data.weight, data.bias, p.relu, mean[u],
+                           InverseDeviation(variance[u], p.eps, p.given));
   }
 }
 
@@ -88,26 +84,19 @@ void DivideBy(double n, size_t count, double* values) {
 }
 
 // sum(x - pivot) and sum((x - pivot)^2) of a piece, of some columns; `pivot` may be null: all are 0.
-template <class T>
-void SumPiece(const Plan& p, const RowPieces& pieces, const T* sample, size_t piece, Range columns,
+void SumPiece(const Plan& p, const RowPieces& pieces, const Input& sample, size_t piece, Range columns,
               const float* pivot, double* sums, double* squares) {
   const Range rows = pieces[piece];
   const size_t j = columns.begin;
-  p.kernels->column_sums(sample + rows.begin * pieces.columns + j, rows.end - rows.begin, columns.end - j,
-                         pieces.columns, At(pivot, j), p.Prefetches(2, sizeof(T)), sums + j, squares + j);
+  p.kernels->column_sums(sample.At(rows.begin * pieces.columns + j), rows.end - rows.begin, columns.end - j,
+                         pieces.columns, At(pivot, j), p.Prefetches(p.ForwardBytes()), sums + j, squares + j);
   if (!pieces.EndsWithTail(piece)) return;
-  const T* x = sample + rows.end * pieces.columns;
   const size_t end = columns.end < pieces.tail ? columns.end : pieces.tail;
-  for (size_t i = j; i < end; ++i) {
-    const float distance = pivot == nullptr ? x[i] : x[i] - pivot[i];
-    sums[i] += distance;
-    squares[i] += distance * distance;
-  }
+  p.loops->tail_sums(sample.At(rows.end * pieces.columns), j, end, pivot, sums, squares);
 }
 
 // The same around pivots, for columns that are distrusted.
-template <class T>
-void SumPieceAgain(const Plan& p, const RowPieces& pieces, const T* sample, size_t piece, Range columns,
+void SumPieceAgain(const Plan& p, const RowPieces& pieces, const Input& sample, size_t piece, Range columns,
                    const float* pivot, const double* m2, double* sums, double* squares) {
   for (size_t j = columns.begin; j < columns.end; ++j) sums[j] = squares[j] = 0;
   ForDistrusted(pieces, columns, m2, [&](Range distrusted) {
@@ -123,8 +112,7 @@ void SetPivots(const RowPieces& pieces, const double* mean, float* means, float*
 // The moments of a sample's columns by one thread, in the first of three totals of two arrays each; `means` and `pivot`
 // are scratch, for columns and for folded ones.
 constexpr size_t kTotalsOfSample = 3;
-template <class T>
-void MeasureSample(const Plan& p, const Samples& s, const RowPieces& pieces, const T* sample, const PieceSums& sums,
+void MeasureSample(const Plan& p, const Samples& s, const RowPieces& pieces, const Input& sample, const PieceSums& sums,
                    size_t first, float* means, float* pivot) {
   const size_t spare = first + 1, again = first + 2;
   double* mean = sums.At(first, 0);
@@ -137,14 +125,14 @@ void MeasureSample(const Plan& p, const Samples& s, const RowPieces& pieces, con
   SumInOrder(pieces, sums, again, spare, [&](size_t piece, Range columns, size_t to) {
     SumPieceAgain(p, pieces, sample, piece, columns, pivot, m2, sums.At(to, 0), sums.At(to, 1));
   });
-  FinishDistrusted(sample, s.rows, s.columns, s.columns, pivot, sums.At(again, 0), sums.At(again, 1), mean, m2);
+  FinishDistrusted(*p.loops, sample, s.rows, s.columns, s.columns, pivot, sums.At(again, 0), sums.At(again, 1), mean,
+                   m2);
 }
 
 // The moments of all samples' columns by all threads, in the arrays of each sample's first piece.
-template <class T>
-int MeasureTogether(const Plan& p, const Samples& s, const RowPieces& pieces, const T* src, const PieceSums& sums) {
+int MeasureTogether(const Plan& p, const Samples& s, const RowPieces& pieces, const Input& src, const PieceSums& sums) {
   SumTogether(p, s.count, pieces, sums, [&](size_t sample, size_t piece, Range columns, size_t to) {
-    SumPiece(p, pieces, src + sample * s.Elements(), piece, columns, nullptr, sums.At(to, 0), sums.At(to, 1));
+    SumPiece(p, pieces, src.From(sample * s.Elements()), piece, columns, nullptr, sums.At(to, 0), sums.At(to, 1));
   });
   bool good = true;
   for (size_t sample = 0; sample < s.count; ++sample) {
@@ -161,19 +149,18 @@ int MeasureTogether(const Plan& p, const Samples& s, const RowPieces& pieces, co
     SetPivots(pieces, sums.At(sample * pieces.count, 0), pivots + s.count * padded, pivots + sample * padded);
   }
   SumTogether(p, s.count, pieces, again, [&](size_t sample, size_t piece, Range columns, size_t to) {
-    SumPieceAgain(p, pieces, src + sample * s.Elements(), piece, columns, pivots + sample * padded,
+    SumPieceAgain(p, pieces, src.From(sample * s.Elements()), piece, columns, pivots + sample * padded,
                   sums.At(sample * pieces.count, 1), again.At(to, 0), again.At(to, 1));
   });
   for (size_t sample = 0; sample < s.count; ++sample) {
     const size_t total = sample * pieces.count;
-    FinishDistrusted(src + sample * s.Elements(), s.rows, s.columns, s.columns, pivots + sample * padded,
+    FinishDistrusted(*p.loops, src.From(sample * s.Elements()), s.rows, s.columns, s.columns, pivots + sample * padded,
                      again.At(total, 0), again.At(total, 1), sums.At(total, 0), sums.At(total, 1));
   }
   return NN_OK;
 }
 
-template <class T>
-int ForwardBySamples(const Plan& p, const Samples& s, const Forward<T>& data) {
+int ForwardBySamples(const Plan& p, const Samples& s, const Forward& data) {
   const RowPieces pieces(s.rows, s.columns);
   const size_t parts = Parts(p, s.count);
   Scratch scratch(ParameterSets::Bytes(parts, s.columns, false) +
@@ -183,7 +170,7 @@ int ForwardBySamples(const Plan& p, const Samples& s, const Forward<T>& data) {
   const ParameterSets sets(scratch, parts, s.columns, false);
   const PieceSums sums(p, scratch, parts * kTotalsOfSample, 2, pieces);
   float* pivots = scratch.Take<float>(parts * sums.Padded());
-  const bool stream = p.Streams(2, sizeof(T), data.src == data.dst);
+  const bool stream = p.Streams(p.ForwardBytes(), data.IsInPlace());
   Parallel(p.threads, parts, [&](size_t part) {
     const Parameters set = sets[part];
     double* mean = sums.At(part * kTotalsOfSample, 0);
@@ -191,10 +178,10 @@ int ForwardBySamples(const Plan& p, const Samples& s, const Forward<T>& data) {
     const Range range = PartOf(s.count, parts, part);
     for (size_t sample = range.begin; sample < range.end; ++sample) {
       const size_t at = sample * s.Elements(), unit = sample * s.units;
-      MeasureSample(p, s, pieces, data.src + at, sums, part * kTotalsOfSample, set.third,
+      MeasureSample(p, s, pieces, data.src.From(at), sums, part * kTotalsOfSample, set.third,
                     pivots + part * sums.Padded());
       MergeIntoUnits(s, mean, variance);
-      MeasureTiny(p, s, data.src + at, mean, variance);
+      MeasureTiny(p, s, data.src.From(at), mean, variance);
       DivideBy(s.Values(), s.units, variance);
       if (data.mean != nullptr) Narrow(mean, s.units, data.mean + unit);
       if (data.variance != nullptr) Narrow(variance, s.units, data.variance + unit);
@@ -208,8 +195,7 @@ int ForwardBySamples(const Plan& p, const Samples& s, const Forward<T>& data) {
 
 }  // namespace
 
-template <class T>
-int ChannelsLastMoments(const Plan& p, const T* src, double* mean, double* m2) {
+int ChannelsLastMoments(const Plan& p, const Input& src, double* mean, double* m2) {
   const Samples s(p);
   const RowPieces pieces(s.rows, s.columns);
   Scratch scratch(PieceSums::Bytes(s.count * pieces.count, 2, pieces));
@@ -221,7 +207,7 @@ int ChannelsLastMoments(const Plan& p, const T* src, double* mean, double* m2) {
     double* total_mean = sums.At(sample * pieces.count, 0);
     double* total_m2 = sums.At(sample * pieces.count, 1);
     MergeIntoUnits(s, total_mean, total_m2);
-    MeasureTiny(p, s, src + sample * s.Elements(), total_mean, total_m2);
+    MeasureTiny(p, s, src.From(sample * s.Elements()), total_mean, total_m2);
     for (size_t u = 0; u < s.units; ++u) {
       mean[sample * s.units + u] = total_mean[u];
       m2[sample * s.units + u] = total_m2[u];
@@ -230,8 +216,7 @@ int ChannelsLastMoments(const Plan& p, const T* src, double* mean, double* m2) {
   return NN_OK;
 }
 
-template <class T>
-int ChannelsLastNormalize(const Plan& p, const Forward<T>& data, const double* mean, const double* variance) {
+int ChannelsLastNormalize(const Plan& p, const Forward& data, const double* mean, const double* variance) {
   const Samples s(p);
   Scratch scratch(ParameterSets::Bytes(s.count, s.columns, false) + Scratch::Bytes<bool>(s.count));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
@@ -242,7 +227,7 @@ int ChannelsLastNormalize(const Plan& p, const Forward<T>& data, const double* m
     const size_t unit = sample * s.units;
     any |= some_outside[sample] = SetAffines(p, s, data, mean + unit, variance + unit, sets[sample]);
   }
-  const bool stream = p.Streams(2, sizeof(T), data.src == data.dst);
+  const bool stream = p.Streams(p.ForwardBytes(), data.IsInPlace());
   RowParts(p, s).ForAll(p, s, [&](size_t sample, size_t at, size_t rows) {
     NormalizeRows(p, s, data, sets[sample], some_outside[sample], at, rows, stream);
   });
@@ -254,8 +239,7 @@ int ChannelsLastNormalize(const Plan& p, const Forward<T>& data, const double* m
   return NN_OK;
 }
 
-template <class T>
-int ChannelsLastForward(const Plan& p, const Forward<T>& data) {
+int ChannelsLastForward(const Plan& p, const Forward& data) {
   const Samples s(p);
   if (!p.given && SampleBySample(p, s)) return ForwardBySamples(p, s, data);
   const size_t units = p.Units();
@@ -275,9 +259,5 @@ int ChannelsLastForward(const Plan& p, const Forward<T>& data) {
   }
   return ChannelsLastNormalize(p, data, mean, variance);
 }
-
-template int ChannelsLastForward(const Plan&, const Forward<float>&);
-template int ChannelsLastMoments(const Plan&, const float*, double*, double*);
-template int ChannelsLastNormalize(const Plan&, const Forward<float>&, const double*, const double*);
 
 }  // namespace nn

@@ -10,6 +10,11 @@
 
 namespace nn {
 
+// Parameters from a column on, where there are any.
+inline const float* At(const float* parameters, size_t column) {
+  return parameters == nullptr ? nullptr : parameters + column;
+}
+
 // The rows of a sample's matrix, folded, in pieces.
 struct RowPieces {
   size_t folds;
@@ -145,14 +150,13 @@ void ForDistrusted(const RowPieces& pieces, Range columns, const double* m2, con
 
 // The moments of distrusted columns from sums around their pivots, or if these cannot be trusted, two passes in
 // doubles.
-template <class T>
-void FinishDistrusted(const T* sample, size_t rows, size_t columns, size_t stride, const float* pivot,
-                      const double* sums, const double* squares, double* mean, double* m2) {
+inline void FinishDistrusted(const PlainLoops& loops, const Input& sample, size_t rows, size_t columns, size_t stride,
+                             const float* pivot, const double* sums, const double* squares, double* mean, double* m2) {
   for (size_t j = 0; j < columns; ++j) {
     if (m2[j] != kDistrusted) continue;
     Moments found;
     if (JudgeAround(pivot[j], {sums[j], squares[j]}, static_cast<double>(rows), &found) == Trust::kDoubles) {
-      found = ExactMoments({rows, 1, stride, 1, 0, 0, 0}, sample + j, true);
+      found = loops.exact_moments({rows, 1, stride, 1, 0, 0, 0}, sample.At(j), true);
     }
     mean[j] = found.mean;
     m2[j] = found.m2;

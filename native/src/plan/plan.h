@@ -10,7 +10,9 @@
 
 #include "kernels/exact.h"
 #include "kernels/kernels.h"
+#include "kernels/plain_loops.h"
 #include "nativenorm.h"
+#include "plan/operands.h"
 
 struct nn_plan {
   int task;
@@ -25,7 +27,10 @@ struct nn_plan {
   size_t spatial;
   size_t groups;  // 1 but for group normalization
   double eps;
+  size_t src_bytes;  // of an element, and of one of its gradient
+  size_t dst_bytes;
   const nn::KernelTable* kernels;
+  const nn::PlainLoops* loops;
   char name[64];
 
   size_t Elements() const { return batch * channels * spatial; }
@@ -38,45 +43,21 @@ struct nn_plan {
   // How many means there are.
   size_t Units() const { return operation == NN_BATCH ? channels : operation == NN_GROUP ? batch * groups : batch; }
 
-  // Whether `tensors` of them take more than 3/8 of the last-level cache: then the next rows are prefetched.
-  bool Prefetches(size_t tensors, size_t element_bytes) const;
+  // What one element takes in all tensors, of which backward has the input twice: its gradient.
+  size_t ForwardBytes() const { return src_bytes + dst_bytes; }
+  size_t BackwardBytes() const { return 2 * src_bytes + dst_bytes; }
 
-  // Whether `tensors` of them take more than half the last-level cache: then results are written with non-temporal
-  // stores, unless in place.
-  bool Streams(size_t tensors, size_t element_bytes, bool in_place) const;
+  // Whether so many bytes of each element take more than 3/8 of the last-level cache: then the next rows are
+  // prefetched.
+  bool Prefetches(size_t element_bytes) const;
+
+  // Whether they take more than half of it: then results are written with non-temporal stores, unless in place.
+  bool Streams(size_t element_bytes, bool in_place) const;
 };
 
 namespace nn {
 
 using Plan = nn_plan;
-
-template <class T>
-struct Forward {
-  const T* src;
-  T* dst;
-  const float* weight;
-  const float* bias;
-  float* mean;
-  float* variance;
-};
-
-template <class T>
-struct Backward {
-  const T* src;
-  const T* dst;  // null without an activation
-  const float* weight;
-  const float* mean;
-  const float* variance;
-  const T* diff_dst;
-  T* diff_src;
-  float* diff_weight;
-  float* diff_bias;
-};
-
-template <class T>
-const T* At(const T* pointer, size_t offset) {
-  return pointer == nullptr ? nullptr : pointer + offset;
-}
 
 // Into how many parts `things` are divided for the threads: several for each, so that a thread that comes late leaves
 // little to wait for.
@@ -178,43 +159,27 @@ struct UnitGradient {
 };
 
 // The drivers. Each returns NN_OK or NN_OUT_OF_MEMORY.
-template <class T>
-int RowsForward(const Plan& plan, const Forward<T>& data);
-template <class T>
-int RowsBackward(const Plan& plan, const Backward<T>& data);
+int RowsForward(const Plan& plan, const Forward& data);
+int RowsBackward(const Plan& plan, const Backward& data);
 
-template <class T>
-int ChannelsFirstForward(const Plan& plan, const Forward<T>& data);
-template <class T>
-int ChannelsFirstBackward(const Plan& plan, const Backward<T>& data);
+int ChannelsFirstForward(const Plan& plan, const Forward& data);
+int ChannelsFirstBackward(const Plan& plan, const Backward& data);
 
-template <class T>
-int ChannelsLastForward(const Plan& plan, const Forward<T>& data);
-template <class T>
-int ChannelsLastBackward(const Plan& plan, const Backward<T>& data);
+int ChannelsLastForward(const Plan& plan, const Forward& data);
+int ChannelsLastBackward(const Plan& plan, const Backward& data);
 
 // The phases' drivers. Statistics are arrays over units. The phases of gradients are for batch normalization only,
 // where units are channels: sum(dy), sum(dy * (x - mean)), of n values each.
-template <class T>
-int ChannelsFirstMoments(const Plan& plan, const T* src, double* mean, double* m2);
-template <class T>
-int ChannelsFirstNormalize(const Plan& plan, const Forward<T>& data, const double* mean, const double* variance);
-template <class T>
-int ChannelsFirstGradientSums(const Plan& plan, const Backward<T>& data, const double* mean, double* dy,
-                              double* product);
-template <class T>
-int ChannelsFirstGradient(const Plan& plan, const Backward<T>& data, const double* mean, const double* variance,
+int ChannelsFirstMoments(const Plan& plan, const Input& src, double* mean, double* m2);
+int ChannelsFirstNormalize(const Plan& plan, const Forward& data, const double* mean, const double* variance);
+int ChannelsFirstGradientSums(const Plan& plan, const Backward& data, const double* mean, double* dy, double* product);
+int ChannelsFirstGradient(const Plan& plan, const Backward& data, const double* mean, const double* variance,
                           const double* dy, const double* product, double n);
 
-template <class T>
-int ChannelsLastMoments(const Plan& plan, const T* src, double* mean, double* m2);
-template <class T>
-int ChannelsLastNormalize(const Plan& plan, const Forward<T>& data, const double* mean, const double* variance);
-template <class T>
-int ChannelsLastGradientSums(const Plan& plan, const Backward<T>& data, const double* mean, double* dy,
-                             double* product);
-template <class T>
-int ChannelsLastGradient(const Plan& plan, const Backward<T>& data, const double* mean, const double* variance,
+int ChannelsLastMoments(const Plan& plan, const Input& src, double* mean, double* m2);
+int ChannelsLastNormalize(const Plan& plan, const Forward& data, const double* mean, const double* variance);
+int ChannelsLastGradientSums(const Plan& plan, const Backward& data, const double* mean, double* dy, double* product);
+int ChannelsLastGradient(const Plan& plan, const Backward& data, const double* mean, const double* variance,
                          const double* dy, const double* product, double n);
 
 }  // namespace nn

@@ -178,43 +178,26 @@ class AllSums {
 };
 
 // Rows that are outside (exact.h) add to the doubles: a float sum of 64 such rows would leave the range of floats too.
-template <class T>
-void BackwardByRows(const Plan& p, const T* x, const T* dy, const T* y, T* dx, RowsToDifferentiate rows,
-                    const PieceSums& sums) {
+void BackwardByRows(const Plan& p, const Backward& data, size_t at, RowsToDifferentiate rows, const PieceSums& sums) {
   size_t left = rows.rows;
   for (;;) {
-    const size_t done = p.kernels->row_gradient(x, dy, y, dx, rows);
+    const size_t done =
+        p.kernels->row_gradient(data.src.At(at), data.diff_dst.At(at), data.dst.At(at), data.diff_src.At(at), rows);
     if (done == left) return;
-    const size_t at = done * rows.length, next = at + rows.length;
-    ExactRowBackward(x + at, dy + at, At(y, at), dx + at, rows, rows.first_row + done, sums.AsSums());
+    at += done * rows.length;
+    p.loops->exact_row_backward(data.src.At(at), data.diff_dst.At(at), data.dst.At(at), data.diff_src.At(at), rows,
+                                rows.first_row + done, sums.AsSums());
+    at += rows.length;
     left -= done + 1;
     if (left == 0) return;
     rows.rows = left;
     rows.first_row += done + 1;
-    x += next;
-    dy += next;
-    y = At(y, next);
-    dx += next;
   }
-}
-
-// Whether some dy / sqrt(variance + eps), which the gradient of the weight shows, is too large for a float: a small
-// weight may bring it back.
-template <class T>
-bool LeavesRange(const T* dy, const T* y, size_t length, double variance, double eps) {
-  const float factor = static_cast<float>(1 / sqrt(variance + eps));
-  bool leaves = false;
-  for (size_t i = 0; variance != 0 && i < length; ++i) {
-    const float gradient = y != nullptr && y[i] <= 0 ? 0 : dy[i];
-    leaves |= !isfinite(gradient * factor);
-  }
-  return leaves;
 }
 
 // Sums a piece up again in doubles because a sum of it is not finite: floats have left their range, which the sums of
 // its rows may not show. Also computes again the gradients of those rows that have left it.
-template <class T>
-void AgainInDoubles(const Plan& p, const RowShape& shape, const Backward<T>& data, size_t first, size_t count,
+void AgainInDoubles(const Plan& p, const RowShape& shape, const Backward& data, size_t first, size_t count,
                     const PieceSums& sums) {
   *sums.in_doubles = false;
   const RowsToDifferentiate rows = {p.operation != NN_RMS, shape.length, shape.period,  0,       1,       p.eps,
@@ -222,25 +205,25 @@ void AgainInDoubles(const Plan& p, const RowShape& shape, const Backward<T>& dat
                                     nullptr};
   for (size_t r = first; r < first + count; ++r) {
     const size_t at = r * shape.length;
-    const T* x = data.src + at;
-    const T* dy = data.diff_dst + at;
-    const T* y = At(data.dst, at);
+    const void* x = data.src.At(at);
+    const void* dy = data.diff_dst.At(at);
+    const void* y = data.dst.At(at);
     const Unit unit = {1, shape.length, 0, 1, r % shape.period * shape.length, 0, 1};
-    const Moments found = ExactMoments(unit, x, rows.centered);
+    const Moments found = p.loops->exact_moments(unit, x, rows.centered);
     ParameterSums to = sums.AsSums();
     to.weight += unit.first_channel;
     to.bias += unit.first_channel;
-    ExactSums(unit, x, dy, y, data.weight, found.mean, InverseDeviation(found.m2 / unit.Values(), p.eps, false), to);
-    if (LeavesRange(dy, y, shape.length, data.variance[r], p.eps)) {
-      ExactRowBackward(x, dy, y, data.diff_src + at, rows, r, {nullptr, nullptr, 1});
+    p.loops->exact_sums(unit, x, dy, y, data.weight, found.mean,
+                        InverseDeviation(found.m2 / unit.Values(), p.eps, false), to);
+    if (p.loops->leaves_range(dy, y, shape.length, data.variance[r], p.eps)) {
+      p.loops->exact_row_backward(x, dy, y, data.diff_src.At(at), rows, r, {nullptr, nullptr, 1});
     }
   }
 }
 
 }  // namespace
 
-template <class T>
-int RowsBackward(const Plan& p, const Backward<T>& data) {
+int RowsBackward(const Plan& p, const Backward& data) {
   const RowShape shape = ShapeOf(p);
   const bool sums = data.diff_weight != nullptr || data.diff_bias != nullptr;
   const size_t columns = sums ? shape.length * shape.period : 0;
@@ -253,13 +236,13 @@ int RowsBackward(const Plan& p, const Backward<T>& data) {
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
   const AllSums all(*p.kernels, scratch, places, columns, direct ? data.diff_weight : nullptr,
                     direct ? data.diff_bias : nullptr);
-  const bool in_place = data.diff_dst == data.diff_src, stream = p.Streams(3, sizeof(T), in_place);
+  const bool in_place = data.IsInPlace(), stream = p.Streams(p.BackwardBytes(), in_place);
   const auto differentiate = [&](size_t row, size_t count, const PieceSums& to, bool* finite) {
     const RowsToDifferentiate rows = {p.operation != NN_RMS, shape.length, shape.period,  row,       count,   p.eps,
                                       data.weight,           data.mean,    data.variance, to.weight, to.bias, stream,
                                       finite};
     const size_t at = row * shape.length;
-    BackwardByRows(p, data.src + at, data.diff_dst + at, At(data.dst, at), data.diff_src + at, rows, to);
+    BackwardByRows(p, data, at, rows, to);
   };
   if (!sums) {
     const size_t parts = Parts(p, shape.rows);
@@ -297,7 +280,5 @@ int RowsBackward(const Plan& p, const Backward<T>& data) {
   }
   return NN_OK;
 }
-
-template int RowsBackward(const Plan&, const Backward<float>&);
 
 }  // namespace nn

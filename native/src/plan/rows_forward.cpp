@@ -8,44 +8,41 @@ namespace nn {
 namespace {
 
 // The mean square of a row's distances from its mean, or from 0.
-template <class T>
-double SpreadOf(const Plan& p, const T* x, const RowsToNormalize& rows) {
+double SpreadOf(const Plan& p, const Input& x, const RowsToNormalize& rows) {
   const Pieces pieces(1, rows.length);
   const auto sum = [&](float pivot) {
     PivotSums total = {0, 0};
     for (size_t i = 0; i < pieces.count; ++i) {
       const Pieces::Piece piece = pieces[i];
-      total += p.kernels->pivot_sums(x + piece.begin, 1, piece.length, 0, pivot);
+      total += p.kernels->pivot_sums(x.At(piece.begin), 1, piece.length, 0, pivot);
     }
     return total;
   };
   const Unit unit = {1, rows.length, 0, 1, 0, 0, 0};
   const double share = 1 / unit.Values();
   if (!rows.centered) return sum(0).squares * share;
-  return MeasureUnit(unit.Values(), share, sum, [&] { return ExactMoments(unit, x, true); }).m2 * share;
+  return MeasureUnit(unit.Values(), share, sum, [&] { return p.loops->exact_moments(unit, x.At(0), true); }).m2 * share;
 }
 
 // Row by row, with a check of each: a row whose variance is too small is outside (exact.h).
-template <class T>
-void ForwardByRows(const Plan& p, const T* x, T* y, RowsToNormalize rows) {
+void ForwardByRows(const Plan& p, Input x, Output y, RowsToNormalize rows) {
   const size_t count = rows.rows;
   rows.rows = 1;
-  for (size_t r = 0; r < count; ++r, ++rows.first_row, x += rows.length, y += rows.length) {
+  for (size_t r = 0; r < count; ++r, ++rows.first_row, x = x.From(rows.length), y = y.From(rows.length)) {
     if (SpreadOf(p, x, rows) + p.eps < kLeastVariance) {
-      ExactRowForward(x, y, rows, rows.first_row);
+      p.loops->exact_row_forward(x.At(0), y.At(0), rows, rows.first_row);
     } else {
-      p.kernels->row_normalize(x, y, rows);
+      p.kernels->row_normalize(x.At(0), y.At(0), rows);
     }
   }
 }
 
 }  // namespace
 
-template <class T>
-int RowsForward(const Plan& p, const Forward<T>& data) {
+int RowsForward(const Plan& p, const Forward& data) {
   const RowShape shape = ShapeOf(p);
   const size_t parts = Parts(p, shape.rows);
-  const bool prefetch = p.Prefetches(2, sizeof(T)), stream = p.Streams(2, sizeof(T), data.src == data.dst);
+  const bool prefetch = p.Prefetches(p.ForwardBytes()), stream = p.Streams(p.ForwardBytes(), data.IsInPlace());
   Parallel(p.threads, parts, [&](size_t i) {
     const Range range = PartOf(shape.rows, parts, i);
     const size_t at = range.begin * shape.length;
@@ -63,14 +60,12 @@ int RowsForward(const Plan& p, const Forward<T>& data) {
                                   prefetch,
                                   stream};
     if (p.eps < kLeastVariance) {
-      ForwardByRows(p, data.src + at, data.dst + at, rows);
+      ForwardByRows(p, data.src.From(at), data.dst.From(at), rows);
     } else {
-      p.kernels->row_normalize(data.src + at, data.dst + at, rows);
+      p.kernels->row_normalize(data.src.At(at), data.dst.At(at), rows);
     }
   });
   return NN_OK;
 }
-
-template int RowsForward(const Plan&, const Forward<float>&);
 
 }  // namespace nn

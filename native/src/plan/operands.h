@@ -1,0 +1,62 @@
+// What a driver is given: memory whose elements' type it does not know.
+#ifndef NATIVENORM_OPERANDS_H_
+#define NATIVENORM_OPERANDS_H_
+
+#include <stddef.h>
+
+namespace nn {
+
+// An operand that is read; null where there is none, and then so is each of its elements.
+class Input {
+ public:
+  Input(const void* first, size_t element_bytes) : first_(static_cast<const char*>(first)), bytes_(element_bytes) {}
+
+  const void* At(size_t element) const { return first_ == nullptr ? nullptr : first_ + element * bytes_; }
+  Input From(size_t element) const { return {At(element), bytes_}; }
+
+ private:
+  const char* first_;
+  size_t bytes_;
+};
+
+// An operand that is written.
+class Output {
+ public:
+  Output(void* first, size_t element_bytes) : first_(static_cast<char*>(first)), bytes_(element_bytes) {}
+
+  void* At(size_t element) const { return first_ + element * bytes_; }
+  Output From(size_t element) const { return {At(element), bytes_}; }
+
+ private:
+  char* first_;
+  size_t bytes_;
+};
+
+struct Forward {
+  Input src;
+  Output dst;
+  const float* weight;
+  const float* bias;
+  float* mean;
+  float* variance;
+
+  bool IsInPlace() const { return src.At(0) == dst.At(0); }
+};
+
+struct Backward {
+  Input src;
+  Input dst;  // null without an activation
+  const float* weight;
+  const float* mean;
+  const float* variance;
+  Input diff_dst;
+  Output diff_src;
+  float* diff_weight;
+  float* diff_bias;
+
+  bool IsInPlace() const { return diff_dst.At(0) == diff_src.At(0); }
+};
+
+}  // namespace nn
+
+#endif  // NATIVENORM_OPERANDS_H_
