@@ -1,31 +1,12 @@
 package io.nativenorm.engine.memory;
 
-import java.nio.FloatBuffer;
-
 /**
- * Access to native floats, one by one or some at once. JavaCPP's indexers do the same over {@code
- * sun.misc.Unsafe}, which makes JDK 24 and later print warnings.
+ * Access to native elements as floats, one by one or some at once; the memory must stay reachable
+ * while its view is used. JavaCPP's indexers do the same over {@code sun.misc.Unsafe}, which makes
+ * JDK 24 and later print warnings.
  */
-public final class FloatView {
-  /** A buffer addresses 2^31 - 1 bytes at most. */
-  private static final int PART_BITS = 28;
-
-  private static final int PART = 1 << PART_BITS;
-
-  /** What is copied in one step: 1 MB, since a copy holds off the collector until it is done. */
-  private static final int CHUNK = 1 << 18;
-
-  private final FloatBuffer[] parts;
-
-  /** A view of all floats of a memory, which must stay reachable while the view is used. */
-  FloatView(Memory memory) {
-    long count = memory.floats();
-    parts = new FloatBuffer[(int) ((count + PART - 1) >>> PART_BITS)];
-    for (int i = 0; i < parts.length; i++) {
-      long start = (long) i << PART_BITS;
-      parts[i] = memory.buffer(start, (int) Math.min(PART, count - start));
-    }
-  }
+public abstract class FloatView {
+  FloatView() {}
 
   /**
    * Reads an element.
@@ -33,9 +14,7 @@ public final class FloatView {
    * @param index its position
    * @return its value
    */
-  public float get(long index) {
-    return parts[(int) (index >>> PART_BITS)].get((int) index & PART - 1);
-  }
+  public abstract float get(long index);
 
   /**
    * Writes an element.
@@ -43,9 +22,7 @@ public final class FloatView {
    * @param index its position
    * @param value its new value
    */
-  public void put(long index, float value) {
-    parts[(int) (index >>> PART_BITS)].put((int) index & PART - 1, value);
-  }
+  public abstract void put(long index, float value);
 
   /**
    * Copies elements out.
@@ -55,14 +32,7 @@ public final class FloatView {
    * @param offset first place in the array
    * @param length how many
    */
-  public void read(long start, float[] into, int offset, int length) {
-    for (int done = 0; done < length; ) {
-      long at = start + done;
-      int count = stepFrom(at, length - done);
-      parts[(int) (at >>> PART_BITS)].get((int) at & PART - 1, into, offset + done, count);
-      done += count;
-    }
-  }
+  public abstract void read(long start, float[] into, int offset, int length);
 
   /**
    * Copies elements in.
@@ -72,18 +42,5 @@ public final class FloatView {
    * @param offset the first of them in the array
    * @param length how many
    */
-  public void write(long start, float[] from, int offset, int length) {
-    for (int done = 0; done < length; ) {
-      long at = start + done;
-      int count = stepFrom(at, length - done);
-      parts[(int) (at >>> PART_BITS)].put((int) at & PART - 1, from, offset + done, count);
-      done += count;
-    }
-  }
-
-  /** How many floats the next step copies: never over the end of a part. */
-  private static int stepFrom(long at, int left) {
-    int inPart = PART - ((int) at & PART - 1);
-    return Math.min(Math.min(left, CHUNK), inPart);
-  }
+  public abstract void write(long start, float[] from, int offset, int length);
 }

@@ -3,7 +3,9 @@ package io.nativenorm.engine.memory;
 import io.nativenorm.DataType;
 import java.lang.ref.Cleaner;
 import java.lang.ref.Reference;
+import java.nio.Buffer;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicLong;
@@ -41,14 +43,17 @@ public final class Memory {
   /** What this is the beginning of, whose view serves this too; else null. */
   private final Memory whole;
 
-  /** The memory itself where its address cannot be known; else null. */
-  private final FloatBuffer buffer;
+  /**
+   * The memory itself where its address cannot be known: bytes of our own, or a caller's floats;
+   * else null.
+   */
+  private final Buffer buffer;
 
   /** Made when first asked for; two threads may make two, which are as good. */
   private FloatView view;
 
   private Memory(
-      long address, long bytes, DataType type, Object owner, Memory whole, FloatBuffer buffer) {
+      long address, long bytes, DataType type, Object owner, Memory whole, Buffer buffer) {
     this.address = address;
     this.bytes = bytes;
     this.type = type;
@@ -74,9 +79,17 @@ public final class Memory {
     if (NativeMemory.HAS_POINTERS) {
       return new Memory(FloatsAt.addressOf(direct), DataType.F32, direct.capacity(), direct);
     }
-    long bytes = (long) direct.capacity() * Float.BYTES;
+    return withoutAddress(DataType.F32, (long) direct.capacity() * Float.BYTES, direct);
+  }
+
+  /** All floats of our own direct buffer where addresses cannot be known. */
+  static Memory of(ByteBuffer direct) {
+    return withoutAddress(DataType.F32, direct.capacity(), direct);
+  }
+
+  private static Memory withoutAddress(DataType type, long bytes, Buffer direct) {
     long name = NEXT_NAME.getAndAdd(bytes + Float.BYTES);
-    return new Memory(name, bytes, DataType.F32, direct, null, direct);
+    return new Memory(name, bytes, type, direct, null, direct);
   }
 
   /**
@@ -151,12 +164,19 @@ public final class Memory {
    * @return memory of the same owner
    */
   public Memory slice(long start, long count) {
-    long size = type.bytes();
-    FloatBuffer part =
-        buffer == null
-            ? null
-            : buffer.slice((int) (start * size / Float.BYTES), (int) (count * size / Float.BYTES));
-    return new Memory(address + start * size, count * size, type, owner, null, part);
+    long from = start * type.bytes();
+    long size = count * type.bytes();
+    return new Memory(address + from, size, type, owner, null, part(from, size));
+  }
+
+  /** Some bytes where addresses cannot be known; else null. */
+  private Buffer part(long from, long size) {
+    if (buffer instanceof ByteBuffer own) {
+      return own.slice((int) from, (int) size).order(ByteOrder.nativeOrder());
+    }
+    return buffer == null
+        ? null
+        : ((FloatBuffer) buffer).slice((int) from / Float.BYTES, (int) size / Float.BYTES);
   }
 
   /**
@@ -188,7 +208,7 @@ public final class Memory {
    */
   public FloatBuffer lend(int count, Runnable release) {
     if (buffer != null) {
-      return buffer.slice(0, count);
+      return floats(0, count);
     }
     if (owner instanceof FloatBuffer lent) {
       return lent.slice((int) ((address - FloatsAt.addressOf(lent)) / Float.BYTES), count);
@@ -216,10 +236,12 @@ public final class Memory {
   }
 
   /** A buffer over some floats, at most 2^31 - 1 bytes of them. */
-  FloatBuffer buffer(long start, int count) {
-    return buffer == null
-        ? new FloatsAt(address + start * Float.BYTES, count, this).asBuffer()
-        : buffer.slice((int) start, count);
+  FloatBuffer floats(long start, int count) {
+    Buffer part = part(start * Float.BYTES, (long) count * Float.BYTES);
+    if (part == null) {
+      return new FloatsAt(address + start * Float.BYTES, count, this).asBuffer();
+    }
+    return part instanceof ByteBuffer own ? own.asFloatBuffer() : (FloatBuffer) part;
   }
 
   /** How many floats the bytes are. */
@@ -253,8 +275,10 @@ public final class Memory {
   public void copyTo(Memory target) {
     if (buffer == null) {
       Pointer.memcpy(new FloatsAt(target), new FloatsAt(this), bytes);
+    } else if (buffer instanceof ByteBuffer own && target.buffer instanceof ByteBuffer other) {
+      other.put(0, own, 0, (int) bytes);
     } else {
-      target.buffer.put(0, buffer, 0, (int) floats());
+      target.floats(0, (int) floats()).put(floats(0, (int) floats()));
     }
   }
 
@@ -264,13 +288,11 @@ public final class Memory {
    * @return the same view for every caller: asking again allocates nothing
    */
   public FloatView view() {
-    if (whole != null) {
-      return whole.view();
-    }
-    FloatView made = view;
+    Memory known = whole == null ? this : whole;
+    FloatView made = known.view;
     if (made == null) {
-      made = new FloatView(this);
-      view = made;
+      made = new F32View(known);
+      known.view = made;
     }
     return made;
   }

@@ -3,7 +3,6 @@ package io.nativenorm.engine.memory;
 import io.nativenorm.engine.NativeAccess;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.FloatBuffer;
 import java.util.function.Supplier;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Pointer;
@@ -39,14 +38,13 @@ final class NativeMemory {
   }
 
   /** The same where there are no pointers. */
-  static FloatBuffer directBuffer(long bytes) {
+  static ByteBuffer directBuffer(long bytes) {
     if (bytes > Integer.MAX_VALUE) {
       throw new OutOfMemoryError(
           bytes + " bytes are too many for a buffer, and " + NativeAccess.missing().get());
     }
     return emptyingThePool(() -> ByteBuffer.allocateDirect((int) bytes))
-        .order(ByteOrder.nativeOrder())
-        .asFloatBuffer();
+        .order(ByteOrder.nativeOrder());
   }
 
   /** An allocation that fails only if nothing is kept. */
