@@ -11,9 +11,8 @@ import java.util.function.BooleanSupplier;
  * workers, and another gets it when those of the first are idle and have ended. An engine without
  * the right computes on its callers' threads alone.
  *
- * <p>Most programs compute on one engine, for which nothing has to be counted. So the first
- * holder's uses are, if they are begun by {@link #enterUnlessSole}, only once another engine has
- * asked.
+ * <p>Most programs compute on one engine, and for one nothing has to be counted: uses that are
+ * begun by {@link #enterUnlessSole} are counted only once another engine has asked for the right.
  */
 public final class Helpers {
   /**
