@@ -3,13 +3,18 @@ package io.nativenorm;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.nativenorm.engine.memory.MemoryPool;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Set;
 import org.bytedeco.javacpp.Pointer;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** Tensors take their memory from the pool and give it back. */
 class PooledTensorTest {
@@ -73,6 +78,64 @@ class PooledTensorTest {
       }
     }
     assertEquals(1, addresses.size(), "the memory was not reused");
+  }
+
+  static List<LayerCase> cases() {
+    List<LayerCase> cases = new ArrayList<>();
+    for (Backend backend : TestEngines.all()) {
+      for (LayerCase.Kind kind : LayerCase.Kind.values()) {
+        for (LayerCase.Affine affine : LayerCase.Affine.values()) {
+          for (Layout layout : Layout.values()) {
+            cases.add(new LayerCase(kind, layout, backend, 2, 8, 3, 5).with(affine));
+          }
+        }
+      }
+    }
+    return cases;
+  }
+
+  /** All of it is written: what others left there would be NaN. */
+  @ParameterizedTest
+  @MethodSource("cases")
+  void whatATrainingStepGivesIsItsOwn(LayerCase c) {
+    try (NormLayer layer = c.layer();
+        Tensor x = c.tensor(c.x());
+        Tensor dy = c.tensor(c.dy())) {
+      leaveNaN();
+      try (Pass pass = layer.forwardTraining(x);
+          Gradients gradients = pass.backward(dy)) {
+        requireFinite(pass.output(), pass.mean(), pass.variance());
+        requireFinite(gradients.input(), gradients.weight(), gradients.bias());
+      }
+      if (layer instanceof RunningNorm running && running.runningMean() != null) {
+        leaveNaN();
+        try (Pass pass = running.forwardFrozen(x);
+            Gradients gradients = pass.backward(dy)) {
+          requireFinite(pass.output(), pass.mean(), pass.variance());
+          requireFinite(gradients.input(), gradients.weight(), gradients.bias());
+        }
+      }
+    }
+  }
+
+  /** More than a step takes, all of the pool's smallest size. */
+  private static void leaveNaN() {
+    List<Tensor> left = new ArrayList<>();
+    for (int i = 0; i < 20; i++) {
+      left.add(Tensor.zeros(1024));
+      left.get(i).memory().setAll(Float.NaN);
+    }
+    left.forEach(Tensor::close);
+  }
+
+  private static void requireFinite(Tensor... results) {
+    for (Tensor result : results) {
+      if (result != null) {
+        for (float value : result.toArray()) {
+          assertTrue(Float.isFinite(value), () -> result + " " + value);
+        }
+      }
+    }
   }
 
   private static float[] ones() {
