@@ -36,7 +36,7 @@ final class BlockSums {
   /** Sums over x alone, and with gradients. */
   private static final int MOMENTS = 2;
 
-  private static final int GRADIENTS = 3;
+  static final int GRADIENTS = 3;
 
   private final Memory src;
 

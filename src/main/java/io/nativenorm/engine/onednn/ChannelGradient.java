@@ -100,7 +100,10 @@ final class ChannelGradient {
       for (int i = 0; i < channels; i++) {
         pivots[i] = rms ? 0 : means.get(firstUnit + i / members);
       }
-      double[][] results = sums.of(o.get(Slot.SRC), o.get(Slot.DIFF_DST), first, samples, pivots);
+      double[][] results =
+          needsSums()
+              ? sums.of(o.get(Slot.SRC), o.get(Slot.DIFF_DST), first, samples, pivots)
+              : new double[BlockSums.GRADIENTS][channels];
       boolean finite = true;
       for (int unit = 0; unit < units; unit++) {
         double v = o.view(Slot.VARIANCE).get(firstUnit + unit) + problem.norm().eps();
@@ -114,6 +117,11 @@ final class ChannelGradient {
         writeInput();
       }
       return finite;
+    }
+
+    /** To dx given statistics are constants. */
+    private boolean needsSums() {
+      return !given || o.has(Slot.DIFF_WEIGHT) || o.has(Slot.DIFF_BIAS);
     }
 
     private boolean addUnit(

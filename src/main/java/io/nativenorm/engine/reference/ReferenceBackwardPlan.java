@@ -80,7 +80,9 @@ final class ReferenceBackwardPlan extends Plan {
       for (long k = 0; k < units.count(); k++) {
         mean = rms ? 0 : given ? means.get(k) : Moments.mean(src, units, k);
         inverseStd = inverseDeviation(k, given);
-        sum(k);
+        if (!given || diffWeight != null || diffBias != null) {
+          sum(k);
+        }
         if (given) {
           sumG = 0;
           sumGXhat = 0;
