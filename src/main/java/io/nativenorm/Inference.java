@@ -59,8 +59,8 @@ final class Inference {
   }
 
   private void runReordered(Plan plan, Tensor x, Tensor y) {
-    try (PooledMemory buffer = MemoryPool.take(DataType.F32, x.size())) {
-      Memory rows = buffer.memory();
+    try (PooledMemory buffer = MemoryPool.take(x.dataType(), x.size())) {
+      Memory rows = buffer.memory().first(x.dataType(), x.size());
       Transposition.toChannelsFirst(x.extents(), x.dataType(), x.memory(), rows);
       plan.infer(rows, rows, constants);
       Transposition.toChannelsLast(x.extents(), x.dataType(), rows, y.memory());
@@ -116,7 +116,7 @@ final class Inference {
     if (known != null && Engines.reacquire(known.plan())) {
       return known;
     }
-    Plan plan = Engines.acquire(layer.inferenceProblem(shape, layout, threads), backend);
+    Plan plan = Engines.acquire(layer.inferenceProblem(shape, type, layout, threads), backend);
     boolean reordered = layer.needsReordering(shape, layout);
     PlanMemo made = new PlanMemo(shape, Shapes.size(shape), type, layout, reordered, threads, plan);
     memo = made;

@@ -12,27 +12,49 @@ import io.nativenorm.engine.Task;
 
 /** The problems of a layer, on shapes that it takes: its options are the same in all of them. */
 record LayerProblems(
-    Operation operation, double eps, Activation activation, LayerParameters parameters) {
+    String layer,
+    Operation operation,
+    double eps,
+    Activation activation,
+    LayerParameters parameters) {
+
+  /** Checks an input's type. */
+  void requireF32(DataType type, Object input) {
+    if (type != DataType.F32) {
+      throw new IllegalArgumentException(
+          layer + ": expected an input of type F32, but got " + input);
+    }
+  }
 
   /** With the running statistics, which are of channels, where there are any. */
-  Problem inference(Shape shape, int threads) {
+  Problem inference(Shape shape, DataType type, int threads) {
     return parameters.running() == null
-        ? problem(operation, StatisticsSource.COMPUTED, shape, Task.INFER, threads)
+        ? problem(operation, StatisticsSource.COMPUTED, shape, type, Task.INFER, threads)
         : problem(
-            Operation.BATCH, StatisticsSource.GIVEN, shape.withGroups(1), Task.INFER, threads);
+            Operation.BATCH,
+            StatisticsSource.GIVEN,
+            shape.withGroups(1),
+            type,
+            Task.INFER,
+            threads);
   }
 
   /** With the input's own statistics. */
-  Problem training(Shape shape, int threads) {
-    return problem(operation, StatisticsSource.COMPUTED, shape, Task.TRAIN, threads);
+  Problem training(Shape shape, DataType type, int threads) {
+    return problem(operation, StatisticsSource.COMPUTED, shape, type, Task.TRAIN, threads);
   }
 
   private Problem problem(
-      Operation unit, StatisticsSource statistics, Shape shape, Task task, int threads) {
+      Operation unit,
+      StatisticsSource statistics,
+      Shape shape,
+      DataType type,
+      Task task,
+      int threads) {
     return new Problem(
         new Norm(unit, statistics, eps),
         shape,
-        Storage.of(DataType.F32),
+        Storage.of(type),
         new Affine(parameters.weight() != null, parameters.bias() != null),
         new Fusion(activation),
         task,

@@ -44,7 +44,7 @@ public abstract sealed class NormLayer implements AutoCloseable
     backend = options.backend();
     ownThreads = options.threads();
     parameters = LayerParameters.of(options, running, parameterShape);
-    problems = new LayerProblems(operation, eps, options.activation(), parameters);
+    problems = new LayerProblems(name, operation, eps, options.activation(), parameters);
     lock = new LayerLock(name);
     inference = new Inference(this, backend, parameters);
     training = new Training(this, backend, parameters, lock);
@@ -61,14 +61,7 @@ public abstract sealed class NormLayer implements AutoCloseable
 
   /** Checks an input's type. */
   final void requireF32(Tensor x) {
-    requireF32(x.dataType(), x);
-  }
-
-  private void requireF32(DataType type, Object input) {
-    if (type != DataType.F32) {
-      throw new IllegalArgumentException(
-          name + ": expected an input of type F32, but got " + input);
-    }
+    problems.requireF32(x.dataType(), x);
   }
 
   /** Checks that this layer takes an input of a shape for inference. */
@@ -208,12 +201,12 @@ public abstract sealed class NormLayer implements AutoCloseable
     Shape shape = shapeOf(x.extents(), x.layout());
     checkComputable(shape, x.extents());
     checkTrainable(shape, x.extents());
-    return problems.training(shape, threads());
+    return problems.training(shape, x.dataType(), threads());
   }
 
   /** The problem of inference on a shape that this takes. */
-  final Problem inferenceProblem(long[] extents, Layout layout, int threads) {
-    return problems.inference(shapeOf(extents, layout), threads);
+  final Problem inferenceProblem(long[] extents, DataType type, Layout layout, int threads) {
+    return problems.inference(shapeOf(extents, layout), type, threads);
   }
 
   int threads() {
@@ -312,8 +305,8 @@ public abstract sealed class NormLayer implements AutoCloseable
     Objects.requireNonNull(layout, "layout");
     long[] extents = Objects.requireNonNull(shape, "shape").clone();
     String input = Tensor.text(type, layout, extents);
-    requireF32(type, input);
-    return explanation(input, layout, extents).toString();
+    problems.requireF32(type, input);
+    return explanation(input, type, layout, extents).toString();
   }
 
   /**
@@ -325,17 +318,17 @@ public abstract sealed class NormLayer implements AutoCloseable
   public Explanation explanation(Tensor x) {
     Objects.requireNonNull(x, "x");
     requireF32(x);
-    return explanation(x.toString(), x.layout(), x.extents());
+    return explanation(x.toString(), x.dataType(), x.layout(), x.extents());
   }
 
-  private Explanation explanation(String input, Layout layout, long[] extents) {
+  private Explanation explanation(String input, DataType type, Layout layout, long[] extents) {
     int threads = threads();
     return Explanation.of(
         name,
         input,
         backend,
-        inferenceProblem(extents, layout, threads),
-        problems.training(shapeOf(extents, layout), threads));
+        inferenceProblem(extents, type, layout, threads),
+        problems.training(shapeOf(extents, layout), type, threads));
   }
 
   /** Waits for running calls to end, then frees the parameters. Closing again does nothing. */

@@ -75,7 +75,8 @@ final class Training {
     x.acquire();
     try {
       layer.requireF32(x);
-      return pass(layer.inferenceProblem(x.extents(), x.layout(), layer.threads()), x);
+      return pass(
+          layer.inferenceProblem(x.extents(), x.dataType(), x.layout(), layer.threads()), x);
     } finally {
       x.release();
     }
