@@ -230,6 +230,6 @@ void nn_stream(const float* x, float* y, int64_t n, float a, float b, int32_t th
     const nn::Range range = nn::PartOf(lines, parts, i);
     const size_t begin = range.begin * 16;
     const size_t end = range.end * 16 < static_cast<size_t>(n) ? range.end * 16 : static_cast<size_t>(n);
-    if (end > begin) target.tables[NN_F32].plain_pass(x + begin, y + begin, end - begin, a, b);
+    if (end > begin) target.tables[NN_F32].plain_pass[nn::kPlain](x + begin, y + begin, end - begin, a, b);
   });
 }

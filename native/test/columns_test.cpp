@@ -85,11 +85,11 @@ void column_sums(const Table& table, const char* target) {
     float* pivot = memory.parameters[0].Place<float>(padded, Side::kEnd, 0);
     double* mean = memory.parameters[1].Place<double>(padded, Side::kEnd, 0);
     double* m2 = memory.parameters[2].Place<double>(padded, Side::kEnd, 0);
-    table.column_sums(x, m.rows, m.columns, m.stride, nullptr, prefetch, mean, m2);
-    if (!table.column_moments(m.columns, 1 / static_cast<double>(m.rows), mean, m2)) {
+    BodyOf(table.column_sums)(x, m.rows, m.columns, m.stride, nullptr, prefetch, mean, m2);
+    if (!BodyOf(table.column_moments)(m.columns, 1 / static_cast<double>(m.rows), mean, m2)) {
       std::vector<double> sums(padded), squares(padded);
       for (size_t j = 0; j < padded; ++j) pivot[j] = j < m.columns ? static_cast<float>(mean[j]) : 0;
-      table.column_sums(x, m.rows, m.columns, m.stride, pivot, prefetch, sums.data(), squares.data());
+      BodyOf(table.column_sums)(x, m.rows, m.columns, m.stride, pivot, prefetch, sums.data(), squares.data());
       nn::FinishDistrusted(nn::PlainLoopsOf(NN_F32), {x, sizeof(float)}, m.rows, m.columns, m.stride, pivot,
                            sums.data(), squares.data(), mean, m2);
     }
@@ -113,7 +113,7 @@ void column_moments(const Table& table, const char* target) {
       sums[j] = 11 + static_cast<double>(j % 3);
       squares[j] = kSquares[j % 4];
     }
-    bool good = table.column_moments(columns, 1.0 / 8, sums, squares) == (columns < 2);
+    bool good = BodyOf(table.column_moments)(columns, 1.0 / 8, sums, squares) == (columns < 2);
     for (size_t j = 0; j < columns; ++j) {
       const double sum = 11 + static_cast<double>(j % 3), m2 = kSquares[j % 4] - sum * (sum / 8);
       good &= sums[j] == sum / 8 && squares[j] == (j % 4 == 0 ? m2 : nn::kDistrusted);
@@ -133,7 +133,8 @@ void column_normalize(const Table& table, const char* target) {
       const float* center = Parameter(memory.parameters[0], m.columns, Numbers(1).data());
       const float* scale = Parameter(memory.parameters[1], m.columns, Numbers(3).data());
       const float* shift = Parameter(memory.parameters[2], m.columns, Numbers(2).data());
-      table.column_normalize(x, y, m.rows, m.columns, m.stride, {center, scale, shift}, relu, stream);
+      BodyOf(table.column_normalize, OptionIf(relu, nn::kRelu) | OptionIf(stream, nn::kStream))(
+          x, y, m.rows, m.columns, m.stride, {center, scale, shift});
       Distance distance;
       m.ForAll([&](size_t, size_t j, size_t i) {
         const double product = (Numbers(0)[i] - double{center[j]}) * scale[j];
@@ -166,7 +167,8 @@ void column_gradient_sums(const Table& table, const char* target) {
       for (size_t k = 0; k < (constants ? 5 : 3); ++k) {
         *sums[k] = memory.parameters[k + 1].Place<double>(nn::PaddedColumns(m.columns), Side::kEnd, 0);
       }
-      table.column_gradient_sums(x, dy, y, m.rows, m.columns, m.stride, center, prefetch, found);
+      BodyOf(table.column_gradient_sums, OptionIf(relu, nn::kRelu) | OptionIf(constants, nn::kConstants))(
+          x, dy, y, m.rows, m.columns, m.stride, center, prefetch, found);
       std::vector<Sums> expected(m.columns);
       m.ForAll([&](size_t, size_t j, size_t i) { expected[j].Add(Cut(dy, y, i), x[i] - double{center[j]}); });
       Distance distance;
@@ -194,8 +196,9 @@ void column_gradient_sums(const Table& table, const char* target) {
     dy[i] = 0.1f;
     if (j == 0) expected.Add(dy[i], x[i] - double{center[j]});
   });
-  table.column_gradient_sums(x, dy, nullptr, rows, 3, 3, center, false,
-                             {sum.data(), product.data(), residual.data(), exact.data(), spread.data()});
+  BodyOf(table.column_gradient_sums, nn::kConstants)(
+      x, dy, nullptr, rows, 3, 3, center, false,
+      {sum.data(), product.data(), residual.data(), exact.data(), spread.data()});
   Distance distance;
   Check(exact[0] == static_cast<double>(rows) * double{0.1f}, "%s column_gradient_sums: %.17g of %zu times 0.1f",
         target, exact[0], rows);
@@ -221,7 +224,9 @@ void column_gradient(const Table& table, const char* target) {
       for (size_t k = 0; k < (constants ? 5 : 4); ++k) {
         *parameters[k] = Parameter(memory.parameters[k], m.columns, Numbers(2).data() + 1000 * k);
       }
-      table.column_gradient(x, dy, y, dx, m.rows, m.columns, m.stride, g, stream);
+      BodyOf(table.column_gradient,
+             OptionIf(relu, nn::kRelu) | OptionIf(stream, nn::kStream) | OptionIf(constants, nn::kConstants))(
+          x, dy, y, dx, m.rows, m.columns, m.stride, g);
       Distance distance;
       m.ForAll([&](size_t, size_t j, size_t i) {
         const double dy_center = constants ? g.dy_center[j] : 0;
@@ -254,7 +259,8 @@ void column_affines(const Table& table, const char* target) {
       float* center = memory.parameters[3].Place<float>(nn::PaddedColumns(columns), Side::kEnd, 0);
       float* scale = memory.parameters[4].Place<float>(nn::PaddedColumns(columns), Side::kEnd, 0);
       float* shift = memory.parameters[5].Place<float>(nn::PaddedColumns(columns), Side::kEnd, 0);
-      const bool some_marked = table.column_affines(mean, variance, columns, kEps, weight, bias, center, scale, shift);
+      const bool some_marked =
+          BodyOf(table.column_affines)(mean, variance, columns, kEps, weight, bias, center, scale, shift);
       Distance distance;
       bool good = some_marked == (columns > 9);
       for (size_t j = 0; j < columns; ++j, distance.Next()) {
@@ -310,7 +316,8 @@ void column_gradients(const Table& table, const char* target) {
         outside[j] = (IsHuge(j) && variance[j] < 1e38) || (!given && !constants && variance[j] == 0);
         some_outside = some_outside || outside[j];
       }
-      bool good = some_outside == table.column_gradients({sum, product, residual, nullptr, nullptr}, mean, variance,
+      bool good =
+          some_outside == BodyOf(table.column_gradients)({sum, product, residual, nullptr, nullptr}, mean, variance,
                                                          columns, kEps, weight, n, given, center, dy_factor, x_factor,
                                                          constant, constants ? dy_center.data() : nullptr);
       Distance distance;

@@ -22,10 +22,19 @@ using Table = nn::KernelTable;
 // One function for each entry of NN_KERNELS, of the same name: a kernel without does not link. They are in files named
 // like those of the kernels: spans, columns, rows.
 namespace test_of {
-#define NN_TEST(result, name, parameters) void name(const Table& table, const char* target);
+#define NN_TEST(options, result, name, parameters) void name(const Table& table, const char* target);
 NN_KERNELS(NN_TEST)
 #undef NN_TEST
 }  // namespace test_of
+
+// The body of a kernel with some options, which is noted: a body of variants.def that no test asked for fails the run.
+void NoteTested(void (*body)());
+template <class Body, size_t kCount>
+Body BodyOf(Body const (&bodies)[kCount], unsigned options = nn::kPlain) {
+  NoteTested(reinterpret_cast<void (*)()>(bodies[options]));
+  return bodies[options];
+}
+using nn::OptionIf;
 
 constexpr uint64_t kSeed = 20240607;
 constexpr size_t kOffsets = 16;  // elements of the widest vector

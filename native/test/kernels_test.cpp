@@ -1,21 +1,42 @@
 // Every kernel on every instruction set.
+#include <set>
+
 #include "kernel_cases.h"
 #include "kernels/targets.h"
 #include "nativenorm.h"
 
 namespace nntest {
+namespace {
+
+std::set<void (*)()> tested;
+
+// Whether each line of variants.def has been run.
+void CheckAllTested(const Table& table, const char* target) {
+  using namespace nn;
+#define NN_VARIANT(storage, kernel, options)                                                                         \
+  Check(tested.count(reinterpret_cast<void (*)()>(table.kernel[options])) > 0, "%s %s %s: no test", target, #kernel, \
+        #options);
+#include "kernels/variants.def"
+}
+
+}  // namespace
+
+void NoteTested(void (*body)()) { tested.insert(body); }
 
 void TestKernels() {
   const struct {
     const char* name;
     void (*run)(const Table&, const char*);
   } kTests[] = {
-#define NN_TEST(result, name, parameters) {#name, test_of::name},
+#define NN_TEST(options, result, name, parameters) {#name, test_of::name},
       NN_KERNELS(NN_TEST)
 #undef NN_TEST
   };
   for (int target = 0; target < nn::TargetCount(); ++target) {
-    for (const auto& test : kTests) test.run(nn::TargetAt(target).tables[NN_F32], nn::TargetAt(target).name);
+    const Table& table = nn::TargetAt(target).tables[NN_F32];
+    const char* name = nn::TargetAt(target).name;
+    for (const auto& test : kTests) test.run(table, name);
+    CheckAllTested(table, name);
   }
 }
 

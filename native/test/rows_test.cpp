@@ -39,13 +39,15 @@ std::string Text(const Part& part, size_t length) {
          " first " + std::to_string(part.first);
 }
 
+using RowGradient = std::remove_extent_t<decltype(Table::row_gradient)>;
+
 // Also those rows at which the kernel stops, and whether there were any.
-bool BackwardByRows(const Table& table, const float* x, const float* dy, const float* y, float* dx,
+bool BackwardByRows(RowGradient row_gradient, const float* x, const float* dy, const float* y, float* dx,
                     nn::RowsToDifferentiate rows) {
   bool stopped = false;
   const size_t parameters = rows.length * rows.period;
   for (;;) {
-    const size_t done = table.row_gradient(x, dy, y, dx, rows);
+    const size_t done = row_gradient(x, dy, y, dx, rows);
     if (done == rows.rows) return stopped;
     stopped = true;
     const size_t at = done * rows.length;
@@ -88,9 +90,11 @@ void row_normalize(const Table& table, const char* target) {
       if (biased) std::copy_n(Numbers(2).data(), parameters, bias);
       float* mean = with_statistics ? memory.parameters[2].Place<float>(last, Side::kEnd, 0) : nullptr;
       float* variance = with_statistics ? memory.parameters[3].Place<float>(last, Side::kEnd, 0) : nullptr;
-      table.row_normalize(x, y,
-                          {centered, length, part.period, part.first, part.rows, kEps, weight, bias,
-                           centered ? mean : nullptr, variance, relu, prefetch, stream});
+      const unsigned options = OptionIf(relu, nn::kRelu) | OptionIf(centered, nn::kCentered) |
+                               OptionIf(weighted, nn::kWeight) | OptionIf(biased, nn::kBias);
+      BodyOf(table.row_normalize, options)(x, y,
+                                           {centered, length, part.period, part.first, part.rows, kEps, weight, bias,
+                                            centered ? mean : nullptr, variance, relu, prefetch, stream});
       Distance distance;
       bool others = true;  // whether other rows' statistics stayed
       for (size_t r = 0; with_statistics && r < part.first; ++r) {
@@ -190,9 +194,11 @@ void row_gradient(const Table& table, const char* target) {
         if (!centered) mean[row] = NAN;  // not to be read
       }
       bool finite = true;
+      const unsigned options = OptionIf(relu, nn::kRelu) | OptionIf(centered, nn::kCentered) |
+                               OptionIf(weighted, nn::kWeight) | OptionIf(sums, nn::kParameterSums);
       const nn::RowsToDifferentiate rows = {centered, length, part.period, part.first,   part.rows,    kEps,   weight,
                                             mean,     variance,            gradients[0], gradients[1], stream, &finite};
-      const bool stopped = BackwardByRows(table, x, dy, y, dx, rows);
+      const bool stopped = BackwardByRows(BodyOf(table.row_gradient, options), x, dy, y, dx, rows);
       Distance distance;
       const double typical = sqrt(direct_square / static_cast<double>(n)) + 1e-30;
       for (size_t i = 0; i < n; ++i, distance.Next()) distance.Add(dx[i], values[i], 5 * typical + fabs(values[i]));

@@ -28,8 +28,7 @@ void ForRuns(const char* target, const Body& body) {
 nn::Moments Measured(const Table& table, const Matrix& m, const float* x) {
   const double n = static_cast<double>(m.rows * m.columns);
   return nn::MeasureUnit(
-      n, 1 / n,
-      [&](float pivot) { return table.pivot_sums(x, m.rows, m.columns, m.stride, pivot); },
+      n, 1 / n, [&](float pivot) { return BodyOf(table.pivot_sums)(x, m.rows, m.columns, m.stride, pivot); },
       [&] { return MomentsOf(m, x); });
 }
 
@@ -52,7 +51,8 @@ void normalize(const Table& table, const char* target) {
         const float r = static_cast<float>(run * step);
         affines[run * step] = {0.3f + r / 4, 1.7f - r / 4, -0.2f + r / 8};
       }
-      table.normalize(x, y, m.rows, m.columns, m.stride, affines, step, relu, stream, m.stride);
+      BodyOf(table.normalize, OptionIf(relu, nn::kRelu) | OptionIf(stream, nn::kStream))(
+          x, y, m.rows, m.columns, m.stride, affines, step, m.stride);
       Distance distance;
       m.ForAll([&](size_t run, size_t, size_t i) {
         const nn::Affine& affine = affines[run * step];
@@ -68,7 +68,7 @@ void normalize(const Table& table, const char* target) {
   const nn::Affine same = {0, 1, 0};
   for (bool stream : {false, true}) {  // max(v, 0) keeps what is not a number
     float y[11];
-    table.normalize(values, y, 1, 11, 0, &same, 0, true, stream, 0);
+    BodyOf(table.normalize, nn::kRelu | OptionIf(stream, nn::kStream))(values, y, 1, 11, 0, &same, 0, 0);
     Distance distance;
     for (size_t i = 0; i < 11; ++i, distance.Next()) distance.Add(y[i], Activated(values[i], true), 1);
     Report("normalize", target, distance, 0, true, "not finite");
@@ -84,7 +84,7 @@ void plain_pass(const Table& table, const char* target) {
         float* x = in_place ? y : memory.x.Place<float>(length, place.side, place.Other(1));
         const float* from = Numbers(0).data();
         std::copy_n(from, length, x);
-        table.plain_pass(x, y, length, 1.25f, -0.75f);
+        BodyOf(table.plain_pass)(x, y, length, 1.25f, -0.75f);
         Distance distance;
         for (size_t i = 0; i < length; ++i, distance.Next()) distance.Add(y[i], from[i] * 1.25 - 0.75, 1 + fabs(y[i]));
         Report("plain_pass", target, distance, kValue, memory.IsIntact(), std::to_string(length) + " " + Text(place));
@@ -112,8 +112,8 @@ void AddInto(void (*add)(const From*, size_t, double*), const char* name, const 
   }
 }
 
-void add_doubles(const Table& table, const char* target) { AddInto(table.add_doubles, "add_doubles", target); }
-void add_floats(const Table& table, const char* target) { AddInto(table.add_floats, "add_floats", target); }
+void add_doubles(const Table& table, const char* target) { AddInto(BodyOf(table.add_doubles), "add_doubles", target); }
+void add_floats(const Table& table, const char* target) { AddInto(BodyOf(table.add_floats), "add_floats", target); }
 
 // One number that is not finite, at every place.
 void all_finite(const Table& table, const char* target) {
@@ -122,11 +122,11 @@ void all_finite(const Table& table, const char* target) {
     float* values = memory.x.Place<float>(length, Side::kEnd, 0);
     std::copy_n(Numbers(0).data(), length, values);
     values[length / 2] = 3.4028235e38f;
-    bool good = table.all_finite(values, length);
+    bool good = BodyOf(table.all_finite)(values, length);
     for (size_t i = 0; i < length; ++i) {
       const float usual = values[i];
       values[i] = i % 3 == 0 ? NAN : i % 3 == 1 ? INFINITY : -INFINITY;
-      good &= !table.all_finite(values, length);
+      good &= !BodyOf(table.all_finite)(values, length);
       values[i] = usual;
     }
     Check(good && memory.IsIntact(), "%s all_finite: %zu", target, length);
@@ -152,7 +152,8 @@ void gradient(const Table& table, const char* target) {
         const float r = static_cast<float>(run * step);
         gradients[run * step] = {0.3f + r / 4, 1.7f - r / 4, -0.6f + r / 8, 0.2f - r / 8, turn % 3 == 0 ? 0.9f - r : 0};
       }
-      table.gradient(x, dy, y, dx, m.rows, m.columns, m.stride, gradients, step, stream);
+      BodyOf(table.gradient, OptionIf(relu, nn::kRelu) | OptionIf(stream, nn::kStream))(x, dy, y, dx, m.rows, m.columns,
+                                                                                        m.stride, gradients, step);
       Distance distance;
       m.ForAll([&](size_t run, size_t, size_t i) {
         const nn::Gradient& g = gradients[run * step];
@@ -214,7 +215,8 @@ void gradient_sums(const Table& table, const char* target) {
       const float center = 0.4f;
       const size_t count = (m.rows - 1) * step + 1;
       nn::GradientSums* found = memory.parameters[0].Place<nn::GradientSums>(count, Side::kEnd, 0);
-      table.gradient_sums(x, dy, y, m.rows, m.columns, m.stride, center, found, step);
+      BodyOf(table.gradient_sums, OptionIf(relu, nn::kRelu))(x, dy, y, m.rows, m.columns, m.stride, center, found,
+                                                             step);
       std::vector<Sums> expected(count);
       m.ForAll([&](size_t run, size_t, size_t i) { expected[run * step].Add(Cut(dy, y, i), x[i] - double{center}); });
       Distance distance;
@@ -239,7 +241,7 @@ void gradient_sums(const Table& table, const char* target) {
     expected.Add(dy[i], x[i] - double{0.1f});
   }
   nn::GradientSums found;
-  table.gradient_sums(x, dy, nullptr, 1, kLong, 0, 0.1f, &found, 0);
+  BodyOf(table.gradient_sums)(x, dy, nullptr, 1, kLong, 0, 0.1f, &found, 0);
   Distance distance;
   expected.Compare(found, &distance);
   Report("gradient_sums", target, distance, kLongSum, memory.IsIntact(), "long");
@@ -262,7 +264,8 @@ void constant_sums(const Table& table, const char* target) {
       if (relu) m.Copy(Outputs().data() + turn, y);
       const size_t count = (m.rows - 1) * step + 1;
       nn::GradientSums* found = memory.parameters[0].Place<nn::GradientSums>(count, Side::kEnd, 0);
-      table.constant_sums(x, dy, y, m.rows, m.columns, m.stride, center, found, step);
+      BodyOf(table.constant_sums, OptionIf(relu, nn::kRelu))(x, dy, y, m.rows, m.columns, m.stride, center, found,
+                                                             step);
       std::vector<Sums> expected(count);
       m.ForAll([&](size_t run, size_t, size_t i) { expected[run * step].Add(Cut(dy, y, i), 0); });
       Distance distance;
@@ -288,7 +291,7 @@ void constant_sums(const Table& table, const char* target) {
     dy[i] = 0.1f;
   }
   nn::GradientSums found;
-  table.constant_sums(x, dy, nullptr, 1, kLong, 0, center, &found, 0);
+  BodyOf(table.constant_sums)(x, dy, nullptr, 1, kLong, 0, center, &found, 0);
   Check(found.dy == kLong * double{0.1f} && found.product == 0, "%s constant_sums: %.17g of %zu times 0.1f", target,
         found.dy, kLong);
 }

@@ -9,7 +9,7 @@
 #include "kernels/matrix-inl.h"
 #include "kernels/order.h"
 #include "kernels/simd-inl.h"
-#include "kernels/spans-inl.h"
+#include "kernels/storage-inl.h"
 
 namespace nn {
 namespace NN_TARGET {
@@ -181,7 +181,7 @@ HWY_NOINLINE void SumAround(const T* x, size_t rows, size_t columns, size_t stri
                          ColumnsOf{load, body, prefetch_at});
 }
 
-template <class T>
+template <unsigned kOptions, class T>
 void column_sums(const T* x, size_t rows, size_t columns, size_t stride, const float* pivot, bool prefetch,
                  double* sums, double* squares) {
   double* const totals[] = {sums, squares};
@@ -193,7 +193,7 @@ void column_sums(const T* x, size_t rows, size_t columns, size_t stride, const f
 }
 
 // The same as Judge, in a form that compilers vectorize.
-template <class T>
+template <unsigned kOptions, class T>
 bool column_moments(size_t columns, double share, double* sums, double* squares) {
   int distrusted = 0;
   for (size_t j = 0; j < columns; ++j) {
@@ -211,11 +211,9 @@ bool column_moments(size_t columns, double share, double* sums, double* squares)
 // A vector of columns has three sums and a center in registers, of which 16 have room for two such vectors.
 constexpr size_t kGradientVectors = kManyRegisters ? kUnroll : 2;
 
-// kConstants: also the sums for columns that may be constant.
-template <bool kConstants, bool kRelu, class T>
+template <bool kRelu, class T>
 HWY_NOINLINE void SumGradients(const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride,
                                const float* center, bool prefetch, double* const* totals) {
-  if constexpr (kConstants) Clear(columns, totals[4]);
   const auto load = [&](size_t j) NN_INLINED { return hn::LoadU(kFloats, center + j); };
   const auto body = [&](auto lanes, auto together, size_t first, size_t j, Floats c, Floats* v) NN_INLINED {
     Floats distances[together.value], gradients[together.value];
@@ -227,30 +225,49 @@ HWY_NOINLINE void SumGradients(const T* x, const T* dy, const T* y, size_t rows,
     v[0] = hn::Add(v[0], SumOf(gradients));
     v[1] = hn::Add(v[1], ProductOf(gradients, distances));
     v[2] = hn::Add(v[2], SumOf(distances));
-    if constexpr (kConstants) {
-      Repeat<together.value>([&](auto r) NN_INLINED {
-        v[3] = hn::Add(v[3], hn::Abs(distances[r.value]));
-        AddInto(totals[4] + j, gradients[r.value]);
-      });
-    }
   };
   const auto prefetch_at = [&](size_t row, size_t j) NN_INLINED {
     hwy::Prefetch(x + row * stride + j);
     hwy::Prefetch(dy + row * stride + j);
   };
-  SumColumns<kConstants ? 4 : 3, kGradientVectors>(rows, columns, totals, prefetch && !SetsConflict<T>(stride),
-                                                   ColumnsOf{load, body, prefetch_at});
+  SumColumns<3, kGradientVectors>(rows, columns, totals, prefetch && !SetsConflict<T>(stride),
+                                  ColumnsOf{load, body, prefetch_at});
 }
 
-template <class T>
-void column_gradient_sums(const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride,
-                          const float* center, bool prefetch, ColumnGradientSums sums) {
-  double* const totals[] = {sums.dy, sums.product, sums.residual, sums.spread, sums.exact_dy};
-  Choose(sums.exact_dy != nullptr, [&](auto constants) {
-    Choose(y != nullptr, [&](auto relu) {
-      SumGradients<constants.value, relu.value>(x, dy, y, rows, columns, stride, center, prefetch, totals);
+// sum(dy) of columns that may be constant, in doubles and in the order of rows, and sum(|x - center|). A pass of its
+// own: within SumGradients it is a third of the time to compile all column kernels, and not faster.
+template <bool kRelu, class T>
+HWY_NOINLINE void SumConstants(const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride,
+                               const float* center, double* exact_dy, double* spread) {
+  Clear(columns, exact_dy);
+  Clear(columns, spread);
+  ForRowsTogether<kSummedTogether>(rows, false, [&](auto together, size_t first) NN_INLINED {
+    ForVectors(columns, [&](auto lanes, size_t j) NN_INLINED {
+      const Floats c = hn::LoadU(kFloats, center + j);
+      Doubles lower = hn::LoadU(kDoubles, exact_dy + j), upper = hn::LoadU(kDoubles, exact_dy + j + kLanes / 2);
+      Floats distance = hn::Zero(kFloats);
+      Repeat<together.value>([&](auto r) NN_INLINED {
+        const size_t at = (first + r.value) * stride + j;
+        distance = hn::Add(distance, hn::Abs(hn::Sub(Load(lanes, x + at), c)));
+        const Floats gradient = Cut<kRelu>(lanes, dy, y, at);
+        lower = hn::Add(lower, LowerDoubles(gradient));
+        upper = hn::Add(upper, UpperDoubles(gradient));
+      });
+      hn::StoreU(lower, kDoubles, exact_dy + j);
+      hn::StoreU(upper, kDoubles, exact_dy + j + kLanes / 2);
+      AddInto(spread + j, distance);
     });
   });
+}
+
+template <unsigned kOptions, class T>
+void column_gradient_sums(const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride,
+                          const float* center, bool prefetch, ColumnGradientSums sums) {
+  double* const totals[] = {sums.dy, sums.product, sums.residual};
+  SumGradients<Has(kOptions, kRelu)>(x, dy, y, rows, columns, stride, center, prefetch, totals);
+  if constexpr (Has(kOptions, kConstants)) {
+    SumConstants<Has(kOptions, kRelu)>(x, dy, y, rows, columns, stride, center, sums.exact_dy, sums.spread);
+  }
 }
 
 }  // namespace NN_TARGET

@@ -1,5 +1,4 @@
-// Kernels: from the sums of columns (column_sums-inl.h) to parameters, and the matrices written with these. Up to
-// kNarrow columns have their parameters in registers.
+// Kernels: from the sums of columns (column_sums-inl.h) to parameters, and the matrices written with these.
 #ifndef NATIVENORM_COLUMNS_INL_H_
 #define NATIVENORM_COLUMNS_INL_H_
 
@@ -10,7 +9,7 @@
 #include "kernels/kernels.h"
 #include "kernels/matrix-inl.h"
 #include "kernels/simd-inl.h"
-#include "kernels/spans-inl.h"
+#include "kernels/storage-inl.h"
 
 namespace nn {
 namespace NN_TARGET {
@@ -27,7 +26,7 @@ inline bool AreUsual(const float* parameters, size_t columns) {
   return unusual == 0;
 }
 
-template <class T>
+template <unsigned kOptions, class T>
 bool column_affines(const double* mean, const double* variance, size_t columns, double eps, const float* weight,
                     const float* bias, float* center, float* scale, float* shift) {
   int unusual = !AreUsual(weight, columns) | !AreUsual(bias, columns), outside = 0;
@@ -56,7 +55,7 @@ bool column_affines(const double* mean, const double* variance, size_t columns, 
   return outside != 0;
 }
 
-template <class T>
+template <unsigned kOptions, class T>
 bool column_gradients(ColumnGradientSums sums, const double* mean, const double* variance, size_t columns, double eps,
                       const float* weight, double n, bool given, float* center, float* dy_factor, float* x_factor,
                       float* constant, float* dy_center) {
@@ -106,145 +105,81 @@ bool column_gradients(ColumnGradientSums sums, const double* mean, const double*
   return outside != 0;
 }
 
-template <bool kStream, class Lanes, class T>
-HWY_INLINE void Put(Lanes lanes, Floats value, T* to) {
-  if constexpr (kStream) {
-    Stream(lanes, value, to);
-  } else {
-    Store(lanes, value, to);
+// y = (x - center) * scale + shift
+template <unsigned kOptions, class T>
+HWY_NOINLINE void NormalizeMatrix(const T* x, T* y, size_t rows, size_t columns, size_t stride, ColumnAffine affine) {
+  if (Has(kOptions, kStream) && !StreamsAligned(y, stride)) {
+    return NormalizeMatrix<kOptions & ~kStream>(x, y, rows, columns, stride, affine);
   }
+  struct Vector {
+    Floats center, scale, shift;
+  };
+  const auto load = [&](size_t j) NN_INLINED {
+    return Vector{hn::LoadU(kFloats, affine.center + j), hn::LoadU(kFloats, affine.scale + j),
+                  hn::LoadU(kFloats, affine.shift + j)};
+  };
+  const auto value = [&](auto lanes, size_t at, const Vector& v) NN_INLINED {
+    const Floats result = hn::MulAdd(hn::Sub(Load(lanes, x + at), v.center), v.scale, v.shift);
+    return Has(kOptions, kRelu) ? Relu(result) : result;
+  };
+  WriteMatrix<Has(kOptions, kStream), kUnroll, Vector>(y, rows, columns, stride, load, value);
 }
 
-// y = (x - center) * scale + shift
-template <class T>
-void column_normalize(const T* x, T* y, size_t rows, size_t columns, size_t stride, ColumnAffine affine, bool relu,
-                      bool stream) {
+template <unsigned kOptions, class T>
+void column_normalize(const T* x, T* y, size_t rows, size_t columns, size_t stride, ColumnAffine affine) {
   if (const size_t folds = Folds(rows, columns, stride); folds > 1) {
     const FoldedParameters<3> folded(columns, folds, {affine.center, affine.scale, affine.shift});
     const auto& [center, scale, shift] = folded.arrays;
-    column_normalize(x, y, rows / folds, columns * folds, columns * folds, {center, scale, shift}, relu, stream);
+    NormalizeMatrix<kOptions>(x, y, rows / folds, columns * folds, columns * folds, {center, scale, shift});
     const size_t done = (rows - rows % folds) * columns;
     x += done;
     y += done;
     rows %= folds;
   }
-  const bool aligned = reinterpret_cast<uintptr_t>(y) % (kLanes * sizeof(T)) == 0 && stride % kLanes == 0;
-  Choose(relu, [&](auto with_relu) NN_INLINED {
-    Choose(stream && aligned, [&](auto streaming) NN_INLINED {
-      const auto write = [&](auto lanes, size_t at, Floats center, Floats scale, Floats shift) NN_INLINED {
-        Floats value = hn::MulAdd(hn::Sub(Load(lanes, x + at), center), scale, shift);
-        if constexpr (with_relu.value) value = Relu(value);
-        Put<streaming.value>(lanes, value, y + at);
-      };
-      if (GoesByRows<streaming.value>(columns, kNarrow)) {
-        const bool conflict = SetsConflict<T>(stride);
-        ForRowsTogether<kWrittenTogether<streaming.value>>(rows, conflict, [&](auto together, size_t first) NN_INLINED {
-          ForVectors(columns, [&](auto lanes, size_t j) NN_INLINED {
-            const Floats center = hn::LoadU(kFloats, affine.center + j);
-            const Floats scale = hn::LoadU(kFloats, affine.scale + j);
-            const Floats shift = hn::LoadU(kFloats, affine.shift + j);
-            Repeat<together.value>([&](auto r)
-                                    NN_INLINED { write(lanes, (first + r.value) * stride + j, center, scale, shift); });
-          });
-        });
-        if constexpr (streaming.value) hwy::FlushStream();
-        return;
-      }
-      ForBlocks(rows, [&](size_t first, size_t count) NN_INLINED {
-        ForStrips<kUnroll>(columns, [&](auto width, auto lanes, size_t j) NN_INLINED {
-          constexpr size_t kVectors = width.value;
-          Floats center[kVectors], scale[kVectors], shift[kVectors];
-          Repeat<kVectors>([&](auto v) NN_INLINED {
-            const size_t at = j + v.value * kLanes;
-            center[v.value] = hn::LoadU(kFloats, affine.center + at);
-            scale[v.value] = hn::LoadU(kFloats, affine.scale + at);
-            shift[v.value] = hn::LoadU(kFloats, affine.shift + at);
-          });
-          for (size_t row = first; row < first + count; ++row) {
-            Repeat<kVectors>([&](auto v) NN_INLINED {
-              write(lanes, row * stride + j + v.value * kLanes, center[v.value], scale[v.value], shift[v.value]);
-            });
-          }
-        });
-      });
-      if constexpr (streaming.value) hwy::FlushStream();
-    });
-  });
-}
-
-// The columns of one strip. Two strips would not read rows sequentially: gradients of 262144x32 took 15 % longer
-// (AVX2).
-constexpr size_t kGradientNarrow = kGradientVectors * kLanes;
-
-template <bool kConstants, class T>
-void WriteGradients(const T* x, const T* dy, const T* y, T* dx, size_t rows, size_t columns, size_t stride,
-                    ColumnGradient g, bool stream) {
-  const bool aligned = reinterpret_cast<uintptr_t>(dx) % (kLanes * sizeof(T)) == 0 && stride % kLanes == 0;
-  Choose(y != nullptr, [&](auto relu) NN_INLINED {
-    Choose(stream && aligned, [&](auto streaming) NN_INLINED {
-      // The parameters of a vector of columns.
-      struct Vector {
-        Floats center, dy_factor, x_factor, constant, dy_center;
-      };
-      const auto load = [&](size_t j) NN_INLINED {
-        return Vector{hn::LoadU(kFloats, g.center + j), hn::LoadU(kFloats, g.dy_factor + j),
-                      hn::LoadU(kFloats, g.x_factor + j), hn::LoadU(kFloats, g.constant + j),
-                      kConstants ? hn::LoadU(kFloats, g.dy_center + j) : hn::Zero(kFloats)};
-      };
-      const auto write = [&](auto lanes, size_t at, const Vector& v) NN_INLINED {
-        const Floats distance = hn::Sub(Load(lanes, x + at), v.center);
-        const Floats rest = hn::MulAdd(v.x_factor, distance, v.constant);
-        Floats gradient = Cut<relu.value>(lanes, dy, y, at);
-        if constexpr (kConstants) gradient = hn::Sub(gradient, v.dy_center);
-        Put<streaming.value>(lanes, hn::MulAdd(v.dy_factor, gradient, rest), dx + at);
-      };
-      if (GoesByRows<streaming.value>(columns, kGradientNarrow)) {
-        const bool conflict = SetsConflict<T>(stride);
-        ForRowsTogether<kWrittenTogether<streaming.value>>(rows, conflict, [&](auto together, size_t first) NN_INLINED {
-          ForVectors(columns, [&](auto lanes, size_t j) NN_INLINED {
-            const Vector v = load(j);
-            Repeat<together.value>([&](auto r) NN_INLINED { write(lanes, (first + r.value) * stride + j, v); });
-          });
-        });
-        if constexpr (streaming.value) hwy::FlushStream();
-        return;
-      }
-      ForBlocks(rows, [&](size_t first, size_t count) NN_INLINED {
-        ForStrips<kGradientVectors>(columns, [&](auto width, auto lanes, size_t j) NN_INLINED {
-          constexpr size_t kVectors = width.value;
-          Vector vectors[kVectors];
-          Repeat<kVectors>([&](auto v) NN_INLINED { vectors[v.value] = load(j + v.value * kLanes); });
-          for (size_t row = first; row < first + count; ++row) {
-            Repeat<kVectors>([&](auto v) NN_INLINED {
-              write(lanes, row * stride + j + v.value * kLanes, vectors[v.value]);
-            });
-          }
-        });
-      });
-      if constexpr (streaming.value) hwy::FlushStream();
-    });
-  });
+  NormalizeMatrix<kOptions>(x, y, rows, columns, stride, affine);
 }
 
 // dx = dy_factor * (dy - dy_center) + x_factor * (x - center) + constant
-template <class T>
+template <unsigned kOptions, class T>
+HWY_NOINLINE void DifferentiateMatrix(const T* x, const T* dy, const T* y, T* dx, size_t rows, size_t columns,
+                                      size_t stride, ColumnGradient g) {
+  if (Has(kOptions, kStream) && !StreamsAligned(dx, stride)) {
+    return DifferentiateMatrix<kOptions & ~kStream>(x, dy, y, dx, rows, columns, stride, g);
+  }
+  struct Vector {
+    Floats center, dy_factor, x_factor, constant, dy_center;
+  };
+  const auto load = [&](size_t j) NN_INLINED {
+    return Vector{hn::LoadU(kFloats, g.center + j), hn::LoadU(kFloats, g.dy_factor + j),
+                  hn::LoadU(kFloats, g.x_factor + j), hn::LoadU(kFloats, g.constant + j),
+                  Has(kOptions, kConstants) ? hn::LoadU(kFloats, g.dy_center + j) : hn::Zero(kFloats)};
+  };
+  const auto value = [&](auto lanes, size_t at, const Vector& v) NN_INLINED {
+    const Floats distance = hn::Sub(Load(lanes, x + at), v.center);
+    const Floats rest = hn::MulAdd(v.x_factor, distance, v.constant);
+    Floats gradient = Cut<Has(kOptions, kRelu)>(lanes, dy, y, at);
+    if constexpr (Has(kOptions, kConstants)) gradient = hn::Sub(gradient, v.dy_center);
+    return hn::MulAdd(v.dy_factor, gradient, rest);
+  };
+  WriteMatrix<Has(kOptions, kStream), kGradientVectors, Vector>(dx, rows, columns, stride, load, value);
+}
+
+template <unsigned kOptions, class T>
 void column_gradient(const T* x, const T* dy, const T* y, T* dx, size_t rows, size_t columns, size_t stride,
-                     ColumnGradient g, bool stream) {
+                     ColumnGradient g) {
   if (const size_t folds = Folds(rows, columns, stride); folds > 1) {
     const FoldedParameters<5> folded(columns, folds, {g.center, g.dy_factor, g.x_factor, g.constant, g.dy_center});
     const auto& [center, dy_factor, x_factor, constant, dy_center] = folded.arrays;
-    column_gradient(x, dy, y, dx, rows / folds, columns * folds, columns * folds,
-                    {center, dy_factor, x_factor, constant, g.dy_center == nullptr ? nullptr : dy_center}, stream);
+    DifferentiateMatrix<kOptions>(x, dy, y, dx, rows / folds, columns * folds, columns * folds,
+                                  {center, dy_factor, x_factor, constant, dy_center});
     const size_t done = (rows - rows % folds) * columns;
     x += done;
     dy += done;
-    if (y != nullptr) y += done;
+    if (Has(kOptions, kRelu)) y += done;
     dx += done;
     rows %= folds;
   }
-  Choose(g.dy_center != nullptr, [&](auto constants) NN_INLINED {
-    WriteGradients<constants.value>(x, dy, y, dx, rows, columns, stride, g, stream);
-  });
+  DifferentiateMatrix<kOptions>(x, dy, y, dx, rows, columns, stride, g);
 }
 
 }  // namespace NN_TARGET

@@ -128,76 +128,91 @@ constexpr size_t PaddedColumns(size_t columns) {
   return (columns + kColumnPadding - 1) / kColumnPadding * kColumnPadding;
 }
 
-// All kernels, as (result, name, parameters). Runs of `length` elements begin `stride` apart; of an array with a
-// `step`, run r takes element r * step: with 0 all share one. y is null in gradients without an activation; dx may be
-// dy and y may be x. `stream` writes with non-temporal stores, and prefetches `ahead` elements after what is read.
-// `prefetch` prefetches the next rows.
+// What a kernel is compiled with or without. Each set that exists is a body of its own (variants.def).
+enum Options : unsigned {
+  kPlain = 0,
+  kRelu = 1,       // y is max(y, 0), which cuts dy
+  kStream = 2,     // writes with non-temporal stores
+  kConstants = 4,  // for columns of which some may be constant
+  kCentered = 8,   // around a mean; rows without are those of RMS
+  kWeight = 16,
+  kBias = 32,
+  kParameterSums = 64,  // the gradients of weight and bias
+};
+constexpr unsigned OptionIf(bool has, Options option) { return has ? option : kPlain; }
+constexpr bool Has(unsigned options, Options option) { return (options & option) != 0; }
+
+// All kernels, as (the options there are, result, name, parameters). Runs of `length` elements begin `stride` apart; of
+// an array with a `step`, run r takes element r * step: with 0 all share one. y is read with kRelu only; dx may be dy
+// and y may be x. With kStream, `ahead` elements after what is read are prefetched. `prefetch` prefetches the next
+// rows.
 #define NN_KERNELS(KERNEL)                                                                                            \
   /* The sums of a piece (order.h); a pivot of 0 is not subtracted. */                                                \
-  KERNEL(PivotSums, pivot_sums, (const void* x, size_t runs, size_t length, size_t stride, float pivot))              \
-  KERNEL(void, normalize,                                                                                             \
+  KERNEL(kPlain, PivotSums, pivot_sums, (const void* x, size_t runs, size_t length, size_t stride, float pivot))      \
+  KERNEL(kRelu | kStream, void, normalize,                                                                            \
          (const void* x, void* y, size_t runs, size_t length, size_t stride, const Affine* affines, size_t step,      \
-          bool relu, bool stream, size_t ahead))                                                                      \
-  KERNEL(void, gradient_sums,                                                                                         \
+          size_t ahead))                                                                                              \
+  KERNEL(kRelu, void, gradient_sums,                                                                                  \
          (const void* x, const void* dy, const void* y, size_t runs, size_t length, size_t stride, float center,      \
           GradientSums* sums, size_t step))                                                                           \
   /* The same for units that may be constant, with sum(dy) in doubles. Where x is not the center everywhere, the      \
      product is NaN. */                                                                                               \
-  KERNEL(void, constant_sums,                                                                                         \
+  KERNEL(kRelu, void, constant_sums,                                                                                  \
          (const void* x, const void* dy, const void* y, size_t runs, size_t length, size_t stride, float center,      \
           GradientSums* sums, size_t step))                                                                           \
-  KERNEL(void, gradient,                                                                                              \
+  KERNEL(kRelu | kStream, void, gradient,                                                                             \
          (const void* x, const void* dy, const void* y, void* dx, size_t runs, size_t length, size_t stride,          \
-          const Gradient* gradients, size_t step, bool stream))                                                       \
+          const Gradient* gradients, size_t step))                                                                    \
   /* The same for each column of a matrix with `stride` elements from row to row. `pivot` may be null: all are 0. */  \
-  KERNEL(void, column_sums,                                                                                           \
+  KERNEL(kPlain, void, column_sums,                                                                                   \
          (const void* x, size_t rows, size_t columns, size_t stride, const float* pivot, bool prefetch, double* sums, \
           double* squares))                                                                                           \
   /* Turns those around 0 into means and m2 (order.h), in their place; false if some are distrusted. */               \
-  KERNEL(bool, column_moments, (size_t columns, double share, double* sums, double* squares))                         \
-  KERNEL(void, column_normalize,                                                                                      \
-         (const void* x, void* y, size_t rows, size_t columns, size_t stride, ColumnAffine affine, bool relu,         \
-          bool stream))                                                                                               \
-  KERNEL(void, column_gradient_sums,                                                                                  \
+  KERNEL(kPlain, bool, column_moments, (size_t columns, double share, double* sums, double* squares))                 \
+  KERNEL(kRelu | kStream, void, column_normalize,                                                                     \
+         (const void* x, void* y, size_t rows, size_t columns, size_t stride, ColumnAffine affine))                   \
+  KERNEL(kRelu | kConstants, void, column_gradient_sums,                                                              \
          (const void* x, const void* dy, const void* y, size_t rows, size_t columns, size_t stride,                   \
           const float* center, bool prefetch, ColumnGradientSums sums))                                               \
-  KERNEL(void, column_gradient,                                                                                       \
+  KERNEL(kRelu | kStream | kConstants, void, column_gradient,                                                         \
          (const void* x, const void* dy, const void* y, void* dx, size_t rows, size_t columns, size_t stride,         \
-          ColumnGradient gradient, bool stream))                                                                      \
+          ColumnGradient gradient))                                                                                   \
   /* The parameters of columns that are units of their own; `sums.product` becomes the weight's gradient. True if     \
      there are columns that are outside (exact.h): their scale or dy_factor is NaN. */                                \
-  KERNEL(bool, column_affines,                                                                                        \
+  KERNEL(kPlain, bool, column_affines,                                                                                \
          (const double* mean, const double* variance, size_t columns, double eps, const float* weight,                \
           const float* bias, float* center, float* scale, float* shift))                                              \
-  KERNEL(bool, column_gradients,                                                                                      \
+  KERNEL(kPlain, bool, column_gradients,                                                                              \
          (ColumnGradientSums sums, const double* mean, const double* variance, size_t columns, double eps,            \
           const float* weight, double n, bool given, float* center, float* dy_factor, float* x_factor,                \
           float* constant, float* dy_center))                                                                         \
-  KERNEL(void, row_normalize, (const void* x, void* y, const RowsToNormalize& rows))                                  \
+  KERNEL(kRelu | kCentered | kWeight | kBias, void, row_normalize,                                                    \
+         (const void* x, void* y, const RowsToNormalize& rows))                                                       \
   /* How many rows it did: all, or those before one that is outside (exact.h). */                                     \
-  KERNEL(size_t, row_gradient,                                                                                        \
+  KERNEL(kRelu | kCentered | kWeight | kParameterSums, size_t, row_gradient,                                          \
          (const void* x, const void* dy, const void* y, void* dx, const RowsToDifferentiate& rows))                   \
   /* to += from, of doubles or floats; whether floats are finite. */                                                  \
-  KERNEL(void, add_doubles, (const double* from, size_t count, double* to))                                           \
-  KERNEL(void, add_floats, (const float* from, size_t count, double* to))                                             \
-  KERNEL(bool, all_finite, (const float* values, size_t count))                                                       \
+  KERNEL(kPlain, void, add_doubles, (const double* from, size_t count, double* to))                                   \
+  KERNEL(kPlain, void, add_floats, (const float* from, size_t count, double* to))                                     \
+  KERNEL(kPlain, bool, all_finite, (const float* values, size_t count))                                               \
   /* y = a * x + b */                                                                                                 \
-  KERNEL(void, plain_pass, (const void* x, void* y, size_t length, float a, float b))
+  KERNEL(kPlain, void, plain_pass, (const void* x, void* y, size_t length, float a, float b))
 
-// The table of one storage type on one instruction set.
+// The bodies of one storage type on one instruction set, by their options; null where there is none.
 struct KernelTable {
-#define NN_FIELD(result, name, parameters) result(*name) parameters;
+#define NN_FIELD(options, result, name, parameters) result(*name[(options) + 1]) parameters;
   NN_KERNELS(NN_FIELD)
 #undef NN_FIELD
 };
 
-// How many types elements may be stored as, numbered as in nativenorm.h. Parameters are floats.
+// What elements may be stored as, numbered as in nativenorm.h. Parameters are floats.
+using f32 = float;
 constexpr int kStorageTypes = 1;
 
 // What one instruction set has, for each of these types.
 struct Target {
-  const char* name;
-  KernelTable tables[kStorageTypes];
+  const char* name = nullptr;
+  KernelTable tables[kStorageTypes] = {};
 };
 
 }  // namespace nn

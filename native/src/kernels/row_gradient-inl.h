@@ -5,12 +5,11 @@
 #include <math.h>
 
 #include "kernels/accumulators-inl.h"
-#include "kernels/constant-inl.h"
+#include "kernels/constant_row-inl.h"
 #include "kernels/exact.h"
 #include "kernels/kernels.h"
-#include "kernels/matrix-inl.h"
 #include "kernels/simd-inl.h"
-#include "kernels/spans-inl.h"
+#include "kernels/storage-inl.h"
 
 namespace nn {
 namespace NN_TARGET {
@@ -103,10 +102,12 @@ HWY_NOINLINE void MeasureGradient(const T* x, const T* dy, const T* y, const Row
 }
 
 // Goes once over kRows rows together, so that the weight's and bias's gradients are loaded and stored once for them.
-template <size_t kRows, bool kCentered, bool kWeight, bool kSums, bool kRelu, class T>
+template <unsigned kOptions, size_t kRows, class T>
 HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_t length, const RowGradient* rows,
                                const float* weight, float* weight_gradient, float* bias_gradient, bool stream,
                                size_t ahead, bool* finite) {
+  constexpr bool kCentered = Has(kOptions, nn::kCentered), kWeight = Has(kOptions, nn::kWeight);
+  constexpr bool kSums = Has(kOptions, nn::kParameterSums), kRelu = Has(kOptions, nn::kRelu);
   Floats center[kRows], offset[kRows], scale[kRows], x_factor[kRows], constant[kRows];
   for (size_t r = 0; r < kRows; ++r) {
     center[r] = hn::Set(kFloats, rows[r].center);
@@ -116,7 +117,7 @@ HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_
     constant[r] = hn::Set(kFloats, rows[r].constant);
   }
   Floats zeros = hn::Zero(kFloats);  // while all that is multiplied by 0 is finite
-  const auto body = [&](auto lanes, size_t i, auto k, auto streaming) NN_INLINED {
+  const auto body = [&](auto lanes, size_t i, auto k) NN_INLINED {
     Floats w = hn::Zero(kFloats), dw = hn::Zero(kFloats), db = hn::Zero(kFloats);
     if constexpr (kWeight) w = Load(lanes, weight + i);
     if constexpr (kSums) {
@@ -126,7 +127,7 @@ HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_
     Repeat<kRows>([&](auto row) NN_INLINED {
       constexpr size_t r = row.value;
       const size_t at = r * length + i;
-      if constexpr (streaming.value) {
+      if (kRows == 1 && stream) {
         Prefetch(k, x + at + ahead);
         Prefetch(k, dy + at + ahead);
       }
@@ -141,7 +142,7 @@ HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_
       Floats value = hn::Mul(x_factor[r], distance);
       if constexpr (kCentered) value = hn::MulAdd(x_factor[r], distance, constant[r]);
       value = kWeight ? hn::MulAdd(scaled, w, value) : hn::Add(scaled, value);
-      if constexpr (streaming.value) {
+      if (kRows == 1 && stream) {
         Stream(lanes, value, dx + at);
       } else {
         Store(lanes, value, dx + at);
@@ -153,19 +154,22 @@ HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_
       Store(lanes, db, bias_gradient + i);
     }
   };
-  if (kRows == 1 && stream) {
-    AlignedSweep(dx, length, [&](auto lanes, size_t i, auto k) NN_INLINED { body(lanes, i, k, Index<kRows == 1>()); });
-    hwy::FlushStream();
+  // With loops of their own for both, all kernels of this family took a third longer to compile.
+  if constexpr (kRows == 1) {
+    AlignedSweep<1>(stream ? dx : nullptr, length, body);
+    if (stream) hwy::FlushStream();
   } else {
-    Sweep(length, [&](auto lanes, size_t i, auto k) NN_INLINED { body(lanes, i, k, Index<false>()); });
+    Sweep<1>(length, body);
   }
   if constexpr (kRows == 1 && kSums) *finite &= hn::AllTrue(kFloats, hn::Eq(zeros, hn::Zero(kFloats)));
 }
 
 // False, and nothing is written, if one of them is outside, or if one of several is constant.
-template <bool kCentered, bool kWeight, bool kSums, bool kRelu, size_t kRows, class T>
+template <unsigned kOptions, size_t kRows, class T>
 HWY_INLINE bool DifferentiateRows(const T* x, const T* dy, const T* y, T* dx, size_t r,
                                   const RowsToDifferentiate& rows) {
+  constexpr bool kCentered = Has(kOptions, nn::kCentered), kWeight = Has(kOptions, nn::kWeight);
+  constexpr bool kSums = Has(kOptions, nn::kParameterSums), kRelu = Has(kOptions, nn::kRelu);
   const size_t parameters = rows.period == 1 ? 0 : (rows.first_row + r) % rows.period * rows.length;
   const size_t at = r * rows.length;
   const float* weight = kWeight ? rows.weight + parameters : nullptr;
@@ -173,8 +177,8 @@ HWY_INLINE bool DifferentiateRows(const T* x, const T* dy, const T* y, T* dx, si
   for (size_t k = 0; (kCentered || rows.eps < kLeastVariance) && k < kRows; ++k) {
     if (rows.variance[rows.first_row + r + k] != 0) continue;
     if constexpr (kRows > 1) return false;
-    if (ConstantRow<kWeight, kRelu>(x + at, dy + at, kRelu ? y + at : nullptr, dx + at, rows, rows.first_row + r,
-                                    weight, kSums ? rows.bias_gradient + parameters : nullptr)) {
+    if (ConstantRow(x + at, dy + at, kRelu ? y + at : nullptr, dx + at, rows, rows.first_row + r, weight,
+                    kSums ? rows.bias_gradient + parameters : nullptr)) {
       return true;
     }
   }
@@ -198,10 +202,10 @@ HWY_INLINE bool DifferentiateRows(const T* x, const T* dy, const T* y, T* dx, si
   for (size_t k = 0; !plain && k < kRows; ++k) {
     if (found[k].IsOutside(static_cast<double>(rows.length), rows.variance[rows.first_row + r + k])) return false;
   }
-  ApplyGradients<kRows, kCentered, kWeight, kSums, kRelu>(
-      x + at, dy + at, kRelu ? y + at : nullptr, dx + at, rows.length, found, weight,
-      kSums ? rows.weight_gradient + parameters : nullptr, kSums ? rows.bias_gradient + parameters : nullptr,
-      rows.stream, Ahead(rows, r), rows.finite);
+  ApplyGradients<kOptions, kRows>(x + at, dy + at, kRelu ? y + at : nullptr, dx + at, rows.length, found, weight,
+                                  kSums ? rows.weight_gradient + parameters : nullptr,
+                                  kSums ? rows.bias_gradient + parameters : nullptr, rows.stream, Ahead(rows, r),
+                                  rows.finite);
   return true;
 }
 
@@ -218,40 +222,23 @@ bool Together(const RowsToDifferentiate& rows) {
   return rows.period == 1 && !rows.stream && (kDifferentiatedTogether == 2 || !SetsConflict<T>(rows.length));
 }
 
-// A function of its own for each combination: all in one took half of the time to compile all kernels.
-template <bool kCentered, bool kWeight, bool kSums, bool kRelu, class T>
-HWY_NOINLINE size_t DifferentiateAllRows(const T* x, const T* dy, const T* y, T* dx, const RowsToDifferentiate& rows) {
+// dx, and the rows' parts in the gradients of weight and bias, which are added to these.
+template <unsigned kOptions, class T>
+size_t row_gradient(const T* x, const T* dy, const T* y, T* dx, const RowsToDifferentiate& rows) {
   const bool together = Together<T>(rows);
   size_t r = 0, alone = 0;
   while (r < rows.rows) {
     if (together && r >= alone && r + kDifferentiatedTogether <= rows.rows) {
-      if (DifferentiateRows<kCentered, kWeight, kSums, kRelu, kDifferentiatedTogether>(x, dy, y, dx, r, rows)) {
+      if (DifferentiateRows<kOptions, kDifferentiatedTogether>(x, dy, y, dx, r, rows)) {
         r += kDifferentiatedTogether;
         continue;
       }
       alone = r + kDifferentiatedTogether;
     }
-    if (!DifferentiateRows<kCentered, kWeight, kSums, kRelu, 1>(x, dy, y, dx, r, rows)) break;
+    if (!DifferentiateRows<kOptions, 1>(x, dy, y, dx, r, rows)) break;
     ++r;
   }
   return r;
-}
-
-// dx, and the rows' parts in the gradients of weight and bias, which are added to these.
-template <class T>
-size_t row_gradient(const T* x, const T* dy, const T* y, T* dx, const RowsToDifferentiate& rows) {
-  size_t done = 0;
-  Choose(rows.centered, [&](auto centered) NN_INLINED {
-    Choose(rows.weight != nullptr, [&](auto with_weight) NN_INLINED {
-      Choose(rows.weight_gradient != nullptr, [&](auto with_sums) NN_INLINED {
-        Choose(y != nullptr, [&](auto relu) NN_INLINED {
-          done = DifferentiateAllRows<centered.value, with_weight.value, with_sums.value, relu.value>(x, dy, y, dx,
-                                                                                                      rows);
-        });
-      });
-    });
-  });
-  return done;
 }
 
 }  // namespace NN_TARGET

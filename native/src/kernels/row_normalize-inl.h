@@ -8,10 +8,9 @@
 #include "kernels/accumulators-inl.h"
 #include "kernels/exact.h"
 #include "kernels/kernels.h"
-#include "kernels/matrix-inl.h"
 #include "kernels/order.h"
 #include "kernels/simd-inl.h"
-#include "kernels/spans-inl.h"
+#include "kernels/storage-inl.h"
 
 namespace nn {
 namespace NN_TARGET {
@@ -91,7 +90,7 @@ HWY_NOINLINE RowAffine Measure(const T* x, const RowsToNormalize& rows, size_t r
 // threads).
 constexpr size_t kWriteAhead = 1024;
 
-template <bool kCentered, bool kWeight, bool kBias, bool kRelu, class T>
+template <unsigned kOptions, class T>
 HWY_INLINE void NormalizeRow(const T* x, T* y, size_t length, RowAffine row, const float* weight, const float* bias,
                              bool prefetch, bool stream, size_t ahead) {
   const Floats center = hn::Set(kFloats, row.center);
@@ -100,19 +99,18 @@ HWY_INLINE void NormalizeRow(const T* x, T* y, size_t length, RowAffine row, con
   const auto value = [&](auto lanes, size_t i) NN_INLINED {
     const Floats v = Load(lanes, x + i);
     Floats result = hn::Mul(v, scale);
-    if constexpr (kCentered) result = hn::MulAdd(hn::Sub(v, center), scale, shift);
-    if constexpr (kWeight && kBias) {
+    if constexpr (Has(kOptions, kCentered)) result = hn::MulAdd(hn::Sub(v, center), scale, shift);
+    if constexpr (Has(kOptions, kWeight) && Has(kOptions, kBias)) {
       result = hn::MulAdd(result, Load(lanes, weight + i), Load(lanes, bias + i));
-    } else if constexpr (kWeight) {
+    } else if constexpr (Has(kOptions, kWeight)) {
       result = hn::Mul(result, Load(lanes, weight + i));
-    } else if constexpr (kBias) {
+    } else if constexpr (Has(kOptions, kBias)) {
       result = hn::Add(result, Load(lanes, bias + i));
     }
-    if constexpr (kRelu) result = Relu(result);
-    return result;
+    return Has(kOptions, kRelu) ? Relu(result) : result;
   };
   const auto write = [&](auto prefetching, auto streaming) NN_INLINED {
-    Write<streaming.value>(y, length, [&](auto lanes, size_t i, auto k) NN_INLINED {
+    Write<streaming.value, prefetching.value ? 2 : kUnroll>(y, length, [&](auto lanes, size_t i, auto k) NN_INLINED {
       if constexpr (prefetching.value) Prefetch(k, x + i + ahead);
       if constexpr (prefetching.value && !streaming.value) Prefetch(k, y + i + kWriteAhead);
       return value(lanes, i);
@@ -126,25 +124,17 @@ HWY_INLINE void NormalizeRow(const T* x, T* y, size_t length, RowAffine row, con
 }
 
 // y = (x - mean) / sqrt(variance + eps) * weight + bias
-template <class T>
+template <unsigned kOptions, class T>
 void row_normalize(const T* x, T* y, const RowsToNormalize& rows) {
-  Choose(rows.centered, [&](auto centered) NN_INLINED {
-    Choose(rows.weight != nullptr, [&](auto with_weight) NN_INLINED {
-      Choose(rows.bias != nullptr, [&](auto with_bias) NN_INLINED {
-        Choose(rows.relu, [&](auto with_relu) NN_INLINED {
-          const double share = 1 / static_cast<double>(rows.length);
-          for (size_t r = 0; r < rows.rows; ++r) {
-            const size_t at = r * rows.length;
-            const size_t parameters = rows.period == 1 ? 0 : (rows.first_row + r) % rows.period * rows.length;
-            const RowAffine row = Measure<centered.value>(x + at, rows, rows.first_row + r, share);
-            NormalizeRow<centered.value, with_weight.value, with_bias.value, with_relu.value>(
-                x + at, y + at, rows.length, row, with_weight.value ? rows.weight + parameters : nullptr,
-                with_bias.value ? rows.bias + parameters : nullptr, rows.prefetch, rows.stream, Ahead(rows, r));
-          }
-        });
-      });
-    });
-  });
+  constexpr bool kHasWeight = Has(kOptions, kWeight), kHasBias = Has(kOptions, kBias);
+  const double share = 1 / static_cast<double>(rows.length);
+  for (size_t r = 0; r < rows.rows; ++r) {
+    const size_t at = r * rows.length;
+    const size_t parameters = rows.period == 1 ? 0 : (rows.first_row + r) % rows.period * rows.length;
+    const RowAffine row = Measure<Has(kOptions, kCentered)>(x + at, rows, rows.first_row + r, share);
+    NormalizeRow<kOptions>(x + at, y + at, rows.length, row, kHasWeight ? rows.weight + parameters : nullptr,
+                           kHasBias ? rows.bias + parameters : nullptr, rows.prefetch, rows.stream, Ahead(rows, r));
+  }
 }
 
 }  // namespace NN_TARGET

@@ -1,5 +1,4 @@
-// What kernels are made of: loops over elements as vectors of floats, for any storage type. Included only by
-// kernels.cpp, which is compiled once for each instruction set.
+// What kernels are made of: loops over elements as vectors of floats, whatever they are stored as (storage-inl.h).
 #ifndef NATIVENORM_SIMD_INL_H_
 #define NATIVENORM_SIMD_INL_H_
 
@@ -45,58 +44,6 @@ struct FirstLanes {
   size_t count;
 };
 
-// AVX2 and AVX-512 have masked loads and stores. Elsewhere (SSE4, NEON) Highway's touch the whole vector, which may end
-// on a page that is not there: so some lanes are loaded by way of the stack, and stored by halves. AVX2's masked store
-// takes AMD's processors 12 cycles: batch normalization of 16x256x14x14 took 7 % longer, of 8x61x17x13 13 %.
-#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2
-constexpr bool kHasMaskedLoad = true;
-#else
-constexpr bool kHasMaskedLoad = false;
-#endif
-constexpr bool kHasMaskedStore = HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3;
-
-HWY_INLINE float ToFloat(float value) { return value; }
-
-HWY_INLINE Floats Load(AllLanes, const float* from) { return hn::LoadU(kFloats, from); }
-
-HWY_INLINE Floats Load(FirstLanes lanes, const float* from) {
-  if constexpr (kHasMaskedLoad) {
-    return hn::MaskedLoad(hn::FirstN(kFloats, lanes.count), kFloats, from);
-  }
-  HWY_ALIGN float values[kLanes] = {};
-  for (size_t i = 0; i < lanes.count; ++i) values[i] = from[i];
-  return hn::Load(kFloats, values);
-}
-
-HWY_INLINE void Store(AllLanes, Floats values, float* to) { hn::StoreU(values, kFloats, to); }
-
-// The first `count` of fewer than kCount values.
-template <size_t kCount, class V>
-HWY_INLINE void StoreByHalves(V values, size_t count, float* to) {
-  if constexpr (kCount > 1) {
-    constexpr hn::FixedTag<float, kCount / 2> half;
-    auto tail = hn::LowerHalf(half, values);
-    if ((count & kCount / 2) != 0) {
-      hn::StoreU(tail, half, to);
-      to += kCount / 2;
-      tail = hn::UpperHalf(half, values);
-    }
-    StoreByHalves<kCount / 2>(tail, count, to);
-  }
-}
-
-HWY_INLINE void Store(FirstLanes lanes, Floats values, float* to) {
-  if constexpr (kHasMaskedStore) {
-    hn::BlendedStore(values, hn::FirstN(kFloats, lanes.count), kFloats, to);
-  } else {
-    StoreByHalves<kLanes>(values, lanes.count, to);
-  }
-}
-
-// A non-temporal store of whole vectors; `to` is aligned to one. Other threads see it after hwy::FlushStream.
-HWY_INLINE void Stream(AllLanes, Floats values, float* to) { hn::Stream(values, kFloats, to); }
-HWY_INLINE void Stream(FirstLanes lanes, Floats values, float* to) { Store(lanes, values, to); }
-
 // The values of these lanes, and 0 in the others.
 HWY_INLINE Floats Keep(AllLanes, Floats values) { return values; }
 HWY_INLINE Floats Keep(FirstLanes lanes, Floats values) {
@@ -128,23 +75,25 @@ HWY_INLINE void Repeat(const Body& body) {
 constexpr size_t kUnroll = 4;
 
 // body(lanes, offset, index of the accumulator) over n elements.
-template <class Body>
+template <size_t kVectors = kUnroll, class Body>
 HWY_INLINE void Sweep(size_t n, const Body& body) {
   size_t i = 0;
-  for (; i + kUnroll * kLanes <= n; i += kUnroll * kLanes) {
-    Repeat<kUnroll>([&](auto k) NN_INLINED { body(AllLanes(), i + k.value * kLanes, k); });
+  if constexpr (kVectors > 1) {
+    for (; i + kVectors * kLanes <= n; i += kVectors * kLanes) {
+      Repeat<kVectors>([&](auto k) NN_INLINED { body(AllLanes(), i + k.value * kLanes, k); });
+    }
   }
   for (; i + kLanes <= n; i += kLanes) body(AllLanes(), i, Index<0>());
   if (i < n) body(FirstLanes{n - i}, i, Index<1>());
 }
 
 // The same, with `to` aligned at all whole vectors.
-template <class T, class Body>
+template <size_t kVectors = kUnroll, class T, class Body>
 HWY_INLINE void AlignedSweep(const T* to, size_t n, const Body& body) {
   const size_t misaligned = reinterpret_cast<uintptr_t>(to) / sizeof(T) % kLanes;
   const size_t head = misaligned == 0 ? 0 : HWY_MIN(n, kLanes - misaligned);
   if (head > 0) body(FirstLanes{head}, 0, Index<0>());
-  Sweep(n - head, [&](auto lanes, size_t i, auto k) NN_INLINED { body(lanes, head + i, k); });
+  Sweep<kVectors>(n - head, [&](auto lanes, size_t i, auto k) NN_INLINED { body(lanes, head + i, k); });
 }
 
 // Prefetches the line of a sweep's k-th vector, once for each line; where there is no memory it does nothing. A row is
@@ -157,15 +106,10 @@ HWY_INLINE void Prefetch(Index<kIndex>, const T* from) {
   if constexpr (kIndex % kVectors == 0) hwy::Prefetch(from);
 }
 
-// to[i] = value(lanes, i, k) for n elements, with non-temporal stores or not; k is the vector's index in the sweep.
-template <bool kStream, class T, class Value>
-HWY_INLINE void Write(T* to, size_t n, const Value& value) {
-  if constexpr (kStream) {
-    AlignedSweep(to, n, [&](auto lanes, size_t i, auto k) NN_INLINED { Stream(lanes, value(lanes, i, k), to + i); });
-    hwy::FlushStream();
-  } else {
-    Sweep(n, [&](auto lanes, size_t i, auto k) NN_INLINED { Store(lanes, value(lanes, i, k), to + i); });
-  }
+// How far ahead of a row the next one is prefetched; 0 for the last.
+template <class Rows>
+size_t Ahead(const Rows& rows, size_t row) {
+  return row + 1 < rows.rows ? rows.length : 0;
 }
 
 // Calls body with true or false as a type, so that a choice is made outside of the loops.

@@ -1,11 +1,29 @@
 #include "kernels/targets.h"
 
+#include "nativenorm.h"
+
 namespace nn {
 
-// NN_TARGETS is a line NN_EACH(sse4) NN_EACH(avx2) ... of what was compiled, worst first.
-#define NN_EACH(name)           \
-  namespace name {              \
-  extern const Target kTarget;  \
+// NN_TARGETS is a line NN_EACH(sse4) NN_EACH(avx2) ... of what was compiled, worst first. The objects of a family add
+// their bodies.
+#define NN_EACH(name)                 \
+  namespace name {                    \
+  template <class T>                  \
+  void AddSpans(KernelTable&);        \
+  template <class T>                  \
+  void AddColumns(KernelTable&);      \
+  template <class T>                  \
+  void AddRowsForward(KernelTable&);  \
+  template <class T>                  \
+  void AddRowsBackward(KernelTable&); \
+                                      \
+  template <class T>                  \
+  void AddAll(KernelTable& table) {   \
+    AddSpans<T>(table);               \
+    AddColumns<T>(table);             \
+    AddRowsForward<T>(table);         \
+    AddRowsBackward<T>(table);        \
+  }                                   \
   }
 NN_TARGETS
 #undef NN_EACH
@@ -30,15 +48,19 @@ inline bool neon_runs() { return true; }
 #endif
 
 struct Found {
-  const Target* targets[3];
+  Target targets[3];
   int count = 0;
 
   Found() {
 #if defined(__x86_64__) || defined(_M_X64)
     __builtin_cpu_init();
 #endif
-#define NN_EACH(name) \
-  if (name##_runs()) targets[count++] = &name::kTarget;
+#define NN_EACH(target)                                 \
+  if (target##_runs()) {                                \
+    targets[count].name = #target;                      \
+    target::AddAll<f32>(targets[count].tables[NN_F32]); \
+    ++count;                                            \
+  }
     NN_TARGETS
 #undef NN_EACH
   }
@@ -53,6 +75,6 @@ const Found& All() {
 
 int TargetCount() { return All().count; }
 
-const Target& TargetAt(int index) { return *All().targets[index]; }
+const Target& TargetAt(int index) { return All().targets[index]; }
 
 }  // namespace nn

@@ -1,4 +1,6 @@
 // The driver of channels-first backward, and of its phases.
+#include <type_traits>
+
 #include "plan/channels_first.h"
 #include "plan/scratch.h"
 
@@ -33,12 +35,14 @@ void StoreParameterGradients(const Plan& p, const Backward& data, const Gradient
 // The kernel for a unit's sums.
 auto SumsOf(const Plan& p, const float* variance, size_t unit) {
   const KernelTable& kernels = *p.kernels;
-  return !p.given && variance != nullptr && variance[unit] == 0 ? kernels.constant_sums : kernels.gradient_sums;
+  return !p.given && variance != nullptr && variance[unit] == 0 ? kernels.constant_sums[p.Options()]
+                                                                : kernels.gradient_sums[p.Options()];
 }
 
 // The sums of a channel of the batch, or of each row of a group, by one thread.
-void SumInOrder(decltype(KernelTable::gradient_sums) kernel, const Units& units, const Pieces& pieces,
-                const Backward& data, size_t first, size_t count, float center, GradientSums* sums) {
+void SumInOrder(std::remove_extent_t<decltype(KernelTable::gradient_sums)> kernel, const Units& units,
+                const Pieces& pieces, const Backward& data, size_t first, size_t count, float center,
+                GradientSums* sums) {
   if (pieces.count == 1) {
     const size_t at = units.SumsOffset(first, pieces[0]);
     return kernel(data.src.At(at), data.diff_dst.At(at), data.dst.At(at), units.of_group ? count : units.rows,
@@ -83,8 +87,8 @@ bool ApplyGradients(const Plan& p, const Backward& data, const UnitGradient* uni
     ForAllRows<Gradient>(
         p, skips, [&](size_t unit, size_t channel) { return units[unit].With(data.weight, channel); },
         [&](size_t at, size_t runs, size_t length, const Gradient* gradients) {
-          p.kernels->gradient(data.src.At(at), data.diff_dst.At(at), data.dst.At(at), data.diff_src.At(at), runs,
-                              length, length, gradients, 1, stream);
+          p.kernels->gradient[p.Options(stream)](data.src.At(at), data.diff_dst.At(at), data.dst.At(at),
+                                                 data.diff_src.At(at), runs, length, length, gradients, 1);
         });
   };
   bool some_outside = false;
@@ -101,7 +105,6 @@ bool ApplyGradients(const Plan& p, const Backward& data, const UnitGradient* uni
 
 int ChannelsFirstBackward(const Plan& p, const Backward& data) {
   const Units units(p);
-  const KernelTable& kernels = *p.kernels;
   const Pieces pieces = units.ForGradients();
   const size_t entries = units.Sums(), unit_entries = entries / units.count;
   Scratch scratch(Scratch::Bytes<GradientSums>(entries) + Scratch::Bytes<Normal>(units.count) +
@@ -128,7 +131,7 @@ int ChannelsFirstBackward(const Plan& p, const Backward& data) {
   };
 
   if (UnitByUnit(p, units)) {
-    const bool stream = p.Streams(p.BackwardBytes(), data.IsInPlace());
+    const auto differentiate = p.kernels->gradient[p.Options(p.Streams(p.BackwardBytes(), data.IsInPlace()))];
     const size_t parts = Parts(p, units.count);
     Parallel(p.threads, parts, [&](size_t i) {
       const Range range = PartOf(units.count, parts, i);
@@ -142,15 +145,15 @@ int ChannelsFirstBackward(const Plan& p, const Backward& data) {
           differentiate_exactly(unit);
         } else if (p.operation == NN_BATCH) {
           const Gradient gradient = found.With(data.weight, unit);
-          kernels.gradient(data.src.At(first), data.diff_dst.At(first), data.dst.At(first), data.diff_src.At(first),
-                           units.rows, units.length, units.RunStride(), &gradient, 0, stream);
+          differentiate(data.src.At(first), data.diff_dst.At(first), data.dst.At(first), data.diff_src.At(first),
+                        units.rows, units.length, units.RunStride(), &gradient, 0);
         } else {
           ForRows<Gradient>(
               p, first, units.rows * units.length, kSkipsNone,
               [&](size_t, size_t channel) { return found.With(data.weight, channel); },
               [&](size_t at, size_t runs, size_t length, const Gradient* gradients) {
-                kernels.gradient(data.src.At(at), data.diff_dst.At(at), data.dst.At(at), data.diff_src.At(at), runs,
-                                 length, length, gradients, 1, stream);
+                differentiate(data.src.At(at), data.diff_dst.At(at), data.dst.At(at), data.diff_src.At(at), runs,
+                              length, length, gradients, 1);
               });
         }
       }
@@ -186,7 +189,8 @@ int ChannelsFirstGradientSums(const Plan& p, const Backward& data, const double*
     total.product -= normals[c].rounded_away * total.dy;
     const size_t first = c * p.spatial;
     if (SumsAreOutside(total, units.Values())) {  // or constant
-      SumInOrder(p.kernels->constant_sums, units, units.ForGradients(), data, c, 1, normals[c].center, &total);
+      SumInOrder(p.kernels->constant_sums[p.Options()], units, units.ForGradients(), data, c, 1, normals[c].center,
+                 &total);
     }
     if (SumsAreOutside(total, units.Values()) && total.product != 0) {
       total = p.loops->exact_sums(units.Exact(c, p.channels), data.src.At(first), data.diff_dst.At(first),

@@ -13,7 +13,8 @@ void Measured(const Forward& data, size_t unit, double mean, double variance) {
 // Sums of a piece around a pivot.
 PivotSums SumPiece(const Plan& p, const Units& units, const Input& src, size_t unit, const Pieces::Piece& piece,
                    float pivot) {
-  return p.kernels->pivot_sums(src.At(units.Offset(unit, piece)), piece.runs, piece.length, units.RunStride(), pivot);
+  return p.kernels->pivot_sums[kPlain](src.At(units.Offset(unit, piece)), piece.runs, piece.length, units.RunStride(),
+                                       pivot);
 }
 
 // The moments in doubles, where floats cannot sum up or the variance is too small for them.
@@ -108,7 +109,8 @@ int ChannelsFirstNormalize(const Plan& p, const Forward& data, const double* mea
     ForAllRows<Affine>(
         p, skips, [&](size_t unit, size_t channel) { return normals[unit].With(data.weight, data.bias, channel); },
         [&](size_t at, size_t runs, size_t length, const Affine* affines) {
-          p.kernels->normalize(data.src.At(at), data.dst.At(at), runs, length, length, affines, 1, p.relu, stream, 0);
+          p.kernels->normalize[p.Options(stream)](data.src.At(at), data.dst.At(at), runs, length, length, affines, 1,
+                                                  0);
         });
   };
   if (!some_outside) {  // without a check for each row: with it 61 channels of 221 elements took 7 % longer
@@ -122,13 +124,12 @@ int ChannelsFirstNormalize(const Plan& p, const Forward& data, const double* mea
 
 int ChannelsFirstForward(const Plan& p, const Forward& data) {
   const Units units(p);
-  const KernelTable& kernels = *p.kernels;
   if (!p.given && UnitByUnit(p, units)) {
     const Pieces pieces = units.ForMoments();
     const auto outside = [&](const Normal& normal, size_t unit) {
       return p.operation == NN_BATCH ? normal.IsOutside(data.weight, data.bias, unit) : normal.IsOutside();
     };
-    const bool stream = p.Streams(p.ForwardBytes(), data.IsInPlace());
+    const auto normalize = p.kernels->normalize[p.Options(p.Streams(p.ForwardBytes(), data.IsInPlace()))];
     const size_t parts = Parts(p, units.count);
     Parallel(p.threads, parts, [&](size_t i) {
       const Range range = PartOf(units.count, parts, i);
@@ -148,13 +149,12 @@ int ChannelsFirstForward(const Plan& p, const Forward& data) {
               p, first, units.rows * units.length, kSkipsNone,
               [&](size_t, size_t channel) { return normal.With(data.weight, data.bias, channel); },
               [&](size_t at, size_t runs, size_t length, const Affine* affines) {
-                kernels.normalize(data.src.At(at), data.dst.At(at), runs, length, length, affines, 1, p.relu, stream,
-                                  ahead);
+                normalize(data.src.At(at), data.dst.At(at), runs, length, length, affines, 1, ahead);
               });
         } else {
           const Affine affine = normal.With(data.weight, data.bias, unit);
-          kernels.normalize(data.src.At(first), data.dst.At(first), units.rows, units.length, units.RunStride(),
-                            &affine, 0, p.relu, stream, ahead);
+          normalize(data.src.At(first), data.dst.At(first), units.rows, units.length, units.RunStride(), &affine, 0,
+                    ahead);
         }
       }
     });

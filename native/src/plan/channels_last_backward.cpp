@@ -33,8 +33,8 @@ bool SetGradients(const Plan& p, const Samples& s, const float* weight, double n
     sums.residual[j] = 0;
   }
   if (s.members == 1) {
-    return p.kernels->column_gradients(sums, mean, variance, s.columns, p.eps, weight, n, p.given, set.center,
-                                       set.first, set.second, set.third, set.dy_center);
+    return p.kernels->column_gradients[kPlain](sums, mean, variance, s.columns, p.eps, weight, n, p.given, set.center,
+                                               set.first, set.second, set.third, set.dy_center);
   }
   bool some_outside = false;
   for (size_t j = 0; j < s.columns; j += s.members) {
@@ -61,10 +61,11 @@ bool SetGradients(const Plan& p, const Samples& s, const float* weight, double n
 // The gradients of rows of a sample, but for columns that are outside; the first row begins at element `at`.
 void DifferentiateRows(const Plan& p, const Samples& s, const Backward& data, const Parameters& set, bool some_outside,
                        size_t at, size_t rows, bool stream) {
+  const unsigned options = p.Options(stream) | OptionIf(set.dy_center != nullptr, kConstants);
   set.ForInside(s.columns, some_outside, [&](size_t j, size_t columns) {
     const size_t from = at + j;
-    p.kernels->column_gradient(data.src.At(from), data.diff_dst.At(from), data.dst.At(from), data.diff_src.At(from),
-                               rows, columns, s.columns, set.AsGradient(j), stream);
+    p.kernels->column_gradient[options](data.src.At(from), data.diff_dst.At(from), data.dst.At(from),
+                                        data.diff_src.At(from), rows, columns, s.columns, set.AsGradient(j));
   });
 }
 
@@ -86,10 +87,11 @@ void DifferentiateOutside(const Plan& p, const Samples& s, const Backward& data,
 void SumPiece(const Plan& p, const Samples& s, const RowPieces& pieces, const Backward& data, size_t sample,
               size_t piece, Range columns, const float* center, const ColumnGradientSums& sums) {
   const Range rows = pieces[piece];
+  const unsigned options = p.Options() | OptionIf(sums.exact_dy != nullptr, kConstants);
   const size_t from = sample * s.Elements(), j = columns.begin, at = from + rows.begin * pieces.columns + j;
-  p.kernels->column_gradient_sums(data.src.At(at), data.diff_dst.At(at), data.dst.At(at), rows.end - rows.begin,
-                                  columns.end - j, pieces.columns, center + j, p.Prefetches(p.ForwardBytes()),
-                                  sums.From(j));
+  p.kernels->column_gradient_sums[options](data.src.At(at), data.diff_dst.At(at), data.dst.At(at),
+                                           rows.end - rows.begin, columns.end - j, pieces.columns, center + j,
+                                           p.Prefetches(p.ForwardBytes()), sums.From(j));
   if (!pieces.EndsWithTail(piece)) return;
   const size_t tail = from + rows.end * pieces.columns, end = columns.end < pieces.tail ? columns.end : pieces.tail;
   p.loops->tail_gradient_sums(data.src.At(tail), data.diff_dst.At(tail), data.dst.At(tail), j, end, center, sums);

@@ -39,8 +39,8 @@ void MeasureTiny(const Plan& p, const Samples& s, const Input& sample, double* m
 bool SetAffines(const Plan& p, const Samples& s, const Forward& data, const double* mean, const double* variance,
                 Parameters set) {
   if (s.members == 1) {
-    return p.kernels->column_affines(mean, variance, s.columns, p.eps, data.weight, data.bias, set.center, set.first,
-                                     set.second);
+    return p.kernels->column_affines[kPlain](mean, variance, s.columns, p.eps, data.weight, data.bias, set.center,
+                                             set.first, set.second);
   }
   bool some_outside = false;
   for (size_t j = 0; j < s.columns; j += s.members) {
@@ -58,8 +58,8 @@ bool SetAffines(const Plan& p, const Samples& s, const Forward& data, const doub
 void NormalizeRows(const Plan& p, const Samples& s, const Forward& data, const Parameters& set, bool some_outside,
                    size_t at, size_t rows, bool stream) {
   set.ForInside(s.columns, some_outside, [&](size_t j, size_t columns) {
-    p.kernels->column_normalize(data.src.At(at + j), data.dst.At(at + j), rows, columns, s.columns, set.AsAffine(j),
-                                p.relu, stream);
+    p.kernels->column_normalize[p.Options(stream)](data.src.At(at + j), data.dst.At(at + j), rows, columns, s.columns,
+                                                   set.AsAffine(j));
   });
 }
 
@@ -88,8 +88,8 @@ void SumPiece(const Plan& p, const RowPieces& pieces, const Input& sample, size_
               const float* pivot, double* sums, double* squares) {
   const Range rows = pieces[piece];
   const size_t j = columns.begin;
-  p.kernels->column_sums(sample.At(rows.begin * pieces.columns + j), rows.end - rows.begin, columns.end - j,
-                         pieces.columns, At(pivot, j), p.Prefetches(p.ForwardBytes()), sums + j, squares + j);
+  p.kernels->column_sums[kPlain](sample.At(rows.begin * pieces.columns + j), rows.end - rows.begin, columns.end - j,
+                                 pieces.columns, At(pivot, j), p.Prefetches(p.ForwardBytes()), sums + j, squares + j);
   if (!pieces.EndsWithTail(piece)) return;
   const size_t end = columns.end < pieces.tail ? columns.end : pieces.tail;
   p.loops->tail_sums(sample.At(rows.end * pieces.columns), j, end, pivot, sums, squares);
@@ -120,7 +120,7 @@ void MeasureSample(const Plan& p, const Samples& s, const RowPieces& pieces, con
   SumInOrder(pieces, sums, first, spare, [&](size_t piece, Range columns, size_t to) {
     SumPiece(p, pieces, sample, piece, columns, nullptr, sums.At(to, 0), sums.At(to, 1));
   });
-  if (p.kernels->column_moments(s.columns, 1 / static_cast<double>(s.rows), mean, m2)) return;
+  if (p.kernels->column_moments[kPlain](s.columns, 1 / static_cast<double>(s.rows), mean, m2)) return;
   SetPivots(pieces, mean, means, pivot);
   SumInOrder(pieces, sums, again, spare, [&](size_t piece, Range columns, size_t to) {
     SumPieceAgain(p, pieces, sample, piece, columns, pivot, m2, sums.At(to, 0), sums.At(to, 1));
@@ -137,7 +137,8 @@ int MeasureTogether(const Plan& p, const Samples& s, const RowPieces& pieces, co
   bool good = true;
   for (size_t sample = 0; sample < s.count; ++sample) {
     const size_t total = sample * pieces.count;
-    good &= p.kernels->column_moments(s.columns, 1 / static_cast<double>(s.rows), sums.At(total, 0), sums.At(total, 1));
+    good &= p.kernels->column_moments[kPlain](s.columns, 1 / static_cast<double>(s.rows), sums.At(total, 0),
+                                              sums.At(total, 1));
   }
   if (good) return NN_OK;
   const size_t all = s.count * pieces.count, padded = sums.Padded();

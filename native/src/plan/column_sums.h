@@ -57,7 +57,7 @@ class PieceSums {
     return Scratch::Bytes<double>(count * arrays * PaddedColumns(pieces.columns));
   }
   PieceSums(const Plan& p, Scratch& scratch, size_t count, size_t arrays, const RowPieces& pieces)
-      : add_(p.kernels->add_doubles),
+      : add_(p.kernels->add_doubles[kPlain]),
         arrays_(arrays),
         padded_(PaddedColumns(pieces.columns)),
         first_(scratch.Take<double>(count * arrays * padded_)) {}

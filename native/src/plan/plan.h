@@ -53,6 +53,11 @@ struct nn_plan {
 
   // Whether they take more than half of it: then results are written with non-temporal stores, unless in place.
   bool Streams(size_t element_bytes, bool in_place) const;
+
+  // The options of kernels that read or write activations.
+  unsigned Options(bool stream = false) const {
+    return nn::OptionIf(relu, nn::kRelu) | nn::OptionIf(stream, nn::kStream);
+  }
 };
 
 namespace nn {

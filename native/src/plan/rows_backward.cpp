@@ -96,7 +96,7 @@ class AllSums {
 
   // The first place's floats are at `weight` and `bias`, where these are not null.
   AllSums(const KernelTable& kernels, Scratch& scratch, size_t places, size_t count, float* weight, float* bias)
-      : add_doubles_(kernels.add_doubles), places_(places), step_(PaddedColumns(count)) {
+      : add_doubles_(kernels.add_doubles[kPlain]), places_(places), step_(PaddedColumns(count)) {
     const size_t all = places * step_;
     first_.weight = scratch.Take<float>(all);
     first_.bias = scratch.Take<float>(all);
@@ -106,7 +106,7 @@ class AllSums {
     first_.bias_doubles = scratch.Take<double>(all);
     weight_total_ = scratch.Take<double>(step_);
     bias_total_ = scratch.Take<double>(step_);
-    first_.add_floats = kernels.add_floats;
+    first_.add_floats = kernels.add_floats[kPlain];
     first_.count = count;
     first_.in_doubles = scratch.Take<bool>(places);
     first_.has_exact = scratch.Take<bool>(places);
@@ -179,10 +179,14 @@ class AllSums {
 
 // Rows that are outside (exact.h) add to the doubles: a float sum of 64 such rows would leave the range of floats too.
 void BackwardByRows(const Plan& p, const Backward& data, size_t at, RowsToDifferentiate rows, const PieceSums& sums) {
+  const unsigned options = p.Options() | OptionIf(rows.centered, kCentered) |
+                           OptionIf(rows.weight != nullptr, kWeight) |
+                           OptionIf(rows.weight_gradient != nullptr, kParameterSums);
+  const auto row_gradient = p.kernels->row_gradient[options];
   size_t left = rows.rows;
   for (;;) {
     const size_t done =
-        p.kernels->row_gradient(data.src.At(at), data.diff_dst.At(at), data.dst.At(at), data.diff_src.At(at), rows);
+        row_gradient(data.src.At(at), data.diff_dst.At(at), data.dst.At(at), data.diff_src.At(at), rows);
     if (done == left) return;
     at += done * rows.length;
     p.loops->exact_row_backward(data.src.At(at), data.diff_dst.At(at), data.dst.At(at), data.diff_src.At(at), rows,
@@ -255,7 +259,7 @@ int RowsBackward(const Plan& p, const Backward& data) {
     return NN_OK;
   }
   const size_t parts = Parts(p, pieces);
-  const auto all_finite = p.kernels->all_finite;
+  const auto all_finite = p.kernels->all_finite[kPlain];
   Parallel(p.threads, parts, [&](size_t i) {
     const Range range = PartOf(pieces, parts, i);
     for (size_t piece = range.begin; piece < range.end; ++piece) {

@@ -1,7 +1,8 @@
 // The driver of rows forward.
-#include "plan/rows.h"
+#include <type_traits>
 
 #include "kernels/order.h"
+#include "plan/rows.h"
 #include "threads/workers.h"
 
 namespace nn {
@@ -14,7 +15,7 @@ double SpreadOf(const Plan& p, const Input& x, const RowsToNormalize& rows) {
     PivotSums total = {0, 0};
     for (size_t i = 0; i < pieces.count; ++i) {
       const Pieces::Piece piece = pieces[i];
-      total += p.kernels->pivot_sums(x.At(piece.begin), 1, piece.length, 0, pivot);
+      total += p.kernels->pivot_sums[kPlain](x.At(piece.begin), 1, piece.length, 0, pivot);
     }
     return total;
   };
@@ -24,15 +25,17 @@ double SpreadOf(const Plan& p, const Input& x, const RowsToNormalize& rows) {
   return MeasureUnit(unit.Values(), share, sum, [&] { return p.loops->exact_moments(unit, x.At(0), true); }).m2 * share;
 }
 
+using RowNormalize = std::remove_extent_t<decltype(KernelTable::row_normalize)>;
+
 // Row by row, with a check of each: a row whose variance is too small is outside (exact.h).
-void ForwardByRows(const Plan& p, Input x, Output y, RowsToNormalize rows) {
+void ForwardByRows(const Plan& p, Input x, Output y, RowsToNormalize rows, RowNormalize row_normalize) {
   const size_t count = rows.rows;
   rows.rows = 1;
   for (size_t r = 0; r < count; ++r, ++rows.first_row, x = x.From(rows.length), y = y.From(rows.length)) {
     if (SpreadOf(p, x, rows) + p.eps < kLeastVariance) {
       p.loops->exact_row_forward(x.At(0), y.At(0), rows, rows.first_row);
     } else {
-      p.kernels->row_normalize(x.At(0), y.At(0), rows);
+      row_normalize(x.At(0), y.At(0), rows);
     }
   }
 }
@@ -43,6 +46,9 @@ int RowsForward(const Plan& p, const Forward& data) {
   const RowShape shape = ShapeOf(p);
   const size_t parts = Parts(p, shape.rows);
   const bool prefetch = p.Prefetches(p.ForwardBytes()), stream = p.Streams(p.ForwardBytes(), data.IsInPlace());
+  const unsigned options = p.Options() | OptionIf(p.operation != NN_RMS, kCentered) |
+                           OptionIf(data.weight != nullptr, kWeight) | OptionIf(data.bias != nullptr, kBias);
+  const RowNormalize row_normalize = p.kernels->row_normalize[options];
   Parallel(p.threads, parts, [&](size_t i) {
     const Range range = PartOf(shape.rows, parts, i);
     const size_t at = range.begin * shape.length;
@@ -60,9 +66,9 @@ int RowsForward(const Plan& p, const Forward& data) {
                                   prefetch,
                                   stream};
     if (p.eps < kLeastVariance) {
-      ForwardByRows(p, data.src.From(at), data.dst.From(at), rows);
+      ForwardByRows(p, data.src.From(at), data.dst.From(at), rows, row_normalize);
     } else {
-      p.kernels->row_normalize(data.src.At(at), data.dst.At(at), rows);
+      row_normalize(data.src.At(at), data.dst.At(at), rows);
     }
   });
   return NN_OK;
