@@ -21,7 +21,7 @@ import java.util.List;
 import java.util.Objects;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /**
  * FUSED and JAVA give the bits that every machine gives: of some thousand problems their hashes are
@@ -33,8 +33,8 @@ class AnswersTest {
   private static final int STEP = Integer.getInteger("nativenorm.answers.share", 1);
 
   @ParameterizedTest
-  @CsvSource({"FUSED,1", "FUSED,3", "JAVA,1"})
-  void areThoseOfEveryMachine(Backend backend, int threads) throws IOException {
+  @EnumSource(names = {"FUSED", "JAVA"})
+  void areThoseOfEveryMachine(Backend backend) throws IOException {
     Engine engine =
         Engines.all().stream().filter(e -> e.backend() == backend).findFirst().orElseThrow();
     if (backend == Backend.FUSED) {
@@ -49,7 +49,9 @@ class AnswersTest {
     int compared = 0;
     List<String> wrong = new ArrayList<>();
     for (int i = 0; i < hashes.size(); i += STEP, compared++) {
-      Question question = Question.of(i, threads);
+      // Every other problem by several: the native tests ask all of them all numbers of threads.
+      boolean helped = backend == Backend.FUSED && compared % 2 == 1;
+      Question question = Question.of(i, helped ? 3 : 1);
       String hash = String.format("%016x", hash(engine, question));
       if (!hashes.get(i).startsWith(hash + " ")) {
         wrong.add(i + " " + question.problem());
