@@ -14,14 +14,17 @@ public final class Operands {
   public static final Operands NONE = builder().build();
 
   private final Memory[] memories;
+  private final double count;
 
-  private Operands(Memory[] memories) {
+  private Operands(Memory[] memories, double count) {
     this.memories = memories;
+    this.count = count;
   }
 
   /** Operands in the making: one by one, {@link #with} took a tenth of a small training step. */
   public static final class Builder {
     private final Memory[] memories = new Memory[SLOTS];
+    private double count;
 
     private Builder() {}
 
@@ -38,12 +41,23 @@ public final class Operands {
     }
 
     /**
+     * Sets what {@link Task#APPLY_GRADIENTS} divides its sums by.
+     *
+     * @param values how many values each channel has, in all workers' batches together
+     * @return this
+     */
+    public Builder count(double values) {
+      count = values;
+      return this;
+    }
+
+    /**
      * Ends the making.
      *
      * @return the operands, for which this is used up
      */
     public Operands build() {
-      return new Operands(memories);
+      return new Operands(memories, count);
     }
   }
 
@@ -69,7 +83,7 @@ public final class Operands {
     }
     Memory[] changed = memories.clone();
     changed[slot.ordinal()] = memory;
-    return new Operands(changed);
+    return new Operands(changed, count);
   }
 
   /**
@@ -90,6 +104,15 @@ public final class Operands {
    */
   public boolean has(Slot slot) {
     return get(slot) != null;
+  }
+
+  /**
+   * How many values a merged sum is of.
+   *
+   * @return 0 except for {@link Task#APPLY_GRADIENTS}
+   */
+  public double count() {
+    return count;
   }
 
   /**

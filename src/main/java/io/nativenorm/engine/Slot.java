@@ -10,9 +10,15 @@ public enum Slot {
   WEIGHT,
   /** Shift of each channel. */
   BIAS,
-  /** Read where statistics are given and in backward, written in training. */
+  /**
+   * Read where statistics are given and in backward, written in training; of a phase in doubles,
+   * written by {@link Task#MEASURE}.
+   */
   MEAN,
-  /** Likewise; for RMS the mean square. */
+  /**
+   * Likewise; for RMS the mean square. {@link Task#MEASURE} writes the sum of squared distances
+   * from the mean.
+   */
   VARIANCE,
   /** Gradient of the output. */
   DIFF_DST,
@@ -21,5 +27,9 @@ public enum Slot {
   /** Gradient of the weight. */
   DIFF_WEIGHT,
   /** Gradient of the bias. */
-  DIFF_BIAS
+  DIFF_BIAS,
+  /** Of a phase, in doubles: each channel's sum of the output's gradient. */
+  SUM_DY,
+  /** Likewise, of the gradient times the input's distance from the mean. */
+  SUM_DY_CENTERED
 }

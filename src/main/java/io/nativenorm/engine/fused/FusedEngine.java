@@ -114,7 +114,7 @@ public final class FusedEngine implements Engine {
 
   @Override
   public Optional<String> rejects(Problem problem) {
-    return problem.task().isPhase() ? Optional.of("has no phases") : FusedPlan.rejects(problem);
+    return FusedPlan.rejects(problem);
   }
 
   @Override

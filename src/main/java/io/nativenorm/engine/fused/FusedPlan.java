@@ -130,9 +130,9 @@ final class FusedPlan extends Plan {
               others.address(Slot.DIFF_SRC),
               others.address(Slot.DIFF_WEIGHT),
               others.address(Slot.DIFF_BIAS),
-              0,
-              0,
-              0);
+              others.address(Slot.SUM_DY),
+              others.address(Slot.SUM_DY_CENTERED),
+              others.count());
     } finally {
       endHelp(counted);
       Reference.reachabilityFence(src);

@@ -100,12 +100,16 @@ final class Primitive implements AutoCloseable {
           // Backward has a description of the shift, but takes none.
           case BIAS -> !problem().affine().bias() || problem().task() == Task.BACKWARD;
           case DIFF_BIAS -> !problem().affine().bias();
+          case SUM_DY, SUM_DY_CENTERED -> true;
           default -> false;
         };
+    if (absent) {
+      return null;
+    }
     dnnl_memory_desc memory =
         dnnl_primitive_desc_query_md(
             description.handle(), dnnl_query_exec_arg_md, Arguments.number(slot));
-    return absent || memory == null || dnnl_memory_desc_get_size(memory) == 0 ? null : memory;
+    return memory == null || dnnl_memory_desc_get_size(memory) == 0 ? null : memory;
   }
 
   dnnl_memory_desc scratchpad() {
