@@ -10,6 +10,7 @@
 #include "plan/plan.h"
 #include "plan/problem.h"
 #include "plan/scratch.h"
+#include "plan/variants.h"
 #include "platform/system.h"
 #include "threads/workers.h"
 
@@ -181,7 +182,11 @@ nn_plan* nn_prepare(const nn_problem* problem, char* reason, size_t room) {
                 : plan->channels_first ? "channels_first"
                                        : "channels_last",
                 kTypes[p.src_type].name);
-  return plan;
+  const char* missing = nn::MissingKernel(*plan);
+  if (missing == nullptr) return plan;
+  why.Refuse("there is no %s for %s on %s", missing, kTypes[p.src_type].name, target.name);
+  delete plan;
+  return nullptr;
 }
 
 void nn_release(nn_plan* plan) { delete plan; }

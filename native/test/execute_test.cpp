@@ -7,6 +7,7 @@
 
 #include "calls.h"
 #include "check.h"
+#include "plan/variants.h"
 #include "run.h"
 
 namespace nntest {
@@ -188,6 +189,34 @@ void TestSizes(const Shape& shape) {
         shape.Name().c_str());
 }
 
+// Each body is taken out of the table in turn: a plan that may call it is refused, every other one runs without it.
+void TestMissing(const Shape& shape, int task, bool given) {
+  const Plan plan = Prepare(shape, task, given, 1);
+  const std::string text = shape.Name() + " " + kTasks[task] + (given ? " given" : "");
+  Data expected(shape);
+  const nn_operands all = expected.Operands(task);
+  nn_execute(plan.get(), &all);
+  const nn::KernelTable& table = *plan->kernels;
+  constexpr size_t kBodies = sizeof table / sizeof(void*);
+  size_t refused = 0;
+  for (size_t i = 0; i < kBodies; ++i) {
+    nn::KernelTable without = table;
+    memset(reinterpret_cast<char*>(&without) + i * sizeof(void*), 0, sizeof(void*));
+    if (memcmp(&without, &table, sizeof table) == 0) continue;  // there is none
+    plan->kernels = &without;
+    if (nn::MissingKernel(*plan) != nullptr) {
+      ++refused;
+    } else {
+      Data data(shape);
+      const nn_operands operands = data.Operands(task);
+      Check(nn_execute(plan.get(), &operands) == NN_OK && data == expected, "%s: body %zu is missed", text.c_str(), i);
+    }
+    plan->kernels = &table;
+  }
+  // Two to six kernels, of eight bodies each at most.
+  Check(refused >= 1 && refused <= 20, "%s: %zu bodies are said to be called", text.c_str(), refused);
+}
+
 }  // namespace
 
 void TestExecute() {
@@ -202,7 +231,10 @@ void TestExecute() {
       const int last = shape.operation == NN_BATCH ? NN_APPLY_GRADIENTS : NN_BACKWARD;
       for (int task = NN_INFER; task <= last; ++task) {
         TestEach(shape, task, false);
-        if (shape.operation == NN_BATCH && task < NN_MEASURE) TestEach(shape, task, true);
+        TestMissing(shape, task, false);
+        if (shape.operation != NN_BATCH || task >= NN_MEASURE) continue;
+        TestEach(shape, task, true);
+        TestMissing(shape, task, true);
       }
       TestAffine(shape);
       TestSizes(shape);
