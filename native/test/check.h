@@ -113,6 +113,9 @@ void TestExecute();
 void TestMemory();
 void TestAnswers();
 
+// How long each body of an instruction set, or of all, takes.
+void Benchmark(const char* target);
+
 // The hashes of all answers of an instruction set.
 void PrintAnswers(const char* target);
 

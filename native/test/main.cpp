@@ -1,6 +1,7 @@
 // Runs all tests, or those that are named. The exit status is 1 if a check failed. `--errors`, first, also prints the
 // largest error of each kind, and how long each file's tests took. `--answers TARGET` prints the file of hashes of an
 // instruction set, src/test/resources/io/nativenorm/answers.txt or answers-sse4.txt, and does nothing else.
+// `--benchmark [TARGET]` times each body of the kernels, of all instruction sets or of one, and checks its result.
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,6 +66,10 @@ int main(int count, char** arguments) {
   if (count == 3 && strcmp(arguments[1], "--answers") == 0) {
     nntest::PrintAnswers(arguments[2]);
     return 0;
+  }
+  if (count > 1 && strcmp(arguments[1], "--benchmark") == 0) {
+    nntest::Benchmark(count > 2 ? arguments[2] : nullptr);
+    return nntest::failed == 0 ? 0 : 1;
   }
   const bool errors = count > 1 && strcmp(arguments[1], "--errors") == 0;
   const struct {

@@ -1,0 +1,333 @@
+// How long each body of variants.def takes, with a check of what it computed: nativenorm_test --benchmark [TARGET].
+// Wrong results fail the run; the figures compare the bodies of one run, no more.
+#include <stdio.h>
+#include <string.h>
+
+#include <algorithm>
+#include <chrono>
+#include <type_traits>
+
+#include "kernel_cases.h"
+#include "kernels/targets.h"
+#include "nativenorm.h"
+
+namespace nntest {
+namespace {
+
+using namespace nn;
+
+constexpr size_t kRows = 32, kColumns = 768, kAll = kRows * kColumns;
+
+// The first call is checked, the best of some more is the time.
+struct Timed {
+  double microseconds;
+  double error;
+};
+template <class Run, class Check>
+Timed Time(const Run& run, const Check& check) {
+  run();
+  Timed timed = {INFINITY, check()};
+  for (int i = 0; i < 20; ++i) {
+    const auto begin = std::chrono::steady_clock::now();
+    run();
+    const std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - begin;
+    timed.microseconds = std::min(timed.microseconds, took.count());
+  }
+  return timed;
+}
+
+// Arrays as large as a result that is written, aligned for non-temporal stores.
+struct alignas(64) Arrays {
+  float y[kAll], dx[kAll], constant[kAll];
+  float center[kColumns], first[kColumns], second[kColumns], third[kColumns], dy_center[kColumns];
+  double sums[5][kColumns], mean[kColumns], variance[kColumns];
+};
+Arrays& A() {
+  static Arrays arrays;
+  return arrays;
+}
+
+const float* X() { return Numbers(0).data(); }
+const float* Dy() { return Numbers(1).data(); }
+const float* Y(unsigned options) { return Has(options, kRelu) ? Outputs().data() : nullptr; }
+
+// The largest error of values in `to`, relative to 1 or more.
+template <class To, class Value>
+double Largest(const To* to, size_t n, const Value& value) {
+  double largest = 0;
+  for (size_t i = 0; i < n; ++i) {
+    const double expected = value(i), error = fabs(to[i] - expected) / (1 + fabs(expected));
+    if (!(error <= largest)) largest = isnan(error) ? INFINITY : error;
+  }
+  return largest;
+}
+
+// A sum of n values, relative to what they add up to without signs.
+template <class Value>
+double ErrorOfSum(double found, size_t n, const Value& value) {
+  double sum = 0, scale = 1e-300;
+  for (size_t i = 0; i < n; ++i) {
+    sum += value(i);
+    scale += fabs(value(i));
+  }
+  return fabs(found - sum) / scale;
+}
+
+// The mean of a row, and its variance around it; or of RMS.
+Moments OfRow(size_t row, bool centered) {
+  Moments found = MomentsOf({1, kColumns, 0}, X() + row * kColumns);
+  if (!centered) found = {0, found.m2 + kColumns * found.mean * found.mean};
+  return {found.mean, found.m2 / kColumns};
+}
+
+// One for each entry of NN_KERNELS, of the same name: a kernel without does not link.
+namespace benchmark_of {
+#define NN_BENCHMARK(options, result, name, parameters) \
+  Timed name(std::remove_extent_t<decltype(Table::name)> body, unsigned options_of_body);
+NN_KERNELS(NN_BENCHMARK)
+#undef NN_BENCHMARK
+
+Timed pivot_sums(PivotSums (*body)(const void*, size_t, size_t, size_t, float), unsigned) {
+  PivotSums found;
+  return Time(
+      [&] { found = body(X(), kRows, kColumns, kColumns, 0.5f); },
+      [&] { return ErrorOfSum(found.squares, kAll, [](size_t i) { return (X()[i] - 0.5) * (X()[i] - 0.5); }); });
+}
+
+Timed normalize(std::remove_extent_t<decltype(Table::normalize)> body, unsigned options) {
+  const Affine affine = {0.3f, 1.7f, -0.6f};
+  return Time([&] { body(X(), A().y, kRows, kColumns, kColumns, &affine, 0, kColumns); },
+              [&] {
+                return Largest(A().y, kAll, [&](size_t i) {
+                  return Activated((X()[i] - double{0.3f}) * 1.7f - double{0.6f}, Has(options, kRelu));
+                });
+              });
+}
+
+Timed gradient_sums(std::remove_extent_t<decltype(Table::gradient_sums)> body, unsigned options) {
+  GradientSums found;
+  return Time([&] { body(X(), Dy(), Y(options), kRows, kColumns, kColumns, 0.5f, &found, 0); },
+              [&] {
+                return ErrorOfSum(found.product, kAll,
+                                  [&](size_t i) { return Cut(Dy(), Y(options), i) * (X()[i] - 0.5); });
+              });
+}
+
+Timed constant_sums(std::remove_extent_t<decltype(Table::constant_sums)> body, unsigned options) {
+  GradientSums found;
+  std::fill_n(A().constant, kAll, 0.5f);
+  return Time([&] { body(A().constant, Dy(), Y(options), kRows, kColumns, kColumns, 0.5f, &found, 0); },
+              [&] {
+                const double error = ErrorOfSum(found.dy, kAll, [&](size_t i) { return Cut(Dy(), Y(options), i); });
+                return found.product == 0 ? error : INFINITY;
+              });
+}
+
+Timed gradient(std::remove_extent_t<decltype(Table::gradient)> body, unsigned options) {
+  const Gradient g = {0.5f, 1.75f, -0.5f, 0.25f, 0};
+  return Time([&] { body(X(), Dy(), Y(options), A().dx, kRows, kColumns, kColumns, &g, 0); },
+              [&] {
+                return Largest(A().dx, kAll,
+                               [&](size_t i) { return 1.75 * Cut(Dy(), Y(options), i) - 0.5 * (X()[i] - 0.5) + 0.25; });
+              });
+}
+
+Timed column_sums(std::remove_extent_t<decltype(Table::column_sums)> body, unsigned) {
+  return Time([&] { body(X(), kRows, kColumns, kColumns, nullptr, false, A().sums[0], A().sums[1]); },
+              [&] {
+                return Largest(A().sums[1], kColumns, [](size_t j) {
+                  double sum = 0;
+                  for (size_t i = j; i < kAll; i += kColumns) sum += double{X()[i]} * X()[i];
+                  return sum;
+                });
+              });
+}
+
+Timed column_moments(std::remove_extent_t<decltype(Table::column_moments)> body, unsigned) {
+  const auto run = [&] {
+    std::fill_n(A().sums[0], kColumns, 8.0);
+    std::fill_n(A().sums[1], kColumns, 20.0);
+    body(kColumns, 1.0 / 8, A().sums[0], A().sums[1]);
+  };
+  return Time(run, [&] { return Largest(A().sums[1], kColumns, [](size_t) { return 12.0; }); });
+}
+
+ColumnAffine Columns() {
+  std::copy_n(Numbers(2).data(), kColumns, A().center);
+  std::copy_n(Numbers(3).data(), kColumns, A().first);
+  std::copy_n(Numbers(2).data() + 1000, kColumns, A().second);
+  std::copy_n(Numbers(2).data() + 2000, kColumns, A().third);
+  std::copy_n(Numbers(2).data() + 3000, kColumns, A().dy_center);
+  for (size_t j = 0; j < kColumns; ++j) {
+    A().mean[j] = A().center[j];
+    A().variance[j] = 0.5 + fabs(A().third[j]);
+  }
+  return {A().center, A().first, A().second};
+}
+
+Timed column_normalize(std::remove_extent_t<decltype(Table::column_normalize)> body, unsigned options) {
+  const ColumnAffine a = Columns();
+  return Time([&] { body(X(), A().y, kRows, kColumns, kColumns, a); },
+              [&] {
+                return Largest(A().y, kAll, [&](size_t i) {
+                  const size_t j = i % kColumns;
+                  const double value = (X()[i] - double{a.center[j]}) * a.scale[j] + a.shift[j];
+                  return Activated(value, Has(options, kRelu));
+                });
+              });
+}
+
+Timed column_gradient_sums(std::remove_extent_t<decltype(Table::column_gradient_sums)> body, unsigned options) {
+  Columns();
+  const bool constants = Has(options, kConstants);
+  auto& sums = A().sums;
+  const ColumnGradientSums to = {sums[0], sums[1], sums[2], constants ? sums[3] : nullptr,
+                                 constants ? sums[4] : nullptr};
+  return Time([&] { body(X(), Dy(), Y(options), kRows, kColumns, kColumns, A().center, false, to); },
+              [&] {
+                return Largest(constants ? to.exact_dy : to.dy, kColumns, [&](size_t j) {
+                  double sum = 0;
+                  for (size_t i = j; i < kAll; i += kColumns) sum += Cut(Dy(), Y(options), i);
+                  return sum;
+                });
+              });
+}
+
+Timed column_gradient(std::remove_extent_t<decltype(Table::column_gradient)> body, unsigned options) {
+  Columns();
+  const Arrays& a = A();
+  const bool constants = Has(options, kConstants);
+  const ColumnGradient g = {a.center, a.first, a.second, a.third, constants ? a.dy_center : nullptr};
+  return Time([&] { body(X(), Dy(), Y(options), A().dx, kRows, kColumns, kColumns, g); },
+              [&] {
+                return Largest(A().dx, kAll, [&](size_t i) {
+                  const size_t j = i % kColumns;
+                  const double cut = Cut(Dy(), Y(options), i) - (constants ? a.dy_center[j] : 0);
+                  return a.first[j] * cut + a.second[j] * (X()[i] - double{a.center[j]}) + a.third[j];
+                });
+              });
+}
+
+Timed column_affines(std::remove_extent_t<decltype(Table::column_affines)> body, unsigned) {
+  Columns();
+  Arrays& a = A();
+  return Time([&] { body(a.mean, a.variance, kColumns, kEps, nullptr, nullptr, a.center, a.first, a.second); },
+              [&] { return Largest(a.first, kColumns, [&](size_t j) { return 1 / sqrt(a.variance[j] + kEps); }); });
+}
+
+Timed column_gradients(std::remove_extent_t<decltype(Table::column_gradients)> body, unsigned) {
+  Columns();
+  Arrays& a = A();
+  const auto run = [&] {
+    for (size_t k = 0; k < 3; ++k) std::copy_n(Numbers(1).data() + 1000 * k, kColumns, a.sums[k]);
+    const ColumnGradientSums sums = {a.sums[0], a.sums[1], a.sums[2], nullptr, nullptr};
+    body(sums, a.mean, a.variance, kColumns, kEps, nullptr, 32, false, a.center, a.first, a.second, a.third, nullptr);
+  };
+  return Time(run,
+              [&] { return Largest(a.first, kColumns, [&](size_t j) { return 1 / sqrt(a.variance[j] + kEps); }); });
+}
+
+Timed row_normalize(std::remove_extent_t<decltype(Table::row_normalize)> body, unsigned options) {
+  const float* weight = Has(options, kWeight) ? Numbers(3).data() : nullptr;
+  const float* bias = Has(options, kBias) ? Numbers(2).data() : nullptr;
+  const bool centered = Has(options, kCentered), relu = Has(options, kRelu);
+  const RowsToNormalize rows = {centered, kColumns, 1,       0,    kRows, kEps, weight,
+                                bias,     nullptr,  nullptr, relu, false, false};
+  return Time([&] { body(X(), A().y, rows); },
+              [&] {
+                Moments of_row = {0, 1};
+                return Largest(A().y, kAll, [&](size_t i) {
+                  const size_t j = i % kColumns;
+                  if (j == 0) of_row = OfRow(i / kColumns, centered);
+                  const double xhat = (X()[i] - of_row.mean) / sqrt(of_row.m2 + kEps);
+                  return Activated(xhat * (weight ? weight[j] : 1) + (bias ? bias[j] : 0), relu);
+                });
+              });
+}
+
+Timed row_gradient(std::remove_extent_t<decltype(Table::row_gradient)> body, unsigned options) {
+  const float* weight = Has(options, kWeight) ? Numbers(3).data() : nullptr;
+  const bool centered = Has(options, kCentered), sums = Has(options, kParameterSums);
+  float mean[kRows], variance[kRows];
+  for (size_t row = 0; row < kRows; ++row) {
+    const Moments found = OfRow(row, centered);
+    mean[row] = static_cast<float>(found.mean);
+    variance[row] = static_cast<float>(found.m2);
+  }
+  std::fill_n(A().first, kColumns, 0.0f);
+  std::fill_n(A().second, kColumns, 0.0f);
+  bool finite = true;
+  const RowsToDifferentiate rows = {centered,
+                                    kColumns,
+                                    1,
+                                    0,
+                                    kRows,
+                                    kEps,
+                                    weight,
+                                    mean,
+                                    variance,
+                                    sums ? A().first : nullptr,
+                                    sums ? A().second : nullptr,
+                                    false,
+                                    &finite};
+  return Time([&] { body(X(), Dy(), Y(options), A().dx, rows); },
+              [&] {
+                double sum = 0, product = 0, inverse = 0;
+                const auto g = [&](size_t i) { return Cut(Dy(), Y(options), i) * (weight ? weight[i % kColumns] : 1); };
+                const auto xhat = [&](size_t i) { return (X()[i] - (centered ? mean[i / kColumns] : 0)) * inverse; };
+                return Largest(A().dx, kAll, [&](size_t i) {
+                  if (i % kColumns == 0) {
+                    sum = product = 0;
+                    inverse = 1 / sqrt(variance[i / kColumns] + kEps);
+                    for (size_t k = i; k < i + kColumns; ++k) {
+                      sum += centered ? g(k) : 0;
+                      product += g(k) * xhat(k);
+                    }
+                  }
+                  return inverse * (g(i) - sum / kColumns - xhat(i) * product / kColumns);
+                });
+              });
+}
+
+template <class From>
+Timed Added(void (*body)(const From*, size_t, double*), const From* from) {
+  Arrays& a = A();
+  std::fill_n(a.mean, kColumns, 0.0);
+  return Time([&] { body(from, kColumns, a.mean); },
+              [&] { return Largest(a.mean, kColumns, [&](size_t j) { return double{from[j]}; }); });
+}
+Timed add_doubles(void (*body)(const double*, size_t, double*), unsigned) {
+  std::copy_n(X(), kColumns, A().sums[0]);
+  return Added(body, A().sums[0]);
+}
+Timed add_floats(void (*body)(const float*, size_t, double*), unsigned) { return Added(body, X()); }
+
+Timed all_finite(bool (*body)(const float*, size_t), unsigned) {
+  bool finite;
+  return Time([&] { finite = body(X(), kAll); }, [&] { return finite ? 0 : INFINITY; });
+}
+
+Timed plain_pass(std::remove_extent_t<decltype(Table::plain_pass)> body, unsigned) {
+  return Time([&] { body(X(), A().y, kAll, 1.25f, -0.75f); },
+              [&] { return Largest(A().y, kAll, [](size_t i) { return X()[i] * 1.25 - 0.75; }); });
+}
+
+}  // namespace benchmark_of
+}  // namespace
+
+void Benchmark(const char* wanted) {
+  constexpr double kTolerance = 2e-6;
+  for (int i = 0; i < nn::TargetCount(); ++i) {
+    const nn::Target& target = nn::TargetAt(i);
+    if (wanted != nullptr && strcmp(wanted, target.name) != 0) continue;
+    const auto report = [&](const char* kernel, const char* options, const Timed& timed) {
+      printf("%-7s %-20s %-45s %9.3f us\n", target.name, kernel, options, timed.microseconds);
+      Check(timed.error <= kTolerance, "%s %s %s: error %g", target.name, kernel, options, timed.error);
+    };
+#define NN_VARIANT(storage, kernel, options) \
+  report(#kernel, #options, benchmark_of::kernel(target.tables[NN_F32].kernel[options], options));
+#include "kernels/variants.def"
+  }
+}
+
+}  // namespace nntest
