@@ -37,7 +37,7 @@ public final class Memory {
   private final long bytes;
   private final DataType type;
 
-  /** What the memory is there by: a buffer, a pointer, or nothing that we know of. */
+  /** What keeps the memory there, and may end it: a buffer or a pointer, of ours or a caller's. */
   private final Object owner;
 
   /** What this is the beginning of, whose view serves this too; else null. */
