@@ -60,7 +60,7 @@ final class Inference {
 
   private void runReordered(Plan plan, Tensor x, Tensor y) {
     try (PooledMemory buffer = MemoryPool.take(x.dataType(), x.size())) {
-      Memory rows = buffer.memory().first(x.dataType(), x.size());
+      Memory rows = buffer.first(x.dataType(), x.size());
       Transposition.toChannelsFirst(x.extents(), x.dataType(), x.memory(), rows);
       plan.infer(rows, rows, constants);
       Transposition.toChannelsLast(x.extents(), x.dataType(), rows, y.memory());

@@ -58,7 +58,7 @@ public final class Tensor extends TensorElements {
     requireSupported(type);
     long size = Shapes.size(shape);
     PooledMemory own = MemoryPool.take(type, size);
-    return new Tensor(own.memory().first(type, size), new Lifetime(own::close), layout, shape);
+    return new Tensor(own.first(type, size), new Lifetime(own::close), layout, shape);
   }
 
   /**

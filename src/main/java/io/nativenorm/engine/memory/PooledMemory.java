@@ -14,6 +14,9 @@ public final class PooledMemory implements AutoCloseable {
 
   private final Memory memory;
 
+  /** The last that was asked for: the same layer asks for the same, and allocates nothing then. */
+  private Memory first;
+
   // Guarded by the idle blocks.
   private boolean isKept;
   private long keptSince;
@@ -36,6 +39,20 @@ public final class PooledMemory implements AutoCloseable {
    */
   public Memory memory() {
     return memory;
+  }
+
+  /**
+   * The beginning of the memory.
+   *
+   * @param type of the elements
+   * @param elements how many
+   * @return memory of that type and size
+   */
+  public Memory first(DataType type, long elements) {
+    if (first == null || first.type() != type || first.elements() != elements) {
+      first = memory.first(type, elements);
+    }
+    return first;
   }
 
   /** What it takes, as JavaCPP counts it. */
