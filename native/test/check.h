@@ -9,12 +9,7 @@
 
 #include <vector>
 
-// Windows' C library has another printf than MinGW, whose one is as everywhere.
-#if defined(__MINGW_PRINTF_FORMAT)
-#define NN_PRINTF __MINGW_PRINTF_FORMAT
-#else
-#define NN_PRINTF printf
-#endif
+#include "platform/printf.h"
 
 namespace nntest {
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "nativenorm.h"
+#include "platform/printf.h"
 
 namespace nn {
 
@@ -17,7 +18,7 @@ class Reason {
   Reason(char* text, size_t room);
 
   // False, so that a check can return it.
-  __attribute__((format(printf, 2, 3))) bool Refuse(const char* format, ...) const;
+  __attribute__((format(NN_PRINTF, 2, 3))) bool Refuse(const char* format, ...) const;
 
  private:
   char* text_;
