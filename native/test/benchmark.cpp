@@ -38,7 +38,8 @@ Timed Time(const Run& run, const Check& check) {
 
 // Arrays as large as a result that is written, aligned for non-temporal stores.
 struct alignas(64) Arrays {
-  float y[kAll], dx[kAll], constant[kAll];
+  float y[kAll], dx[kAll], constant[kAll], widened[kAll];
+  bf16 x_of_bf16[kAll], y_of_bf16[kAll];
   float center[kColumns], first[kColumns], second[kColumns], third[kColumns], dy_center[kColumns];
   double sums[5][kColumns], mean[kColumns], variance[kColumns];
 };
@@ -47,7 +48,15 @@ Arrays& A() {
   return arrays;
 }
 
-const float* X() { return Numbers(0).data(); }
+// What the body that is timed reads and writes.
+bool of_bf16 = false;
+void Store(int type) {
+  of_bf16 = type == NN_BF16;
+  for (size_t i = 0; i < kAll; ++i) A().widened[i] = A().x_of_bf16[i] = bf16(Numbers(0)[i]);
+}
+const float* X() { return of_bf16 ? A().widened : Numbers(0).data(); }
+const void* StoredX() { return of_bf16 ? static_cast<const void*>(A().x_of_bf16) : X(); }
+void* StoredY() { return of_bf16 ? static_cast<void*>(A().y_of_bf16) : A().y; }
 const float* Dy() { return Numbers(1).data(); }
 const float* Y(unsigned options) { return Has(options, kRelu) ? Outputs().data() : nullptr; }
 
@@ -60,6 +69,12 @@ double Largest(const To* to, size_t n, const Value& value) {
     if (!(error <= largest)) largest = isnan(error) ? INFINITY : error;
   }
   return largest;
+}
+
+// The same of y as it is stored.
+template <class Value>
+double LargestOfY(const Value& value) {
+  return of_bf16 ? Largest(A().y_of_bf16, kAll, value) : Largest(A().y, kAll, value);
 }
 
 // A sum of n values, relative to what they add up to without signs.
@@ -90,7 +105,7 @@ NN_KERNELS(NN_BENCHMARK)
 Timed pivot_sums(PivotSums (*body)(const void*, size_t, size_t, size_t, float), unsigned) {
   PivotSums found;
   return Time(
-      [&] { found = body(X(), kRows, kColumns, kColumns, 0.5f); },
+      [&] { found = body(StoredX(), kRows, kColumns, kColumns, 0.5f); },
       [&] { return ErrorOfSum(found.squares, kAll, [](size_t i) { return (X()[i] - 0.5) * (X()[i] - 0.5); }); });
 }
 
@@ -233,10 +248,10 @@ Timed row_normalize(std::remove_extent_t<decltype(Table::row_normalize)> body, u
   const bool centered = Has(options, kCentered), relu = Has(options, kRelu);
   const RowsToNormalize rows = {centered, kColumns, 1,       0,    kRows, kEps, weight,
                                 bias,     nullptr,  nullptr, relu, false, false};
-  return Time([&] { body(X(), A().y, rows); },
+  return Time([&] { body(StoredX(), StoredY(), rows); },
               [&] {
                 Moments of_row = {0, 1};
-                return Largest(A().y, kAll, [&](size_t i) {
+                return LargestOfY([&](size_t i) {
                   const size_t j = i % kColumns;
                   if (j == 0) of_row = OfRow(i / kColumns, centered);
                   const double xhat = (X()[i] - of_row.mean) / sqrt(of_row.m2 + kEps);
@@ -316,16 +331,18 @@ Timed plain_pass(std::remove_extent_t<decltype(Table::plain_pass)> body, unsigne
 }  // namespace
 
 void Benchmark(const char* wanted) {
-  constexpr double kTolerance = 2e-6;
+  constexpr double kTolerances[] = {2e-6, 0x1p-8};  // of BF16 a number's last place
   for (int i = 0; i < nn::TargetCount(); ++i) {
     const nn::Target& target = nn::TargetAt(i);
     if (wanted != nullptr && strcmp(wanted, target.name) != 0) continue;
-    const auto report = [&](const char* kernel, const char* options, const Timed& timed) {
-      printf("%-7s %-20s %-45s %9.3f us\n", target.name, kernel, options, timed.microseconds);
-      Check(timed.error <= kTolerance, "%s %s %s: error %g", target.name, kernel, options, timed.error);
+    const auto report = [&](const char* body, const char* options, const Timed& timed) {
+      printf("%-7s %-25s %-45s %9.3f us\n", target.name, body, options, timed.microseconds);
+      Check(timed.error <= kTolerances[of_bf16], "%s %s %s: error %g", target.name, body, options, timed.error);
     };
 #define NN_VARIANT(storage, kernel, options) \
-  report(#kernel, #options, benchmark_of::kernel(target.tables[NN_F32].kernel[options], options));
+  Store(TypeOf(storage()));                  \
+  report(#storage " " #kernel, #options,     \
+         benchmark_of::kernel(target.tables[TypeOf(storage())].kernel[options], options));
 #include "kernels/variants.def"
   }
 }

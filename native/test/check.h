@@ -107,6 +107,7 @@ void TestPrepare();
 void TestExecute();
 void TestMemory();
 void TestAnswers();
+void TestBf16();
 
 // How long each body of an instruction set, or of all, takes.
 void Benchmark(const char* target);

@@ -14,10 +14,15 @@
 #include "check.h"
 #include "guarded_memory.h"
 #include "kernels/kernels.h"
+#include "nativenorm.h"
 
 namespace nntest {
 
 using Table = nn::KernelTable;
+
+// The table of a storage type.
+constexpr int TypeOf(nn::f32) { return NN_F32; }
+constexpr int TypeOf(nn::bf16) { return NN_BF16; }
 
 // One function for each entry of NN_KERNELS, of the same name: a kernel without does not link. They are in files named
 // like those of the kernels: spans, columns, rows.
@@ -26,6 +31,9 @@ namespace test_of {
 NN_KERNELS(NN_TEST)
 #undef NN_TEST
 }  // namespace test_of
+
+// Those that are there in BF16.
+void TestBf16Kernels(const nn::Target& target);
 
 // The body of a kernel with some options, which is noted: a body of variants.def that no test asked for fails the run.
 void NoteTested(void (*body)());

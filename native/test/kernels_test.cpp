@@ -11,11 +11,11 @@ namespace {
 std::set<void (*)()> tested;
 
 // Whether each line of variants.def has been run.
-void CheckAllTested(const Table& table, const char* target) {
+void CheckAllTested(const nn::Target& target) {
   using namespace nn;
-#define NN_VARIANT(storage, kernel, options)                                                                         \
-  Check(tested.count(reinterpret_cast<void (*)()>(table.kernel[options])) > 0, "%s %s %s: no test", target, #kernel, \
-        #options);
+#define NN_VARIANT(storage, kernel, options)                                                                 \
+  Check(tested.count(reinterpret_cast<void (*)()>(target.tables[TypeOf(storage())].kernel[options])) > 0,     \
+        "%s %s %s %s: no test", target.name, #storage, #kernel, #options);
 #include "kernels/variants.def"
 }
 
@@ -36,7 +36,8 @@ void TestKernels() {
     const Table& table = nn::TargetAt(target).tables[NN_F32];
     const char* name = nn::TargetAt(target).name;
     for (const auto& test : kTests) test.run(table, name);
-    CheckAllTested(table, name);
+    TestBf16Kernels(nn::TargetAt(target));
+    CheckAllTested(nn::TargetAt(target));
   }
 }
 

@@ -79,7 +79,7 @@ int main(int count, char** arguments) {
       {"kernels", nntest::TestKernels},         {"problems", nntest::TestProblems}, {"extremes", nntest::TestExtremes},
       {"determinism", nntest::TestDeterminism}, {"phases", nntest::TestPhases},     {"workers", nntest::TestWorkers},
       {"system", nntest::TestSystem},           {"prepare", nntest::TestPrepare},   {"execute", nntest::TestExecute},
-      {"memory", nntest::TestMemory},           {"answers", nntest::TestAnswers}};
+      {"memory", nntest::TestMemory},           {"answers", nntest::TestAnswers},   {"bf16", nntest::TestBf16}};
   nntest::Check(nn_targets() > 0, "no kernels for this CPU");
   const std::vector<std::string> wanted(arguments + (errors ? 2 : 1), arguments + count);
   for (const std::string& name : wanted) {

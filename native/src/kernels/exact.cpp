@@ -64,7 +64,7 @@ void ExactForward(const Unit& unit, const T* x, T* y, const float* weight, const
     const double normalized = distance == 0 ? 0 : distance * inverse;
     const double shift = bias == nullptr ? 0 : bias[unit.first_channel + channel];
     const double value = normalized * WeightOf(unit, weight, channel) + shift;
-    y[at] = static_cast<T>(relu && value <= 0 ? 0 : value);
+    y[at] = static_cast<T>(relu && value <= 0 ? 0.0 : value);
   });
 }
 
@@ -142,6 +142,7 @@ void ExactRowBackward(const T* x, const T* dy, const T* y, T* dx, const RowsToDi
 }
 
 template Moments ExactMoments(const Unit&, const float*, bool);
+template Moments ExactMoments(const Unit&, const bf16*, bool);
 template void ExactForward(const Unit&, const float*, float*, const float*, const float*, bool, double, double);
 template GradientSums ExactSums(const Unit&, const float*, const float*, const float*, const float*, double, double,
                                 ParameterSums);
@@ -150,6 +151,7 @@ template void ExactGradientOf(const Unit&, const float*, const float*, const flo
 template void ExactBackward(const Unit&, const float*, const float*, const float*, float*, const float*, const Moments*,
                             bool, double, ParameterSums);
 template void ExactRowForward(const float*, float*, const RowsToNormalize&, size_t);
+template void ExactRowForward(const bf16*, bf16*, const RowsToNormalize&, size_t);
 template void ExactRowBackward(const float*, const float*, const float*, float*, const RowsToDifferentiate&, size_t,
                                ParameterSums);
 

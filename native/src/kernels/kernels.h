@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+#include "kernels/bf16.h"
+
 namespace nn {
 
 // The mean of n values and the sum of their squared distances from it.
@@ -207,7 +209,7 @@ struct KernelTable {
 
 // What elements may be stored as, numbered as in nativenorm.h. Parameters are floats.
 using f32 = float;
-constexpr int kStorageTypes = 1;
+constexpr int kStorageTypes = 2;
 
 // What one instruction set has, for each of these types.
 struct Target {

@@ -60,36 +60,54 @@ bool LeavesRange(const void* diff_dst, const void* dst, size_t length, double va
   return leaves;
 }
 
+// What the inference of rows takes.
 template <class T>
-constexpr PlainLoops kLoops = {
-    [](const Unit& unit, const void* x, bool centered) { return ExactMoments(unit, As<T>(x), centered); },
-    [](const Unit& unit, const void* x, void* y, const float* weight, const float* bias, bool relu, double mean,
-       double inverse) { ExactForward(unit, As<T>(x), As<T>(y), weight, bias, relu, mean, inverse); },
-    [](const Unit& unit, const void* x, const void* dy, const void* y, const float* weight, double mean, double inverse,
-       ParameterSums sums) { return ExactSums(unit, As<T>(x), As<T>(dy), As<T>(y), weight, mean, inverse, sums); },
-    [](const Unit& unit, const void* x, const void* dy, const void* y, void* dx, const float* weight,
-       Moments statistics, double eps, GradientSums sums, double n) {
-      ExactGradientOf(unit, As<T>(x), As<T>(dy), As<T>(y), As<T>(dx), weight, statistics, eps, sums, n);
-    },
-    [](const Unit& unit, const void* x, const void* dy, const void* y, void* dx, const float* weight,
-       const Moments* given, bool centered, double eps, ParameterSums sums) {
-      ExactBackward(unit, As<T>(x), As<T>(dy), As<T>(y), As<T>(dx), weight, given, centered, eps, sums);
-    },
-    [](const void* x, void* y, const RowsToNormalize& rows, size_t row) {
-      ExactRowForward(As<T>(x), As<T>(y), rows, row);
-    },
-    [](const void* x, const void* dy, const void* y, void* dx, const RowsToDifferentiate& rows, size_t row,
-       ParameterSums sums) { ExactRowBackward(As<T>(x), As<T>(dy), As<T>(y), As<T>(dx), rows, row, sums); },
-    TailSums<T>,
-    TailGradientSums<T>,
-    LeavesRange<T>};
+constexpr PlainLoops OfRowsForward() {
+  PlainLoops loops = {};
+  loops.exact_moments = [](const Unit& unit, const void* x, bool centered) {
+    return ExactMoments(unit, As<T>(x), centered);
+  };
+  loops.exact_row_forward = [](const void* x, void* y, const RowsToNormalize& rows, size_t row) {
+    ExactRowForward(As<T>(x), As<T>(y), rows, row);
+  };
+  return loops;
+}
+
+template <class T>
+constexpr PlainLoops OfAll() {
+  PlainLoops loops = OfRowsForward<T>();
+  loops.exact_forward = [](const Unit& unit, const void* x, void* y, const float* weight, const float* bias, bool relu,
+                           double mean, double inverse) {
+    ExactForward(unit, As<T>(x), As<T>(y), weight, bias, relu, mean, inverse);
+  };
+  loops.exact_sums = [](const Unit& unit, const void* x, const void* dy, const void* y, const float* weight,
+                        double mean, double inverse, ParameterSums sums) {
+    return ExactSums(unit, As<T>(x), As<T>(dy), As<T>(y), weight, mean, inverse, sums);
+  };
+  loops.exact_gradient_of = [](const Unit& unit, const void* x, const void* dy, const void* y, void* dx,
+                               const float* weight, Moments statistics, double eps, GradientSums sums, double n) {
+    ExactGradientOf(unit, As<T>(x), As<T>(dy), As<T>(y), As<T>(dx), weight, statistics, eps, sums, n);
+  };
+  loops.exact_backward = [](const Unit& unit, const void* x, const void* dy, const void* y, void* dx,
+                            const float* weight, const Moments* given, bool centered, double eps, ParameterSums sums) {
+    ExactBackward(unit, As<T>(x), As<T>(dy), As<T>(y), As<T>(dx), weight, given, centered, eps, sums);
+  };
+  loops.exact_row_backward = [](const void* x, const void* dy, const void* y, void* dx, const RowsToDifferentiate& rows,
+                                size_t row, ParameterSums sums) {
+    ExactRowBackward(As<T>(x), As<T>(dy), As<T>(y), As<T>(dx), rows, row, sums);
+  };
+  loops.tail_sums = TailSums<T>;
+  loops.tail_gradient_sums = TailGradientSums<T>;
+  loops.leaves_range = LeavesRange<T>;
+  return loops;
+}
 
 }  // namespace
 
 const PlainLoops& PlainLoopsOf(int type) {
   // Numbered as in nativenorm.h.
-  static constexpr const PlainLoops* kAll[kStorageTypes] = {&kLoops<float>};
-  return *kAll[type];
+  static constexpr PlainLoops kLoops[kStorageTypes] = {OfAll<f32>(), OfRowsForward<bf16>()};
+  return kLoops[type];
 }
 
 }  // namespace nn

@@ -2,6 +2,7 @@
 #ifndef NATIVENORM_STORAGE_INL_H_
 #define NATIVENORM_STORAGE_INL_H_
 
+#include "kernels/bf16.h"
 #include "kernels/simd-inl.h"
 
 namespace nn {
@@ -33,10 +34,10 @@ HWY_INLINE Floats Load(FirstLanes lanes, const float* from) {
 HWY_INLINE void Store(AllLanes, Floats values, float* to) { hn::StoreU(values, kFloats, to); }
 
 // The first `count` of fewer than kCount values.
-template <size_t kCount, class V>
-HWY_INLINE void StoreByHalves(V values, size_t count, float* to) {
+template <size_t kCount, class V, class Element>
+HWY_INLINE void StoreByHalves(V values, size_t count, Element* to) {
   if constexpr (kCount > 1) {
-    constexpr hn::FixedTag<float, kCount / 2> half;
+    constexpr hn::FixedTag<Element, kCount / 2> half;
     auto tail = hn::LowerHalf(half, values);
     if ((count & kCount / 2) != 0) {
       hn::StoreU(tail, half, to);
@@ -58,6 +59,59 @@ HWY_INLINE void Store(FirstLanes lanes, Floats values, float* to) {
 // A non-temporal store of whole vectors; `to` is aligned to one. Other threads see it after hwy::FlushStream.
 HWY_INLINE void Stream(AllLanes, Floats values, float* to) { hn::Stream(values, kFloats, to); }
 HWY_INLINE void Stream(FirstLanes lanes, Floats values, float* to) { Store(lanes, values, to); }
+
+// bfloat16 is the upper half of a float.
+using Words = hn::Vec<hn::RebindToUnsigned<FloatTag>>;
+constexpr hn::RebindToUnsigned<FloatTag> kWords;
+constexpr hn::Rebind<uint16_t, FloatTag> kHalfWords;
+using HalfWords = hn::Vec<decltype(kHalfWords)>;
+
+HWY_INLINE float ToFloat(bf16 value) { return value; }
+
+HWY_INLINE Floats FromBf16(HalfWords bits) {
+  return hn::BitCast(kFloats, hn::ShiftLeft<16>(hn::PromoteTo(kWords, bits)));
+}
+
+HWY_INLINE Floats Load(AllLanes, const bf16* from) { return FromBf16(hn::LoadU(kHalfWords, &from->bits)); }
+
+HWY_INLINE Floats Load(FirstLanes lanes, const bf16* from) {
+  if constexpr (kHasMaskedStore) {  // of 16 bits, too
+    return FromBf16(hn::MaskedLoad(hn::FirstN(kHalfWords, lanes.count), kHalfWords, &from->bits));
+  }
+  HWY_ALIGN uint16_t bits[kLanes] = {};
+  for (size_t i = 0; i < lanes.count; ++i) bits[i] = from[i].bits;
+  return FromBf16(hn::Load(kHalfWords, bits));
+}
+
+// To the nearest, ties to even; a NaN is cut off, and made quiet.
+HWY_INLINE HalfWords ToBf16(Floats values) {
+  const Words all = hn::BitCast(kWords, values), upper = hn::ShiftRight<16>(all);
+  const Words half = hn::Add(hn::Set(kWords, 0x7FFF), hn::And(upper, hn::Set(kWords, 1)));
+  const Words rounded = hn::ShiftRight<16>(hn::Add(all, half));
+  const Words quiet = hn::Or(upper, hn::Set(kWords, 0x40));
+  const Words chosen = hn::IfThenElse(hn::RebindMask(kWords, hn::IsNaN(values)), quiet, rounded);
+  return hn::DemoteTo(kHalfWords, hn::BitCast(hn::RebindToSigned<FloatTag>(), chosen));
+}
+
+HWY_INLINE void Store(AllLanes, Floats values, bf16* to) { hn::StoreU(ToBf16(values), kHalfWords, &to->bits); }
+
+HWY_INLINE void Store(FirstLanes lanes, Floats values, bf16* to) {
+  if constexpr (kHasMaskedStore) {
+    hn::BlendedStore(ToBf16(values), hn::FirstN(kHalfWords, lanes.count), kHalfWords, &to->bits);
+  } else {
+    StoreByHalves<kLanes>(ToBf16(values), lanes.count, &to->bits);
+  }
+}
+
+// There are no non-temporal stores of fewer than 16 bytes: four elements of SSE4 and NEON are 8.
+HWY_INLINE void Stream(AllLanes lanes, Floats values, bf16* to) {
+  if constexpr (kLanes * sizeof(bf16) >= 16) {
+    hn::Stream(ToBf16(values), kHalfWords, &to->bits);
+  } else {
+    Store(lanes, values, to);
+  }
+}
+HWY_INLINE void Stream(FirstLanes lanes, Floats values, bf16* to) { Store(lanes, values, to); }
 
 // dy where the output is positive or NaN, else 0; all of dy without an activation.
 template <bool kRelu, class Lanes, class T>

@@ -17,12 +17,15 @@ namespace nn {
   template <class T>                  \
   void AddRowsBackward(KernelTable&); \
                                       \
-  template <class T>                  \
-  void AddAll(KernelTable& table) {   \
-    AddSpans<T>(table);               \
-    AddColumns<T>(table);             \
-    AddRowsForward<T>(table);         \
-    AddRowsBackward<T>(table);        \
+  void AddAll(Target& target) {       \
+    KernelTable& f = target.tables[NN_F32]; \
+    AddSpans<f32>(f);                 \
+    AddColumns<f32>(f);               \
+    AddRowsForward<f32>(f);           \
+    AddRowsBackward<f32>(f);          \
+    KernelTable& b = target.tables[NN_BF16]; \
+    AddSpans<bf16>(b);                \
+    AddRowsForward<bf16>(b);          \
   }                                   \
   }
 NN_TARGETS
@@ -58,7 +61,7 @@ struct Found {
 #define NN_EACH(target)                                 \
   if (target##_runs()) {                                \
     targets[count].name = #target;                      \
-    target::AddAll<f32>(targets[count].tables[NN_F32]); \
+    target::AddAll(targets[count]); \
     ++count;                                            \
   }
     NN_TARGETS

@@ -58,6 +58,20 @@ bool IsWithinBounds(const nn_problem& p, const Reason& reason) {
   return true;
 }
 
+// Whether there are kernels for the types (kernels/variants.def).
+bool AreStored(const nn_problem& p, const Reason& reason) {
+  const bool has_bf16 = p.operation == NN_LAYER && p.task == NN_INFER;
+  if (has_bf16 && p.src_type == NN_BF16 && p.dst_type == NN_BF16 && p.parameters_type == NN_F32) return true;
+  static const char* const kTypes[] = {"F32", "BF16", "F16", "S8", "U8", "I64"};
+  for (int32_t type : {p.src_type, p.dst_type, p.parameters_type}) {
+    if (type != NN_F32) {
+      return reason.Refuse("computes F32%s only, not %s", has_bf16 ? ", or BF16 with parameters in F32," : "",
+                           kTypes[type]);
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 Reason::Reason(char* text, size_t room) : text_(text), room_(text == nullptr ? 0 : room) {
@@ -91,11 +105,7 @@ bool IsProblem(const nn_problem& p, const Reason& reason) {
   if (p.statistics == NN_GIVEN && (is_phase || p.operation != NN_BATCH)) {
     return reason.Refuse("statistics are given %s", is_phase ? "to none of the phases" : "to batch normalization only");
   }
-  static const char* const kTypes[] = {"F32", "BF16", "F16", "S8", "U8", "I64"};
-  for (int32_t type : {p.src_type, p.dst_type, p.parameters_type}) {
-    if (type != NN_F32) return reason.Refuse("computes F32 only, not %s", kTypes[type]);
-  }
-  return true;
+  return AreStored(p, reason);
 }
 
 }  // namespace nn

@@ -37,7 +37,7 @@ final class Inference {
   /** Inference on tensors in use. */
   void run(Tensor x, Tensor y) {
     int threads = layer.threads();
-    layer.requireF32(x);
+    layer.requireInferable(x);
     PlanMemo known = PlanMemo.matching(memo, x.extents(), x.dataType(), x.layout(), threads);
     if (known == null) {
       layer.requireInferable(x.extents(), x.layout());

@@ -18,7 +18,14 @@ record LayerProblems(
     Activation activation,
     LayerParameters parameters) {
 
-  /** Checks an input's type. */
+  /** Checks an input's type for inference. */
+  void requireInferable(DataType type, Object input) {
+    if (type != DataType.BF16 || operation != Operation.LAYER) {
+      requireF32(type, input);
+    }
+  }
+
+  /** Checks an input's type for training. */
   void requireF32(DataType type, Object input) {
     if (type != DataType.F32) {
       throw new IllegalArgumentException(

@@ -59,9 +59,14 @@ public abstract sealed class NormLayer implements AutoCloseable
   /** Checks what training asks for beyond that; nothing for most layers. */
   void checkTrainable(Shape shape, long[] extents) {}
 
-  /** Checks an input's type. */
+  /** Checks an input's type for training. */
   final void requireF32(Tensor x) {
     problems.requireF32(x.dataType(), x);
+  }
+
+  /** Checks an input's type for inference. */
+  final void requireInferable(Tensor x) {
+    problems.requireInferable(x.dataType(), x);
   }
 
   /** Checks that this layer takes an input of a shape for inference. */
@@ -93,7 +98,7 @@ public abstract sealed class NormLayer implements AutoCloseable
    */
   public Tensor forward(Tensor x) {
     Objects.requireNonNull(x, "x");
-    requireF32(x);
+    requireInferable(x);
     Tensor y = Tensor.uninitialized(x.dataType(), x.layout(), x.extents());
     try {
       forward(x, y);
@@ -295,7 +300,7 @@ public abstract sealed class NormLayer implements AutoCloseable
   /**
    * The same of an input that is not there.
    *
-   * @param type element type; F32 in this version
+   * @param type element type; F32, or BF16 for LayerNorm
    * @param layout order of the elements
    * @param shape logical extents that this layer takes
    * @return some lines of text
@@ -305,7 +310,7 @@ public abstract sealed class NormLayer implements AutoCloseable
     Objects.requireNonNull(layout, "layout");
     long[] extents = Objects.requireNonNull(shape, "shape").clone();
     String input = Tensor.text(type, layout, extents);
-    problems.requireF32(type, input);
+    problems.requireInferable(type, input);
     return explanation(input, type, layout, extents).toString();
   }
 
@@ -317,7 +322,7 @@ public abstract sealed class NormLayer implements AutoCloseable
    */
   public Explanation explanation(Tensor x) {
     Objects.requireNonNull(x, "x");
-    requireF32(x);
+    requireInferable(x);
     return explanation(x.toString(), x.dataType(), x.layout(), x.extents());
   }
 

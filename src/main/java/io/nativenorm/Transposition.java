@@ -34,10 +34,10 @@ final class Transposition {
     copy(type, from, to, shape[0], Shapes.sizeFrom(shape, 2), shape[1]);
   }
 
-  /** to[n][column][row] = from[n][row][column], of elements of one float or more. */
+  /** to[n][column][row] = from[n][row][column], of elements whose view has one float or two. */
   private static void copy(
       DataType type, Memory from, Memory to, long samples, long rows, long columns) {
-    int width = type.bytes() / Float.BYTES;
+    int width = type == DataType.I64 ? 2 : 1;
     for (int part = 0; part < width; part++) {
       copy(from.view(), to.view(), samples, rows, columns, width, part);
     }

@@ -6,7 +6,40 @@ package io.nativenorm.engine.memory;
  * JDK 24 and later print warnings.
  */
 public abstract class FloatView {
+  /** Elements of a buffer, which addresses 2^31 - 1 bytes at most: 2^28. */
+  private static final int PART_BITS = 28;
+
+  private static final int PART = 1 << PART_BITS;
+
+  /** What is copied in one step: 1 MB, since a copy holds off the collector until it is done. */
+  private static final int CHUNK = 1 << 18;
+
   FloatView() {}
+
+  /** How many parts so many elements have. */
+  static int parts(long count) {
+    return (int) ((count + PART - 1) >>> PART_BITS);
+  }
+
+  /** Which part an element is in. */
+  static int part(long index) {
+    return (int) (index >>> PART_BITS);
+  }
+
+  /** Where in its part an element is. */
+  static int inPart(long index) {
+    return (int) index & PART - 1;
+  }
+
+  /** The first element of a part. */
+  static long startOf(int part) {
+    return (long) part << PART_BITS;
+  }
+
+  /** How many of so many elements a part has. */
+  static int lengthOf(int part, long count) {
+    return (int) Math.min(PART, count - startOf(part));
+  }
 
   /**
    * Reads an element.
@@ -32,7 +65,14 @@ public abstract class FloatView {
    * @param offset first place in the array
    * @param length how many
    */
-  public abstract void read(long start, float[] into, int offset, int length);
+  public final void read(long start, float[] into, int offset, int length) {
+    for (int done = 0; done < length; ) {
+      long at = start + done;
+      int count = stepFrom(at, length - done);
+      readPart(part(at), inPart(at), into, offset + done, count);
+      done += count;
+    }
+  }
 
   /**
    * Copies elements in.
@@ -42,5 +82,21 @@ public abstract class FloatView {
    * @param offset the first of them in the array
    * @param length how many
    */
-  public abstract void write(long start, float[] from, int offset, int length);
+  public final void write(long start, float[] from, int offset, int length) {
+    for (int done = 0; done < length; ) {
+      long at = start + done;
+      int count = stepFrom(at, length - done);
+      writePart(part(at), inPart(at), from, offset + done, count);
+      done += count;
+    }
+  }
+
+  abstract void readPart(int part, int start, float[] into, int offset, int length);
+
+  abstract void writePart(int part, int start, float[] from, int offset, int length);
+
+  /** How many elements the next step copies: never over the end of a part. */
+  private static int stepFrom(long at, int left) {
+    return Math.min(Math.min(left, CHUNK), PART - inPart(at));
+  }
 }

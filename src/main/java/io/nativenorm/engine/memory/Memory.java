@@ -7,14 +7,15 @@ import java.nio.Buffer;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
+import java.nio.ShortBuffer;
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicLong;
 import org.bytedeco.javacpp.Pointer;
 
 /**
  * Elements of one type outside the heap: where they are, how many bytes they take, and what keeps
- * them there. What is read and written here are floats, and an I64 element is two of them: loads
- * and stores of floats keep all bits.
+ * them there. What is read and written here are floats: a BF16 element is one, rounded, and an I64
+ * element is two of them, as loads and stores of floats keep all bits.
  */
 public final class Memory {
   /**
@@ -228,11 +229,15 @@ public final class Memory {
   /**
    * A pointer for a caller's native code.
    *
-   * @return a FloatPointer, or for I64 a LongPointer, with the number of elements as capacity, that
-   *     keeps this reachable
+   * @return a FloatPointer, for BF16 a ShortPointer, or for I64 a LongPointer, with the number of
+   *     elements as capacity, that keeps this reachable
    */
   public Pointer pointer() {
-    return type == DataType.I64 ? new LongsAt(this) : new FloatsAt(this);
+    return switch (type) {
+      case I64 -> new LongsAt(this);
+      case BF16 -> new ShortsAt(this);
+      default -> new FloatsAt(this);
+    };
   }
 
   /** A buffer over some floats, at most 2^31 - 1 bytes of them. */
@@ -242,6 +247,14 @@ public final class Memory {
       return new FloatsAt(address + start * Float.BYTES, count, this).asBuffer();
     }
     return part instanceof ByteBuffer own ? own.asFloatBuffer() : (FloatBuffer) part;
+  }
+
+  /** The same of 16-bit elements. */
+  ShortBuffer shorts(long start, int count) {
+    Buffer part = part(start * Short.BYTES, (long) count * Short.BYTES);
+    return part == null
+        ? new ShortsAt(address + start * Short.BYTES, count, this).asBuffer()
+        : ((ByteBuffer) part).asShortBuffer();
   }
 
   /** How many floats the bytes are. */
@@ -259,7 +272,7 @@ public final class Memory {
       Pointer.memset(new FloatsAt(this), 0, bytes);
       return;
     }
-    long count = floats();
+    long count = type == DataType.I64 ? floats() : elements();
     float[] values = new float[(int) Math.min(count, FILLED)];
     Arrays.fill(values, value);
     for (long i = 0; i < count; i += values.length) {
@@ -290,8 +303,9 @@ public final class Memory {
   public FloatView view() {
     Memory known = whole == null ? this : whole;
     FloatView made = known.view;
-    if (made == null) {
-      made = new F32View(known);
+    boolean bf16 = type == DataType.BF16;
+    if (made == null || made instanceof Bf16View != bf16) {
+      made = bf16 ? new Bf16View(known) : new F32View(known);
       known.view = made;
     }
     return made;
@@ -306,7 +320,8 @@ public final class Memory {
    * @param length how many
    */
   public void read(long start, float[] into, int offset, int length) {
-    if (start == 0 && length <= SHORT && view == null && whole == null && buffer == null) {
+    boolean fresh = view == null && whole == null && buffer == null;
+    if (start == 0 && length <= SHORT && fresh && type != DataType.BF16) {
       new FloatsAt(this).get(into, offset, length);
     } else {
       view().read(start, into, offset, length);

@@ -4,8 +4,10 @@ import io.nativenorm.Backend;
 import io.nativenorm.DataType;
 import io.nativenorm.Layout;
 import io.nativenorm.engine.Engine;
+import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.Task;
 import java.util.Optional;
 
@@ -39,11 +41,21 @@ public final class ReferenceEngine implements Engine {
 
   @Override
   public Optional<String> rejects(Problem problem) {
+    return refusedType(problem)
+        .or(() -> problem.task().isPhase() ? Optional.of("has no phases") : Optional.empty());
+  }
+
+  /** BF16 goes where rows are normalized by what reads and writes floats; it is rounded there. */
+  private static Optional<String> refusedType(Problem problem) {
+    boolean hasBf16 = problem.norm().operation() == Operation.LAYER && problem.task() == Task.INFER;
+    if (hasBf16 && problem.storage().equals(Storage.of(DataType.BF16))) {
+      return Optional.empty();
+    }
+    String also = hasBf16 ? ", or BF16 with parameters in F32," : "";
     return problem
         .storage()
         .otherThan(DataType.F32)
-        .map(other -> "computes F32 only, not " + other)
-        .or(() -> problem.task().isPhase() ? Optional.of("has no phases") : Optional.empty());
+        .map(other -> "computes F32" + also + " only, not " + other);
   }
 
   @Override
