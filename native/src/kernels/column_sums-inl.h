@@ -235,7 +235,8 @@ HWY_NOINLINE void SumGradients(const T* x, const T* dy, const T* y, size_t rows,
 }
 
 // sum(dy) of columns that may be constant, in doubles and in the order of rows, and sum(|x - center|). A pass of its
-// own: within SumGradients it is a third of the time to compile all column kernels, and not faster.
+// own: within SumGradients all column kernels take a quarter longer to compile (AVX2: 16.5 s, not 13.2), and a gradient
+// with a constant channel 0 to 12 % less. By some blocks of rows in turns the two are no faster.
 template <bool kRelu, class T>
 HWY_NOINLINE void SumConstants(const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride,
                                const float* center, double* exact_dy, double* spread) {

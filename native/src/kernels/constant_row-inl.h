@@ -15,7 +15,8 @@ namespace NN_TARGET {
 
 // The gradient of a constant row (for RMS one of zeros), and its part in the bias's gradient if that is not null.
 // False, and nothing is written, if the row is not constant or its sums leave the range of floats. What there is of
-// weight and y is asked in the loops, where it costs nothing beside doubles, and one body serves all.
+// weight and y is asked in the loops: one body instead of eight, with which a call takes 6 % longer where half of the
+// rows are constant.
 template <class T>
 HWY_NOINLINE bool ConstantRow(const T* x, const T* dy, const T* y, T* dx, const RowsToDifferentiate& rows, size_t row,
                               const float* weight, float* bias_gradient) {

@@ -38,7 +38,8 @@ class Bf16Test {
     }
     try (ShortPointer memory = new ShortPointer(bits);
         Tensor wrapped = Tensor.wrap(memory, DataType.BF16, Layout.CHANNELS_FIRST, NUMBERS);
-        Tensor made = Tensor.of(numbers, NUMBERS).to(DataType.BF16)) {
+        Tensor floats = Tensor.of(numbers, NUMBERS);
+        Tensor made = floats.to(DataType.BF16)) {
       assertArrayEquals(numbers, wrapped.toArray());
       assertArrayEquals(numbers, made.toArray());
       ShortPointer back = (ShortPointer) made.pointer();
