@@ -136,8 +136,7 @@ class AgreementTest {
     for (Operation operation : Operation.values()) {
       for (Direction direction : Direction.values()) {
         assertFalse(
-            ALL.stream()
-                .noneMatch(c -> c.operation() == operation && c.direction() == direction));
+            ALL.stream().noneMatch(c -> c.operation() == operation && c.direction() == direction));
       }
     }
   }
