@@ -83,13 +83,12 @@ HWY_INLINE Floats Load(FirstLanes lanes, const bf16* from) {
   return FromBf16(hn::Load(kHalfWords, bits));
 }
 
-// To the nearest, ties to even; a NaN is cut off, and made quiet.
+// To the nearest, ties to even. A NaN is cut off: what arithmetic makes is quiet, and so is that.
 HWY_INLINE HalfWords ToBf16(Floats values) {
   const Words all = hn::BitCast(kWords, values), upper = hn::ShiftRight<16>(all);
   const Words half = hn::Add(hn::Set(kWords, 0x7FFF), hn::And(upper, hn::Set(kWords, 1)));
   const Words rounded = hn::ShiftRight<16>(hn::Add(all, half));
-  const Words quiet = hn::Or(upper, hn::Set(kWords, 0x40));
-  const Words chosen = hn::IfThenElse(hn::RebindMask(kWords, hn::IsNaN(values)), quiet, rounded);
+  const Words chosen = hn::IfThenElse(hn::RebindMask(kWords, hn::IsNaN(values)), upper, rounded);
   return hn::DemoteTo(kHalfWords, hn::BitCast(hn::RebindToSigned<FloatTag>(), chosen));
 }
 
