@@ -1,6 +1,7 @@
 package io.nativenorm.engine;
 
 import io.nativenorm.DataType;
+import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
 
@@ -12,6 +13,8 @@ import java.util.stream.Stream;
  * @param parameters type of weight and bias, and of their gradients
  */
 public record Storage(DataType src, DataType dst, DataType parameters) {
+  /** What inputs and outputs may be of. */
+  public static final List<DataType> COMPUTED = List.of(DataType.F32, DataType.BF16);
 
   /**
    * Input and output of one type, with parameters that are F32.
@@ -31,6 +34,27 @@ public record Storage(DataType src, DataType dst, DataType parameters) {
    */
   public Optional<DataType> otherThan(DataType type) {
     return Stream.of(src, dst, parameters).filter(other -> other != type).findFirst();
+  }
+
+  /**
+   * The types that an output may be of.
+   *
+   * @param src one of those that are {@link #COMPUTED}
+   * @return the input's own and F32; of F32 all
+   */
+  public static List<DataType> resultsOf(DataType src) {
+    return COMPUTED.stream()
+        .filter(dst -> src == dst || src == DataType.F32 || dst == DataType.F32)
+        .toList();
+  }
+
+  /**
+   * Whether these are types of an input and its output.
+   *
+   * @return false if engines have nothing to say to it
+   */
+  public boolean isPair() {
+    return COMPUTED.contains(src) && resultsOf(src).contains(dst);
   }
 
   /** The types, of which those of output and parameters are left out where they are usual. */

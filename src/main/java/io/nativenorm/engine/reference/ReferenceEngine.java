@@ -4,7 +4,6 @@ import io.nativenorm.Backend;
 import io.nativenorm.DataType;
 import io.nativenorm.Layout;
 import io.nativenorm.engine.Engine;
-import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Storage;
@@ -12,9 +11,11 @@ import io.nativenorm.engine.Task;
 import java.util.Optional;
 
 /**
- * Plain Java loops: always there, and what the other engines' answers are held against. Where
- * {@code Math.fma} is an instruction they take their sums in the order of docs/order-of-sums.md, as
- * FUSED does, and give the same bits; elsewhere they are two passes in doubles.
+ * Plain Java loops: always there, and what the other engines' answers are held against. They
+ * compute floats whatever is stored, which is widened as it is read and rounded once as it is
+ * written. Where {@code Math.fma} is an instruction they take their sums in the order of
+ * docs/order-of-sums.md, as FUSED does, and give the same bits; elsewhere they are two passes in
+ * doubles.
  */
 public final class ReferenceEngine implements Engine {
   @Override
@@ -41,21 +42,12 @@ public final class ReferenceEngine implements Engine {
 
   @Override
   public Optional<String> rejects(Problem problem) {
-    return refusedType(problem)
-        .or(() -> problem.task().isPhase() ? Optional.of("has no phases") : Optional.empty());
-  }
-
-  /** BF16 goes where rows are normalized by what reads and writes floats; it is rounded there. */
-  private static Optional<String> refusedType(Problem problem) {
-    boolean hasBf16 = problem.norm().operation() == Operation.LAYER && problem.task() == Task.INFER;
-    if (hasBf16 && problem.storage().equals(Storage.of(DataType.BF16))) {
-      return Optional.empty();
+    Storage storage = problem.storage();
+    if (!storage.isPair() || storage.parameters() != DataType.F32) {
+      return Optional.of(
+          "computes " + Storage.COMPUTED + " with parameters in F32 only, not " + storage);
     }
-    String also = hasBf16 ? ", or BF16 with parameters in F32," : "";
-    return problem
-        .storage()
-        .otherThan(DataType.F32)
-        .map(other -> "computes F32" + also + " only, not " + other);
+    return problem.task().isPhase() ? Optional.of("has no phases") : Optional.empty();
   }
 
   @Override
