@@ -4,6 +4,7 @@ import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Slot;
+import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.memory.Memory;
 import io.nativenorm.engine.memory.MemoryPool;
 import io.nativenorm.engine.memory.PooledMemory;
@@ -14,6 +15,8 @@ import java.util.Arrays;
  * allocates nothing, if the engine does not either. The layer is locked and open while this runs.
  */
 final class Inference {
+  private static final DataType F32 = DataType.F32;
+
   private final NormLayer layer;
   private final Backend backend;
 
@@ -37,8 +40,10 @@ final class Inference {
   /** Inference on tensors in use. */
   void run(Tensor x, Tensor y) {
     int threads = layer.threads();
-    layer.requireInferable(x);
-    PlanMemo known = PlanMemo.matching(memo, x.extents(), x.dataType(), x.layout(), threads);
+    layer.requireComputed(x);
+    DataType type = x.dataType();
+    DataType result = y.dataType();
+    PlanMemo known = PlanMemo.matching(memo, x.extents(), type, result, x.layout(), threads);
     if (known == null) {
       layer.requireInferable(x.extents(), x.layout());
     }
@@ -46,7 +51,7 @@ final class Inference {
     if (x.size() == 0) {
       return;
     }
-    PlanMemo used = acquire(known, x.extents(), x.dataType(), x.layout(), threads);
+    PlanMemo used = acquire(known, x.extents(), type, result, x.layout(), threads);
     try {
       if (used.reordered()) {
         runReordered(used.plan(), x, y);
@@ -59,11 +64,15 @@ final class Inference {
   }
 
   private void runReordered(Plan plan, Tensor x, Tensor y) {
-    try (PooledMemory buffer = MemoryPool.take(x.dataType(), x.size())) {
-      Memory rows = buffer.first(x.dataType(), x.size());
-      Transposition.toChannelsFirst(x.extents(), x.dataType(), x.memory(), rows);
-      plan.infer(rows, rows, constants);
-      Transposition.toChannelsLast(x.extents(), x.dataType(), rows, y.memory());
+    DataType type = x.dataType();
+    DataType result = y.dataType();
+    try (PooledMemory in = MemoryPool.take(type, x.size());
+        PooledMemory out = type == result ? null : MemoryPool.take(result, x.size())) {
+      Memory rows = in.first(type, x.size());
+      Memory results = out == null ? rows : out.first(result, x.size());
+      Transposition.toChannelsFirst(x.extents(), type, x.memory(), rows);
+      plan.infer(rows, results, constants);
+      Transposition.toChannelsLast(x.extents(), result, results, y.memory());
     }
   }
 
@@ -77,7 +86,7 @@ final class Inference {
     boolean implied = shape.length == 0;
     PlanMemo known =
         !implied
-            ? PlanMemo.matching(memo, shape, DataType.F32, Layout.CHANNELS_FIRST, threads)
+            ? PlanMemo.matching(memo, shape, F32, F32, Layout.CHANNELS_FIRST, threads)
             : layer.normalizesRows() ? PlanMemo.matching(memo, x.length, threads) : null;
     long[] full =
         known != null ? known.shape() : implied ? layer.impliedShape(x.length) : shape.clone();
@@ -88,7 +97,7 @@ final class Inference {
     if (x.length == 0) {
       return;
     }
-    PlanMemo used = acquire(known, full, DataType.F32, Layout.CHANNELS_FIRST, threads);
+    PlanMemo used = acquire(known, full, F32, F32, Layout.CHANNELS_FIRST, threads);
     try {
       if (!used.plan().infer(x, y, constants)) {
         runCopied(used.plan(), x, y);
@@ -99,7 +108,7 @@ final class Inference {
   }
 
   private void runCopied(Plan plan, float[] x, float[] y) {
-    try (PooledMemory buffer = MemoryPool.take(DataType.F32, x.length)) {
+    try (PooledMemory buffer = MemoryPool.take(F32, x.length)) {
       Memory floats = buffer.memory();
       floats.write(0, x, 0, x.length);
       plan.infer(floats, floats, constants);
@@ -112,33 +121,48 @@ final class Inference {
    * is one that nobody writes to.
    */
   private PlanMemo acquire(
-      PlanMemo known, long[] shape, DataType type, Layout layout, int threads) {
+      PlanMemo known, long[] shape, DataType type, DataType result, Layout layout, int threads) {
     if (known != null && Engines.reacquire(known.plan())) {
       return known;
     }
-    Plan plan = Engines.acquire(layer.inferenceProblem(shape, type, layout, threads), backend);
+    Storage storage = new Storage(type, result, F32);
+    Plan plan = Engines.acquire(layer.inferenceProblem(shape, storage, layout, threads), backend);
     boolean reordered = layer.needsReordering(shape, layout);
-    PlanMemo made = new PlanMemo(shape, Shapes.size(shape), type, layout, reordered, threads, plan);
+    PlanMemo made =
+        new PlanMemo(shape, Shapes.size(shape), type, result, layout, reordered, threads, plan);
     memo = made;
     return made;
   }
 
   private void requireFit(Tensor x, Tensor y) {
-    boolean alike =
-        x.dataType() == y.dataType()
-            && x.layout() == y.layout()
-            && Arrays.equals(x.extents(), y.extents());
+    boolean alike = x.layout() == y.layout() && Arrays.equals(x.extents(), y.extents());
+    boolean sameType = x.dataType() == y.dataType();
     if (!alike) {
       throw new IllegalArgumentException(
           layer + ": expected an output like the input, " + x + ", but got " + y);
     }
+    if (!sameType && !Storage.resultsOf(x.dataType()).contains(y.dataType())) {
+      throw new IllegalArgumentException(
+          layer
+              + ": expected an output of a type in "
+              + Storage.resultsOf(x.dataType())
+              + " for the input "
+              + x
+              + ", but got "
+              + y);
+    }
     if (y.isReadOnly()) {
       throw new IllegalArgumentException(layer + ": the output is on a read-only buffer");
     }
-    long distance = Math.abs(x.memory().address() - y.memory().address());
-    if (distance != 0 && distance < x.size() * x.dataType().bytes()) {
+    long from = x.memory().address();
+    long to = y.memory().address();
+    boolean inPlace = from == to && sameType;
+    if (!inPlace && from < to + y.memory().bytes() && to < from + x.memory().bytes()) {
       throw new IllegalArgumentException(
-          layer + ": the output must be the input or apart from it, but overlaps it in part");
+          layer
+              + (sameType
+                  ? ": the output must be the input or apart from it, but overlaps it in part"
+                  : ": the output must be apart from an input of another type, but overlaps it"));
     }
   }
 

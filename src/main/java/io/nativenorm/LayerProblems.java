@@ -18,50 +18,44 @@ record LayerProblems(
     Activation activation,
     LayerParameters parameters) {
 
-  /** Checks an input's type for inference. */
-  void requireInferable(DataType type, Object input) {
-    if (type != DataType.BF16 || operation != Operation.LAYER) {
-      requireF32(type, input);
-    }
-  }
-
-  /** Checks an input's type for training. */
-  void requireF32(DataType type, Object input) {
-    if (type != DataType.F32) {
+  /** Checks an input's type. */
+  void requireComputed(DataType type, Object input) {
+    if (!Storage.COMPUTED.contains(type)) {
       throw new IllegalArgumentException(
-          layer + ": expected an input of type F32, but got " + input);
+          layer + ": expected an input of a type in " + Storage.COMPUTED + ", but got " + input);
     }
   }
 
   /** With the running statistics, which are of channels, where there are any. */
-  Problem inference(Shape shape, DataType type, int threads) {
+  Problem inference(Shape shape, Storage storage, int threads) {
     return parameters.running() == null
-        ? problem(operation, StatisticsSource.COMPUTED, shape, type, Task.INFER, threads)
+        ? problem(operation, StatisticsSource.COMPUTED, shape, storage, Task.INFER, threads)
         : problem(
             Operation.BATCH,
             StatisticsSource.GIVEN,
             shape.withGroups(1),
-            type,
+            storage,
             Task.INFER,
             threads);
   }
 
   /** With the input's own statistics. */
   Problem training(Shape shape, DataType type, int threads) {
-    return problem(operation, StatisticsSource.COMPUTED, shape, type, Task.TRAIN, threads);
+    Storage storage = Storage.of(type);
+    return problem(operation, StatisticsSource.COMPUTED, shape, storage, Task.TRAIN, threads);
   }
 
   private Problem problem(
       Operation unit,
       StatisticsSource statistics,
       Shape shape,
-      DataType type,
+      Storage storage,
       Task task,
       int threads) {
     return new Problem(
         new Norm(unit, statistics, eps),
         shape,
-        Storage.of(type),
+        storage,
         new Affine(parameters.weight() != null, parameters.bias() != null),
         new Fusion(activation),
         task,

@@ -4,6 +4,7 @@ import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Shape;
+import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.memory.MemoryPool;
 import java.util.Map;
 import java.util.Objects;
@@ -59,14 +60,9 @@ public abstract sealed class NormLayer implements AutoCloseable
   /** Checks what training asks for beyond that; nothing for most layers. */
   void checkTrainable(Shape shape, long[] extents) {}
 
-  /** Checks an input's type for training. */
-  final void requireF32(Tensor x) {
-    problems.requireF32(x.dataType(), x);
-  }
-
-  /** Checks an input's type for inference. */
-  final void requireInferable(Tensor x) {
-    problems.requireInferable(x.dataType(), x);
+  /** Checks an input's type. */
+  final void requireComputed(Tensor x) {
+    problems.requireComputed(x.dataType(), x);
   }
 
   /** Checks that this layer takes an input of a shape for inference. */
@@ -98,7 +94,7 @@ public abstract sealed class NormLayer implements AutoCloseable
    */
   public Tensor forward(Tensor x) {
     Objects.requireNonNull(x, "x");
-    requireInferable(x);
+    requireComputed(x);
     Tensor y = Tensor.uninitialized(x.dataType(), x.layout(), x.extents());
     try {
       forward(x, y);
@@ -113,8 +109,9 @@ public abstract sealed class NormLayer implements AutoCloseable
    * Inference into memory that is there.
    *
    * @param x input
-   * @param y output, of the input's shape, type and layout; it may be the input, or lie on exactly
-   *     its memory, but not overlap it in part
+   * @param y output, of the input's shape and layout; of its type it may be the input, or lie on
+   *     exactly its memory, but not overlap it in part. Of an F32 input it may also be BF16, of a
+   *     BF16 one F32
    */
   public void forward(Tensor x, Tensor y) {
     Objects.requireNonNull(x, "x");
@@ -202,7 +199,7 @@ public abstract sealed class NormLayer implements AutoCloseable
 
   /** The problem of training on an input, if this takes it. */
   final Problem trainingProblem(Tensor x) {
-    requireF32(x);
+    requireComputed(x);
     Shape shape = shapeOf(x.extents(), x.layout());
     checkComputable(shape, x.extents());
     checkTrainable(shape, x.extents());
@@ -210,8 +207,8 @@ public abstract sealed class NormLayer implements AutoCloseable
   }
 
   /** The problem of inference on a shape that this takes. */
-  final Problem inferenceProblem(long[] extents, DataType type, Layout layout, int threads) {
-    return problems.inference(shapeOf(extents, layout), type, threads);
+  final Problem inferenceProblem(long[] extents, Storage storage, Layout layout, int threads) {
+    return problems.inference(shapeOf(extents, layout), storage, threads);
   }
 
   int threads() {
@@ -300,7 +297,7 @@ public abstract sealed class NormLayer implements AutoCloseable
   /**
    * The same of an input that is not there.
    *
-   * @param type element type; F32, or BF16 for LayerNorm
+   * @param type element type; F32 or BF16
    * @param layout order of the elements
    * @param shape logical extents that this layer takes
    * @return some lines of text
@@ -310,7 +307,7 @@ public abstract sealed class NormLayer implements AutoCloseable
     Objects.requireNonNull(layout, "layout");
     long[] extents = Objects.requireNonNull(shape, "shape").clone();
     String input = Tensor.text(type, layout, extents);
-    problems.requireInferable(type, input);
+    problems.requireComputed(type, input);
     return explanation(input, type, layout, extents).toString();
   }
 
@@ -322,7 +319,7 @@ public abstract sealed class NormLayer implements AutoCloseable
    */
   public Explanation explanation(Tensor x) {
     Objects.requireNonNull(x, "x");
-    requireInferable(x);
+    requireComputed(x);
     return explanation(x.toString(), x.dataType(), x.layout(), x.extents());
   }
 
@@ -332,7 +329,7 @@ public abstract sealed class NormLayer implements AutoCloseable
         name,
         input,
         backend,
-        inferenceProblem(extents, type, layout, threads),
+        inferenceProblem(extents, Storage.of(type), layout, threads),
         problems.training(shapeOf(extents, layout), type, threads));
   }
 

@@ -21,11 +21,11 @@ import org.bytedeco.javacpp.Pointer;
  * collection. Using a closed tensor throws {@link IllegalStateException}. Tensors may be shared
  * between threads, their elements only as plain memory may.
  *
- * <p>This version computes {@link DataType#F32}, has {@link DataType#BF16} for LayerNorm's
- * inference, and keeps counts as {@link DataType#I64}; other types are refused. Floats that are
- * copied into a BF16 tensor are rounded to the nearest of its numbers, ties to even; those copied
- * out of an I64 tensor are its elements rounded to the nearest float, and those copied in must be
- * whole numbers.
+ * <p>This version computes on {@link DataType#F32} and {@link DataType#BF16}, and keeps counts as
+ * {@link DataType#I64}; other types are refused. Whatever a tensor's type, a layer computes floats
+ * and rounds each result once. Floats that are copied into a BF16 tensor are rounded to the nearest
+ * of its numbers, ties to even; those copied out of an I64 tensor are its elements rounded to the
+ * nearest float, and those copied in must be whole numbers.
  */
 public final class Tensor extends TensorElements {
   private Tensor(Memory memory, Lifetime shared, Layout layout, long[] shape) {

@@ -7,6 +7,7 @@ import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.StatisticsSource;
+import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.Task;
 import io.nativenorm.engine.memory.Memory;
 import java.util.Arrays;
@@ -74,9 +75,11 @@ final class Training {
     }
     x.acquire();
     try {
-      layer.requireF32(x);
+      layer.requireComputed(x);
       return pass(
-          layer.inferenceProblem(x.extents(), x.dataType(), x.layout(), layer.threads()), x);
+          layer.inferenceProblem(
+              x.extents(), Storage.of(x.dataType()), x.layout(), layer.threads()),
+          x);
     } finally {
       x.release();
     }

@@ -55,7 +55,7 @@ class ExplanationTest {
     try (BatchNorm layer = BatchNorm.of(64)) {
       assertThrows(
           IllegalArgumentException.class,
-          () -> layer.explain(DataType.BF16, Layout.CHANNELS_FIRST, 2, 64));
+          () -> layer.explain(DataType.I64, Layout.CHANNELS_FIRST, 2, 64));
       assertThrows(
           IllegalArgumentException.class,
           () -> layer.explain(DataType.F32, Layout.CHANNELS_FIRST, 2, 63));
