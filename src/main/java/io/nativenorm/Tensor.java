@@ -1,6 +1,7 @@
 package io.nativenorm;
 
 import io.nativenorm.engine.Lifetime;
+import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.memory.ForeignMemory;
 import io.nativenorm.engine.memory.Memory;
 import io.nativenorm.engine.memory.MemoryPool;
@@ -147,9 +148,9 @@ public final class Tensor extends TensorElements {
   }
 
   private static void requireSupported(DataType type) {
-    if (type != DataType.F32 && type != DataType.BF16 && type != DataType.I64) {
+    if (!Storage.COMPUTED.contains(type) && type != DataType.I64) {
       throw new IllegalArgumentException(
-          "this version supports DataType F32, BF16 and, for counts, I64, but got " + type);
+          "this version supports " + Storage.COMPUTED + " and, for counts, I64, but got " + type);
     }
   }
 

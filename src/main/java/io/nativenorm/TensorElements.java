@@ -30,8 +30,8 @@ abstract sealed class TensorElements extends TensorForm implements AutoCloseable
    * asBuffer()}, another pointer or an indexer, does not keep the memory, which then is the next
    * tensor's. {@link #buffer()} does.
    *
-   * @return a pointer to the first element, a FloatPointer, for BF16 a ShortPointer, or for I64 a
-   *     LongPointer, with the size as capacity
+   * @return a pointer to the first element, a FloatPointer, for 16 bits a ShortPointer, or for I64
+   *     a LongPointer, with the size as capacity
    * @throws IllegalStateException if this tensor is closed
    * @throws NativeNormException if JavaCPP's library is missing, so that there are no pointers
    */

@@ -206,8 +206,8 @@ class ErrorsTest {
         "expected 6 values for the tensor's elements, but got 5",
         () -> Tensor.of(new float[5], 2, 3));
     refused(
-        "this version supports DataType F32, BF16 and, for counts, I64, but got F16",
-        () -> Tensor.allocate(DataType.F16, Layout.CHANNELS_FIRST, 2));
+        "this version supports [F32, BF16] and, for counts, I64, but got S8",
+        () -> Tensor.allocate(DataType.S8, Layout.CHANNELS_FIRST, 2));
     refused(
         "wrap expects a direct FloatBuffer, but got one on the Java heap; Tensor.of copies",
         () -> Tensor.wrap(FloatBuffer.allocate(4), 4));
@@ -231,8 +231,8 @@ class ErrorsTest {
           "expected 6 places for the tensor's elements, but got 5",
           () -> tensor.copyTo(new float[5]));
       refused(
-          "this version supports DataType F32, BF16 and, for counts, I64, but got F16",
-          () -> tensor.to(DataType.F16));
+          "this version supports [F32, BF16] and, for counts, I64, but got S8",
+          () -> tensor.to(DataType.S8));
     }
   }
 

@@ -1,5 +1,6 @@
 package io.nativenorm.engine.memory;
 
+import io.nativenorm.DataType;
 import java.nio.FloatBuffer;
 
 /** Floats as they are, also those that an I64 element is two of. */
@@ -12,6 +13,11 @@ final class F32View extends FloatView {
     for (int i = 0; i < parts.length; i++) {
       parts[i] = memory.floats(startOf(i), lengthOf(i, count));
     }
+  }
+
+  @Override
+  boolean isOf(DataType type) {
+    return Memory.isOfFloats(type);
   }
 
   @Override

@@ -1,5 +1,7 @@
 package io.nativenorm.engine.memory;
 
+import io.nativenorm.DataType;
+
 /**
  * Access to native elements as floats, one by one or some at once; the memory must stay reachable
  * while its view is used. JavaCPP's indexers do the same over {@code sun.misc.Unsafe}, which makes
@@ -15,6 +17,17 @@ public abstract class FloatView {
   private static final int CHUNK = 1 << 18;
 
   FloatView() {}
+
+  /** A view of memory whose elements are of a type. */
+  static FloatView of(Memory memory, DataType type) {
+    return switch (type) {
+      case BF16 -> new Bf16View(memory);
+      default -> new F32View(memory);
+    };
+  }
+
+  /** Whether elements of a type are read and written as this does it. */
+  abstract boolean isOf(DataType type);
 
   /** How many parts so many elements have. */
   static int parts(long count) {

@@ -14,8 +14,8 @@ import org.bytedeco.javacpp.Pointer;
 
 /**
  * Elements of one type outside the heap: where they are, how many bytes they take, and what keeps
- * them there. What is read and written here are floats: a BF16 element is one, rounded, and an I64
- * element is two of them, as loads and stores of floats keep all bits.
+ * them there. What is read and written here are floats: an element of 16 bits is one, rounded, and
+ * an I64 element is two of them, as loads and stores of floats keep all bits.
  */
 public final class Memory {
   /**
@@ -229,15 +229,14 @@ public final class Memory {
   /**
    * A pointer for a caller's native code.
    *
-   * @return a FloatPointer, for BF16 a ShortPointer, or for I64 a LongPointer, with the number of
-   *     elements as capacity, that keeps this reachable
+   * @return a FloatPointer, for 16 bits a ShortPointer, or for I64 a LongPointer, with the number
+   *     of elements as capacity, that keeps this reachable
    */
   public Pointer pointer() {
-    return switch (type) {
-      case I64 -> new LongsAt(this);
-      case BF16 -> new ShortsAt(this);
-      default -> new FloatsAt(this);
-    };
+    if (type == DataType.I64) {
+      return new LongsAt(this);
+    }
+    return isOfFloats(type) ? new FloatsAt(this) : new ShortsAt(this);
   }
 
   /** A buffer over some floats, at most 2^31 - 1 bytes of them. */
@@ -257,6 +256,11 @@ public final class Memory {
         : ((ByteBuffer) part).asShortBuffer();
   }
 
+  /** Whether an element is one float or, as a long is, two. */
+  static boolean isOfFloats(DataType type) {
+    return type.bytes() >= Float.BYTES;
+  }
+
   /** How many floats the bytes are. */
   long floats() {
     return bytes / Float.BYTES;
@@ -272,7 +276,7 @@ public final class Memory {
       Pointer.memset(new FloatsAt(this), 0, bytes);
       return;
     }
-    long count = type == DataType.I64 ? floats() : elements();
+    long count = isOfFloats(type) ? floats() : elements();
     float[] values = new float[(int) Math.min(count, FILLED)];
     Arrays.fill(values, value);
     for (long i = 0; i < count; i += values.length) {
@@ -303,9 +307,8 @@ public final class Memory {
   public FloatView view() {
     Memory known = whole == null ? this : whole;
     FloatView made = known.view;
-    boolean bf16 = type == DataType.BF16;
-    if (made == null || made instanceof Bf16View != bf16) {
-      made = bf16 ? new Bf16View(known) : new F32View(known);
+    if (made == null || !made.isOf(type)) {
+      made = FloatView.of(known, type);
       known.view = made;
     }
     return made;
@@ -321,7 +324,7 @@ public final class Memory {
    */
   public void read(long start, float[] into, int offset, int length) {
     boolean fresh = view == null && whole == null && buffer == null;
-    if (start == 0 && length <= SHORT && fresh && type != DataType.BF16) {
+    if (start == 0 && length <= SHORT && fresh && isOfFloats(type)) {
       new FloatsAt(this).get(into, offset, length);
     } else {
       view().read(start, into, offset, length);
