@@ -110,8 +110,8 @@ public abstract sealed class NormLayer implements AutoCloseable
    *
    * @param x input
    * @param y output, of the input's shape and layout; of its type it may be the input, or lie on
-   *     exactly its memory, but not overlap it in part. Of an F32 input it may also be BF16, of a
-   *     BF16 one F32
+   *     exactly its memory, but not overlap it in part. Of an F32 input it may also be BF16 or F16,
+   *     and F32 of one of these
    */
   public void forward(Tensor x, Tensor y) {
     Objects.requireNonNull(x, "x");
@@ -297,7 +297,7 @@ public abstract sealed class NormLayer implements AutoCloseable
   /**
    * The same of an input that is not there.
    *
-   * @param type element type; F32 or BF16
+   * @param type element type; F32, BF16 or F16
    * @param layout order of the elements
    * @param shape logical extents that this layer takes
    * @return some lines of text

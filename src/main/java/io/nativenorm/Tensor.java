@@ -22,11 +22,12 @@ import org.bytedeco.javacpp.Pointer;
  * collection. Using a closed tensor throws {@link IllegalStateException}. Tensors may be shared
  * between threads, their elements only as plain memory may.
  *
- * <p>This version computes on {@link DataType#F32} and {@link DataType#BF16}, and keeps counts as
- * {@link DataType#I64}; other types are refused. Whatever a tensor's type, a layer computes floats
- * and rounds each result once. Floats that are copied into a BF16 tensor are rounded to the nearest
- * of its numbers, ties to even; those copied out of an I64 tensor are its elements rounded to the
- * nearest float, and those copied in must be whole numbers.
+ * <p>This version computes on {@link DataType#F32}, {@link DataType#BF16} and {@link DataType#F16},
+ * and keeps counts as {@link DataType#I64}; other types are refused. Whatever a tensor's type, a
+ * layer computes floats and rounds each result once. Floats that are copied into a tensor of 16
+ * bits are rounded to the nearest of its numbers, ties to even, in F16 from 65520 on to infinity;
+ * those copied out of an I64 tensor are its elements rounded to the nearest float, and those copied
+ * in must be whole numbers.
  */
 public final class Tensor extends TensorElements {
   private Tensor(Memory memory, Lifetime shared, Layout layout, long[] shape) {
@@ -41,7 +42,7 @@ public final class Tensor extends TensorElements {
   /**
    * A new tensor of zeros.
    *
-   * @param type element type; F32, BF16 or I64 in this version
+   * @param type element type; F32, BF16, F16 or I64 in this version
    * @param layout order of the elements
    * @param shape logical extents, each 0 or more
    * @return a tensor that owns its memory
@@ -127,7 +128,7 @@ public final class Tensor extends TensorElements {
    * that is cut, for which the operating system ends the process (SIGBUS).
    *
    * @param memory where the elements are, aligned to their size
-   * @param type element type; F32, BF16 or I64 in this version
+   * @param type element type; F32, BF16, F16 or I64 in this version
    * @param layout order of the elements
    * @param shape logical extents
    * @return a tensor on that memory
@@ -157,7 +158,7 @@ public final class Tensor extends TensorElements {
   /**
    * A copy in another element type.
    *
-   * @param type the wanted type; F32, BF16 or I64 in this version
+   * @param type the wanted type; F32, BF16, F16 or I64 in this version
    * @return a new tensor that owns its memory, even if the type is the same
    * @throws IllegalArgumentException if the type is not supported or, where it is another one,
    *     there are more elements than an array can hold or I64 cannot hold one of them

@@ -206,7 +206,7 @@ class ErrorsTest {
         "expected 6 values for the tensor's elements, but got 5",
         () -> Tensor.of(new float[5], 2, 3));
     refused(
-        "this version supports [F32, BF16] and, for counts, I64, but got S8",
+        "this version supports [F32, BF16, F16] and, for counts, I64, but got S8",
         () -> Tensor.allocate(DataType.S8, Layout.CHANNELS_FIRST, 2));
     refused(
         "wrap expects a direct FloatBuffer, but got one on the Java heap; Tensor.of copies",
@@ -231,7 +231,7 @@ class ErrorsTest {
           "expected 6 places for the tensor's elements, but got 5",
           () -> tensor.copyTo(new float[5]));
       refused(
-          "this version supports [F32, BF16] and, for counts, I64, but got S8",
+          "this version supports [F32, BF16, F16] and, for counts, I64, but got S8",
           () -> tensor.to(DataType.S8));
     }
   }

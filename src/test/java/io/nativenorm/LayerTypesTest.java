@@ -26,7 +26,8 @@ class LayerTypesTest {
   private static final long[][] SHAPES = {{5, 12}, {2, 12, 7, 5}};
 
   /** The types with what PyTorch's tests allow: relative to a value, and to 1. */
-  private static final Map<DataType, Double> TOLERANCES = Map.of(DataType.BF16, 1.6e-2);
+  private static final Map<DataType, Double> TOLERANCES =
+      Map.of(DataType.BF16, 1.6e-2, DataType.F16, 1e-3);
 
   private static final double ABSOLUTE = 1e-5;
 
@@ -213,9 +214,10 @@ class LayerTypesTest {
     try (Tensor x = Tensor.allocate(DataType.BF16, first, 2, 64);
         Tensor wide = Tensor.allocate(DataType.F32, first, 2, 64);
         Tensor counts = Tensor.allocate(DataType.I64, first, 2, 64);
+        Tensor half = Tensor.allocate(DataType.F16, first, 2, 64);
         Tensor other = Tensor.allocate(DataType.BF16, first, 64, 2);
         NormLayer layer = RmsNorm.of(64)) {
-      String types = layer + ": expected an input of a type in [F32, BF16], but got " + counts;
+      String types = layer + ": expected an input of a type in [F32, BF16, F16], but got " + counts;
       assertRefused(types, () -> layer.forward(counts));
       assertRefused(types, () -> layer.forward(counts, counts));
       assertRefused(types, () -> layer.forwardTraining(counts));
@@ -227,6 +229,13 @@ class LayerTypesTest {
               + ", but got "
               + counts,
           () -> layer.forward(x, counts));
+      assertRefused(
+          layer
+              + ": expected an output of a type in [F32, BF16] for the input "
+              + x
+              + ", but got "
+              + half,
+          () -> layer.forward(x, half));
       assertRefused(
           layer + ": expected an output like the input, " + x + ", but got " + other,
           () -> layer.forward(x, other));

@@ -16,7 +16,8 @@ class SixteenBitsTest {
 
   /** A sign, then so many bits of exponent and of fraction. */
   enum Format {
-    BF16(8, 7);
+    BF16(8, 7),
+    F16(5, 10);
 
     private final int exponentBits;
     private final int fractionBits;

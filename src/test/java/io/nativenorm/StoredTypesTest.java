@@ -25,7 +25,7 @@ import org.junit.jupiter.params.provider.EnumSource;
  * type is met where elements are read and written, which these do not change.
  */
 class StoredTypesTest {
-  private static final List<DataType> SHORT = List.of(DataType.BF16);
+  private static final List<DataType> SHORT = List.of(DataType.BF16, DataType.F16);
 
   /** Around vectors, and beyond the 4096 elements that JAVA takes at once. */
   private static final int[][] ROWS = {

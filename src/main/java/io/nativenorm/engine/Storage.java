@@ -14,7 +14,7 @@ import java.util.stream.Stream;
  */
 public record Storage(DataType src, DataType dst, DataType parameters) {
   /** What inputs and outputs may be of. */
-  public static final List<DataType> COMPUTED = List.of(DataType.F32, DataType.BF16);
+  public static final List<DataType> COMPUTED = List.of(DataType.F32, DataType.BF16, DataType.F16);
 
   /**
    * Input and output of one type, with parameters that are F32.

@@ -22,6 +22,7 @@ public abstract class FloatView {
   static FloatView of(Memory memory, DataType type) {
     return switch (type) {
       case BF16 -> new Bf16View(memory);
+      case F16 -> new F16View(memory);
       default -> new F32View(memory);
     };
   }
