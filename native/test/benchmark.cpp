@@ -10,6 +10,7 @@
 #include "kernel_cases.h"
 #include "kernels/targets.h"
 #include "nativenorm.h"
+#include "storage.h"
 
 namespace nntest {
 namespace {
@@ -36,10 +37,8 @@ Timed Time(const Run& run, const Check& check) {
   return timed;
 }
 
-// Arrays as large as a result that is written, aligned for non-temporal stores.
+// What the bodies read and write, aligned for non-temporal stores.
 struct alignas(64) Arrays {
-  float y[kAll], dx[kAll], constant[kAll], widened[kAll];
-  bf16 x_of_bf16[kAll], y_of_bf16[kAll];
   float center[kColumns], first[kColumns], second[kColumns], third[kColumns], dy_center[kColumns];
   double sums[5][kColumns], mean[kColumns], variance[kColumns];
 };
@@ -48,33 +47,59 @@ Arrays& A() {
   return arrays;
 }
 
-// What the body that is timed reads and writes.
-bool of_bf16 = false;
-void Store(int type) {
-  of_bf16 = type == NN_BF16;
-  for (size_t i = 0; i < kAll; ++i) A().widened[i] = A().x_of_bf16[i] = bf16(Numbers(0)[i]);
-}
-const float* X() { return of_bf16 ? A().widened : Numbers(0).data(); }
-const void* StoredX() { return of_bf16 ? static_cast<const void*>(A().x_of_bf16) : X(); }
-void* StoredY() { return of_bf16 ? static_cast<void*>(A().y_of_bf16) : A().y; }
-const float* Dy() { return Numbers(1).data(); }
-const float* Y(unsigned options) { return Has(options, kRelu) ? Outputs().data() : nullptr; }
+// Elements as the body that is timed has them stored, and the same numbers as floats.
+struct Elements {
+  const void* stored;
+  std::vector<float> numbers = std::vector<float>(kAll);
 
-// The largest error of values in `to`, relative to 1 or more.
-template <class To, class Value>
-double Largest(const To* to, size_t n, const Value& value) {
+  double operator[](size_t i) const { return numbers[i]; }
+};
+Elements x, dy, outputs, constant;
+void* result;
+float (*result_at)(size_t i);
+
+template <class T>
+void Store() {
+  struct alignas(64) Of {
+    T elements[kAll];
+  };
+  static Of all[5];
+  const float* const from[] = {Numbers(0).data(), Numbers(1).data(), Outputs().data(), nullptr};
+  Elements* const to[] = {&x, &dy, &outputs, &constant};
+  for (size_t k = 0; k < 4; ++k) {
+    for (size_t i = 0; i < kAll; ++i) {
+      to[k]->numbers[i] = all[k].elements[i] = T(from[k] == nullptr ? 0.5f : from[k][i]);
+    }
+    to[k]->stored = all[k].elements;
+  }
+  result = all[4].elements;
+  result_at = [](size_t i) -> float { return all[4].elements[i]; };
+}
+const void* StoredY(unsigned options) { return Has(options, kRelu) ? outputs.stored : nullptr; }
+double CutDy(unsigned options, size_t i) {
+  return Cut(dy.numbers.data(), Has(options, kRelu) ? outputs.numbers.data() : nullptr, i);
+}
+
+// The largest error of n values, relative to 1 or more.
+template <class Found, class Value>
+double LargestOf(const Found& found, size_t n, const Value& value) {
   double largest = 0;
   for (size_t i = 0; i < n; ++i) {
-    const double expected = value(i), error = fabs(to[i] - expected) / (1 + fabs(expected));
+    const double expected = value(i), error = fabs(found(i) - expected) / (1 + fabs(expected));
     if (!(error <= largest)) largest = isnan(error) ? INFINITY : error;
   }
   return largest;
 }
 
-// The same of y as it is stored.
+template <class To, class Value>
+double Largest(const To* to, size_t n, const Value& value) {
+  return LargestOf([&](size_t i) { return double{to[i]}; }, n, value);
+}
+
+// The same of the elements that were written.
 template <class Value>
-double LargestOfY(const Value& value) {
-  return of_bf16 ? Largest(A().y_of_bf16, kAll, value) : Largest(A().y, kAll, value);
+double LargestOfResult(const Value& value) {
+  return LargestOf([](size_t i) { return double{result_at(i)}; }, kAll, value);
 }
 
 // A sum of n values, relative to what they add up to without signs.
@@ -90,7 +115,7 @@ double ErrorOfSum(double found, size_t n, const Value& value) {
 
 // The mean of a row, and its variance around it; or of RMS.
 Moments OfRow(size_t row, bool centered) {
-  Moments found = MomentsOf({1, kColumns, 0}, X() + row * kColumns);
+  Moments found = MomentsOf({1, kColumns, 0}, x.numbers.data() + row * kColumns);
   if (!centered) found = {0, found.m2 + kColumns * found.mean * found.mean};
   return {found.mean, found.m2 / kColumns};
 }
@@ -104,55 +129,49 @@ NN_KERNELS(NN_BENCHMARK)
 
 Timed pivot_sums(PivotSums (*body)(const void*, size_t, size_t, size_t, float), unsigned) {
   PivotSums found;
-  return Time(
-      [&] { found = body(StoredX(), kRows, kColumns, kColumns, 0.5f); },
-      [&] { return ErrorOfSum(found.squares, kAll, [](size_t i) { return (X()[i] - 0.5) * (X()[i] - 0.5); }); });
+  return Time([&] { found = body(x.stored, kRows, kColumns, kColumns, 0.5f); },
+              [&] { return ErrorOfSum(found.squares, kAll, [](size_t i) { return (x[i] - 0.5) * (x[i] - 0.5); }); });
 }
 
 Timed normalize(std::remove_extent_t<decltype(Table::normalize)> body, unsigned options) {
   const Affine affine = {0.3f, 1.7f, -0.6f};
-  return Time([&] { body(X(), A().y, kRows, kColumns, kColumns, &affine, 0, kColumns); },
+  return Time([&] { body(x.stored, result, kRows, kColumns, kColumns, &affine, 0, kColumns); },
               [&] {
-                return Largest(A().y, kAll, [&](size_t i) {
-                  return Activated((X()[i] - double{0.3f}) * 1.7f - double{0.6f}, Has(options, kRelu));
+                return LargestOfResult([&](size_t i) {
+                  return Activated((x[i] - double{0.3f}) * 1.7f - double{0.6f}, Has(options, kRelu));
                 });
               });
 }
 
 Timed gradient_sums(std::remove_extent_t<decltype(Table::gradient_sums)> body, unsigned options) {
   GradientSums found;
-  return Time([&] { body(X(), Dy(), Y(options), kRows, kColumns, kColumns, 0.5f, &found, 0); },
-              [&] {
-                return ErrorOfSum(found.product, kAll,
-                                  [&](size_t i) { return Cut(Dy(), Y(options), i) * (X()[i] - 0.5); });
-              });
+  return Time(
+      [&] { body(x.stored, dy.stored, StoredY(options), kRows, kColumns, kColumns, 0.5f, &found, 0); },
+      [&] { return ErrorOfSum(found.product, kAll, [&](size_t i) { return CutDy(options, i) * (x[i] - 0.5); }); });
 }
 
 Timed constant_sums(std::remove_extent_t<decltype(Table::constant_sums)> body, unsigned options) {
   GradientSums found;
-  std::fill_n(A().constant, kAll, 0.5f);
-  return Time([&] { body(A().constant, Dy(), Y(options), kRows, kColumns, kColumns, 0.5f, &found, 0); },
+  return Time([&] { body(constant.stored, dy.stored, StoredY(options), kRows, kColumns, kColumns, 0.5f, &found, 0); },
               [&] {
-                const double error = ErrorOfSum(found.dy, kAll, [&](size_t i) { return Cut(Dy(), Y(options), i); });
+                const double error = ErrorOfSum(found.dy, kAll, [&](size_t i) { return CutDy(options, i); });
                 return found.product == 0 ? error : INFINITY;
               });
 }
 
 Timed gradient(std::remove_extent_t<decltype(Table::gradient)> body, unsigned options) {
   const Gradient g = {0.5f, 1.75f, -0.5f, 0.25f, 0};
-  return Time([&] { body(X(), Dy(), Y(options), A().dx, kRows, kColumns, kColumns, &g, 0); },
-              [&] {
-                return Largest(A().dx, kAll,
-                               [&](size_t i) { return 1.75 * Cut(Dy(), Y(options), i) - 0.5 * (X()[i] - 0.5) + 0.25; });
-              });
+  return Time(
+      [&] { body(x.stored, dy.stored, StoredY(options), result, kRows, kColumns, kColumns, &g, 0); },
+      [&] { return LargestOfResult([&](size_t i) { return 1.75 * CutDy(options, i) - 0.5 * (x[i] - 0.5) + 0.25; }); });
 }
 
 Timed column_sums(std::remove_extent_t<decltype(Table::column_sums)> body, unsigned) {
-  return Time([&] { body(X(), kRows, kColumns, kColumns, nullptr, false, A().sums[0], A().sums[1]); },
+  return Time([&] { body(x.stored, kRows, kColumns, kColumns, nullptr, false, A().sums[0], A().sums[1]); },
               [&] {
                 return Largest(A().sums[1], kColumns, [](size_t j) {
                   double sum = 0;
-                  for (size_t i = j; i < kAll; i += kColumns) sum += double{X()[i]} * X()[i];
+                  for (size_t i = j; i < kAll; i += kColumns) sum += x[i] * x[i];
                   return sum;
                 });
               });
@@ -182,11 +201,11 @@ ColumnAffine Columns() {
 
 Timed column_normalize(std::remove_extent_t<decltype(Table::column_normalize)> body, unsigned options) {
   const ColumnAffine a = Columns();
-  return Time([&] { body(X(), A().y, kRows, kColumns, kColumns, a); },
+  return Time([&] { body(x.stored, result, kRows, kColumns, kColumns, a); },
               [&] {
-                return Largest(A().y, kAll, [&](size_t i) {
+                return LargestOfResult([&](size_t i) {
                   const size_t j = i % kColumns;
-                  const double value = (X()[i] - double{a.center[j]}) * a.scale[j] + a.shift[j];
+                  const double value = (x[i] - double{a.center[j]}) * a.scale[j] + a.shift[j];
                   return Activated(value, Has(options, kRelu));
                 });
               });
@@ -198,11 +217,11 @@ Timed column_gradient_sums(std::remove_extent_t<decltype(Table::column_gradient_
   auto& sums = A().sums;
   const ColumnGradientSums to = {sums[0], sums[1], sums[2], constants ? sums[3] : nullptr,
                                  constants ? sums[4] : nullptr};
-  return Time([&] { body(X(), Dy(), Y(options), kRows, kColumns, kColumns, A().center, false, to); },
+  return Time([&] { body(x.stored, dy.stored, StoredY(options), kRows, kColumns, kColumns, A().center, false, to); },
               [&] {
                 return Largest(constants ? to.exact_dy : to.dy, kColumns, [&](size_t j) {
                   double sum = 0;
-                  for (size_t i = j; i < kAll; i += kColumns) sum += Cut(Dy(), Y(options), i);
+                  for (size_t i = j; i < kAll; i += kColumns) sum += CutDy(options, i);
                   return sum;
                 });
               });
@@ -213,12 +232,12 @@ Timed column_gradient(std::remove_extent_t<decltype(Table::column_gradient)> bod
   const Arrays& a = A();
   const bool constants = Has(options, kConstants);
   const ColumnGradient g = {a.center, a.first, a.second, a.third, constants ? a.dy_center : nullptr};
-  return Time([&] { body(X(), Dy(), Y(options), A().dx, kRows, kColumns, kColumns, g); },
+  return Time([&] { body(x.stored, dy.stored, StoredY(options), result, kRows, kColumns, kColumns, g); },
               [&] {
-                return Largest(A().dx, kAll, [&](size_t i) {
+                return LargestOfResult([&](size_t i) {
                   const size_t j = i % kColumns;
-                  const double cut = Cut(Dy(), Y(options), i) - (constants ? a.dy_center[j] : 0);
-                  return a.first[j] * cut + a.second[j] * (X()[i] - double{a.center[j]}) + a.third[j];
+                  const double cut = CutDy(options, i) - (constants ? a.dy_center[j] : 0);
+                  return a.first[j] * cut + a.second[j] * (x[i] - double{a.center[j]}) + a.third[j];
                 });
               });
 }
@@ -248,13 +267,13 @@ Timed row_normalize(std::remove_extent_t<decltype(Table::row_normalize)> body, u
   const bool centered = Has(options, kCentered), relu = Has(options, kRelu);
   const RowsToNormalize rows = {centered, kColumns, 1,       0,    kRows, kEps, weight,
                                 bias,     nullptr,  nullptr, relu, false, false};
-  return Time([&] { body(StoredX(), StoredY(), rows); },
+  return Time([&] { body(x.stored, result, rows); },
               [&] {
                 Moments of_row = {0, 1};
-                return LargestOfY([&](size_t i) {
+                return LargestOfResult([&](size_t i) {
                   const size_t j = i % kColumns;
                   if (j == 0) of_row = OfRow(i / kColumns, centered);
-                  const double xhat = (X()[i] - of_row.mean) / sqrt(of_row.m2 + kEps);
+                  const double xhat = (x[i] - of_row.mean) / sqrt(of_row.m2 + kEps);
                   return Activated(xhat * (weight ? weight[j] : 1) + (bias ? bias[j] : 0), relu);
                 });
               });
@@ -285,12 +304,12 @@ Timed row_gradient(std::remove_extent_t<decltype(Table::row_gradient)> body, uns
                                     sums ? A().second : nullptr,
                                     false,
                                     &finite};
-  return Time([&] { body(X(), Dy(), Y(options), A().dx, rows); },
+  return Time([&] { body(x.stored, dy.stored, StoredY(options), result, rows); },
               [&] {
                 double sum = 0, product = 0, inverse = 0;
-                const auto g = [&](size_t i) { return Cut(Dy(), Y(options), i) * (weight ? weight[i % kColumns] : 1); };
-                const auto xhat = [&](size_t i) { return (X()[i] - (centered ? mean[i / kColumns] : 0)) * inverse; };
-                return Largest(A().dx, kAll, [&](size_t i) {
+                const auto g = [&](size_t i) { return CutDy(options, i) * (weight ? weight[i % kColumns] : 1); };
+                const auto xhat = [&](size_t i) { return (x[i] - (centered ? mean[i / kColumns] : 0)) * inverse; };
+                return LargestOfResult([&](size_t i) {
                   if (i % kColumns == 0) {
                     sum = product = 0;
                     inverse = 1 / sqrt(variance[i / kColumns] + kEps);
@@ -312,36 +331,36 @@ Timed Added(void (*body)(const From*, size_t, double*), const From* from) {
               [&] { return Largest(a.mean, kColumns, [&](size_t j) { return double{from[j]}; }); });
 }
 Timed add_doubles(void (*body)(const double*, size_t, double*), unsigned) {
-  std::copy_n(X(), kColumns, A().sums[0]);
+  std::copy_n(x.numbers.data(), kColumns, A().sums[0]);
   return Added(body, A().sums[0]);
 }
-Timed add_floats(void (*body)(const float*, size_t, double*), unsigned) { return Added(body, X()); }
+Timed add_floats(void (*body)(const float*, size_t, double*), unsigned) { return Added(body, x.numbers.data()); }
 
 Timed all_finite(bool (*body)(const float*, size_t), unsigned) {
   bool finite;
-  return Time([&] { finite = body(X(), kAll); }, [&] { return finite ? 0 : INFINITY; });
+  return Time([&] { finite = body(x.numbers.data(), kAll); }, [&] { return finite ? 0 : INFINITY; });
 }
 
 Timed plain_pass(std::remove_extent_t<decltype(Table::plain_pass)> body, unsigned) {
-  return Time([&] { body(X(), A().y, kAll, 1.25f, -0.75f); },
-              [&] { return Largest(A().y, kAll, [](size_t i) { return X()[i] * 1.25 - 0.75; }); });
+  return Time([&] { body(x.stored, result, kAll, 1.25f, -0.75f); },
+              [&] { return LargestOfResult([](size_t i) { return x[i] * 1.25 - 0.75; }); });
 }
 
 }  // namespace benchmark_of
 }  // namespace
 
 void Benchmark(const char* wanted) {
-  constexpr double kTolerances[] = {2e-6, 0x1p-8};  // of BF16 a number's last place
+  constexpr double kTolerances[] = {2e-6, 0x1p-8};  // by type; of BF16 a number's last place
   for (int i = 0; i < nn::TargetCount(); ++i) {
     const nn::Target& target = nn::TargetAt(i);
     if (wanted != nullptr && strcmp(wanted, target.name) != 0) continue;
-    const auto report = [&](const char* body, const char* options, const Timed& timed) {
+    const auto report = [&](const char* body, const char* options, int type, const Timed& timed) {
       printf("%-7s %-25s %-45s %9.3f us\n", target.name, body, options, timed.microseconds);
-      Check(timed.error <= kTolerances[of_bf16], "%s %s %s: error %g", target.name, body, options, timed.error);
+      Check(timed.error <= kTolerances[type], "%s %s %s: error %g", target.name, body, options, timed.error);
     };
-#define NN_VARIANT(storage, kernel, options) \
-  Store(TypeOf(storage()));                  \
-  report(#storage " " #kernel, #options,     \
+#define NN_VARIANT(storage, kernel, options)                \
+  Store<storage>();                                         \
+  report(#storage " " #kernel, #options, TypeOf(storage()), \
          benchmark_of::kernel(target.tables[TypeOf(storage())].kernel[options], options));
 #include "kernels/variants.def"
   }

@@ -107,7 +107,8 @@ void TestPrepare();
 void TestExecute();
 void TestMemory();
 void TestAnswers();
-void TestBf16();
+void TestStorageProblems();
+void TestConversions();
 
 // How long each body of an instruction set, or of all, takes.
 void Benchmark(const char* target);

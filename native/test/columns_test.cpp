@@ -8,44 +8,6 @@
 namespace nntest {
 namespace {
 
-// body(matrix, place) for matrices around each strip and block of rows, also with rows that non-temporal stores can be
-// used for.
-template <class Body>
-void ForMatrices(const char* target, const Body& body) {
-  size_t turn = 0;
-  for (size_t columns :
-       {1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 47, 48, 49, 63, 64, 65, 70, 127, 130}) {
-    for (size_t rows : {1, 2, 3, 4, 5, 7, 23, 24, 25, 31, 32, 33, 49, 65}) {
-      for (size_t stride : {columns, columns + 3, nn::PaddedColumns(columns)}) {
-        const Matrix matrix = {rows, columns, stride};
-        if (rows == 5) {
-          ForPlaces(target, [&](Place place) { body(matrix, place); });
-          continue;
-        }
-        for (Side side : kSides) {
-          body(matrix, Place{side, 0});
-          body(matrix, Place{side, ++turn % kOffsets});
-        }
-      }
-    }
-  }
-  // Rows that are folded, by up to 16, with and without a tail; and a width too large for it with 16 lanes.
-  std::vector<Matrix> more = {{64, 6, 6}, {256, 3, 3}, {300, 65, 65}};
-  for (size_t columns : {1, 2, 3, 5, 7, 12, 15, 20, 30, 61}) more.push_back({259, columns, columns});
-  // Rows of 4096 bytes, whose cache sets conflict.
-  for (size_t rows : {1, 2, 3, 4, 5, 9}) more.push_back({rows, 1024, 1024});
-  for (const Matrix& matrix : more) {
-    for (Side side : kSides) body(matrix, Place{side, ++turn % kOffsets});
-  }
-}
-
-// Arrays over columns are padded.
-float* Parameter(GuardedMemory& memory, size_t columns, const float* values) {
-  float* to = memory.Place<float>(nn::PaddedColumns(columns), Side::kEnd, 0);
-  std::copy_n(values, columns, to);
-  return to;
-}
-
 // What a column's parameters are made of: means and variances that are ordinary, large, 0 and infinite.
 // And, of each instruction set's first and last vectors, one that is outside (exact.h).
 bool IsHuge(size_t j) { return j % 32 == 9 || j % 32 == 31; }

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <algorithm>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -20,10 +22,6 @@ namespace nntest {
 
 using Table = nn::KernelTable;
 
-// The table of a storage type.
-constexpr int TypeOf(nn::f32) { return NN_F32; }
-constexpr int TypeOf(nn::bf16) { return NN_BF16; }
-
 // One function for each entry of NN_KERNELS, of the same name: a kernel without does not link. They are in files named
 // like those of the kernels: spans, columns, rows.
 namespace test_of {
@@ -32,8 +30,9 @@ NN_KERNELS(NN_TEST)
 #undef NN_TEST
 }  // namespace test_of
 
-// Those that are there in BF16.
-void TestBf16Kernels(const nn::Target& target);
+// Those of 16-bit storage types, and which numbers they load and store.
+void TestStorages(const nn::Target& target);
+void TestStores(const nn::Target& target);
 
 // The body of a kernel with some options, which is noted: a body of variants.def that no test asked for fails the run.
 void NoteTested(void (*body)());
@@ -122,7 +121,8 @@ struct Matrix {
     ForAll([&](size_t, size_t, size_t i) { to[i] = from[i]; });
   }
 
-  bool GapsAreUntouched(const float* array) const {
+  template <class T>
+  bool GapsAreUntouched(const T* array) const {
     for (size_t row = 0; row + 1 < rows; ++row) {
       for (size_t j = columns; j < stride; ++j) {
         if (!GuardedMemory::IsUntouched(array[row * stride + j])) return false;
@@ -133,6 +133,86 @@ struct Matrix {
 };
 
 std::string Text(const Matrix& m);
+
+// body(runs, step of their parameters, place, turn): every length at every place, and a few runs of it.
+template <class Body>
+void ForRuns(const char* target, const Body& body) {
+  size_t turn = 0;
+  for (size_t length : Lengths()) {
+    ForPlaces(target, [&](Place place) { body(Matrix{1, length, 0}, 0, place, turn++); });
+    for (size_t runs : {2, 3, 7}) {
+      if (runs * (length + 5) > 8192) continue;
+      for (size_t step : {0, 1, 3}) {
+        body(Matrix{runs, length, length}, step, Place{Side::kEnd, 0}, turn);
+        body(Matrix{runs, length, length + 5}, step, Place{Side::kBegin, turn % kOffsets}, turn);
+        ++turn;
+      }
+    }
+  }
+}
+
+// body(matrix, place) for matrices around each strip and block of rows, also with rows that non-temporal stores can be
+// used for.
+template <class Body>
+void ForMatrices(const char* target, const Body& body) {
+  size_t turn = 0;
+  for (size_t columns :
+       {1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 47, 48, 49, 63, 64, 65, 70, 127, 130}) {
+    for (size_t rows : {1, 2, 3, 4, 5, 7, 23, 24, 25, 31, 32, 33, 49, 65}) {
+      for (size_t stride : {columns, columns + 3, nn::PaddedColumns(columns)}) {
+        const Matrix matrix = {rows, columns, stride};
+        if (rows == 5) {
+          ForPlaces(target, [&](Place place) { body(matrix, place); });
+          continue;
+        }
+        for (Side side : kSides) {
+          body(matrix, Place{side, 0});
+          body(matrix, Place{side, ++turn % kOffsets});
+        }
+      }
+    }
+  }
+  // Rows that are folded, by up to 16, with and without a tail; and a width too large for it with 16 lanes.
+  std::vector<Matrix> more = {{64, 6, 6}, {256, 3, 3}, {300, 65, 65}};
+  for (size_t columns : {1, 2, 3, 5, 7, 12, 15, 20, 30, 61}) more.push_back({259, columns, columns});
+  // Rows of 4096 bytes, whose cache sets conflict.
+  for (size_t rows : {1, 2, 3, 4, 5, 9}) more.push_back({rows, 1024, 1024});
+  for (const Matrix& matrix : more) {
+    for (Side side : kSides) body(matrix, Place{side, ++turn % kOffsets});
+  }
+}
+
+// Arrays over columns are padded.
+inline float* Parameter(GuardedMemory& memory, size_t columns, const float* values) {
+  float* to = memory.Place<float>(nn::PaddedColumns(columns), Side::kEnd, 0);
+  std::copy_n(values, columns, to);
+  return to;
+}
+
+// Which rows of how many; those before `first` are another part's.
+struct Part {
+  size_t rows;
+  size_t period;
+  size_t first;
+};
+constexpr Part kParts[] = {{1, 1, 0}, {2, 1, 1}, {5, 1, 0}, {9, 1, 3}, {1, 3, 2}, {5, 3, 1}, {8, 3, 0}};
+
+// body(length, part, place, turn): all parts with no gap, and one in turn at every place.
+template <class Body>
+void ForRows(const char* target, const Body& body) {
+  size_t turn = 0;
+  for (size_t length : Lengths()) {
+    for (const Part& part : kParts) {
+      if (length * part.rows > 8192) continue;
+      for (Side side : kSides) body(length, part, Place{side, 0}, turn++);
+    }
+    ForPlaces(target, [&](Place place) {
+      const Part& part = kParts[turn % std::size(kParts)];
+      if (length * part.rows <= 8192) body(length, part, place, turn);
+      ++turn;
+    });
+  }
+}
 
 // Enough for any array here, made once.
 const std::vector<float>& Numbers(size_t which);

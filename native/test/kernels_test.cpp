@@ -4,6 +4,7 @@
 #include "kernel_cases.h"
 #include "kernels/targets.h"
 #include "nativenorm.h"
+#include "storage.h"
 
 namespace nntest {
 namespace {
@@ -36,7 +37,8 @@ void TestKernels() {
     const Table& table = nn::TargetAt(target).tables[NN_F32];
     const char* name = nn::TargetAt(target).name;
     for (const auto& test : kTests) test.run(table, name);
-    TestBf16Kernels(nn::TargetAt(target));
+    TestStorages(nn::TargetAt(target));
+    TestStores(nn::TargetAt(target));
     CheckAllTested(nn::TargetAt(target));
   }
 }

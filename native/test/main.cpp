@@ -75,11 +75,13 @@ int main(int count, char** arguments) {
   const struct {
     const char* name;
     void (*run)();
-  } kTests[] = {
-      {"kernels", nntest::TestKernels},         {"problems", nntest::TestProblems}, {"extremes", nntest::TestExtremes},
-      {"determinism", nntest::TestDeterminism}, {"phases", nntest::TestPhases},     {"workers", nntest::TestWorkers},
-      {"system", nntest::TestSystem},           {"prepare", nntest::TestPrepare},   {"execute", nntest::TestExecute},
-      {"memory", nntest::TestMemory},           {"answers", nntest::TestAnswers},   {"bf16", nntest::TestBf16}};
+  } kTests[] = {{"kernels", nntest::TestKernels},        {"problems", nntest::TestProblems},
+                {"extremes", nntest::TestExtremes},      {"determinism", nntest::TestDeterminism},
+                {"phases", nntest::TestPhases},          {"workers", nntest::TestWorkers},
+                {"system", nntest::TestSystem},          {"prepare", nntest::TestPrepare},
+                {"execute", nntest::TestExecute},        {"memory", nntest::TestMemory},
+                {"answers", nntest::TestAnswers},        {"storage", nntest::TestStorageProblems},
+                {"conversions", nntest::TestConversions}};
   nntest::Check(nn_targets() > 0, "no kernels for this CPU");
   const std::vector<std::string> wanted(arguments + (errors ? 2 : 1), arguments + count);
   for (const std::string& name : wanted) {

@@ -9,31 +9,6 @@
 namespace nntest {
 namespace {
 
-// Which rows of how many; those before `first` are another part's.
-struct Part {
-  size_t rows;
-  size_t period;
-  size_t first;
-};
-const Part kParts[] = {{1, 1, 0}, {2, 1, 1}, {5, 1, 0}, {9, 1, 3}, {1, 3, 2}, {5, 3, 1}, {8, 3, 0}};
-
-// body(length, part, place, turn): all parts with no gap, and one in turn at every place.
-template <class Body>
-void ForRows(const char* target, const Body& body) {
-  size_t turn = 0;
-  for (size_t length : Lengths()) {
-    for (const Part& part : kParts) {
-      if (length * part.rows > 8192) continue;
-      for (Side side : kSides) body(length, part, Place{side, 0}, turn++);
-    }
-    ForPlaces(target, [&](Place place) {
-      const Part& part = kParts[turn % std::size(kParts)];
-      if (length * part.rows <= 8192) body(length, part, place, turn);
-      ++turn;
-    });
-  }
-}
-
 std::string Text(const Part& part, size_t length) {
   return std::to_string(part.rows) + " rows of " + std::to_string(length) + " period " + std::to_string(part.period) +
          " first " + std::to_string(part.first);

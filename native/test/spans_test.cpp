@@ -7,23 +7,6 @@
 namespace nntest {
 namespace {
 
-// body(runs, step of their parameters, place, turn): every length at every place, and a few runs of it.
-template <class Body>
-void ForRuns(const char* target, const Body& body) {
-  size_t turn = 0;
-  for (size_t length : Lengths()) {
-    ForPlaces(target, [&](Place place) { body(Matrix{1, length, 0}, 0, place, turn++); });
-    for (size_t runs : {2, 3, 7}) {
-      if (runs * (length + 5) > 8192) continue;
-      for (size_t step : {0, 1, 3}) {
-        body(Matrix{runs, length, length}, step, Place{Side::kEnd, 0}, turn);
-        body(Matrix{runs, length, length + 5}, step, Place{Side::kBegin, turn % kOffsets}, turn);
-        ++turn;
-      }
-    }
-  }
-}
-
 // A unit's moments, as the drivers measure them.
 nn::Moments Measured(const Table& table, const Matrix& m, const float* x) {
   const double n = static_cast<double>(m.rows * m.columns);

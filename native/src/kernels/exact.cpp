@@ -141,18 +141,18 @@ void ExactRowBackward(const T* x, const T* dy, const T* y, T* dx, const RowsToDi
   ExactBackward(unit, x, dy, y, dx, rows.weight, nullptr, rows.centered, rows.eps, sums);
 }
 
-template Moments ExactMoments(const Unit&, const float*, bool);
-template Moments ExactMoments(const Unit&, const bf16*, bool);
-template void ExactForward(const Unit&, const float*, float*, const float*, const float*, bool, double, double);
-template GradientSums ExactSums(const Unit&, const float*, const float*, const float*, const float*, double, double,
-                                ParameterSums);
-template void ExactGradientOf(const Unit&, const float*, const float*, const float*, float*, const float*, Moments,
-                              double, GradientSums, double);
-template void ExactBackward(const Unit&, const float*, const float*, const float*, float*, const float*, const Moments*,
-                            bool, double, ParameterSums);
-template void ExactRowForward(const float*, float*, const RowsToNormalize&, size_t);
-template void ExactRowForward(const bf16*, bf16*, const RowsToNormalize&, size_t);
-template void ExactRowBackward(const float*, const float*, const float*, float*, const RowsToDifferentiate&, size_t,
-                               ParameterSums);
+#define NN_EXACT(T)                                                                                              \
+  template Moments ExactMoments(const Unit&, const T*, bool);                                                    \
+  template void ExactForward(const Unit&, const T*, T*, const float*, const float*, bool, double, double);       \
+  template GradientSums ExactSums(const Unit&, const T*, const T*, const T*, const float*, double, double,       \
+                                  ParameterSums);                                                                \
+  template void ExactGradientOf(const Unit&, const T*, const T*, const T*, T*, const float*, Moments, double,    \
+                                GradientSums, double);                                                           \
+  template void ExactBackward(const Unit&, const T*, const T*, const T*, T*, const float*, const Moments*, bool, \
+                              double, ParameterSums);                                                            \
+  template void ExactRowForward(const T*, T*, const RowsToNormalize&, size_t);                                   \
+  template void ExactRowBackward(const T*, const T*, const T*, T*, const RowsToDifferentiate&, size_t, ParameterSums);
+NN_STORAGES(NN_EXACT)
+#undef NN_EXACT
 
 }  // namespace nn

@@ -148,7 +148,8 @@ constexpr bool Has(unsigned options, Options option) { return (options & option)
 // an array with a `step`, run r takes element r * step: with 0 all share one. y is read with kRelu only; dx may be dy
 // and y may be x. With kStream, `ahead` elements after what is read are prefetched. `prefetch` prefetches the next
 // rows.
-#define NN_KERNELS(KERNEL)                                                                                            \
+#define NN_KERNELS(KERNEL) NN_ELEMENT_KERNELS(KERNEL) NN_PARAMETER_KERNELS(KERNEL)
+#define NN_ELEMENT_KERNELS(KERNEL)                                                                                    \
   /* The sums of a piece (order.h); a pivot of 0 is not subtracted. */                                                \
   KERNEL(kPlain, PivotSums, pivot_sums, (const void* x, size_t runs, size_t length, size_t stride, float pivot))      \
   KERNEL(kRelu | kStream, void, normalize,                                                                            \
@@ -169,8 +170,6 @@ constexpr bool Has(unsigned options, Options option) { return (options & option)
   KERNEL(kPlain, void, column_sums,                                                                                   \
          (const void* x, size_t rows, size_t columns, size_t stride, const float* pivot, bool prefetch, double* sums, \
           double* squares))                                                                                           \
-  /* Turns those around 0 into means and m2 (order.h), in their place; false if some are distrusted. */               \
-  KERNEL(kPlain, bool, column_moments, (size_t columns, double share, double* sums, double* squares))                 \
   KERNEL(kRelu | kStream, void, column_normalize,                                                                     \
          (const void* x, void* y, size_t rows, size_t columns, size_t stride, ColumnAffine affine))                   \
   KERNEL(kRelu | kConstants, void, column_gradient_sums,                                                              \
@@ -179,26 +178,31 @@ constexpr bool Has(unsigned options, Options option) { return (options & option)
   KERNEL(kRelu | kStream | kConstants, void, column_gradient,                                                         \
          (const void* x, const void* dy, const void* y, void* dx, size_t rows, size_t columns, size_t stride,         \
           ColumnGradient gradient))                                                                                   \
-  /* The parameters of columns that are units of their own; `sums.product` becomes the weight's gradient. True if     \
-     there are columns that are outside (exact.h): their scale or dy_factor is NaN. */                                \
-  KERNEL(kPlain, bool, column_affines,                                                                                \
-         (const double* mean, const double* variance, size_t columns, double eps, const float* weight,                \
-          const float* bias, float* center, float* scale, float* shift))                                              \
-  KERNEL(kPlain, bool, column_gradients,                                                                              \
-         (ColumnGradientSums sums, const double* mean, const double* variance, size_t columns, double eps,            \
-          const float* weight, double n, bool given, float* center, float* dy_factor, float* x_factor,                \
-          float* constant, float* dy_center))                                                                         \
   KERNEL(kRelu | kCentered | kWeight | kBias, void, row_normalize,                                                    \
          (const void* x, void* y, const RowsToNormalize& rows))                                                       \
   /* How many rows it did: all, or those before one that is outside (exact.h). */                                     \
   KERNEL(kRelu | kCentered | kWeight | kParameterSums, size_t, row_gradient,                                          \
          (const void* x, const void* dy, const void* y, void* dx, const RowsToDifferentiate& rows))                   \
-  /* to += from, of doubles or floats; whether floats are finite. */                                                  \
-  KERNEL(kPlain, void, add_doubles, (const double* from, size_t count, double* to))                                   \
-  KERNEL(kPlain, void, add_floats, (const float* from, size_t count, double* to))                                     \
-  KERNEL(kPlain, bool, all_finite, (const float* values, size_t count))                                               \
   /* y = a * x + b */                                                                                                 \
   KERNEL(kPlain, void, plain_pass, (const void* x, void* y, size_t length, float a, float b))
+
+// Those of sums and parameters alone are the same whatever elements are stored as.
+#define NN_PARAMETER_KERNELS(KERNEL)                                                                              \
+  /* Turns columns' sums around 0 into means and m2 (order.h), in their place; false if some are distrusted. */   \
+  KERNEL(kPlain, bool, column_moments, (size_t columns, double share, double* sums, double* squares))             \
+  /* The parameters of columns that are units of their own; `sums.product` becomes the weight's gradient. True if \
+     there are columns that are outside (exact.h): their scale or dy_factor is NaN. */                            \
+  KERNEL(kPlain, bool, column_affines,                                                                            \
+         (const double* mean, const double* variance, size_t columns, double eps, const float* weight,            \
+          const float* bias, float* center, float* scale, float* shift))                                          \
+  KERNEL(kPlain, bool, column_gradients,                                                                          \
+         (ColumnGradientSums sums, const double* mean, const double* variance, size_t columns, double eps,        \
+          const float* weight, double n, bool given, float* center, float* dy_factor, float* x_factor,            \
+          float* constant, float* dy_center))                                                                     \
+  /* to += from, of doubles or floats; whether floats are finite. */                                              \
+  KERNEL(kPlain, void, add_doubles, (const double* from, size_t count, double* to))                               \
+  KERNEL(kPlain, void, add_floats, (const float* from, size_t count, double* to))                                 \
+  KERNEL(kPlain, bool, all_finite, (const float* values, size_t count))
 
 // The bodies of one storage type on one instruction set, by their options; null where there is none.
 struct KernelTable {
@@ -208,8 +212,11 @@ struct KernelTable {
 };
 
 // What elements may be stored as, numbered as in nativenorm.h. Parameters are floats.
+#define NN_STORAGES(STORAGE) STORAGE(f32) STORAGE(bf16)
 using f32 = float;
-constexpr int kStorageTypes = 2;
+#define NN_ONE(T) +1
+constexpr int kStorageTypes = 0 NN_STORAGES(NN_ONE);
+#undef NN_ONE
 
 // What one instruction set has, for each of these types.
 struct Target {

@@ -16,7 +16,7 @@ T* As(void* elements) {
 
 template <class T>
 float Cut(const T* dy, const T* y, size_t i) {
-  return y != nullptr && y[i] <= 0 ? 0 : dy[i];
+  return y != nullptr && y[i] <= 0 ? 0.0f : float{dy[i]};  // with an int beside it a bf16 would become one
 }
 
 // These are loops that compilers vectorize.
@@ -60,9 +60,8 @@ bool LeavesRange(const void* diff_dst, const void* dst, size_t length, double va
   return leaves;
 }
 
-// What the inference of rows takes.
 template <class T>
-constexpr PlainLoops OfRowsForward() {
+constexpr PlainLoops LoopsOf() {
   PlainLoops loops = {};
   loops.exact_moments = [](const Unit& unit, const void* x, bool centered) {
     return ExactMoments(unit, As<T>(x), centered);
@@ -70,12 +69,6 @@ constexpr PlainLoops OfRowsForward() {
   loops.exact_row_forward = [](const void* x, void* y, const RowsToNormalize& rows, size_t row) {
     ExactRowForward(As<T>(x), As<T>(y), rows, row);
   };
-  return loops;
-}
-
-template <class T>
-constexpr PlainLoops OfAll() {
-  PlainLoops loops = OfRowsForward<T>();
   loops.exact_forward = [](const Unit& unit, const void* x, void* y, const float* weight, const float* bias, bool relu,
                            double mean, double inverse) {
     ExactForward(unit, As<T>(x), As<T>(y), weight, bias, relu, mean, inverse);
@@ -106,7 +99,9 @@ constexpr PlainLoops OfAll() {
 
 const PlainLoops& PlainLoopsOf(int type) {
   // Numbered as in nativenorm.h.
-  static constexpr PlainLoops kLoops[kStorageTypes] = {OfAll<f32>(), OfRowsForward<bf16>()};
+#define NN_LOOPS(T) LoopsOf<T>(),
+  static constexpr PlainLoops kLoops[] = {NN_STORAGES(NN_LOOPS)};
+#undef NN_LOOPS
   return kLoops[type];
 }
 

@@ -34,7 +34,7 @@ struct PlainLoops {
   bool (*leaves_range)(const void* dy, const void* y, size_t length, double variance, double eps);
 };
 
-// Those of a type of nativenorm.h that there are kernels for; null what none of its problems takes.
+// Those of a type of nativenorm.h that there are kernels for.
 const PlainLoops& PlainLoopsOf(int type);
 
 }  // namespace nn

@@ -74,13 +74,19 @@ HWY_INLINE Floats FromBf16(HalfWords bits) {
 
 HWY_INLINE Floats Load(AllLanes, const bf16* from) { return FromBf16(hn::LoadU(kHalfWords, &from->bits)); }
 
+// Not inlined, like the store of some lanes: once a run, and a quarter of the code of all kernels.
+inline HWY_NOINLINE Floats LoadFirst(const bf16* from, size_t count) {
+  HWY_ALIGN uint16_t bits[kLanes] = {};
+  for (size_t i = 0; i < count; ++i) bits[i] = from[i].bits;
+  return FromBf16(hn::Load(kHalfWords, bits));
+}
+
 HWY_INLINE Floats Load(FirstLanes lanes, const bf16* from) {
   if constexpr (kHasMaskedStore) {  // of 16 bits, too
     return FromBf16(hn::MaskedLoad(hn::FirstN(kHalfWords, lanes.count), kHalfWords, &from->bits));
+  } else {
+    return LoadFirst(from, lanes.count);
   }
-  HWY_ALIGN uint16_t bits[kLanes] = {};
-  for (size_t i = 0; i < lanes.count; ++i) bits[i] = from[i].bits;
-  return FromBf16(hn::Load(kHalfWords, bits));
 }
 
 // To the nearest, ties to even. A NaN is cut off: what arithmetic makes is quiet, and so is that.
@@ -94,11 +100,15 @@ HWY_INLINE HalfWords ToBf16(Floats values) {
 
 HWY_INLINE void Store(AllLanes, Floats values, bf16* to) { hn::StoreU(ToBf16(values), kHalfWords, &to->bits); }
 
+inline HWY_NOINLINE void StoreFirst(Floats values, size_t count, bf16* to) {
+  StoreByHalves<kLanes>(ToBf16(values), count, &to->bits);
+}
+
 HWY_INLINE void Store(FirstLanes lanes, Floats values, bf16* to) {
   if constexpr (kHasMaskedStore) {
     hn::BlendedStore(ToBf16(values), hn::FirstN(kHalfWords, lanes.count), kHalfWords, &to->bits);
   } else {
-    StoreByHalves<kLanes>(ToBf16(values), lanes.count, &to->bits);
+    StoreFirst(values, lanes.count, to);
   }
 }
 

@@ -1,5 +1,8 @@
 #include "kernels/targets.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "nativenorm.h"
 
 namespace nn {
@@ -17,15 +20,12 @@ namespace nn {
   template <class T>                  \
   void AddRowsBackward(KernelTable&); \
                                       \
-  void AddAll(Target& target) {       \
-    KernelTable& f = target.tables[NN_F32]; \
-    AddSpans<f32>(f);                 \
-    AddColumns<f32>(f);               \
-    AddRowsForward<f32>(f);           \
-    AddRowsBackward<f32>(f);          \
-    KernelTable& b = target.tables[NN_BF16]; \
-    AddSpans<bf16>(b);                \
-    AddRowsForward<bf16>(b);          \
+  template <class T>                  \
+  void AddAll(KernelTable& table) {   \
+    AddSpans<T>(table);               \
+    AddColumns<T>(table);             \
+    AddRowsForward<T>(table);         \
+    AddRowsBackward<T>(table);        \
   }                                   \
   }
 NN_TARGETS
@@ -50,6 +50,16 @@ inline bool avx512_runs() {
 inline bool neon_runs() { return true; }
 #endif
 
+// What knows no elements is compiled once, for F32.
+void Share(Target& target) {
+  for (int type = NN_F32 + 1; type < kStorageTypes; ++type) {
+#define NN_SHARE(options, result, name, parameters) \
+  std::copy(std::begin(target.tables[NN_F32].name), std::end(target.tables[NN_F32].name), target.tables[type].name);
+    NN_PARAMETER_KERNELS(NN_SHARE)
+#undef NN_SHARE
+  }
+}
+
 struct Found {
   Target targets[3];
   int count = 0;
@@ -58,13 +68,18 @@ struct Found {
 #if defined(__x86_64__) || defined(_M_X64)
     __builtin_cpu_init();
 #endif
-#define NN_EACH(target)                                 \
-  if (target##_runs()) {                                \
-    targets[count].name = #target;                      \
-    target::AddAll(targets[count]); \
-    ++count;                                            \
+#define NN_EACH(target)                         \
+  if (target##_runs()) {                        \
+    using namespace target;                     \
+    targets[count].name = #target;              \
+    KernelTable* table = targets[count].tables; \
+    NN_STORAGES(NN_ADD_ALL)                     \
+    Share(targets[count]);                      \
+    ++count;                                    \
   }
+#define NN_ADD_ALL(T) AddAll<T>(*table++);
     NN_TARGETS
+#undef NN_ADD_ALL
 #undef NN_EACH
   }
 };

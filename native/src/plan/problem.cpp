@@ -7,6 +7,8 @@
 
 #include <initializer_list>
 
+#include "kernels/kernels.h"
+
 namespace nn {
 namespace {
 
@@ -60,16 +62,15 @@ bool IsWithinBounds(const nn_problem& p, const Reason& reason) {
 
 // Whether there are kernels for the types (kernels/variants.def).
 bool AreStored(const nn_problem& p, const Reason& reason) {
-  const bool has_bf16 = p.operation == NN_LAYER && p.task == NN_INFER;
-  if (has_bf16 && p.src_type == NN_BF16 && p.dst_type == NN_BF16 && p.parameters_type == NN_F32) return true;
   static const char* const kTypes[] = {"F32", "BF16", "F16", "S8", "U8", "I64"};
-  for (int32_t type : {p.src_type, p.dst_type, p.parameters_type}) {
-    if (type != NN_F32) {
-      return reason.Refuse("computes F32%s only, not %s", has_bf16 ? ", or BF16 with parameters in F32," : "",
-                           kTypes[type]);
-    }
+  if (p.parameters_type != NN_F32) {
+    return reason.Refuse("computes with parameters in F32 only, not %s", kTypes[p.parameters_type]);
   }
-  return true;
+  for (int32_t type : {p.src_type, p.dst_type}) {
+    if (type >= kStorageTypes) return reason.Refuse("computes F32 and BF16 only, not %s", kTypes[type]);
+  }
+  if (p.src_type == p.dst_type) return true;
+  return reason.Refuse("computes one type only, not %s to %s", kTypes[p.src_type], kTypes[p.dst_type]);
 }
 
 }  // namespace

@@ -97,10 +97,7 @@ class StoredTypesTest {
     Storage storage = problem.storage();
     return switch (engine) {
       case JAVA -> true;
-      case FUSED ->
-          problem.norm().operation() == Operation.LAYER
-              && problem.task() == Task.INFER
-              && storage.equals(Storage.of(DataType.BF16));
+      case FUSED -> storage.equals(Storage.of(DataType.BF16));
       case ONEDNN, AUTO -> false;
     };
   }

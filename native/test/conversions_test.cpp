@@ -1,0 +1,123 @@
+// Each number of a 16-bit storage type, and floats around it, converted one by one and by kernels.
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "kernel_cases.h"
+#include "kernels/targets.h"
+#include "storage.h"
+
+namespace nntest {
+namespace {
+
+constexpr size_t kNumbers = 1 << 16;
+
+template <class T>
+T NumberOf(size_t bits) {
+  T number;
+  number.bits = static_cast<uint16_t>(bits);
+  return number;
+}
+
+// What is rounded to infinity is half as far as this from the largest number.
+double BeyondLargest(nn::bf16) { return 0x1p128; }
+
+// The sizes of a number and of the next one, further from 0.
+struct Neighbours {
+  double size;
+  double next;
+
+  double Middle() const { return (size + next) / 2; }
+};
+template <class T>
+Neighbours NeighboursOf(size_t bits) {
+  const double next = fabs(float{NumberOf<T>(bits + 1)});
+  return {fabs(float{NumberOf<T>(bits)}), std::isfinite(next) ? next : BeyondLargest(T())};
+}
+
+// A float, and the bits of the number of a type that is the nearest one, or the nearer one to 0.
+struct Case {
+  float value;
+  size_t below;
+};
+
+// Each number, with what is between it and the next: next to both, and around the middle, which is exact in floats.
+template <class T>
+std::vector<Case> Cases() {
+  std::vector<Case> cases;
+  for (size_t bits = 0; bits < kNumbers; ++bits) {
+    const float number = NumberOf<T>(bits), away = std::signbit(number) ? -INFINITY : INFINITY;
+    cases.push_back({number, bits});
+    if (!std::isfinite(number)) continue;
+    const Neighbours sizes = NeighboursOf<T>(bits);
+    const float middle = static_cast<float>(copysign(sizes.Middle(), number));
+    const float next = static_cast<float>(copysign(sizes.next, number));
+    for (float value :
+         {nextafterf(number, away), nextafterf(middle, 0), middle, nextafterf(middle, away), nextafterf(next, 0)}) {
+      cases.push_back({value, bits});
+    }
+  }
+  for (uint32_t bits : {0x7F800001u, 0xFF800001u, 0x7FBFFFFFu, 0x7FC00000u, 0xFFFFFFFFu}) {
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    cases.push_back({value, 0});
+  }
+  return cases;
+}
+
+template <class T>
+float Nearest(const Case& of) {
+  if (!std::isfinite(of.value)) return of.value;
+  const Neighbours sizes = NeighboursOf<T>(of.below);
+  const double size = fabs(double{of.value});
+  const bool up = size > sizes.Middle() || (size == sizes.Middle() && of.below % 2 == 1);
+  return NumberOf<T>(up ? of.below + 1 : of.below);
+}
+
+}  // namespace
+
+void TestConversions() {
+  ForStorages([](auto number) {
+    using T = decltype(number);
+    for (const Case& c : Cases<T>()) {
+      Check(IsSame(T(c.value), Nearest<T>(c)), "type %d of %a", TypeOf(T()), double{c.value});
+      Check(IsSame(T(double{c.value}), Nearest<T>(c)), "type %d of the double %a", TypeOf(T()), double{c.value});
+    }
+  });
+}
+
+// Every float as a bias, so that every float is written; and every number is read.
+template <class T>
+void TestStores(const nn::Target& target) {
+  const Table& table = target.tables[TypeOf(T())];
+  const std::vector<Case> cases = Cases<T>();
+  const size_t length = 4099;
+  const std::vector<T> zeros(length);
+  const std::vector<float> weight(length);
+  for (size_t begin = 0; begin < cases.size(); begin += length) {
+    const size_t n = std::min(length, cases.size() - begin);
+    std::vector<float> bias;
+    for (size_t i = begin; i < begin + n; ++i) bias.push_back(cases[i].value);
+    std::vector<T> y(n);
+    const nn::RowsToNormalize rows = {true,        n,       1,       0,     1,     kEps, weight.data(),
+                                      bias.data(), nullptr, nullptr, false, false, false};
+    BodyOf(table.row_normalize, nn::kCentered | nn::kWeight | nn::kBias)(zeros.data(), y.data(), rows);
+    bool good = true;
+    // 0 * 0 + -0 is 0.
+    for (size_t i = 0; i < n; ++i) good &= IsSame(y[i], bias[i] == 0 ? 0 : Nearest<T>(cases[begin + i]));
+    Check(good, "%s type %d: floats from %zu on", target.name, TypeOf(T()), begin);
+  }
+  std::vector<T> all, y(kNumbers);
+  for (size_t bits = 0; bits < kNumbers; ++bits) all.push_back(NumberOf<T>(bits));
+  const nn::Affine same = {0, 1, -0.0f};
+  BodyOf(table.normalize)(all.data(), y.data(), 1, kNumbers, 0, &same, 0, 0);
+  bool good = true;
+  for (size_t i = 0; i < kNumbers; ++i) good &= IsSame(y[i], all[i]);
+  Check(good, "%s type %d: numbers", target.name, TypeOf(T()));
+}
+
+void TestStores(const nn::Target& target) {
+  ForStorages([&](auto number) { TestStores<decltype(number)>(target); });
+}
+
+}  // namespace nntest

@@ -1,0 +1,46 @@
+// What tests of storage types share: numbers of a type beside floats.
+#ifndef NATIVENORM_STORAGE_H_
+#define NATIVENORM_STORAGE_H_
+
+#include <math.h>
+
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "nativenorm.h"
+
+namespace nntest {
+
+constexpr int TypeOf(nn::f32) { return NN_F32; }
+constexpr int TypeOf(nn::bf16) { return NN_BF16; }
+
+// body(T()) for each type of 16 bits.
+template <class Body>
+void ForStorages(const Body& body) {
+  body(nn::bf16());
+}
+
+// All NaNs are one.
+inline bool IsSame(float a, float b) {
+  return std::isnan(a) ? std::isnan(b) : a == b && std::signbit(a) == std::signbit(b);
+}
+
+template <class T>
+std::vector<T> Rounded(const std::vector<float>& floats) {
+  std::vector<T> rounded;
+  for (float value : floats) rounded.emplace_back(value);
+  return rounded;
+}
+
+// Whether they are the floats, rounded once.
+template <class T>
+bool IsRounded(const T* found, const std::vector<float>& expected) {
+  for (size_t i = 0; i < expected.size(); ++i) {
+    if (!IsSame(found[i], T(expected[i]))) return false;
+  }
+  return true;
+}
+
+}  // namespace nntest
+
+#endif  // NATIVENORM_STORAGE_H_
