@@ -6,6 +6,7 @@ import io.nativenorm.engine.memory.ForeignMemory;
 import io.nativenorm.engine.memory.Memory;
 import io.nativenorm.engine.memory.MemoryPool;
 import io.nativenorm.engine.memory.PooledMemory;
+import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.util.Objects;
 import org.bytedeco.javacpp.Pointer;
@@ -118,6 +119,31 @@ public final class Tensor extends TensorElements {
     long[] extents = ownCopy(shape);
     Memory foreign = ForeignMemory.of(direct, Shapes.size(extents));
     return onForeign(foreign, Layout.CHANNELS_FIRST, extents);
+  }
+
+  /**
+   * A tensor on a buffer's memory from its position on, as {@link #wrap(FloatBuffer, long...)}
+   * makes it.
+   *
+   * @param direct a direct buffer in native byte order, which a new ByteBuffer is not: {@code
+   *     order(ByteOrder.nativeOrder())}; aligned to the size of an element at its position; if it
+   *     is read-only, layers only read it
+   * @param type element type; F32, BF16, F16 or I64 in this version
+   * @param layout order of the elements
+   * @param shape logical extents, with at most as many elements as the buffer has room for from its
+   *     position to its limit
+   * @return a tensor on that memory
+   * @throws IllegalArgumentException if the buffer is not direct, not in native order, not aligned
+   *     or too short, or the type is not supported
+   * @throws IllegalStateException if the arena of its memory is closed
+   */
+  public static Tensor wrap(ByteBuffer direct, DataType type, Layout layout, long... shape) {
+    Objects.requireNonNull(direct, "direct");
+    Objects.requireNonNull(type, "type");
+    Objects.requireNonNull(layout, "layout");
+    long[] extents = ownCopy(shape);
+    requireSupported(type);
+    return onForeign(ForeignMemory.of(direct, type, Shapes.size(extents)), layout, extents);
   }
 
   /**

@@ -38,13 +38,17 @@ class ArenaTest {
     }
 
     FloatBuffer floats(int count) throws Exception {
+      return bytes(count).asFloatBuffer();
+    }
+
+    ByteBuffer bytes(int count) throws Exception {
       ByteBuffer bytes = ByteBuffer.allocateDirect(count * Float.BYTES);
       if (arena != null) {
         Method allocate = type("Arena").getMethod("allocate", long.class, long.class);
         Object segment = allocate.invoke(arena, (long) count * Float.BYTES, 64L);
         bytes = (ByteBuffer) type("MemorySegment").getMethod("asByteBuffer").invoke(segment);
       }
-      return bytes.order(ByteOrder.nativeOrder()).asFloatBuffer();
+      return bytes.order(ByteOrder.nativeOrder());
     }
 
     Tensor tensor(long... shape) throws Exception {
@@ -102,11 +106,13 @@ class ArenaTest {
   @ValueSource(strings = {"Shared", "Confined"})
   void afterItsArenaATensorIsNotUsed(String kind) throws Exception {
     Arena arena = Arena.of(kind);
-    FloatBuffer buffer = arena.floats(6);
+    ByteBuffer bytes = arena.bytes(6);
+    FloatBuffer buffer = bytes.asFloatBuffer();
     try (LayerNorm layer = LayerNorm.of(2, 3);
         BatchNorm batch = BatchNorm.of(3);
         Tensor x = Tensor.wrap(buffer, 2, 3);
         Tensor again = x.reshape(2, 3);
+        Tensor onBytes = Tensor.wrap(bytes, DataType.F32, Layout.CHANNELS_FIRST, 2, 3);
         Pass pass = layer.forwardTraining(x)) {
       x.copyFrom(new float[] {1, 2, 3, 4, 5, 6});
       FloatBuffer live = x.buffer();
@@ -121,7 +127,10 @@ class ArenaTest {
       assertThrows(IllegalStateException.class, () -> buffer.get(0));
       assertThrows(IllegalStateException.class, () -> live.get(0));
       assertThrows(IllegalStateException.class, () -> Tensor.wrap(buffer, 2, 3));
-      for (Tensor each : new Tensor[] {x, again}) {
+      assertThrows(
+          IllegalStateException.class,
+          () -> Tensor.wrap(bytes, DataType.F32, Layout.CHANNELS_FIRST, 2, 3));
+      for (Tensor each : new Tensor[] {x, again, onBytes}) {
         uses(each, layer, pass, batch)
             .forEach((name, use) -> assertThrows(IllegalStateException.class, use, name));
       }

@@ -155,9 +155,11 @@ final class CallArguments {
   private Object[] wrapped(Class<?> memory) {
     long[] shape = shape();
     int size = (int) Shapes.size(shape);
-    return memory == FloatBuffer.class
-        ? new Object[] {subjects.buffer(size + random.nextInt(2)), shape}
-        : new Object[] {subjects.pointer(size), DataType.F32, subjects.layout(), shape};
+    if (memory == FloatBuffer.class) {
+      return new Object[] {subjects.buffer(size + random.nextInt(2)), shape};
+    }
+    Object given = memory == ByteBuffer.class ? subjects.bytes(size) : subjects.pointer(size);
+    return new Object[] {given, DataType.F32, subjects.layout(), shape};
   }
 
   private Object[] ofTypes(Class<?>[] types) {
@@ -229,6 +231,9 @@ final class CallArguments {
     if (type == FloatBuffer.class) {
       return hostileBuffer((FloatBuffer) valid);
     }
+    if (type == ByteBuffer.class) {
+      return hostileBytes((ByteBuffer) valid);
+    }
     if (type == Pointer.class) {
       return valid instanceof FloatPointer pointer ? hostilePointer(pointer) : valid;
     }
@@ -268,6 +273,16 @@ final class CallArguments {
             ? bytes.position(1).slice().order(ByteOrder.nativeOrder()).asFloatBuffer()
             : bytes.order(foreign ? ByteOrder.BIG_ENDIAN : ByteOrder.LITTLE_ENDIAN).asFloatBuffer();
       }
+    };
+  }
+
+  private ByteBuffer hostileBytes(ByteBuffer valid) {
+    return switch (random.nextInt(5)) {
+      case 0 -> ByteBuffer.allocate(valid.capacity());
+      case 1 -> valid.asReadOnlyBuffer().order(ByteOrder.nativeOrder());
+      case 2 -> valid.limit(random.nextInt(valid.capacity() + 1));
+      case 3 -> valid.position(random.nextInt(valid.limit() + 1));
+      default -> valid.duplicate(); // in the order of the network
     };
   }
 

@@ -162,7 +162,11 @@ final class CallSubjects implements AutoCloseable {
   }
 
   FloatBuffer buffer(int floats) {
-    return ByteBuffer.allocateDirect(4 * floats).order(ByteOrder.nativeOrder()).asFloatBuffer();
+    return bytes(floats).asFloatBuffer();
+  }
+
+  ByteBuffer bytes(int floats) {
+    return ByteBuffer.allocateDirect(4 * floats).order(ByteOrder.nativeOrder());
   }
 
   FloatPointer pointer(long floats) {

@@ -177,6 +177,10 @@ final class PublicApi {
     return builder.backend(Backend.JAVA);
   }
 
+  private static ByteBuffer bytes() {
+    return ByteBuffer.allocateDirect(SIZE * Float.BYTES).order(ByteOrder.nativeOrder());
+  }
+
   private static Object argument(Object receiver, Parameter parameter) {
     Class<?> type = parameter.getType();
     if (type == long[].class) {
@@ -188,9 +192,9 @@ final class PublicApi {
     } else if (type == float[].class) {
       return new float[SIZE];
     } else if (type == FloatBuffer.class) {
-      return ByteBuffer.allocateDirect(SIZE * Float.BYTES)
-          .order(ByteOrder.nativeOrder())
-          .asFloatBuffer();
+      return bytes().asFloatBuffer();
+    } else if (type == ByteBuffer.class) {
+      return bytes();
     } else if (type == Pointer.class) {
       return new FloatPointer(SIZE);
     } else if (type == Tensor.class) {

@@ -1,6 +1,6 @@
 package io.nativenorm.engine.memory;
 
-import java.nio.FloatBuffer;
+import java.nio.Buffer;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.Pointer;
 
@@ -28,7 +28,7 @@ final class FloatsAt extends FloatPointer {
   }
 
   /** The address of a direct buffer's first element. */
-  static long addressOf(FloatBuffer direct) {
+  static long addressOf(Buffer direct) {
     return getDirectBufferAddress(direct);
   }
 }

@@ -1,6 +1,8 @@
 package io.nativenorm.engine.memory;
 
 import io.nativenorm.DataType;
+import java.nio.Buffer;
+import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import org.bytedeco.javacpp.Pointer;
@@ -19,19 +21,53 @@ public final class ForeignMemory {
    * @throws IllegalStateException if the arena of its memory is closed
    */
   public static Memory of(FloatBuffer direct, long size) {
-    if (!direct.isDirect()) {
-      throw new IllegalArgumentException(
-          "wrap expects a direct FloatBuffer, but got one on the Java heap; Tensor.of copies");
-    }
-    if (direct.order() != ByteOrder.nativeOrder()) {
-      throw new IllegalArgumentException(
-          "wrap expects a buffer in native byte order, but got "
-              + direct.order()
-              + "; set ByteBuffer.order(ByteOrder.nativeOrder()) before asFloatBuffer()");
-    }
+    requireNative(direct, direct.order(), "FloatBuffer");
     FloatBuffer own = direct.slice(); // nobody else moves its position and limit
     requireRoom(own.capacity(), size);
-    Memory memory = Memory.of(own);
+    return firstOf(Memory.of(own), size);
+  }
+
+  /**
+   * The first elements of a buffer, from its position on.
+   *
+   * @param direct a direct buffer in native byte order, which is kept reachable
+   * @param type of the elements
+   * @param size how many elements
+   * @return its memory
+   * @throws IllegalArgumentException if the buffer is another one, not aligned or too short
+   * @throws IllegalStateException if the arena of its memory is closed
+   */
+  public static Memory of(ByteBuffer direct, DataType type, long size) {
+    requireNative(direct, direct.order(), "ByteBuffer");
+    ByteBuffer own = direct.slice();
+    requireRoom(own.capacity() / type.bytes(), size);
+    if (own.alignmentOffset(0, type.bytes()) != 0) {
+      throw new IllegalArgumentException(
+          "wrap expects memory aligned to "
+              + type.bytes()
+              + " bytes, but got a buffer at position "
+              + direct.position()
+              + ", which is not");
+    }
+    return firstOf(Memory.of(own, type), size);
+  }
+
+  private static void requireNative(Buffer buffer, ByteOrder order, String kind) {
+    if (!buffer.isDirect()) {
+      throw new IllegalArgumentException(
+          "wrap expects a direct " + kind + ", but got one on the Java heap; Tensor.of copies");
+    }
+    if (order != ByteOrder.nativeOrder()) {
+      String when = kind.equals("FloatBuffer") ? " before asFloatBuffer()" : "";
+      throw new IllegalArgumentException(
+          "wrap expects a buffer in native byte order, but got "
+              + order
+              + "; set ByteBuffer.order(ByteOrder.nativeOrder())"
+              + when);
+    }
+  }
+
+  private static Memory firstOf(Memory memory, long size) {
     memory.requireThere("it");
     return memory.slice(0, size);
   }

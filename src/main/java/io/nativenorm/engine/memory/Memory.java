@@ -1,8 +1,6 @@
 package io.nativenorm.engine.memory;
 
 import io.nativenorm.DataType;
-import java.lang.ref.Cleaner;
-import java.lang.ref.Reference;
 import java.nio.Buffer;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -83,9 +81,13 @@ public final class Memory {
     return withoutAddress(DataType.F32, (long) direct.capacity() * Float.BYTES, direct);
   }
 
-  /** All floats of our own direct buffer where addresses cannot be known. */
-  static Memory of(ByteBuffer direct) {
-    return withoutAddress(DataType.F32, direct.capacity(), direct);
+  /** The same of the elements of a type that fit into a buffer of bytes, of ours or a caller's. */
+  static Memory of(ByteBuffer direct, DataType type) {
+    if (NativeMemory.HAS_POINTERS) {
+      long elements = direct.capacity() / type.bytes();
+      return new Memory(FloatsAt.addressOf(direct), type, elements, direct);
+    }
+    return withoutAddress(type, direct.capacity(), direct);
   }
 
   private static Memory withoutAddress(DataType type, long bytes, Buffer direct) {
@@ -139,12 +141,21 @@ public final class Memory {
    * @throws IllegalStateException if the memory is gone
    */
   public void requireThere(Object tensor) {
-    if (owner instanceof FloatBuffer lent) {
-      if (lent.capacity() > 0) {
-        lent.get(0);
-      }
+    if (owner instanceof Buffer lent) {
+      readFirst(lent);
     } else if (owner instanceof Pointer pointer && pointer.isNull()) {
       throw new IllegalStateException("the memory under the tensor " + tensor + " was freed");
+    }
+  }
+
+  private static void readFirst(Buffer lent) {
+    if (lent.capacity() == 0) {
+      return;
+    }
+    if (lent instanceof FloatBuffer floats) {
+      floats.get(0);
+    } else {
+      ((ByteBuffer) lent).get(0);
     }
   }
 
@@ -154,7 +165,7 @@ public final class Memory {
    * @return true on a caller's read-only buffer
    */
   public boolean isReadOnly() {
-    return owner instanceof FloatBuffer lent && lent.isReadOnly();
+    return owner instanceof Buffer lent && lent.isReadOnly();
   }
 
   /**
@@ -191,13 +202,6 @@ public final class Memory {
     return new Memory(address, count * other.bytes(), other, owner, this, buffer);
   }
 
-  /** Tells when buffers that were lent are gone; its thread begins with the first. */
-  private static final class Lent {
-    static final Cleaner CLEANER = Cleaner.create();
-
-    private Lent() {}
-  }
-
   /**
    * A buffer over the beginning of this memory, for others, who keep it as long as they like.
    *
@@ -212,18 +216,13 @@ public final class Memory {
       return floats(0, count);
     }
     if (owner instanceof FloatBuffer lent) {
-      return lent.slice((int) ((address - FloatsAt.addressOf(lent)) / Float.BYTES), count);
+      return lent.slice((int) (address - FloatsAt.addressOf(lent)) / Float.BYTES, count);
     }
-    // All that is made of it refers to this first one: JDK 17 to 25 keep it as their attachment.
-    ByteBuffer first = new FloatsAt(this).asByteBuffer();
-    Lent.CLEANER.register(first, () -> end(release));
-    return first.asFloatBuffer().slice(0, count);
-  }
-
-  /** Until here this has kept its owner. */
-  private void end(Runnable release) {
-    Reference.reachabilityFence(this);
-    release.run();
+    if (owner instanceof ByteBuffer lent) {
+      int from = (int) (address - FloatsAt.addressOf(lent));
+      return lent.slice(from, count * Float.BYTES).order(ByteOrder.nativeOrder()).asFloatBuffer();
+    }
+    return LentBuffers.of(this, count, release);
   }
 
   /**

@@ -28,7 +28,7 @@ public final class PooledMemory implements AutoCloseable {
       memory = new Memory(NativeMemory.start(pointer), DataType.F32, bytes / Float.BYTES, pointer);
     } else {
       pointer = null;
-      memory = Memory.of(NativeMemory.directBuffer(bytes));
+      memory = Memory.of(NativeMemory.directBuffer(bytes), DataType.F32);
     }
   }
 

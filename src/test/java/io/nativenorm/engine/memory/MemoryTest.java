@@ -64,6 +64,10 @@ class MemoryTest {
     lent.put(1, 9);
     assertEquals(9, buffer.get(4));
     assertArrayEquals(new float[] {3, 9}, all(part));
+    ByteBuffer bytes = ByteBuffer.allocateDirect(24).order(ByteOrder.nativeOrder());
+    Memory last = ForeignMemory.of(bytes.position(4), DataType.F32, 5).slice(3, 2);
+    last.lend(2, () -> {}).put(1, 9);
+    assertEquals(9, bytes.getFloat(20));
   }
 
   @Test
