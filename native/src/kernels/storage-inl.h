@@ -18,8 +18,6 @@ constexpr bool kHasMaskedLoad = false;
 #endif
 constexpr bool kHasMaskedStore = HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3;
 
-HWY_INLINE float ToFloat(float value) { return value; }
-
 HWY_INLINE Floats Load(AllLanes, const float* from) { return hn::LoadU(kFloats, from); }
 
 HWY_INLINE Floats Load(FirstLanes lanes, const float* from) {
@@ -58,69 +56,90 @@ HWY_INLINE void Store(FirstLanes lanes, Floats values, float* to) {
 
 // A non-temporal store of whole vectors; `to` is aligned to one. Other threads see it after hwy::FlushStream.
 HWY_INLINE void Stream(AllLanes, Floats values, float* to) { hn::Stream(values, kFloats, to); }
-HWY_INLINE void Stream(FirstLanes lanes, Floats values, float* to) { Store(lanes, values, to); }
 
-// bfloat16 is the upper half of a float.
+// Types of 16 bits: each says how its bits become floats, and floats its bits.
 using Words = hn::Vec<hn::RebindToUnsigned<FloatTag>>;
 constexpr hn::RebindToUnsigned<FloatTag> kWords;
 constexpr hn::Rebind<uint16_t, FloatTag> kHalfWords;
 using HalfWords = hn::Vec<decltype(kHalfWords)>;
 
-HWY_INLINE float ToFloat(bf16 value) { return value; }
+// The lower halves.
+HWY_INLINE HalfWords LowerHalves(Words words) {
+  return hn::DemoteTo(kHalfWords, hn::BitCast(hn::RebindToSigned<FloatTag>(), words));
+}
 
-HWY_INLINE Floats FromBf16(HalfWords bits) {
+// bfloat16 is the upper half of a float.
+HWY_INLINE Floats Widen(bf16, HalfWords bits) {
   return hn::BitCast(kFloats, hn::ShiftLeft<16>(hn::PromoteTo(kWords, bits)));
 }
 
-HWY_INLINE Floats Load(AllLanes, const bf16* from) { return FromBf16(hn::LoadU(kHalfWords, &from->bits)); }
-
-// Not inlined, like the store of some lanes: once a run, and a quarter of the code of all kernels.
-inline HWY_NOINLINE Floats LoadFirst(const bf16* from, size_t count) {
-  HWY_ALIGN uint16_t bits[kLanes] = {};
-  for (size_t i = 0; i < count; ++i) bits[i] = from[i].bits;
-  return FromBf16(hn::Load(kHalfWords, bits));
+// To the nearest, ties to even. A NaN is cut off: what arithmetic makes is quiet, and so is that.
+HWY_INLINE HalfWords Narrow(bf16, Floats values) {
+  const Words all = hn::BitCast(kWords, values), upper = hn::ShiftRight<16>(all);
+  const Words half = hn::Add(hn::Set(kWords, 0x7FFF), hn::And(upper, hn::Set(kWords, 1)));
+  const Words rounded = hn::ShiftRight<16>(hn::Add(all, half));
+  return LowerHalves(hn::IfThenElse(hn::RebindMask(kWords, hn::IsNaN(values)), upper, rounded));
 }
 
-HWY_INLINE Floats Load(FirstLanes lanes, const bf16* from) {
+template <class T>
+HWY_INLINE float ToFloat(T value) {
+  return value;
+}
+
+template <class T>
+HWY_INLINE Floats Load(AllLanes, const T* from) {
+  return Widen(T(), hn::LoadU(kHalfWords, &from->bits));
+}
+
+// Not inlined, like the store of some lanes: once a run, and a quarter of the code of all kernels.
+template <class T>
+HWY_NOINLINE Floats LoadFirst(const T* from, size_t count) {
+  HWY_ALIGN uint16_t bits[kLanes] = {};
+  for (size_t i = 0; i < count; ++i) bits[i] = from[i].bits;
+  return Widen(T(), hn::Load(kHalfWords, bits));
+}
+
+template <class T>
+HWY_INLINE Floats Load(FirstLanes lanes, const T* from) {
   if constexpr (kHasMaskedStore) {  // of 16 bits, too
-    return FromBf16(hn::MaskedLoad(hn::FirstN(kHalfWords, lanes.count), kHalfWords, &from->bits));
+    return Widen(T(), hn::MaskedLoad(hn::FirstN(kHalfWords, lanes.count), kHalfWords, &from->bits));
   } else {
     return LoadFirst(from, lanes.count);
   }
 }
 
-// To the nearest, ties to even. A NaN is cut off: what arithmetic makes is quiet, and so is that.
-HWY_INLINE HalfWords ToBf16(Floats values) {
-  const Words all = hn::BitCast(kWords, values), upper = hn::ShiftRight<16>(all);
-  const Words half = hn::Add(hn::Set(kWords, 0x7FFF), hn::And(upper, hn::Set(kWords, 1)));
-  const Words rounded = hn::ShiftRight<16>(hn::Add(all, half));
-  const Words chosen = hn::IfThenElse(hn::RebindMask(kWords, hn::IsNaN(values)), upper, rounded);
-  return hn::DemoteTo(kHalfWords, hn::BitCast(hn::RebindToSigned<FloatTag>(), chosen));
+template <class T>
+HWY_INLINE void Store(AllLanes, Floats values, T* to) {
+  hn::StoreU(Narrow(T(), values), kHalfWords, &to->bits);
 }
 
-HWY_INLINE void Store(AllLanes, Floats values, bf16* to) { hn::StoreU(ToBf16(values), kHalfWords, &to->bits); }
-
-inline HWY_NOINLINE void StoreFirst(Floats values, size_t count, bf16* to) {
-  StoreByHalves<kLanes>(ToBf16(values), count, &to->bits);
+template <class T>
+HWY_NOINLINE void StoreFirst(Floats values, size_t count, T* to) {
+  StoreByHalves<kLanes>(Narrow(T(), values), count, &to->bits);
 }
 
-HWY_INLINE void Store(FirstLanes lanes, Floats values, bf16* to) {
+template <class T>
+HWY_INLINE void Store(FirstLanes lanes, Floats values, T* to) {
   if constexpr (kHasMaskedStore) {
-    hn::BlendedStore(ToBf16(values), hn::FirstN(kHalfWords, lanes.count), kHalfWords, &to->bits);
+    hn::BlendedStore(Narrow(T(), values), hn::FirstN(kHalfWords, lanes.count), kHalfWords, &to->bits);
   } else {
     StoreFirst(values, lanes.count, to);
   }
 }
 
 // There are no non-temporal stores of fewer than 16 bytes: four elements of SSE4 and NEON are 8.
-HWY_INLINE void Stream(AllLanes lanes, Floats values, bf16* to) {
-  if constexpr (kLanes * sizeof(bf16) >= 16) {
-    hn::Stream(ToBf16(values), kHalfWords, &to->bits);
+template <class T>
+HWY_INLINE void Stream(AllLanes lanes, Floats values, T* to) {
+  if constexpr (kLanes * sizeof(T) >= 16) {
+    hn::Stream(Narrow(T(), values), kHalfWords, &to->bits);
   } else {
     Store(lanes, values, to);
   }
 }
-HWY_INLINE void Stream(FirstLanes lanes, Floats values, bf16* to) { Store(lanes, values, to); }
+template <class T>
+HWY_INLINE void Stream(FirstLanes lanes, Floats values, T* to) {
+  Store(lanes, values, to);
+}
 
 // dy where the output is positive or NaN, else 0; all of dy without an activation.
 template <bool kRelu, class Lanes, class T>
