@@ -21,6 +21,7 @@ T NumberOf(size_t bits) {
 
 // What is rounded to infinity is half as far as this from the largest number.
 double BeyondLargest(nn::bf16) { return 0x1p128; }
+double BeyondLargest(nn::f16) { return 0x1p16; }
 
 // The sizes of a number and of the next one, further from 0.
 struct Neighbours {

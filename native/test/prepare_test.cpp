@@ -49,8 +49,8 @@ void TestReasons() {
   refuses("src_type is 6, expected 0 to 5", [](nn_problem& p) { p.src_type = NN_I64 + 1; });
   refuses("dst_type is -3, expected 0 to 5", [](nn_problem& p) { p.dst_type = -3; });
   refuses("parameters_type is 7, expected 0 to 5", [](nn_problem& p) { p.parameters_type = 7; });
-  refuses("computes F32 and BF16 only, not S8", [](nn_problem& p) { p.src_type = NN_S8; });
-  refuses("computes F32 and BF16 only, not U8", [](nn_problem& p) { p.dst_type = NN_U8; });
+  refuses("computes F32, BF16 and F16 only, not S8", [](nn_problem& p) { p.src_type = NN_S8; });
+  refuses("computes F32, BF16 and F16 only, not U8", [](nn_problem& p) { p.dst_type = NN_U8; });
   refuses("computes one type only, not F32 to BF16", [](nn_problem& p) { p.dst_type = NN_BF16; });
   refuses("computes with parameters in F32 only, not I64", [](nn_problem& p) { p.parameters_type = NN_I64; });
   refuses("affine is 4, expected 0 to 3", [](nn_problem& p) { p.affine = 4; });
@@ -174,7 +174,7 @@ const char* WhatIsWrong(const nn_problem& p) {
   if (outside(p.operation, NN_BATCH, NN_GROUP)) return "operation";
   if (outside(p.task, NN_INFER, NN_APPLY_GRADIENTS)) return "task";
   if (outside(p.statistics, NN_COMPUTED, NN_GIVEN)) return "statistics";
-  if (outside(p.src_type, NN_F32, NN_BF16) || p.dst_type != p.src_type || p.parameters_type != NN_F32) return "type";
+  if (outside(p.src_type, NN_F32, NN_F16) || p.dst_type != p.src_type || p.parameters_type != NN_F32) return "type";
   if (outside(p.layout, NN_CHANNELS_FIRST, NN_CHANNELS_LAST)) return "layout";
   if (outside(p.affine, 0, NN_WEIGHT + NN_BIAS)) return "affine";
   if (outside(p.activation, NN_NONE, NN_RELU)) return "activation";
@@ -204,8 +204,8 @@ class Hostile {
     a.operation = Choice(NN_GROUP);
     a.task = Choice(a.operation == NN_BATCH ? NN_APPLY_GRADIENTS : NN_BACKWARD);
     a.statistics = Choice(a.operation == NN_BATCH && a.task < NN_MEASURE ? NN_GIVEN : NN_COMPUTED);
-    a.src_type = Choice(NN_BF16);
-    a.dst_type = IsHostile() ? Choice(NN_BF16) : a.src_type;
+    a.src_type = Choice(NN_F16);
+    a.dst_type = IsHostile() ? Choice(NN_F16) : a.src_type;
     a.parameters_type = Choice(NN_F32);
     a.affine = Choice(NN_WEIGHT + NN_BIAS);
     a.layout = Choice(NN_CHANNELS_LAST);

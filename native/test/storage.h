@@ -13,11 +13,13 @@ namespace nntest {
 
 constexpr int TypeOf(nn::f32) { return NN_F32; }
 constexpr int TypeOf(nn::bf16) { return NN_BF16; }
+constexpr int TypeOf(nn::f16) { return NN_F16; }
 
 // body(T()) for each type of 16 bits.
 template <class Body>
 void ForStorages(const Body& body) {
   body(nn::bf16());
+  body(nn::f16());
 }
 
 // All NaNs are one.

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "kernels/bf16.h"
+#include "kernels/f16.h"
 
 namespace nn {
 
@@ -212,7 +213,7 @@ struct KernelTable {
 };
 
 // What elements may be stored as, numbered as in nativenorm.h. Parameters are floats.
-#define NN_STORAGES(STORAGE) STORAGE(f32) STORAGE(bf16)
+#define NN_STORAGES(STORAGE) STORAGE(f32) STORAGE(bf16) STORAGE(f16)
 using f32 = float;
 #define NN_ONE(T) +1
 constexpr int kStorageTypes = 0 NN_STORAGES(NN_ONE);

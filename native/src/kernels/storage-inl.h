@@ -3,6 +3,7 @@
 #define NATIVENORM_STORAGE_INL_H_
 
 #include "kernels/bf16.h"
+#include "kernels/f16.h"
 #include "kernels/simd-inl.h"
 
 namespace nn {
@@ -80,6 +81,39 @@ HWY_INLINE HalfWords Narrow(bf16, Floats values) {
   const Words rounded = hn::ShiftRight<16>(hn::Add(all, half));
   return LowerHalves(hn::IfThenElse(hn::RebindMask(kWords, hn::IsNaN(values)), upper, rounded));
 }
+
+// IEEE 754's binary16. SSE4 has no instructions for it, and Highway's functions there do not round to the nearest.
+#if HWY_ARCH_X86 && HWY_TARGET > HWY_AVX2
+HWY_INLINE Floats Widen(f16, HalfWords bits) {
+  const Words all = hn::PromoteTo(kWords, bits);
+  const Words sign = hn::ShiftLeft<16>(hn::And(all, hn::Set(kWords, 0x8000)));
+  const Words size = hn::ShiftLeft<13>(hn::And(all, hn::Set(kWords, 0x7FFF))), infinity = hn::Set(kWords, 0x7C00 << 13);
+  // Multiplied, subnormal numbers become normal ones.
+  const Words scaled = hn::BitCast(kWords, hn::Mul(hn::BitCast(kFloats, size), hn::Set(kFloats, 0x1p112f)));
+  const Words not_finite = hn::Or(size, hn::Set(kWords, 0x7F800000));
+  return hn::BitCast(kFloats, hn::Or(sign, hn::IfThenElse(hn::Eq(hn::Max(size, infinity), size), not_finite, scaled)));
+}
+
+HWY_INLINE HalfWords Narrow(f16, Floats values) {
+  const Floats size = hn::Abs(values), half = hn::Set(kFloats, 0.5f);
+  const Words sign = hn::ShiftRight<16>(hn::AndNot(hn::BitCast(kWords, size), hn::BitCast(kWords, values)));
+  // From 2^16 on all are infinity.
+  const Words all = hn::BitCast(kWords, hn::Min(size, hn::Set(kFloats, 65536.0f)));
+  const Words odd = hn::And(hn::ShiftRight<13>(all), hn::Set(kWords, 1));
+  const Words less_bias = hn::Add(all, hn::Set(kWords, 0xFFF - ((127u - 15) << 23)));
+  const Words normal = hn::ShiftRight<13>(hn::Add(less_bias, odd));
+  // 0.5's last bit is 2^-24, the smallest number.
+  const Words subnormal = hn::Sub(hn::BitCast(kWords, hn::Add(size, half)), hn::BitCast(kWords, half));
+  const auto is_subnormal = hn::RebindMask(kWords, hn::Lt(size, hn::Set(kFloats, 0x1p-14f)));
+  const Words number = hn::IfThenElse(is_subnormal, subnormal, normal);
+  const auto is_nan = hn::RebindMask(kWords, hn::IsNaN(values));
+  return LowerHalves(hn::Or(sign, hn::IfThenElse(is_nan, hn::Set(kWords, 0x7E00), number)));
+}
+#else
+constexpr hn::Rebind<hwy::float16_t, FloatTag> kHalfFloats;
+HWY_INLINE Floats Widen(f16, HalfWords bits) { return hn::PromoteTo(kFloats, hn::BitCast(kHalfFloats, bits)); }
+HWY_INLINE HalfWords Narrow(f16, Floats values) { return hn::BitCast(kHalfWords, hn::DemoteTo(kHalfFloats, values)); }
+#endif
 
 template <class T>
 HWY_INLINE float ToFloat(T value) {

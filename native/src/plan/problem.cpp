@@ -67,7 +67,7 @@ bool AreStored(const nn_problem& p, const Reason& reason) {
     return reason.Refuse("computes with parameters in F32 only, not %s", kTypes[p.parameters_type]);
   }
   for (int32_t type : {p.src_type, p.dst_type}) {
-    if (type >= kStorageTypes) return reason.Refuse("computes F32 and BF16 only, not %s", kTypes[type]);
+    if (type >= kStorageTypes) return reason.Refuse("computes F32, BF16 and F16 only, not %s", kTypes[type]);
   }
   if (p.src_type == p.dst_type) return true;
   return reason.Refuse("computes one type only, not %s to %s", kTypes[p.src_type], kTypes[p.dst_type]);

@@ -78,10 +78,11 @@ class FusedEngineTest {
   @Test
   void refusesTypesThatItHasNoKernelsFor() {
     assertEquals(
-        "computes F32 and BF16 only, not S8", engine.rejects(rows(DataType.S8, 1, 1)).get());
+        "computes F32, BF16 and F16 only, not S8", engine.rejects(rows(DataType.S8, 1, 1)).get());
     for (Task task : List.of(Task.INFER, Task.TRAIN, Task.BACKWARD)) {
       assertTrue(engine.rejects(rows(DataType.F32, 1, 1).withTask(task)).isEmpty());
       assertTrue(engine.rejects(rows(DataType.BF16, 1, 1).withTask(task)).isEmpty());
+      assertTrue(engine.rejects(rows(DataType.F16, 1, 1).withTask(task)).isEmpty());
     }
   }
 
