@@ -31,7 +31,7 @@ bool BackwardByRows(RowGradient row_gradient, const float* x, const float* dy, c
                          {sums[0].data(), sums[1].data(), 1});
     for (size_t j = 0; rows.weight_gradient != nullptr && j < parameters; ++j) {
       rows.weight_gradient[j] += static_cast<float>(sums[0][j]);
-      rows.bias_gradient[j] += static_cast<float>(sums[1][j]);
+      if (rows.bias_gradient != nullptr) rows.bias_gradient[j] += static_cast<float>(sums[1][j]);
     }
     if (done + 1 == rows.rows) return stopped;
     const size_t next = at + rows.length;
@@ -123,8 +123,9 @@ void row_gradient(const Table& table, const char* target) {
       float* weight = weighted ? memory.parameters[0].Place<float>(parameters, place.side, place.Other(4)) : nullptr;
       if (weighted) std::copy_n(Numbers(3).data(), parameters, weight);
       float* gradients[2] = {nullptr, nullptr};  // of weight and bias, which have something to be added to
+      const size_t wanted = !sums ? 0 : turn % 3 == 0 ? 1 : 2;
       std::vector<double> expected[2], scale[2];
-      for (size_t k = 0; sums && k < 2; ++k) {
+      for (size_t k = 0; k < wanted; ++k) {
         gradients[k] = memory.parameters[k + 1].Place<float>(parameters, place.side, place.Other(5 + k));
         std::copy_n(Numbers(2).data() + 100 * k, parameters, gradients[k]);
         expected[k].assign(gradients[k], gradients[k] + parameters);
@@ -155,12 +156,11 @@ void row_gradient(const Table& table, const char* target) {
           sum += gradient(i);
           product += gradient(i) * xhat(i);
           direct_square += inverse * gradient(i) * inverse * gradient(i);
-          if (!sums) continue;
-          const double dy_i = Cut(from_dy, from_y, i);
-          expected[0][parameter + i] += dy_i * xhat(i);
-          expected[1][parameter + i] += dy_i;
-          scale[0][parameter + i] += fabs(dy_i * xhat(i));
-          scale[1][parameter + i] += fabs(dy_i);
+          const double dy_i = Cut(from_dy, from_y, i), parts[] = {dy_i * xhat(i), dy_i};
+          for (size_t k = 0; k < wanted; ++k) {
+            expected[k][parameter + i] += parts[k];
+            scale[k][parameter + i] += fabs(parts[k]);
+          }
         }
         for (size_t i = 0; i < length; ++i) {
           values[r * length + i] = inverse * (gradient(i) - (centered ? sum / count : 0) - xhat(i) * product / count);
@@ -177,7 +177,7 @@ void row_gradient(const Table& table, const char* target) {
       Distance distance;
       const double typical = sqrt(direct_square / static_cast<double>(n)) + 1e-30;
       for (size_t i = 0; i < n; ++i, distance.Next()) distance.Add(dx[i], values[i], 5 * typical + fabs(values[i]));
-      for (size_t k = 0; sums && k < 2; ++k) {
+      for (size_t k = 0; k < wanted; ++k) {
         for (size_t i = 0; i < parameters; ++i) distance.Add(gradients[k][i], expected[k][i], scale[k][i]);
       }
       Report(

@@ -108,7 +108,8 @@ struct RowsToNormalize {
   bool stream;
 };
 
-// The rows that row_gradient takes. It adds to weight_gradient and bias_gradient (both or neither null).
+// The rows that row_gradient takes. It adds to weight_gradient and bias_gradient, which are both null without
+// kParameterSums; the bias's may be null with it.
 struct RowsToDifferentiate {
   bool centered;
   size_t length;

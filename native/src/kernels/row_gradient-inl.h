@@ -117,12 +117,12 @@ HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_
     constant[r] = hn::Set(kFloats, rows[r].constant);
   }
   Floats zeros = hn::Zero(kFloats);  // while all that is multiplied by 0 is finite
-  const auto body = [&](auto lanes, size_t i, auto k) NN_INLINED {
+  const auto body = [&](auto lanes, size_t i, auto k, auto with_bias) NN_INLINED {
     Floats w = hn::Zero(kFloats), dw = hn::Zero(kFloats), db = hn::Zero(kFloats);
     if constexpr (kWeight) w = Load(lanes, weight + i);
     if constexpr (kSums) {
       dw = Load(lanes, weight_gradient + i);
-      db = Load(lanes, bias_gradient + i);
+      if constexpr (with_bias.value) db = Load(lanes, bias_gradient + i);
     }
     Repeat<kRows>([&](auto row) NN_INLINED {
       constexpr size_t r = row.value;
@@ -137,7 +137,7 @@ HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_
       const Floats scaled = hn::Mul(gradient, scale[r]);
       if constexpr (kSums) {
         dw = hn::MulAdd(scaled, distance, dw);
-        db = hn::Add(db, gradient);
+        if constexpr (with_bias.value) db = hn::Add(db, gradient);
       }
       Floats value = hn::Mul(x_factor[r], distance);
       if constexpr (kCentered) value = hn::MulAdd(x_factor[r], distance, constant[r]);
@@ -151,16 +151,19 @@ HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_
     if constexpr (kSums) {
       if constexpr (kRows == 1) zeros = hn::MulAdd(dw, hn::Zero(kFloats), zeros);
       Store(lanes, dw, weight_gradient + i);
-      Store(lanes, db, bias_gradient + i);
+      if constexpr (with_bias.value) Store(lanes, db, bias_gradient + i);
     }
   };
-  // With loops of their own for both, all kernels of this family took a third longer to compile.
-  if constexpr (kRows == 1) {
-    AlignedSweep<1>(stream ? dx : nullptr, length, body);
-    if (stream) hwy::FlushStream();
-  } else {
-    Sweep<1>(length, body);
-  }
+  Choose(kSums && bias_gradient != nullptr, [&](auto with_bias) NN_INLINED {
+    const auto apply = [&](auto lanes, size_t i, auto k) NN_INLINED { body(lanes, i, k, with_bias); };
+    // With loops of their own for both, all kernels of this family took a third longer to compile.
+    if constexpr (kRows == 1) {
+      AlignedSweep<1>(stream ? dx : nullptr, length, apply);
+      if (stream) hwy::FlushStream();
+    } else {
+      Sweep<1>(length, apply);
+    }
+  });
   if constexpr (kRows == 1 && kSums) *finite &= hn::AllTrue(kFloats, hn::Eq(zeros, hn::Zero(kFloats)));
 }
 
@@ -173,12 +176,13 @@ HWY_INLINE bool DifferentiateRows(const T* x, const T* dy, const T* y, T* dx, si
   const size_t parameters = rows.period == 1 ? 0 : (rows.first_row + r) % rows.period * rows.length;
   const size_t at = r * rows.length;
   const float* weight = kWeight ? rows.weight + parameters : nullptr;
+  float* bias_gradient = kSums && rows.bias_gradient != nullptr ? rows.bias_gradient + parameters : nullptr;
   // Rows of zeros are not outside for RMS, which subtracts no sum.
   for (size_t k = 0; (kCentered || rows.eps < kLeastVariance) && k < kRows; ++k) {
     if (rows.variance[rows.first_row + r + k] != 0) continue;
     if constexpr (kRows > 1) return false;
     if (ConstantRow(x + at, dy + at, kRelu ? y + at : nullptr, dx + at, rows, rows.first_row + r, weight,
-                    kSums ? rows.bias_gradient + parameters : nullptr)) {
+                    bias_gradient)) {
       return true;
     }
   }
@@ -204,8 +208,7 @@ HWY_INLINE bool DifferentiateRows(const T* x, const T* dy, const T* y, T* dx, si
   }
   ApplyGradients<kOptions, kRows>(x + at, dy + at, kRelu ? y + at : nullptr, dx + at, rows.length, found, weight,
                                   kSums ? rows.weight_gradient + parameters : nullptr,
-                                  kSums ? rows.bias_gradient + parameters : nullptr, rows.stream, Ahead(rows, r),
-                                  rows.finite);
+                                  bias_gradient, rows.stream, Ahead(rows, r), rows.finite);
   return true;
 }
 

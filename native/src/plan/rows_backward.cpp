@@ -1,4 +1,6 @@
 // The driver of rows backward: the gradients of rows, and of weight and bias.
+#include <initializer_list>
+
 #include "plan/rows.h"
 
 #include "plan/scratch.h"
@@ -46,7 +48,7 @@ struct Blocks {
 struct PieceSums {
   void (*add_floats)(const float*, size_t, double*);
   float* weight;
-  float* bias;
+  float* bias;  // may be null, and is not wanted then: its part of the doubles counts for nothing
   double* weight_doubles;
   double* bias_doubles;
   size_t count;
@@ -54,7 +56,9 @@ struct PieceSums {
   bool* has_exact;  // some rows added to the doubles
 
   void ClearFloats() const {
-    for (size_t j = 0; j < count; ++j) weight[j] = bias[j] = 0;
+    for (float* sums : {weight, bias}) {
+      for (size_t j = 0; sums != nullptr && j < count; ++j) sums[j] = 0;
+    }
   }
   void Begin() const {
     ClearFloats();
@@ -74,12 +78,14 @@ struct PieceSums {
   void EndBlock() const {
     UseDoubles();
     add_floats(weight, count, weight_doubles);
-    add_floats(bias, count, bias_doubles);
+    if (bias != nullptr) add_floats(bias, count, bias_doubles);
     ClearFloats();
   }
   bool AreDoublesFinite() const {
     bool finite = true;
-    for (size_t j = 0; j < count; ++j) finite &= isfinite(weight_doubles[j]) && isfinite(bias_doubles[j]);
+    for (const double* sums : {weight_doubles, bias == nullptr ? nullptr : bias_doubles}) {
+      for (size_t j = 0; sums != nullptr && j < count; ++j) finite &= isfinite(sums[j]);
+    }
     return finite;
   }
 };
@@ -95,11 +101,12 @@ class AllSums {
   }
 
   // The first place's floats are at `weight` and `bias`, where these are not null.
-  AllSums(const KernelTable& kernels, Scratch& scratch, size_t places, size_t count, float* weight, float* bias)
+  AllSums(const KernelTable& kernels, Scratch& scratch, size_t places, size_t count, bool has_bias, float* weight,
+          float* bias)
       : add_doubles_(kernels.add_doubles[kPlain]), places_(places), step_(PaddedColumns(count)) {
     const size_t all = places * step_;
     first_.weight = scratch.Take<float>(all);
-    first_.bias = scratch.Take<float>(all);
+    first_.bias = has_bias ? scratch.Take<float>(all) : nullptr;
     if (weight != nullptr) first_.weight = weight;
     if (bias != nullptr) first_.bias = bias;
     first_.weight_doubles = scratch.Take<double>(all);
@@ -116,7 +123,7 @@ class AllSums {
     const size_t place = piece % places_, at = place * step_;
     return {first_.add_floats,
             first_.weight + at,
-            first_.bias + at,
+            first_.bias == nullptr ? nullptr : first_.bias + at,
             first_.weight_doubles + at,
             first_.bias_doubles + at,
             first_.count,
@@ -127,6 +134,7 @@ class AllSums {
   // Adds a piece to the totals, from number 0 on.
   void Add(size_t piece) const {
     AddTo(weight_total_, piece, first_.weight, first_.weight_doubles, 0, first_.count, piece == 0);
+    if (first_.bias == nullptr) return;
     AddTo(bias_total_, piece, first_.bias, first_.bias_doubles, 0, first_.count, piece == 0);
   }
 
@@ -238,7 +246,7 @@ int RowsBackward(const Plan& p, const Backward& data) {
   const size_t places = one_thread && pieces > 1 ? 1 : pieces;
   Scratch scratch(AllSums::Bytes(places, columns));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
-  const AllSums all(*p.kernels, scratch, places, columns, direct ? data.diff_weight : nullptr,
+  const AllSums all(*p.kernels, scratch, places, columns, data.diff_bias != nullptr, direct ? data.diff_weight : nullptr,
                     direct ? data.diff_bias : nullptr);
   const bool in_place = data.IsInPlace(), stream = p.Streams(p.BackwardBytes(), in_place);
   const auto differentiate = [&](size_t row, size_t count, const PieceSums& to, bool* finite) {
@@ -269,7 +277,9 @@ int RowsBackward(const Plan& p, const Backward& data) {
       blocks.ForAll(piece, [&](size_t row, size_t count) {
         differentiate(row, count, to, &finite);
         // Of one row the kernel has checked dweight, and dbias is dy itself.
-        if (shape.rows > 1) finite &= all_finite(to.weight, columns) && all_finite(to.bias, columns);
+        if (shape.rows > 1) {
+          finite &= all_finite(to.weight, columns) && (to.bias == nullptr || all_finite(to.bias, columns));
+        }
         if (blocks.per_piece > 1 || *to.in_doubles) to.EndBlock();
       });
       if (*to.has_exact) finite &= to.AreDoublesFinite();

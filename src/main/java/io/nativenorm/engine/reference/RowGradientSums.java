@@ -21,6 +21,7 @@ final class RowGradientSums {
   final long pieceRows;
 
   private final RowShape shape;
+  private final boolean wantsBias;
 
   /** Of a block, by parts of the parameters. */
   final float[][] weight;
@@ -32,8 +33,9 @@ final class RowGradientSums {
   private final double[] weightTotals;
   private final double[] biasTotals;
 
-  RowGradientSums(RowShape shape) {
+  RowGradientSums(RowShape shape, boolean wantsBias) {
     this.shape = shape;
+    this.wantsBias = wantsBias;
     blockRows = blockRows(shape.rows(), shape.length());
     long blocks = (shape.rows() + blockRows - 1) / blockRows;
     pieceRows = (blocks + MOST_PIECES - 1) / MOST_PIECES * blockRows;
@@ -88,9 +90,9 @@ final class RowGradientSums {
     addTo(biasOfPiece, bias);
   }
 
-  /** Whether the doubles of a piece are finite. */
+  /** Whether the doubles of a piece are finite, of those that are wanted. */
   boolean isFinite() {
-    return areFinite(weightOfPiece) && areFinite(biasOfPiece);
+    return areFinite(weightOfPiece) && (!wantsBias || areFinite(biasOfPiece));
   }
 
   private static boolean areFinite(double[] sums) {

@@ -71,7 +71,7 @@ final class RowsBackwardPlan extends Plan {
       sums =
           views.diffWeight() == null && views.diffBias() == null
               ? null
-              : new RowGradientSums(shape);
+              : new RowGradientSums(shape, views.diffBias() != null);
       weights = new RowParameters(views.weight(), x.length, RowParameters.NO_WEIGHT);
     }
 
