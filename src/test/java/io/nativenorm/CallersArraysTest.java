@@ -138,6 +138,8 @@ class CallersArraysTest {
         arguments[i] = new float[FITS];
       } else if (type == FloatBuffer.class) {
         arguments[i] = direct(FITS);
+      } else if (type == ByteBuffer.class) {
+        arguments[i] = ByteBuffer.allocateDirect(FITS * Float.BYTES).order(ByteOrder.nativeOrder());
       } else if (type == Pointer.class) {
         arguments[i] = new FloatPointer(FITS);
       }
