@@ -8,6 +8,7 @@ import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.memory.Memory;
 import io.nativenorm.engine.memory.MemoryPool;
 import io.nativenorm.engine.memory.PooledMemory;
+import io.nativenorm.engine.memory.Transposition;
 import java.util.Arrays;
 
 /**
@@ -70,9 +71,9 @@ final class Inference {
         PooledMemory out = type == result ? null : MemoryPool.take(result, x.size())) {
       Memory rows = in.first(type, x.size());
       Memory results = out == null ? rows : out.first(result, x.size());
-      Transposition.toChannelsFirst(x.extents(), type, x.memory(), rows);
+      Transposition.toChannelsFirst(x.extents(), x.memory(), rows);
       plan.infer(rows, results, constants);
-      Transposition.toChannelsLast(x.extents(), result, results, y.memory());
+      Transposition.toChannelsLast(x.extents(), results, y.memory());
     }
   }
 

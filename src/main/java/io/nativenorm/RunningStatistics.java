@@ -1,6 +1,7 @@
 package io.nativenorm;
 
 import io.nativenorm.engine.memory.FloatView;
+import io.nativenorm.engine.memory.Longs;
 import io.nativenorm.engine.memory.Memory;
 import java.util.Map;
 

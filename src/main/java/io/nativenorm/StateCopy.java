@@ -1,5 +1,6 @@
 package io.nativenorm;
 
+import io.nativenorm.engine.memory.Longs;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;

@@ -2,10 +2,12 @@ package io.nativenorm;
 
 import io.nativenorm.engine.Lifetime;
 import io.nativenorm.engine.Storage;
+import io.nativenorm.engine.memory.Conversion;
 import io.nativenorm.engine.memory.ForeignMemory;
 import io.nativenorm.engine.memory.Memory;
 import io.nativenorm.engine.memory.MemoryPool;
 import io.nativenorm.engine.memory.PooledMemory;
+import io.nativenorm.engine.memory.Transposition;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.util.Objects;
@@ -186,24 +188,25 @@ public final class Tensor extends TensorElements {
    *
    * @param type the wanted type; F32, BF16, F16 or I64 in this version
    * @return a new tensor that owns its memory, even if the type is the same
-   * @throws IllegalArgumentException if the type is not supported or, where it is another one,
-   *     there are more elements than an array can hold or I64 cannot hold one of them
+   * @throws IllegalArgumentException if the type is not supported, or I64 and an element is not a
+   *     whole number that it can hold
    * @throws IllegalStateException if this tensor is closed
    */
   public Tensor to(DataType type) {
     Objects.requireNonNull(type, "type");
     requireSupported(type);
-    if (type == dataType()) {
-      return to(layout());
-    }
-    float[] values = toArray();
-    Tensor copy = uninitialized(type, layout(), extents());
+    acquire();
     try {
-      copy.copyFrom(values);
-      return copy;
-    } catch (RuntimeException | Error e) {
-      copy.close();
-      throw e;
+      Tensor copy = uninitialized(type, layout(), extents());
+      try {
+        Conversion.copy(memory(), copy.memory());
+        return copy;
+      } catch (RuntimeException | Error e) {
+        copy.close();
+        throw e;
+      }
+    } finally {
+      release();
     }
   }
 
@@ -219,10 +222,24 @@ public final class Tensor extends TensorElements {
     acquire();
     try {
       Tensor copy = uninitialized(dataType(), wanted, extents());
-      Transposition.copy(this, copy);
+      reorder(this, copy);
       return copy;
     } finally {
       release();
+    }
+  }
+
+  /** Copies into a tensor of the same shape and type, in its order; both are in use. */
+  static void reorder(Tensor from, Tensor to) {
+    if (from.size() == 0) {
+      return; // 2^40 samples without an element would be gone through one by one
+    }
+    if (from.layout() == to.layout() || from.rank() < 3) {
+      Conversion.copy(from.memory(), to.memory());
+    } else if (to.layout() == Layout.CHANNELS_LAST) {
+      Transposition.toChannelsLast(from.extents(), from.memory(), to.memory());
+    } else {
+      Transposition.toChannelsFirst(from.extents(), from.memory(), to.memory());
     }
   }
 

@@ -2,6 +2,8 @@ package io.nativenorm;
 
 import io.nativenorm.engine.Lifetime;
 import io.nativenorm.engine.NativeAccess;
+import io.nativenorm.engine.memory.Conversion;
+import io.nativenorm.engine.memory.Longs;
 import io.nativenorm.engine.memory.Memory;
 import java.nio.FloatBuffer;
 import java.util.Objects;
@@ -171,11 +173,9 @@ abstract sealed class TensorElements extends TensorForm implements AutoCloseable
     }
     acquire();
     try {
-      if (dataType() == DataType.I64) {
-        Longs.write(memory, values.clone());
-      } else {
-        memory.write(0, values, 0, values.length);
-      }
+      // Whether longs can be what they are is looked at before they are written.
+      float[] own = dataType() == DataType.I64 ? values.clone() : values;
+      Conversion.write(memory, 0, own, own.length);
     } finally {
       release();
     }
@@ -193,11 +193,7 @@ abstract sealed class TensorElements extends TensorForm implements AutoCloseable
     requireLength(values.length, size(), "places");
     acquire();
     try {
-      if (dataType() == DataType.I64) {
-        Longs.read(memory, values);
-      } else {
-        memory.read(0, values, 0, values.length);
-      }
+      Conversion.read(memory, 0, values, values.length);
     } finally {
       release();
     }

@@ -102,7 +102,7 @@ final class Training {
               reordered ? Tensor.uninitialized(x.dataType(), x.layout(), extents) : result.share());
       normalize(problem, input, result, mean, variance);
       if (reordered) {
-        Transposition.copy(result, output);
+        Tensor.reorder(result, output);
       }
       Pass pass = new Pass(this, problem, input, result, output, mean, variance);
       made.keep(input, mean, variance, result, output);

@@ -31,6 +31,11 @@ final class F32View extends FloatView {
   }
 
   @Override
+  void move(long index, FloatView from, long at) {
+    put(index, from.get(at));
+  }
+
+  @Override
   void readPart(int part, int start, float[] into, int offset, int length) {
     parts[part].get(start, into, offset, length);
   }

@@ -71,6 +71,9 @@ public abstract class FloatView {
    */
   public abstract void put(long index, float value);
 
+  /** Writes an element of another such view, bit by bit. */
+  abstract void move(long index, FloatView from, long at);
+
   /**
    * Copies elements out.
    *

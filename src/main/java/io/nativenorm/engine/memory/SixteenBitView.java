@@ -29,6 +29,12 @@ abstract class SixteenBitView extends FloatView {
   }
 
   @Override
+  final void move(long index, FloatView from, long at) {
+    short bits = ((SixteenBitView) from).parts[part(at)].get(inPart(at));
+    parts[part(index)].put(inPart(index), bits);
+  }
+
+  @Override
   final void readPart(int part, int start, float[] into, int offset, int length) {
     ShortBuffer from = parts[part];
     for (int i = 0; i < length; i++) {

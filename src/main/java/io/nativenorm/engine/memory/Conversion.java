@@ -1,0 +1,65 @@
+package io.nativenorm.engine.memory;
+
+import io.nativenorm.DataType;
+
+/** Copies of elements as floats and in other types, each rounded once where it is written. */
+public final class Conversion {
+  /** Elements that are converted at once: 16 KB of floats. */
+  private static final int CHUNK = 1 << 12;
+
+  private Conversion() {}
+
+  /**
+   * Copies all elements, bit by bit where the type is the same. A long goes by way of the nearest
+   * float.
+   *
+   * @param from where they are
+   * @param to as many, which do not overlap
+   * @throws IllegalArgumentException if a long cannot be what an element is; some were copied then
+   */
+  public static void copy(Memory from, Memory to) {
+    if (from.type() == to.type()) {
+      from.copyTo(to);
+      return;
+    }
+    float[] chunk = new float[(int) Math.min(CHUNK, from.elements())];
+    for (long at = 0; at < from.elements(); at += chunk.length) {
+      int count = (int) Math.min(chunk.length, from.elements() - at);
+      read(from, at, chunk, count);
+      write(to, at, chunk, count);
+    }
+  }
+
+  /**
+   * Copies elements out.
+   *
+   * @param memory where they are
+   * @param start the first of them
+   * @param into where they go, from 0 on
+   * @param count how many
+   */
+  public static void read(Memory memory, long start, float[] into, int count) {
+    if (memory.type() == DataType.I64) {
+      Longs.read(memory, start, into, count);
+    } else {
+      memory.read(start, into, 0, count);
+    }
+  }
+
+  /**
+   * Copies elements in: all of them or, if a long cannot be what one is, nothing.
+   *
+   * @param memory where they go
+   * @param start the first of them
+   * @param from where they are, from 0 on; nobody else may write there
+   * @param count how many
+   * @throws IllegalArgumentException if a long cannot be what one of them is
+   */
+  public static void write(Memory memory, long start, float[] from, int count) {
+    if (memory.type() == DataType.I64) {
+      Longs.write(memory, start, from, count);
+    } else {
+      memory.write(start, from, 0, count);
+    }
+  }
+}

@@ -1,0 +1,70 @@
+package io.nativenorm.engine.memory;
+
+import java.nio.ByteOrder;
+
+/**
+ * 64-bit integers in memory that is addressed as floats. Loads and stores of floats keep all bits,
+ * those of NaN too, on every processor with float registers of 32 bits.
+ */
+public final class Longs {
+  /** Which of an element's two floats has its lower bits. */
+  private static final int LOW = ByteOrder.nativeOrder() == ByteOrder.LITTLE_ENDIAN ? 0 : 1;
+
+  private Longs() {}
+
+  /**
+   * Reads an element.
+   *
+   * @param memory of longs
+   * @param index its position
+   * @return its value
+   */
+  public static long get(Memory memory, long index) {
+    FloatView halves = memory.view();
+    long low = Float.floatToRawIntBits(halves.get(2 * index + LOW)) & 0xFFFF_FFFFL;
+    long high = Float.floatToRawIntBits(halves.get(2 * index + 1 - LOW));
+    return high << 32 | low;
+  }
+
+  /**
+   * Writes an element.
+   *
+   * @param memory of longs
+   * @param index its position
+   * @param value its new value
+   */
+  public static void put(Memory memory, long index, long value) {
+    FloatView halves = memory.view();
+    halves.put(2 * index + LOW, Float.intBitsToFloat((int) value));
+    halves.put(2 * index + 1 - LOW, Float.intBitsToFloat((int) (value >>> 32)));
+  }
+
+  /**
+   * Whether a long can be what a float is.
+   *
+   * @param value any float
+   * @return true for a whole number within the range of longs
+   */
+  public static boolean isWhole(float value) {
+    return value == Math.rint(value) && value >= -0x1p63f && value < 0x1p63f;
+  }
+
+  /** Copies some elements out, each rounded to the nearest float. */
+  static void read(Memory memory, long start, float[] into, int count) {
+    for (int i = 0; i < count; i++) {
+      into[i] = get(memory, start + i);
+    }
+  }
+
+  /** Copies whole numbers in, all of them or, if one is none, nothing. */
+  static void write(Memory memory, long start, float[] from, int count) {
+    for (int i = 0; i < count; i++) {
+      if (!isWhole(from[i])) {
+        throw new IllegalArgumentException("an I64 tensor takes whole numbers, but got " + from[i]);
+      }
+    }
+    for (int i = 0; i < count; i++) {
+      put(memory, start + i, (long) from[i]);
+    }
+  }
+}
