@@ -1,6 +1,7 @@
 #include "answers.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <algorithm>
@@ -288,6 +289,18 @@ bool AskAlone(const Question& question, Answer* answer) {
               answer->variance.begin() + static_cast<std::ptrdiff_t>(n * units));
   }
   return true;
+}
+
+Hashes HashesOf(const Answer& answer) { return {answer.Hash(), answer.HashOfPhases()}; }
+
+void PrintAnswers(const char* target) {
+  for (int i = 0; i < nn_targets(); ++i) {
+    if (strcmp(nn_target_name(i), target) == 0) nn_use_target(i);
+  }
+  for (size_t i = 0; i < kAnswers; ++i) {
+    const Hashes hashes = HashesOf(Ask(Question(i), 1));
+    printf("%016llx %016llx\n", hashes.answer, hashes.phases);
+  }
 }
 
 }  // namespace nntest

@@ -47,6 +47,15 @@ struct Answer {
 
 Answer Ask(const Question& question, int threads);
 
+// Of an answer, as the files have them.
+struct Hashes {
+  unsigned long long answer;
+  unsigned long long phases;
+
+  bool operator==(const Hashes& other) const { return answer == other.answer && phases == other.phases; }
+};
+Hashes HashesOf(const Answer& answer);
+
 // Of each sample, or row, by itself: y, statistics and dx. False for what is normalized over the batch.
 bool AskAlone(const Question& question, Answer* answer);
 

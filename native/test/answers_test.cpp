@@ -22,11 +22,6 @@ std::string FileOf(const char* target) {
   return std::string(NN_ANSWERS) + "/answers" + (strcmp(target, "sse4") == 0 ? "-sse4" : "") + ".txt";
 }
 
-struct Hashes {
-  unsigned long long answer;
-  unsigned long long phases;
-};
-
 std::vector<Hashes> Read(const std::string& path) {
   std::vector<Hashes> hashes;
   FILE* file = fopen(path.c_str(), "r");
@@ -37,10 +32,6 @@ std::vector<Hashes> Read(const std::string& path) {
   hashes.resize(kAnswers);
   return hashes;
 }
-
-Hashes HashesOf(const Answer& answer) { return {answer.Hash(), answer.HashOfPhases()}; }
-
-bool operator==(const Hashes& a, const Hashes& b) { return a.answer == b.answer && a.phases == b.phases; }
 
 // A row of which dy / sqrt(variance + eps) leaves the range of floats and a small weight brings it back goes by
 // doubles, whatever the rows beside it are.
@@ -85,7 +76,7 @@ void TestQuestion(const Question& question, const std::string& name, const Hashe
 
 }  // namespace
 
-void TestAnswers() {
+void groups::answers() {
   // A tenth is for instruction sets that are emulated.
   const char* share = getenv("NATIVENORM_ANSWERS_SHARE");
   const size_t step = share == nullptr ? 1 : strtoull(share, nullptr, 10);
@@ -104,16 +95,6 @@ void TestAnswers() {
     }
   }
   nn_set_workers(0);
-}
-
-void PrintAnswers(const char* target) {
-  for (int i = 0; i < nn_targets(); ++i) {
-    if (strcmp(nn_target_name(i), target) == 0) nn_use_target(i);
-  }
-  for (size_t i = 0; i < kAnswers; ++i) {
-    const Hashes hashes = HashesOf(Ask(Question(i), 1));
-    printf("%016llx %016llx\n", hashes.answer, hashes.phases);
-  }
 }
 
 }  // namespace nntest

@@ -95,20 +95,22 @@ class Random {
   bool has_second_ = false;
 };
 
-// The tests, by file.
-void TestKernels();
-void TestProblems();
-void TestExtremes();
-void TestDeterminism();
-void TestPhases();
-void TestWorkers();
-void TestSystem();
-void TestPrepare();
-void TestExecute();
-void TestMemory();
-void TestAnswers();
-void TestStorageProblems();
-void TestConversions();
+// The groups of tests, of which some may be compiled and not the others.
+namespace groups {
+void kernels();
+void problems();
+void extremes();
+void determinism();
+void phases();
+void workers();
+void system();
+void prepare();
+void execute();
+void memory();
+void answers();
+void storage();
+void conversions();
+}  // namespace groups
 
 // How long each body of an instruction set, or of all, takes.
 void Benchmark(const char* target);

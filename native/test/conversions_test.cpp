@@ -77,7 +77,7 @@ float Nearest(const Case& of) {
 
 }  // namespace
 
-void TestConversions() {
+void groups::conversions() {
   ForStorages([](auto number) {
     using T = decltype(number);
     for (const Case& c : Cases<T>()) {

@@ -23,7 +23,7 @@ int Repetitions() {
 
 }  // namespace
 
-void TestDeterminism() {
+void groups::determinism() {
   const int repetitions = Repetitions();
   uint64_t seed = kSeed;
   size_t turn = 0;

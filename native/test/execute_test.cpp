@@ -219,7 +219,7 @@ void TestMissing(const Shape& shape, int task, bool given) {
 
 }  // namespace
 
-void TestExecute() {
+void groups::execute() {
   for (bool relu : {false, true}) {
     for (const Shape& shape : {Shape{NN_BATCH, NN_CHANNELS_FIRST, 3, 5, 7, 1, kEps, relu},
                                Shape{NN_BATCH, NN_CHANNELS_LAST, 3, 5, 7, 1, kEps, relu},

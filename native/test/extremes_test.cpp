@@ -145,7 +145,7 @@ void TestFar() {
 
 }  // namespace
 
-void TestExtremes() {
+void groups::extremes() {
   nn_set_workers(3);
   TestNotFinite();
   TestScales();

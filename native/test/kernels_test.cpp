@@ -24,7 +24,7 @@ void CheckAllTested(const nn::Target& target) {
 
 void NoteTested(void (*body)()) { tested.insert(body); }
 
-void TestKernels() {
+void groups::kernels() {
   const struct {
     const char* name;
     void (*run)(const Table&, const char*);

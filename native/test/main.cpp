@@ -2,6 +2,8 @@
 // largest error of each kind, and how long each file's tests took. `--answers TARGET` prints the file of hashes of an
 // instruction set, src/test/resources/io/nativenorm/answers.txt or answers-sse4.txt, and does nothing else.
 // `--benchmark [TARGET]` times each body of the kernels, of all instruction sets or of one, and checks its result.
+//
+// NN_GROUPS is a line NN_GROUP(kernels) NN_GROUP(problems) ... of the groups that were compiled.
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,13 +77,11 @@ int main(int count, char** arguments) {
   const struct {
     const char* name;
     void (*run)();
-  } kTests[] = {{"kernels", nntest::TestKernels},        {"problems", nntest::TestProblems},
-                {"extremes", nntest::TestExtremes},      {"determinism", nntest::TestDeterminism},
-                {"phases", nntest::TestPhases},          {"workers", nntest::TestWorkers},
-                {"system", nntest::TestSystem},          {"prepare", nntest::TestPrepare},
-                {"execute", nntest::TestExecute},        {"memory", nntest::TestMemory},
-                {"answers", nntest::TestAnswers},        {"storage", nntest::TestStorageProblems},
-                {"conversions", nntest::TestConversions}};
+  } kTests[] = {
+#define NN_GROUP(name) {#name, nntest::groups::name},
+      NN_GROUPS
+#undef NN_GROUP
+  };
   nntest::Check(nn_targets() > 0, "no kernels for this CPU");
   const std::vector<std::string> wanted(arguments + (errors ? 2 : 1), arguments + count);
   for (const std::string& name : wanted) {

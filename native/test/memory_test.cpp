@@ -232,7 +232,7 @@ void TestSteadyState() {
 
 }  // namespace
 
-void TestMemory() {
+void groups::memory() {
   TestRefusals();
   TestSteadyState();
 }

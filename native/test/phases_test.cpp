@@ -148,7 +148,7 @@ void TestNoGradient(const Problem& problem, int target, int threads) {
 
 }  // namespace
 
-void TestPhases() {
+void groups::phases() {
   const struct {
     size_t batch, channels, spatial;
   } kShapes[] = {{6, 5, 70}, {2, 3, 35000}, {5, 16, 1}, {7, 33, 1}, {3, 1, 1}, {2, 64, 1100}, {4, 2, 40001}};

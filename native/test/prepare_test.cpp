@@ -338,7 +338,7 @@ void TestHostile() {
 
 }  // namespace
 
-void TestPrepare() {
+void groups::prepare() {
   TestReasons();
   TestRoom();
   TestSizes();

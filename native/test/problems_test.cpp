@@ -238,7 +238,7 @@ void TestStream() {
 
 }  // namespace
 
-void TestProblems() {
+void groups::problems() {
   nn_set_workers(3);  // more than there may be processors: some share a processor
   TestStream();
   TestSmall();

@@ -181,7 +181,7 @@ std::vector<Shape> Shapes() {
 
 }  // namespace
 
-void TestStorageProblems() {
+void groups::storage() {
   nn_set_workers(2);
   for (size_t bytes : {size_t{0}, size_t{1}}) {  // within the last-level cache, and beyond
     nn::SetLastLevelCacheBytes(bytes);

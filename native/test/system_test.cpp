@@ -267,7 +267,7 @@ void TestUnloading() {
 
 }  // namespace
 
-void TestSystem() {
+void groups::system() {
   TestControlWords();
 #if defined(__linux__)
   TestUnloading();

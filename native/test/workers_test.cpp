@@ -156,7 +156,7 @@ void TestNoneOnceForbidden() {
 
 }  // namespace
 
-void TestWorkers() {
+void groups::workers() {
   nn_set_workers(0);
   TestEachTaskOnce();
   TestTogether();
