@@ -29,7 +29,7 @@ import picocli.CommandLine.Spec;
 /** Normalizes one file. */
 @Command(
     name = "normalize",
-    description = "Normalizes an array in NumPy's .npy format (32-bit floats).",
+    description = "Normalizes an array in NumPy's .npy format (floats of 32 or 16 bits).",
     mixinStandardHelpOptions = true,
     showDefaultValues = true,
     sortOptions = false)
@@ -256,7 +256,7 @@ final class Normalize implements Callable<Integer> {
       throws UnusableInputException {
     if (file != null) {
       try (NpyInput array = open(file)) {
-        given.put(name, array.tensor());
+        given.put(name, array.floats());
       }
     }
   }
@@ -295,7 +295,7 @@ final class Normalize implements Callable<Integer> {
         layer.forward(x, y);
       }
       double milliseconds = (System.nanoTime() - start) / 1e6;
-      NpyHeader header = new NpyHeader(ByteOrder.nativeOrder(), shape);
+      NpyHeader header = new NpyHeader(y.dataType(), ByteOrder.nativeOrder(), shape);
       target.write(
           channel -> {
             TensorBytes.writeFully(header.encoded(), channel);

@@ -1,5 +1,6 @@
 package io.nativenorm.cli;
 
+import io.nativenorm.DataType;
 import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -16,14 +17,15 @@ import java.util.stream.Collectors;
 
 /**
  * What stands before the elements of an array in NumPy's file format, versions 1 to 3: they are
- * 32-bit floats in C order.
+ * floats of 32 or 16 bits in C order. The format has no bfloat16.
  *
+ * @param type of the elements, F32 or F16
  * @param order the byte order of the elements
  * @param shape the extents
  * @see <a href="https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html">The format
  *     </a>
  */
-record NpyHeader(ByteOrder order, long[] shape) {
+record NpyHeader(DataType type, ByteOrder order, long[] shape) {
   /** NumPy's own limit: it reads back no file with more. */
   static final int MOST_DIMENSIONS = 64;
 
@@ -42,6 +44,12 @@ record NpyHeader(ByteOrder order, long[] shape) {
       Pattern.compile(
           "\\G\\s*+(['\"])(\\w++)\\1\\s*+:\\s*+"
               + "('[^']*+'|\"[^\"]*+\"|\\([^)]*+\\)|\\[[^\\]]*+\\]|\\w++)\\s*+(?:,|$)");
+
+  /** NumPy's names of the types. */
+  private static final Map<String, DataType> TYPES = Map.of("f4", DataType.F32, "f2", DataType.F16);
+
+  /** Byte order and type. */
+  private static final Pattern FLOATS = Pattern.compile("['\"]([<>])(f[24])['\"]");
 
   /** Python 2 has an L after a long. */
   private static final Pattern EXTENT = Pattern.compile("([+-]?\\d++)L?+");
@@ -114,26 +122,26 @@ record NpyHeader(ByteOrder order, long[] shape) {
     if (!isDictionary || repeated || end < inside.length() || !entries.keySet().equals(KEYS)) {
       throw notUnderstood(name);
     }
-    ByteOrder order = byteOrder(name, entries.get("descr"));
+    Matcher floats = floats(name, entries.get("descr"));
+    ByteOrder order = floats.group(1).equals("<") ? ByteOrder.LITTLE_ENDIAN : ByteOrder.BIG_ENDIAN;
     requireOrderOfC(name, entries.get("fortran_order"));
-    return new NpyHeader(order, shape(name, entries.get("shape")));
+    return new NpyHeader(TYPES.get(floats.group(2)), order, shape(name, entries.get("shape")));
   }
 
   private static UnusableInputException notUnderstood(String name) {
     return new UnusableInputException(name + " has a header that is not understood");
   }
 
-  private static ByteOrder byteOrder(String name, String type) throws UnusableInputException {
-    return switch (type.replace('"', '\'')) {
-      case "'<f4'" -> ByteOrder.LITTLE_ENDIAN;
-      case "'>f4'" -> ByteOrder.BIG_ENDIAN;
-      default ->
-          throw new UnusableInputException(
-              name
-                  + ": expected 32-bit floats ('<f4'), but got "
-                  + type
-                  + "; numpy.float32(array) converts");
-    };
+  private static Matcher floats(String name, String type) throws UnusableInputException {
+    Matcher floats = FLOATS.matcher(type);
+    if (!floats.matches()) {
+      throw new UnusableInputException(
+          name
+              + ": expected floats of 32 or 16 bits ('<f4' or '<f2'), but got "
+              + type
+              + "; numpy.float32(array) converts");
+    }
+    return floats;
   }
 
   private static void requireOrderOfC(String name, String fortranOrder)
@@ -194,7 +202,7 @@ record NpyHeader(ByteOrder order, long[] shape) {
       return 0;
     }
     try {
-      return Arrays.stream(shape).reduce(Float.BYTES, Math::multiplyExact);
+      return Arrays.stream(shape).reduce(type.bytes(), Math::multiplyExact);
     } catch (ArithmeticException e) {
       throw new UnusableInputException(name + " has too many elements: " + Arrays.toString(shape));
     }
@@ -202,11 +210,12 @@ record NpyHeader(ByteOrder order, long[] shape) {
 
   /** As NumPy writes it, version 1. */
   ByteBuffer encoded() {
-    String type = order == ByteOrder.LITTLE_ENDIAN ? "'<f4'" : "'>f4'";
+    String name = type == DataType.F16 ? "f2" : "f4";
+    String descr = order == ByteOrder.LITTLE_ENDIAN ? "'<" + name + "'" : "'>" + name + "'";
     String extents =
         Arrays.stream(shape).mapToObj(Long::toString).collect(Collectors.joining(", "));
     String tuple = "(" + extents + (shape.length == 1 ? ",)" : ")");
-    String text = "{'descr': " + type + ", 'fortran_order': False, 'shape': " + tuple + ", }";
+    String text = "{'descr': " + descr + ", 'fortran_order': False, 'shape': " + tuple + ", }";
     int prefix = MAGIC.length + 2 + Short.BYTES;
     int end = (prefix + text.length() + 1 + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     ByteBuffer bytes = ByteBuffer.allocate(end).order(ByteOrder.LITTLE_ENDIAN);

@@ -3,13 +3,11 @@ package io.nativenorm.cli;
 import io.nativenorm.DataType;
 import io.nativenorm.Layout;
 import io.nativenorm.Tensor;
-import io.nativenorm.engine.NativeAccess;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.FloatBuffer;
 import java.nio.channels.Channels;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileChannel.MapMode;
@@ -18,7 +16,6 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import org.bytedeco.javacpp.FloatPointer;
 
 /**
  * An array to be read from a file, a pipe or standard input: its header at once, its elements when
@@ -30,7 +27,7 @@ final class NpyInput implements AutoCloseable {
   private NpyHeader header;
 
   /** The elements in the file itself, which this keeps in memory until it is closed. */
-  private FloatBuffer mapped;
+  private ByteBuffer mapped;
 
   private NpyInput(String name, ReadableByteChannel channel) {
     this.name = name;
@@ -89,9 +86,11 @@ final class NpyInput implements AutoCloseable {
     return mapped != null;
   }
 
-  /** The elements, channels first, in memory of their own. */
-  Tensor tensor() throws UnusableInputException {
-    return tensor(false, Layout.CHANNELS_FIRST, header.shape());
+  /** The elements as floats of 32 bits, channels first, in memory of their own. */
+  Tensor floats() throws UnusableInputException {
+    try (Tensor tensor = tensor(false, Layout.CHANNELS_FIRST, header.shape())) {
+      return tensor.to(DataType.F32);
+    }
   }
 
   /**
@@ -108,10 +107,10 @@ final class NpyInput implements AutoCloseable {
       if (left >= 0) { // before memory is taken for a wrong header
         requireSize(left, bytes);
       }
-      if (mayMap && isMappable(left, layout)) {
+      if (mayMap && isMappable(left)) {
         return map((FileChannel) channel, bytes, layout, shape);
       }
-      Tensor tensor = Tensor.allocate(DataType.F32, layout, shape);
+      Tensor tensor = Tensor.allocate(header.type(), layout, shape);
       boolean done = false;
       try {
         TensorBytes.read(tensor, header.order(), channel);
@@ -154,20 +153,16 @@ final class NpyInput implements AutoCloseable {
     return new UnusableInputException(name + " has data after its array");
   }
 
-  private boolean isMappable(long left, Layout layout) throws IOException {
+  private boolean isMappable(long left) throws IOException {
     return left > 0
         && left <= Integer.MAX_VALUE
-        && ((FileChannel) channel).position() % Float.BYTES == 0
-        && header.order() == ByteOrder.nativeOrder()
-        && (layout == Layout.CHANNELS_FIRST || NativeAccess.missing().isEmpty());
+        && ((FileChannel) channel).position() % header.type().bytes() == 0
+        && header.order() == ByteOrder.nativeOrder();
   }
 
   private Tensor map(FileChannel file, long bytes, Layout layout, long[] shape) throws IOException {
-    ByteBuffer memory = file.map(MapMode.READ_ONLY, file.position(), bytes);
-    mapped = memory.order(ByteOrder.nativeOrder()).asFloatBuffer();
-    return layout == Layout.CHANNELS_FIRST
-        ? Tensor.wrap(mapped, shape)
-        : Tensor.wrap(new FloatPointer(mapped), DataType.F32, layout, shape);
+    mapped = file.map(MapMode.READ_ONLY, file.position(), bytes).order(ByteOrder.nativeOrder());
+    return Tensor.wrap(mapped, header.type(), layout, shape);
   }
 
   @Override

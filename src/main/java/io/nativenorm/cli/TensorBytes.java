@@ -5,15 +5,14 @@ import io.nativenorm.engine.NativeAccess;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.FloatBuffer;
 import java.nio.channels.ReadableByteChannel;
 import java.nio.channels.WritableByteChannel;
-import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.javacpp.BytePointer;
 
 /** A tensor's elements to and from channels, in memory order and the machine's byte order. */
 final class TensorBytes {
-  /** Floats in a window on a tensor's memory: a buffer has at most 2^31 - 1 bytes. */
-  private static final int WINDOW = 1 << 28;
+  /** Bytes in a window on a tensor's memory: a buffer has at most 2^31 - 1. */
+  private static final int WINDOW = 1 << 30;
 
   private TensorBytes() {}
 
@@ -31,14 +30,18 @@ final class TensorBytes {
         window -> {
           NpyHeader.readFully(window, in);
           if (swapped) {
-            swap(window.flip());
+            swap(window.flip(), tensor.dataType().bytes());
           }
         });
   }
 
-  private static void swap(ByteBuffer bytes) {
-    for (int i = 0; i < bytes.limit(); i += Integer.BYTES) {
-      bytes.putInt(i, Integer.reverseBytes(bytes.getInt(i)));
+  private static void swap(ByteBuffer bytes, int width) {
+    for (int i = 0; i < bytes.limit(); i += width) {
+      if (width == Short.BYTES) {
+        bytes.putShort(i, Short.reverseBytes(bytes.getShort(i)));
+      } else {
+        bytes.putInt(i, Integer.reverseBytes(bytes.getInt(i)));
+      }
     }
   }
 
@@ -62,25 +65,31 @@ final class TensorBytes {
       visitCopy(tensor, changes, visitor);
       return;
     }
-    FloatPointer memory = new FloatPointer(tensor.pointer());
-    for (long at = 0; at < tensor.size(); at += WINDOW) {
-      long count = Math.min(WINDOW, tensor.size() - at);
-      FloatPointer part = new FloatPointer(memory.<FloatPointer>getPointer(at));
-      visitor.visit(part.limit(count).asByteBuffer());
+    long bytes = tensor.size() * tensor.dataType().bytes();
+    BytePointer memory = new BytePointer(tensor.pointer()).capacity(bytes);
+    for (long at = 0; at < bytes; at += WINDOW) {
+      BytePointer part = new BytePointer(memory.<BytePointer>getPointer(at));
+      visitor.visit(part.limit(Math.min(WINDOW, bytes - at)).asByteBuffer());
     }
   }
 
   /** Where there are no pointers. */
   private static void visitCopy(Tensor tensor, boolean changes, Visitor visitor)
       throws IOException {
-    float[] values = tensor.toArray();
-    ByteBuffer bytes = ByteBuffer.allocate(Math.multiplyExact(values.length, Float.BYTES));
-    FloatBuffer floats = bytes.order(ByteOrder.nativeOrder()).asFloatBuffer();
-    floats.put(values);
-    visitor.visit(bytes);
-    if (changes) {
-      floats.rewind().get(values);
-      tensor.copyFrom(values);
+    long size = tensor.size() * tensor.dataType().bytes();
+    ByteBuffer bytes = ByteBuffer.allocateDirect(Math.toIntExact(size));
+    bytes.order(ByteOrder.nativeOrder());
+    try (Tensor copy =
+        Tensor.wrap(
+            bytes.duplicate().order(bytes.order()),
+            tensor.dataType(),
+            tensor.layout(),
+            tensor.shape())) {
+      copy.copyFrom(tensor.toArray());
+      visitor.visit(bytes);
+      if (changes) {
+        tensor.copyFrom(copy.toArray());
+      }
     }
   }
 }

@@ -16,7 +16,7 @@ public final class NpyFiles {
   /** The elements of a file. */
   public static float[] values(Path path) throws IOException {
     try (NpyInput array = open(path);
-        Tensor tensor = array.tensor()) {
+        Tensor tensor = array.floats()) {
       return tensor.toArray();
     } catch (UnusableInputException e) {
       throw new IOException(e.getMessage());

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.nativenorm.DataType;
 import io.nativenorm.Layout;
 import io.nativenorm.Tensor;
 import java.io.ByteArrayInputStream;
@@ -88,7 +89,7 @@ class NpyInputTest {
     }
     for (long[] shape : new long[][] {{100_000}, {100, 1000}, {10, 10, 10, 100}}) {
       ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-      bytes.write(new NpyHeader(ByteOrder.nativeOrder(), shape).encoded().array());
+      bytes.write(new NpyHeader(DataType.F32, ByteOrder.nativeOrder(), shape).encoded().array());
       try (Tensor tensor = Tensor.of(values, shape)) {
         TensorBytes.write(tensor, Channels.newChannel(bytes));
       }
@@ -98,7 +99,8 @@ class NpyInputTest {
 
   @Test
   void writesNumpysOwnForm() {
-    byte[] bytes = new NpyHeader(ByteOrder.LITTLE_ENDIAN, new long[] {1}).encoded().array();
+    byte[] bytes =
+        new NpyHeader(DataType.F32, ByteOrder.LITTLE_ENDIAN, new long[] {1}).encoded().array();
     assertEquals(128, bytes.length);
     assertEquals(118, bytes[8]); // the header's length, so that the data start at 128
     String header = new String(bytes, 10, 118, StandardCharsets.US_ASCII);
@@ -220,8 +222,10 @@ class NpyInputTest {
       quoteCharacter = '"',
       textBlock =
           """
-          '<f8'                     | expected 32-bit floats ('<f4'), but got '<f8'; numpy.float32
-          '<f2'                     | but got '<f2'
+          '<f8'                     | floats of 32 or 16 bits ('<f4' or '<f2'), but got '<f8'; numpy.float32
+          '<V2'                     | but got '<V2'
+          '=f2'                     | but got '=f2'
+          'f2'                      | but got 'f2'
           '<i4'                     | but got '<i4'
           '|u1'                     | but got '|u1'
           '|O'                      | but got '|O'
