@@ -59,7 +59,11 @@ final class Checkup {
       double share) {}
 
   /** A layer to check, on inputs of a shape. */
-  private record Subject(Supplier<LayerBuilder<?>> builder, boolean bothLayouts, long... shape) {}
+  record Subject(Supplier<LayerBuilder<?>> builder, boolean bothLayouts, long... shape) {
+    List<Layout> layouts() {
+      return bothLayouts ? List.of(Layout.values()) : List.of(Layout.CHANNELS_FIRST);
+    }
+  }
 
   /** What one engine computed, and how fast. Backward moves three tensors, forward two. */
   private record Outcome(
@@ -71,7 +75,7 @@ final class Checkup {
 
   private static final String BACKWARD = "backward";
 
-  private static final List<Subject> SUBJECTS =
+  static final List<Subject> SUBJECTS =
       List.of(
           new Subject(() -> BatchNorm.builder(64), true, 4, 64, 28, 28),
           new Subject(() -> LayerNorm.builder(768), false, 2, 128, 768),
@@ -85,10 +89,8 @@ final class Checkup {
   static List<Row> of(List<Backend> engines) {
     List<Row> rows = new ArrayList<>();
     for (Subject subject : SUBJECTS) {
-      for (Layout layout : Layout.values()) {
-        if (layout == Layout.CHANNELS_FIRST || subject.bothLayouts) {
-          check(subject, layout, engines, rows);
-        }
+      for (Layout layout : subject.layouts()) {
+        check(subject, layout, engines, rows);
       }
     }
     return rows;
@@ -184,7 +186,7 @@ final class Checkup {
     return new Outcome(direction, chosen.kernel().orElseThrow(), values, microseconds);
   }
 
-  private static void setParameters(NormLayer layer) {
+  static void setParameters(NormLayer layer) {
     for (Tensor parameter : Arrays.asList(layer.weight(), layer.bias())) {
       if (parameter != null) {
         parameter.copyFrom(normal(3, (int) parameter.size()));
@@ -192,7 +194,7 @@ final class Checkup {
     }
   }
 
-  private static Tensor normal(long seed, Layout layout, long... shape) {
+  static Tensor normal(long seed, Layout layout, long... shape) {
     Tensor tensor = Tensor.allocate(DataType.F32, layout, shape);
     tensor.copyFrom(normal(seed, (int) tensor.size()));
     return tensor;

@@ -112,6 +112,30 @@ final class DoctorText {
         + (row.threads() == 1 ? " (1 thread)" : " (" + row.threads() + " threads)");
   }
 
+  /** Whether 16 bits have F32's results, on each engine that has them. */
+  static List<String> types(List<TypeCheck.Row> rows) {
+    return rows.stream()
+        .map(
+            row ->
+                row.agrees()
+                    ? row.type()
+                        + " on "
+                        + row.backend()
+                        + ": all "
+                        + row.results()
+                        + " results are those of F32, rounded once."
+                    : "WRONG: "
+                        + row.type()
+                        + " on "
+                        + row.backend()
+                        + ": "
+                        + row.different()
+                        + " of "
+                        + row.results()
+                        + " results are not those of F32, rounded once.")
+        .toList();
+  }
+
   /** One engine's start. */
   static String line(StartTimes times) {
     return String.format(

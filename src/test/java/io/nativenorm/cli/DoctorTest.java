@@ -9,6 +9,7 @@ import com.google.gson.JsonObject;
 import com.google.gson.Strictness;
 import com.google.gson.stream.JsonReader;
 import io.nativenorm.Backend;
+import io.nativenorm.DataType;
 import io.nativenorm.Layout;
 import io.nativenorm.NativeNorm;
 import io.nativenorm.SameOnAnyJvm;
@@ -118,6 +119,18 @@ class DoctorTest {
   }
 
   @Test
+  void whatATypeChangesIsNamed() {
+    assertEquals(
+        List.of(
+            "BF16 on FUSED: all 50 results are those of F32, rounded once.",
+            "WRONG: F16 on JAVA: 2 of 50 results are not those of F32, rounded once."),
+        DoctorText.types(
+            List.of(
+                new TypeCheck.Row(DataType.BF16, Backend.FUSED, 50, 0, true),
+                new TypeCheck.Row(DataType.F16, Backend.JAVA, 50, 2, false))));
+  }
+
+  @Test
   void itIsTheCommandWithoutACommandAndStopsWhenNobodyReadsIt() {
     ByteArrayOutputStream read = new ByteArrayOutputStream();
     OutputStream untilFlushed =
@@ -159,6 +172,7 @@ class DoctorTest {
             "checks",
             "oneAnswer",
             "answers",
+            "types",
             "starts"),
         report.keySet());
     assertTrue(report.get("agrees").getAsBoolean());
@@ -202,6 +216,15 @@ class DoctorTest {
       JsonObject answer = element.getAsJsonObject();
       assertEquals(report.get("oneAnswer"), answer.get("hash"), answer::toString);
       assertTrue(answer.get("agrees").getAsBoolean(), answer::toString);
+    }
+    // Both types wherever there is an engine that has them; seven results, of RmsNorm two fewer.
+    long typed = available - (TestEngines.named().anyMatch(Backend.ONEDNN::equals) ? 1 : 0);
+    assertEquals(2 * typed, report.getAsJsonArray("types").size());
+    for (JsonElement element : report.getAsJsonArray("types")) {
+      JsonObject type = element.getAsJsonObject();
+      assertEquals(8 * 7 - 2, type.get("results").getAsInt(), type::toString);
+      assertEquals(0, type.get("different").getAsInt(), type::toString);
+      assertTrue(type.get("agrees").getAsBoolean(), type::toString);
     }
     for (JsonElement start : report.getAsJsonArray("starts")) {
       assertTrue(start.getAsJsonObject().get("coldMilliseconds").getAsLong() >= 10);
