@@ -8,6 +8,7 @@
 #include "calls.h"
 #include "check.h"
 #include "plan/variants.h"
+#include "platform/system.h"
 #include "run.h"
 
 namespace nntest {
@@ -217,9 +218,26 @@ void TestMissing(const Shape& shape, int task, bool given) {
   Check(refused >= 1 && refused <= 20, "%s: %zu bodies are said to be called", text.c_str(), refused);
 }
 
+// Results go past the cache where tensors take more than half of it, and more than 90 MB of any.
+void TestStreams() {
+  const struct {
+    size_t cache_megabytes, spatial;
+    bool streams;
+  } cases[] = {{32, 16, false}, {32, 17, true}, {480, 90, false}, {480, 91, true}};
+  for (const auto& c : cases) {
+    nn::SetLastLevelCacheBytes(c.cache_megabytes << 20);
+    const Shape shape = {NN_BATCH, NN_CHANNELS_FIRST, 1, 1 << 17, c.spatial, 1, kEps, false};  // of 8 bytes each
+    const Plan plan = Prepare(shape, NN_TRAIN, false, 1);
+    Check(plan->Streams(8, false) == c.streams && !plan->Streams(8, true), "%zu MB of a cache of %zu", c.spatial,
+          c.cache_megabytes);
+  }
+  nn::SetLastLevelCacheBytes(0);
+}
+
 }  // namespace
 
 void groups::execute() {
+  TestStreams();
   for (bool relu : {false, true}) {
     for (const Shape& shape : {Shape{NN_BATCH, NN_CHANNELS_FIRST, 3, 5, 7, 1, kEps, relu},
                                Shape{NN_BATCH, NN_CHANNELS_LAST, 3, 5, 7, 1, kEps, relu},
