@@ -37,19 +37,29 @@ inline bool SampleBySample(const Plan& p, const Samples& s) {
   return p.threads == 1 || s.count >= 2 * static_cast<size_t>(p.threads);
 }
 
-// Where a sample's rows are divided, each thread has one part of them in both passes.
+// Where a sample's rows are divided, each thread has one part of them in both passes. Parts begin where a row begins on
+// a cache line as the first one does: kernels fold rows, and behind it all their vectors would lie across two lines
+// (8x61x17x13 on two threads: inference 11.5 us instead of 6.1 and gradients 23.8 instead of 16.2 with AVX-512, 12.3
+// instead of 10.7 and 34 instead of 32 with AVX2).
 struct RowParts {
   size_t per_sample;
   size_t count;
+  size_t together;  // rows
 
-  RowParts(const Plan& p, const Samples& s) {
+  RowParts(const Plan& p, const Samples& s) : together(1) {
     const size_t threads = static_cast<size_t>(p.threads);
     per_sample = (threads + s.count - 1) / s.count;
     if (per_sample > s.rows) per_sample = s.rows;
     count = per_sample * s.count;
+    while (together * s.columns % kColumnPadding != 0) together *= 2;
+    if (s.rows < kLeastFolded * together * per_sample) together = 1;
   }
 
-  Range Rows(const Samples& s, size_t part) const { return PartOf(s.rows, per_sample, part % per_sample); }
+  Range Rows(const Samples& s, size_t part) const {
+    const Range range = PartOf((s.rows + together - 1) / together, per_sample, part % per_sample);
+    const size_t end = range.end * together;
+    return {range.begin * together, end < s.rows ? end : s.rows};
+  }
 
   // body(sample, offset of the first row, rows) over all parts.
   template <class Body>
