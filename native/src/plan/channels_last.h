@@ -87,6 +87,8 @@ struct Parameters {
     return (constants ? 5 : 4) * Scratch::Bytes<float>(Padded(columns));
   }
 
+  Parameters(float* center, float* first, float* second, float* third, float* dy_center)
+      : center(center), first(first), second(second), third(third), dy_center(dy_center) {}
   Parameters(Scratch& scratch, size_t columns, bool constants) : dy_center(nullptr) {
     const size_t padded = Padded(columns);
     float** arrays[] = {&center, &first, &second, &third, constants ? &dy_center : nullptr};
@@ -114,6 +116,9 @@ struct Parameters {
   bool IsOutside(size_t j) const { return isnan(first[j]); }
 
   // From a column on.
+  Parameters From(size_t j) const {
+    return {center + j, first + j, second + j, third + j, dy_center == nullptr ? nullptr : dy_center + j};
+  }
   ColumnAffine AsAffine(size_t j) const { return {center + j, first + j, second + j}; }
   ColumnGradient AsGradient(size_t j) const { return {center + j, first + j, second + j, third + j, At(dy_center, j)}; }
 
@@ -165,15 +170,19 @@ class ParameterSets {
   size_t step_;
 };
 
-// body(sample) over those samples of which some columns are outside.
-template <class Body>
-void ForSamplesWith(const Plan& p, const Samples& s, const bool* some_outside, const Body& body) {
+// body(sample) over those samples of which some columns are outside; whether there are any.
+template <class Flags, class Body>
+bool ForSamplesWith(const Plan& p, const Samples& s, const Flags& some_outside, const Body& body) {
+  bool any = false;
+  for (size_t sample = 0; sample < s.count; ++sample) any |= some_outside[sample];
+  if (!any) return false;
   Parallel(p.threads, Parts(p, s.count), [&](size_t part) {
     const Range range = PartOf(s.count, Parts(p, s.count), part);
     for (size_t sample = range.begin; sample < range.end; ++sample) {
       if (some_outside[sample]) body(sample);
     }
   });
+  return true;
 }
 
 inline void Widen(const float* from, size_t count, double* to) {

@@ -1,5 +1,7 @@
 // The driver of channels-last backward, and of its phases.
+#include <atomic>
 #include <initializer_list>
+#include <new>
 
 #include "plan/channels_last.h"
 
@@ -13,12 +15,15 @@ ColumnGradientSums SumsAt(const PieceSums& sums, size_t index, bool constants) {
           constants ? sums.At(index, 4) : nullptr};
 }
 
-void SetCenters(const Plan& p, const Samples& s, const double* mean, const double* variance, Parameters set) {
+void SetCenters(const Plan& p, const Samples& s, const float* mean, const float* variance, Parameters set) {
+  // The center of Normal without its root.
+  const auto center = [&](size_t unit) { return variance[unit] + p.eps <= kLargestFloat ? mean[unit] : 0; };
+  if (s.members == 1) {  // a loop that compilers vectorize
+    for (size_t j = 0; j < s.columns; ++j) set.center[j] = center(j);
+    return;
+  }
   for (size_t unit = 0; unit < s.units; ++unit) {
-    // The center of Normal without its root.
-    const float center =
-        static_cast<float>(variance[unit]) + p.eps <= kLargestFloat ? static_cast<float>(mean[unit]) : 0;
-    for (size_t k = 0; k < s.members; ++k) set.center[unit * s.members + k] = center;
+    for (size_t k = 0; k < s.members; ++k) set.center[unit * s.members + k] = center(unit);
   }
 }
 
@@ -109,7 +114,7 @@ void BackwardBySamples(const Plan& p, const Samples& s, const RowPieces& pieces,
     const Range range = PartOf(s.count, parts, part);
     for (size_t sample = range.begin; sample < range.end; ++sample) {
       const size_t at = sample * s.Elements(), unit = sample * s.units;
-      SetCenters(p, s, mean + unit, variance + unit, set);
+      SetCenters(p, s, data.mean + unit, data.variance + unit, set);
       Fold(pieces, set.center, center);
       SumInOrder(pieces, sums, sample, s.count + part, [&](size_t piece, Range columns, size_t to) {
         SumPiece(p, s, pieces, data, sample, piece, columns, center, SumsAt(sums, to, constants));
@@ -122,29 +127,38 @@ void BackwardBySamples(const Plan& p, const Samples& s, const RowPieces& pieces,
   });
 }
 
-// The sums of each sample's columns, in the arrays of its first piece.
+// The sums of each sample's columns, in the arrays of its first piece; finish(sample, columns) as in SumTogether.
+template <class Finish>
 void SumGradientsTogether(const Plan& p, const Samples& s, const RowPieces& pieces, const Backward& data,
-                          const float* centers, const PieceSums& sums, bool constants) {
-  SumTogether(p, s.count, pieces, sums, [&](size_t sample, size_t piece, Range columns, size_t to) {
+                          const float* centers, const PieceSums& sums, bool constants, const Finish& finish) {
+  const auto sum = [&](size_t sample, size_t piece, Range columns, size_t to) {
     SumPiece(p, s, pieces, data, sample, piece, columns, centers + sample * sums.Padded(),
              SumsAt(sums, to, constants));
-  });
+  };
+  SumTogether(p, s.count, pieces, sums, s.members == 1, sum, finish);
 }
 
+template <class Flags>
 void ApplyByRows(const Plan& p, const Samples& s, const RowParts& parts, const Backward& data,
-                 const ParameterSets& sets, const bool* some_outside) {
+                 const ParameterSets& sets, const Flags& some_outside) {
   const bool stream = p.Streams(p.BackwardBytes(), data.IsInPlace());
   parts.ForAll(p, s, [&](size_t sample, size_t at, size_t rows) {
     DifferentiateRows(p, s, data, sets[sample], some_outside[sample], at, rows, stream);
   });
 }
 
-// Adds up the samples' parts of a parameter's gradient, whose totals are `step` apart.
-void StoreParameterGradient(const PieceSums& sums, size_t array, size_t step, const Samples& s, float* gradient) {
-  for (size_t c = 0; gradient != nullptr && c < s.columns; ++c) {
-    double sum = 0;
-    for (size_t n = 0; n < s.count; ++n) sum += sums.At(n * step, array)[c];
-    gradient[c] = static_cast<float>(sum);
+// Adds up the samples' parts of a parameter's gradient, whose totals are `step` apart, of some columns.
+void StoreParameterGradient(const PieceSums& sums, size_t array, size_t step, size_t samples, Range columns,
+                            float* gradient) {
+  constexpr size_t kTogether = 64;
+  for (size_t begin = columns.begin; gradient != nullptr && begin < columns.end; begin += kTogether) {
+    const size_t count = columns.end - begin < kTogether ? columns.end - begin : kTogether;
+    double totals[kTogether] = {};
+    for (size_t n = 0; n < samples; ++n) {
+      const double* part = sums.At(n * step, array) + begin;
+      for (size_t j = 0; j < count; ++j) totals[j] += part[j];
+    }
+    for (size_t j = 0; j < count; ++j) gradient[begin + j] = static_cast<float>(totals[j]);
   }
 }
 
@@ -162,39 +176,49 @@ int ChannelsLastBackward(const Plan& p, const Backward& data) {
   const size_t sum_count = by_samples ? s.count + set_count : s.count * step;
   Scratch scratch(2 * Scratch::Bytes<double>(units) + PieceSums::Bytes(sum_count, arrays, pieces) +
                   ParameterSets::Bytes(set_count, s.columns, constants) +
-                  Scratch::Bytes<float>(set_count * PaddedColumns(pieces.columns)) + Scratch::Bytes<bool>(s.count));
+                  Scratch::Bytes<float>(set_count * PaddedColumns(pieces.columns)) +
+                  Scratch::Bytes<std::atomic<bool>>(s.count));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
   double* mean = scratch.Take<double>(units);
   double* variance = scratch.Take<double>(units);
   const PieceSums sums(p, scratch, sum_count, arrays, pieces);
   const ParameterSets sets(scratch, set_count, s.columns, constants);
   float* centers = scratch.Take<float>(set_count * sums.Padded());
-  Widen(data.mean, units, mean);
-  Widen(data.variance, units, variance);
+  const auto store = [&](Range columns) {
+    StoreParameterGradient(sums, 1, step, s.count, columns, data.diff_weight);
+    StoreParameterGradient(sums, 0, step, s.count, columns, data.diff_bias);
+  };
   if (by_samples) {
+    Widen(data.mean, units, mean);
+    Widen(data.variance, units, variance);
     BackwardBySamples(p, s, pieces, data, mean, variance, sums, constants, sets, centers);
-  } else {
-    for (size_t sample = 0; sample < s.count; ++sample) {
-      SetCenters(p, s, mean + sample * s.units, variance + sample * s.units, sets[sample]);
-      Fold(pieces, sets[sample].center, centers + sample * sums.Padded());
-    }
-    SumGradientsTogether(p, s, pieces, data, centers, sums, constants);
-    bool* some_outside = scratch.Take<bool>(s.count);
-    bool any = false;
-    for (size_t sample = 0; sample < s.count; ++sample) {
-      const size_t unit = sample * s.units;
-      any |= some_outside[sample] = SetGradients(p, s, data.weight, s.Values(), mean + unit, variance + unit,
-                                                 SumsAt(sums, sample * step, constants), sets[sample]);
-    }
-    ApplyByRows(p, s, RowParts(p, s), data, sets, some_outside);
-    if (any) {
-      ForSamplesWith(p, s, some_outside, [&](size_t sample) {
-        DifferentiateOutside(p, s, data, sets[sample], sample, SumsAt(sums, sample * step, constants));
-      });
-    }
+    store({0, s.columns});
+    return NN_OK;
   }
-  StoreParameterGradient(sums, 1, step, s, data.diff_weight);
-  StoreParameterGradient(sums, 0, step, s, data.diff_bias);
+  auto* some_outside = scratch.Take<std::atomic<bool>>(s.count);
+  for (size_t sample = 0; sample < s.count; ++sample) {
+    SetCenters(p, s, data.mean + sample * s.units, data.variance + sample * s.units, sets[sample]);
+    Fold(pieces, sets[sample].center, centers + sample * sums.Padded());
+    new (some_outside + sample) std::atomic<bool>(false);
+  }
+  SumGradientsTogether(p, s, pieces, data, centers, sums, constants, [&](size_t sample, Range columns) {
+    const size_t j = columns.begin, unit = sample * s.units + j;
+    Samples strip = s;
+    strip.columns = columns.end - j;
+    strip.units = strip.columns / s.members;
+    Widen(data.mean + unit, strip.units, mean + unit);
+    Widen(data.variance + unit, strip.units, variance + unit);
+    if (SetGradients(p, strip, At(data.weight, j), s.Values(), mean + unit, variance + unit,
+                     SumsAt(sums, sample * step, constants).From(j), sets[sample].From(j))) {
+      some_outside[sample] = true;
+    }
+    if (s.count == 1) store(columns);
+  });
+  ApplyByRows(p, s, RowParts(p, s), data, sets, some_outside);
+  const bool any = ForSamplesWith(p, s, some_outside, [&](size_t sample) {
+    DifferentiateOutside(p, s, data, sets[sample], sample, SumsAt(sums, sample * step, constants));
+  });
+  if (s.count > 1 || any) store({0, s.columns});
   return NN_OK;
 }
 
@@ -213,7 +237,7 @@ int ChannelsLastGradientSums(const Plan& p, const Backward& data, const double* 
     float* folded = scratch.Take<float>(padded);
     for (size_t j = 0; j < s.columns; ++j) center[j] = static_cast<float>(mean[j]);
     Fold(pieces, center, folded);
-    SumGradientsTogether(p, s, pieces, data, folded, sums, constants);
+    SumGradientsTogether(p, s, pieces, data, folded, sums, constants, [](size_t, Range) {});
     const ColumnGradientSums found = SumsAt(sums, 0, constants);
     for (size_t j = 0; j < s.columns; ++j) {
       GradientSums total = {found.dy[j], found.product[j] - (mean[j] - center[j]) * found.dy[j], 0};

@@ -1,4 +1,6 @@
 // The driver of channels-last forward, and of its phases.
+#include <atomic>
+
 #include "plan/channels_last.h"
 
 namespace nn {
@@ -131,15 +133,17 @@ void MeasureSample(const Plan& p, const Samples& s, const RowPieces& pieces, con
 
 // The moments of all samples' columns by all threads, in the arrays of each sample's first piece.
 int MeasureTogether(const Plan& p, const Samples& s, const RowPieces& pieces, const Input& src, const PieceSums& sums) {
-  SumTogether(p, s.count, pieces, sums, [&](size_t sample, size_t piece, Range columns, size_t to) {
+  std::atomic<bool> good{true};
+  const auto sum = [&](size_t sample, size_t piece, Range columns, size_t to) {
     SumPiece(p, pieces, src.From(sample * s.Elements()), piece, columns, nullptr, sums.At(to, 0), sums.At(to, 1));
+  };
+  SumTogether(p, s.count, pieces, sums, true, sum, [&](size_t sample, Range columns) {
+    const size_t total = sample * pieces.count, j = columns.begin;
+    if (!p.kernels->column_moments[kPlain](columns.end - j, 1 / static_cast<double>(s.rows), sums.At(total, 0) + j,
+                                           sums.At(total, 1) + j)) {
+      good = false;
+    }
   });
-  bool good = true;
-  for (size_t sample = 0; sample < s.count; ++sample) {
-    const size_t total = sample * pieces.count;
-    good &= p.kernels->column_moments[kPlain](s.columns, 1 / static_cast<double>(s.rows), sums.At(total, 0),
-                                              sums.At(total, 1));
-  }
   if (good) return NN_OK;
   const size_t all = s.count * pieces.count, padded = sums.Padded();
   Scratch scratch(PieceSums::Bytes(all, 2, pieces) + Scratch::Bytes<float>((s.count + 1) * padded));
@@ -149,10 +153,11 @@ int MeasureTogether(const Plan& p, const Samples& s, const RowPieces& pieces, co
   for (size_t sample = 0; sample < s.count; ++sample) {
     SetPivots(pieces, sums.At(sample * pieces.count, 0), pivots + s.count * padded, pivots + sample * padded);
   }
-  SumTogether(p, s.count, pieces, again, [&](size_t sample, size_t piece, Range columns, size_t to) {
+  const auto sum_again = [&](size_t sample, size_t piece, Range columns, size_t to) {
     SumPieceAgain(p, pieces, src.From(sample * s.Elements()), piece, columns, pivots + sample * padded,
                   sums.At(sample * pieces.count, 1), again.At(to, 0), again.At(to, 1));
-  });
+  };
+  SumTogether(p, s.count, pieces, again, true, sum_again, [](size_t, Range) {});
   for (size_t sample = 0; sample < s.count; ++sample) {
     const size_t total = sample * pieces.count;
     FinishDistrusted(*p.loops, src.From(sample * s.Elements()), s.rows, s.columns, s.columns, pivots + sample * padded,
@@ -223,16 +228,14 @@ int ChannelsLastNormalize(const Plan& p, const Forward& data, const double* mean
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
   const ParameterSets sets(scratch, s.count, s.columns, false);
   bool* some_outside = scratch.Take<bool>(s.count);
-  bool any = false;
   for (size_t sample = 0; sample < s.count; ++sample) {
     const size_t unit = sample * s.units;
-    any |= some_outside[sample] = SetAffines(p, s, data, mean + unit, variance + unit, sets[sample]);
+    some_outside[sample] = SetAffines(p, s, data, mean + unit, variance + unit, sets[sample]);
   }
   const bool stream = p.Streams(p.ForwardBytes(), data.IsInPlace());
   RowParts(p, s).ForAll(p, s, [&](size_t sample, size_t at, size_t rows) {
     NormalizeRows(p, s, data, sets[sample], some_outside[sample], at, rows, stream);
   });
-  if (!any) return NN_OK;
   ForSamplesWith(p, s, some_outside, [&](size_t sample) {
     const size_t unit = sample * s.units;
     NormalizeOutside(p, s, data, sets[sample], sample, mean + unit, variance + unit);

@@ -110,10 +110,12 @@ inline Range StripOf(size_t columns, size_t strips, size_t i) {
   return {vectors.begin * kColumnPadding, end < columns ? end : columns};
 }
 
-// By all threads, for `samples` of them: sum(sample, piece, columns, index). Totals are those of each sample's first
-// piece. Where there are fewer pieces than threads their columns are divided.
-template <class Sum>
-void SumTogether(const Plan& p, size_t samples, const RowPieces& pieces, const PieceSums& sums, const Sum& sum) {
+// By all threads, for `samples` of them: sum(sample, piece, columns, index), then finish(sample, columns) of columns
+// whose pieces are added up: strips of them, or all where they are folded or not `apart`. Totals are those of each
+// sample's first piece. Where there are fewer pieces than threads their columns are divided.
+template <class Sum, class Finish>
+void SumTogether(const Plan& p, size_t samples, const RowPieces& pieces, const PieceSums& sums, bool apart,
+                 const Sum& sum, const Finish& finish) {
   const size_t all = samples * pieces.count, threads = static_cast<size_t>(p.threads);
   const size_t wanted = (threads + all - 1) / all, most = (pieces.columns + kStrip - 1) / kStrip;
   const size_t strips = wanted < most ? wanted : most, parts = Parts(p, all * strips, 1);
@@ -124,15 +126,28 @@ void SumTogether(const Plan& p, size_t samples, const RowPieces& pieces, const P
       sum(index / pieces.count, index % pieces.count, StripOf(pieces.columns, strips, k % strips), index);
     }
   });
-  if (pieces.count > 1) {
-    constexpr size_t kFew = 1 << 14;  // below so many sums a call costs less than a thread
-    Parallel(all * sums.Padded() < kFew ? 1 : p.threads, samples * most, [&](size_t i) {
-      const size_t total = i / most * pieces.count;
+  const auto merge = [&](size_t sample, Range columns) {
+    const size_t total = sample * pieces.count;
+    for (size_t piece = 1; piece < pieces.count; ++piece) sums.Add(total, total + piece, columns);
+  };
+  if (apart && pieces.folds == 1) {
+    constexpr size_t kFew = 512;  // below so many columns a call costs less than a thread
+    Parallel(samples * pieces.columns < kFew ? 1 : p.threads, samples * most, [&](size_t i) {
       const Range columns = StripOf(pieces.columns, most, i % most);
-      for (size_t piece = 1; piece < pieces.count; ++piece) sums.Add(total, total + piece, columns);
+      merge(i / most, columns);
+      finish(i / most, columns);
     });
+    return;
   }
-  for (size_t sample = 0; sample < samples; ++sample) sums.Unfold(pieces, sample * pieces.count);
+  if (pieces.count > 1) {
+    constexpr size_t kFew = 1 << 14;  // the same of sums
+    Parallel(all * sums.Padded() < kFew ? 1 : p.threads, samples * most,
+             [&](size_t i) { merge(i / most, StripOf(pieces.columns, most, i % most)); });
+  }
+  for (size_t sample = 0; sample < samples; ++sample) {
+    sums.Unfold(pieces, sample * pieces.count);
+    finish(sample, Range{0, pieces.columns / pieces.folds});
+  }
 }
 
 // body(columns) over those strips of columns in which some are distrusted; over all columns where they are folded.
