@@ -7,6 +7,7 @@
 
 #include "kernels/targets.h"
 #include "nativenorm.h"
+#include "plan/conversion.h"
 #include "plan/plan.h"
 #include "plan/problem.h"
 #include "plan/scratch.h"
@@ -42,8 +43,8 @@ bool IsThere(std::initializer_list<const void*> operands) {
 
 nn::Forward ForwardOf(const Plan& p, const nn_operands& o) {
   const bool of_floats = p.task == NN_INFER || p.task == NN_TRAIN;
-  return {{o.src, p.src_bytes},
-          {o.dst, p.dst_bytes},
+  return {{o.src, p.element_bytes},
+          {o.dst, p.element_bytes},
           p.affine & NN_WEIGHT ? static_cast<const float*>(o.weight) : nullptr,
           p.affine & NN_BIAS ? static_cast<const float*>(o.bias) : nullptr,
           of_floats && p.operation != NN_RMS ? static_cast<float*>(o.mean) : nullptr,
@@ -52,21 +53,24 @@ nn::Forward ForwardOf(const Plan& p, const nn_operands& o) {
 
 nn::Backward BackwardOf(const Plan& p, const nn_operands& o) {
   const bool of_floats = p.task == NN_BACKWARD;
-  return {{o.src, p.src_bytes},
-          {p.relu ? o.dst : nullptr, p.dst_bytes},
+  return {{o.src, p.element_bytes},
+          {p.relu ? o.dst : nullptr, p.element_bytes},
           p.affine & NN_WEIGHT ? static_cast<const float*>(o.weight) : nullptr,
           of_floats ? static_cast<const float*>(o.mean) : nullptr,
           of_floats ? static_cast<const float*>(o.variance) : nullptr,
-          {o.diff_dst, p.dst_bytes},
-          {o.diff_src, p.src_bytes},
+          {o.diff_dst, p.element_bytes},
+          {o.diff_src, p.element_bytes},
           static_cast<float*>(o.diff_weight),
           static_cast<float*>(o.diff_bias)};
 }
 
-// The tasks. Each looks whether there is what it needs.
+// The tasks: whether there is what one needs, and what it does.
+
+bool CanNormalize(const Plan& p, const nn_operands& o) {
+  return IsThere({o.src, o.dst}) && (!p.given || IsThere({o.mean, o.variance}));
+}
 
 int Normalize(const Plan& p, const nn_operands& o) {
-  if (!IsThere({o.src, o.dst}) || (p.given && !IsThere({o.mean, o.variance}))) return NN_WRONG_OPERANDS;
   const nn::Forward data = ForwardOf(p, o);
   if (p.IsRows()) return nn::RowsForward(p, data);
   return p.channels_first ? nn::ChannelsFirstForward(p, data) : nn::ChannelsLastForward(p, data);
@@ -74,45 +78,60 @@ int Normalize(const Plan& p, const nn_operands& o) {
 
 bool HasOutputs(const Plan& p, const nn_operands& o) { return IsThere({o.src, o.diff_dst}) && (!p.relu || o.dst); }
 
+bool CanDifferentiate(const Plan& p, const nn_operands& o) {
+  return HasOutputs(p, o) && IsThere({o.diff_src, o.variance}) && (p.operation == NN_RMS || IsThere({o.mean}));
+}
+
 int Differentiate(const Plan& p, const nn_operands& o) {
-  if (!HasOutputs(p, o) || !IsThere({o.diff_src, o.variance}) || (p.operation != NN_RMS && !IsThere({o.mean}))) {
-    return NN_WRONG_OPERANDS;
-  }
   const nn::Backward data = BackwardOf(p, o);
   if (p.IsRows()) return nn::RowsBackward(p, data);
   return p.channels_first ? nn::ChannelsFirstBackward(p, data) : nn::ChannelsLastBackward(p, data);
 }
 
+bool CanMeasure(const Plan&, const nn_operands& o) { return IsThere({o.src, o.mean, o.variance}); }
+
 int Measure(const Plan& p, const nn_operands& o) {
-  if (!IsThere({o.src, o.mean, o.variance})) return NN_WRONG_OPERANDS;
   const auto moments = p.channels_first ? &nn::ChannelsFirstMoments : &nn::ChannelsLastMoments;
-  return moments(p, {o.src, p.src_bytes}, static_cast<double*>(o.mean), static_cast<double*>(o.variance));
+  return moments(p, {o.src, p.element_bytes}, static_cast<double*>(o.mean), static_cast<double*>(o.variance));
 }
 
+bool CanApply(const Plan&, const nn_operands& o) { return IsThere({o.src, o.dst, o.mean, o.variance}); }
+
 int Apply(const Plan& p, const nn_operands& o) {
-  if (!IsThere({o.src, o.dst, o.mean, o.variance})) return NN_WRONG_OPERANDS;
   const auto normalize = p.channels_first ? &nn::ChannelsFirstNormalize : &nn::ChannelsLastNormalize;
   return normalize(p, ForwardOf(p, o), static_cast<const double*>(o.mean), static_cast<const double*>(o.variance));
 }
 
+bool CanSumGradients(const Plan& p, const nn_operands& o) {
+  return HasOutputs(p, o) && IsThere({o.mean, o.sum_dy, o.sum_dy_centered});
+}
+
 int SumGradients(const Plan& p, const nn_operands& o) {
-  if (!HasOutputs(p, o) || !IsThere({o.mean, o.sum_dy, o.sum_dy_centered})) return NN_WRONG_OPERANDS;
   const auto sum = p.channels_first ? &nn::ChannelsFirstGradientSums : &nn::ChannelsLastGradientSums;
   return sum(p, BackwardOf(p, o), static_cast<const double*>(o.mean), o.sum_dy, o.sum_dy_centered);
 }
 
+bool CanApplyGradients(const Plan& p, const nn_operands& o) {
+  return HasOutputs(p, o) && IsThere({o.diff_src, o.mean, o.variance, o.sum_dy, o.sum_dy_centered}) && o.count > 0;
+}
+
 int ApplyGradients(const Plan& p, const nn_operands& o) {
-  if (!HasOutputs(p, o) || !IsThere({o.diff_src, o.mean, o.variance, o.sum_dy, o.sum_dy_centered}) || !(o.count > 0)) {
-    return NN_WRONG_OPERANDS;
-  }
   const auto apply = p.channels_first ? &nn::ChannelsFirstGradient : &nn::ChannelsLastGradient;
   return apply(p, BackwardOf(p, o), static_cast<const double*>(o.mean), static_cast<const double*>(o.variance),
                o.sum_dy, o.sum_dy_centered, o.count);
 }
 
 // In the order of the header.
-constexpr int (*kTasks[])(const Plan&, const nn_operands&) = {Normalize, Normalize,    Differentiate, Measure,
-                                                              Apply,     SumGradients, ApplyGradients};
+constexpr struct {
+  bool (*has)(const Plan&, const nn_operands&);
+  int (*run)(const Plan&, const nn_operands&);
+} kTasks[] = {{CanNormalize, Normalize},
+              {CanNormalize, Normalize},
+              {CanDifferentiate, Differentiate},
+              {CanMeasure, Measure},
+              {CanApply, Apply},
+              {CanSumGradients, SumGradients},
+              {CanApplyGradients, ApplyGradients}};
 
 // In the order of the header.
 constexpr struct {
@@ -176,19 +195,21 @@ nn_plan* nn_prepare(const nn_problem* problem, char* reason, size_t room) {
   plan->groups = static_cast<size_t>(p.groups);
   plan->eps = p.eps;
   const nn::Target& target = TargetInUse();
-  plan->src_bytes = kTypes[p.src_type].bytes;
-  plan->dst_bytes = kTypes[p.dst_type].bytes;
-  plan->kernels = &target.tables[p.src_type];
-  plan->loops = &nn::PlainLoopsOf(p.src_type);
+  const int dst_type = p.task == NN_MEASURE ? p.src_type : p.dst_type,
+            computed = p.src_type == dst_type ? dst_type : NN_F32;
+  plan->element_bytes = kTypes[computed].bytes;
+  plan->kernels = &target.tables[computed];
+  plan->loops = &nn::PlainLoopsOf(computed);
+  plan->converts_src = p.src_type != computed;
+  plan->other = p.src_type == dst_type ? nullptr : &target.tables[plan->converts_src ? p.src_type : dst_type];
   plan->threads = WorthwhileThreads(plan->Elements(), p.threads);
-  std::snprintf(plan->name, sizeof plan->name, "%s %s_%s_%s", target.name, OperationName(*plan),
-                plan->IsRows()         ? "rows"
-                : plan->channels_first ? "channels_first"
-                                       : "channels_last",
-                kTypes[p.src_type].name);
+  const char* layout = plan->IsRows() ? "rows" : plan->channels_first ? "channels_first" : "channels_last";
+  std::snprintf(plan->name, sizeof plan->name, "%s %s_%s_%s%s%s", target.name, OperationName(*plan), layout,
+                kTypes[p.src_type].name, p.src_type == dst_type ? "" : "_to_",
+                p.src_type == dst_type ? "" : kTypes[dst_type].name);
   const char* missing = nn::MissingKernel(*plan);
   if (missing == nullptr) return plan;
-  why.Refuse("there is no %s for %s on %s", missing, kTypes[p.src_type].name, target.name);
+  why.Refuse("there is no %s for %s on %s", missing, kTypes[computed].name, target.name);
   delete plan;
   return nullptr;
 }
@@ -204,7 +225,9 @@ int32_t nn_execute(const nn_plan* plan, const nn_operands* operands) {
   const nn_operands* known = nn::Known(operands, &filled);
   if (known == nullptr) return NN_WRONG_OPERANDS;
   const nn::DefaultFloatingPoint as_default;
-  return kTasks[plan->task](*plan, *known);
+  const auto& task = kTasks[plan->task];
+  if (!task.has(*plan, *known)) return NN_WRONG_OPERANDS;
+  return plan->other == nullptr ? task.run(*plan, *known) : nn::RunConverted(*plan, *known, task.run);
 }
 
 int32_t nn_targets(void) { return nn::TargetCount(); }
@@ -227,6 +250,18 @@ __attribute__((destructor)) static void Unload() {
   nn::Scratch::FreeKept();
 }
 #endif
+
+int32_t nn_convert(const void* src, int32_t src_type, void* dst, int32_t dst_type, int64_t n, int32_t threads) {
+  const auto is_stored = [](int32_t type) { return type >= NN_F32 && type < nn::kStorageTypes; };
+  if (!is_stored(src_type) || !is_stored(dst_type) || nn::TargetCount() == 0) return NN_WRONG_OPERANDS;
+  if (n < 1) return NN_OK;
+  if (!IsThere({src, dst})) return NN_WRONG_OPERANDS;
+  const nn::DefaultFloatingPoint as_default;
+  const nn::KernelTable* tables = TargetInUse().tables;
+  nn::Convert(tables[src_type], src, tables[dst_type], dst, static_cast<size_t>(n),
+              WorthwhileThreads(static_cast<size_t>(n), threads));
+  return NN_OK;
+}
 
 void nn_stream(const float* x, float* y, int64_t n, float a, float b, int32_t threads) {
   const nn::DefaultFloatingPoint as_default;

@@ -341,6 +341,20 @@ Timed all_finite(bool (*body)(const float*, size_t), unsigned) {
   return Time([&] { finite = body(x.numbers.data(), kAll); }, [&] { return finite ? 0 : INFINITY; });
 }
 
+Timed widen(std::remove_extent_t<decltype(Table::widen)> body, unsigned) {
+  struct alignas(64) Aligned {
+    float floats[kAll];
+  };
+  static Aligned to;
+  return Time([&] { body(x.stored, kAll, to.floats); },
+              [&] { return Largest(to.floats, kAll, [](size_t i) { return x[i]; }); });
+}
+
+Timed narrow(std::remove_extent_t<decltype(Table::narrow)> body, unsigned) {
+  return Time([&] { body(x.numbers.data(), kAll, result); },
+              [&] { return LargestOfResult([](size_t i) { return x[i]; }); });
+}
+
 Timed plain_pass(std::remove_extent_t<decltype(Table::plain_pass)> body, unsigned) {
   return Time([&] { body(x.stored, result, kAll, 1.25f, -0.75f); },
               [&] { return LargestOfResult([](size_t i) { return x[i] * 1.25 - 0.75; }); });
@@ -358,10 +372,11 @@ void Benchmark(const char* wanted) {
       printf("%-7s %-25s %-45s %9.3f us\n", target.name, body, options, timed.microseconds);
       Check(timed.error <= kTolerances[type], "%s %s %s: error %g", target.name, body, options, timed.error);
     };
-#define NN_VARIANT(storage, kernel, options)                \
-  Store<storage>();                                         \
-  report(#storage " " #kernel, #options, TypeOf(storage()), \
-         benchmark_of::kernel(target.tables[TypeOf(storage())].kernel[options], options));
+#define NN_VARIANT(storage, kernel, options)                                                                          \
+  if (const int type = TypeOf(storage()); type < kStorageTypes) {                                                     \
+    Store<storage>();                                                                                                 \
+    report(#storage " " #kernel, #options, type, benchmark_of::kernel(target.tables[type].kernel[options], options)); \
+  }
 #include "kernels/variants.def"
   }
 }

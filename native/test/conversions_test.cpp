@@ -5,6 +5,7 @@
 
 #include "kernel_cases.h"
 #include "kernels/targets.h"
+#include "platform/system.h"
 #include "storage.h"
 
 namespace nntest {
@@ -75,6 +76,48 @@ float Nearest(const Case& of) {
   return NumberOf<T>(up ? of.below + 1 : of.below);
 }
 
+// Every type to every other one: long arrays by several threads, with one element after the last chunk.
+void TestConvert() {
+  std::vector<std::vector<float>> numbers(nn::kStorageTypes);  // of each type
+  std::vector<std::vector<char>> stored;
+  const size_t n = (size_t{1} << 17) + 1;
+  const auto store = [&](auto number) {
+    using T = decltype(number);
+    std::vector<char> bytes(n * sizeof(T));
+    for (size_t i = 0; i < n; ++i) {
+      const T element = T(Numbers(0)[i % 30000] * 100);
+      memcpy(bytes.data() + i * sizeof(T), &element, sizeof(T));
+      numbers[static_cast<size_t>(TypeOf(T()))].push_back(element);
+    }
+    stored.push_back(bytes);
+  };
+#define NN_EACH_STORAGE(T) store(nn::T());
+  NN_STORAGES
+#undef NN_EACH_STORAGE
+  const auto check = [&](auto number) {
+    using T = decltype(number);
+    for (int type = 0; type < nn::kStorageTypes; ++type) {
+      for (int threads : {1, 3}) {
+        std::vector<T> found(n + 1);
+        found[n] = T(7.0f);
+        const size_t from = static_cast<size_t>(type);
+        const int status =
+            nn_convert(stored[from].data(), type, found.data(), TypeOf(T()), static_cast<int64_t>(n), threads);
+        Check(status == NN_OK && IsRounded(found.data(), numbers[from]) && found[n] == T(7.0f),
+              "from type %d to %d, %d threads", type, TypeOf(T()), threads);
+      }
+    }
+  };
+#define NN_EACH_STORAGE(T) check(nn::T());
+  NN_STORAGES
+#undef NN_EACH_STORAGE
+  float one = 1, other = 2;
+  Check(nn_convert(&one, NN_F32, &other, NN_S8, 1, 1) == NN_WRONG_OPERANDS && other == 2, "S8 was converted");
+  Check(nn_convert(&one, -1, &other, NN_F32, 1, 1) == NN_WRONG_OPERANDS && other == 2, "type -1 was converted");
+  Check(nn_convert(nullptr, NN_F32, &other, NN_F32, 1, 1) == NN_WRONG_OPERANDS, "null was converted");
+  Check(nn_convert(&one, NN_F32, &other, NN_F32, -1, 1) == NN_OK && other == 2, "-1 elements");
+}
+
 }  // namespace
 
 void groups::conversions() {
@@ -85,6 +128,16 @@ void groups::conversions() {
       Check(IsSame(T(double{c.value}), Nearest<T>(c)), "type %d of the double %a", TypeOf(T()), double{c.value});
     }
   });
+  nn_set_workers(2);
+  for (size_t bytes : {size_t{0}, size_t{1}}) {  // within the last-level cache, and beyond
+    nn::SetLastLevelCacheBytes(bytes);
+    for (int target = 0; target < nn_targets(); ++target) {
+      nn_use_target(target);
+      TestConvert();
+    }
+  }
+  nn::SetLastLevelCacheBytes(0);
+  nn_set_workers(0);
 }
 
 // Every float as a bias, so that every float is written; and every number is read.

@@ -9,6 +9,7 @@
 
 #include "calls.h"
 #include "check.h"
+#include "kernels/kernels.h"
 #include "run.h"
 
 namespace nntest {
@@ -51,7 +52,10 @@ void TestReasons() {
   refuses("parameters_type is 7, expected 0 to 5", [](nn_problem& p) { p.parameters_type = 7; });
   refuses("computes F32, BF16 and F16 only, not S8", [](nn_problem& p) { p.src_type = NN_S8; });
   refuses("computes F32, BF16 and F16 only, not U8", [](nn_problem& p) { p.dst_type = NN_U8; });
-  refuses("computes one type only, not F32 to BF16", [](nn_problem& p) { p.dst_type = NN_BF16; });
+  refuses("computes two types only where one is F32, not BF16 to F16", [](nn_problem& p) {
+    p.src_type = NN_BF16;
+    p.dst_type = NN_F16;
+  });
   refuses("computes with parameters in F32 only, not I64", [](nn_problem& p) { p.parameters_type = NN_I64; });
   refuses("affine is 4, expected 0 to 3", [](nn_problem& p) { p.affine = 4; });
   refuses("activation is 2, expected 0 to 1", [](nn_problem& p) { p.activation = NN_RELU + 1; });
@@ -168,13 +172,17 @@ std::string TextOf(const nn_problem& p) {
   return text;
 }
 
+constexpr int kLastType = nn::kStorageTypes - 1;
+
 // The header's words, with products in 128 bits.
 const char* WhatIsWrong(const nn_problem& p) {
   const auto outside = [](int32_t value, int32_t first, int32_t last) { return value < first || value > last; };
   if (outside(p.operation, NN_BATCH, NN_GROUP)) return "operation";
   if (outside(p.task, NN_INFER, NN_APPLY_GRADIENTS)) return "task";
   if (outside(p.statistics, NN_COMPUTED, NN_GIVEN)) return "statistics";
-  if (outside(p.src_type, NN_F32, NN_F16) || p.dst_type != p.src_type || p.parameters_type != NN_F32) return "type";
+  if (outside(p.src_type, NN_F32, kLastType) || outside(p.dst_type, NN_F32, kLastType)) return "type";
+  if ((p.src_type != p.dst_type && p.src_type != NN_F32 && p.dst_type != NN_F32) || p.parameters_type != NN_F32)
+    return "type";
   if (outside(p.layout, NN_CHANNELS_FIRST, NN_CHANNELS_LAST)) return "layout";
   if (outside(p.affine, 0, NN_WEIGHT + NN_BIAS)) return "affine";
   if (outside(p.activation, NN_NONE, NN_RELU)) return "activation";
@@ -204,8 +212,8 @@ class Hostile {
     a.operation = Choice(NN_GROUP);
     a.task = Choice(a.operation == NN_BATCH ? NN_APPLY_GRADIENTS : NN_BACKWARD);
     a.statistics = Choice(a.operation == NN_BATCH && a.task < NN_MEASURE ? NN_GIVEN : NN_COMPUTED);
-    a.src_type = Choice(NN_F16);
-    a.dst_type = IsHostile() ? Choice(NN_F16) : a.src_type;
+    a.src_type = Choice(kLastType);
+    a.dst_type = IsHostile() ? Choice(kLastType) : a.src_type;
     a.parameters_type = Choice(NN_F32);
     a.affine = Choice(NN_WEIGHT + NN_BIAS);
     a.layout = Choice(NN_CHANNELS_LAST);

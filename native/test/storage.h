@@ -15,11 +15,15 @@ constexpr int TypeOf(nn::f32) { return NN_F32; }
 constexpr int TypeOf(nn::bf16) { return NN_BF16; }
 constexpr int TypeOf(nn::f16) { return NN_F16; }
 
-// body(T()) for each type of 16 bits.
+// body(T()) for each type of 16 bits that was compiled.
 template <class Body>
 void ForStorages(const Body& body) {
-  body(nn::bf16());
-  body(nn::f16());
+  const auto if_short = [&](auto number) {
+    if constexpr (sizeof number == 2) body(number);
+  };
+#define NN_EACH_STORAGE(T) if_short(nn::T());
+  NN_STORAGES
+#undef NN_EACH_STORAGE
 }
 
 // All NaNs are one.

@@ -1,5 +1,5 @@
-// Problems of 16-bit storage types: forward, backward and the phases give what F32 gives for the same numbers, where
-// what a type would store is rounded to it before it is read again.
+// Problems of 16-bit storage types, also beside F32: forward, backward and the phases give what F32 gives for the same
+// numbers, where what a type would store is rounded to it before it is read again.
 #include <algorithm>
 #include <iterator>
 #include <string>
@@ -23,7 +23,7 @@ void RoundAll(std::vector<float>& values) {
 }
 
 // Also units that floats do not compute, and gradients near the ends of their range.
-template <class T>
+template <class Src, class Dst>
 Problem HardProblem(const Shape& shape, size_t turn) {
   Problem problem(shape, kSeed + turn, turn % 3 == 0 ? 100 : 1);
   const float scales[] = {1, 1e-30f, 1e37f, 0, 1e-40f, 1, INFINITY}, of_dy[] = {1, 1e-36f, 1, 1e36f};
@@ -39,8 +39,8 @@ Problem HardProblem(const Shape& shape, size_t turn) {
   problem.weighted = turn % 4 != 3;
   problem.biased = turn % 4 != 2;
   problem.given = shape.operation == NN_BATCH && turn % 3 == 1;
-  RoundAll<T>(problem.x);
-  RoundAll<T>(problem.dy);
+  RoundAll<Src>(problem.x);
+  RoundAll<Dst>(problem.dy);
   return problem;
 }
 
@@ -50,16 +50,13 @@ void Unite(std::vector<Number>& values) {
   for (Number& value : values) value = std::isnan(value) ? static_cast<Number>(NAN) : value;
 }
 
-// The tensors of one problem as a type stores them, and the calls of its tasks. After each `store` is called with what
-// was written.
-template <class Element, class Store>
+// The tensors of one problem as two types store them, and the calls of its tasks; results are rounded to another two.
+template <class Src, class Dst, class RoundedSrc = Src, class RoundedDst = Dst>
 class Calls {
  public:
-  Calls(const Problem& problem, int type, int threads, const Store& store)
+  Calls(const Problem& problem, int threads)
       : problem_(problem),
-        type_(type),
         threads_(threads),
-        store_(store),
         x_(problem.x.begin(), problem.x.end()),
         dy_(problem.dy.begin(), problem.dy.end()),
         results_(problem.shape) {}
@@ -108,7 +105,7 @@ class Calls {
   }
 
   nn_operands Operands() {
-    written_.resize(x_.size());
+    dx_.resize(x_.size());
     y_.resize(x_.size());
     nn_operands operands = {};
     operands.size = sizeof operands;
@@ -117,19 +114,28 @@ class Calls {
     operands.weight = problem_.Weight();
     operands.bias = problem_.Bias();
     operands.diff_dst = dy_.data();
-    operands.diff_src = written_.data();
+    operands.diff_src = dx_.data();
     return operands;
   }
 
   // `to` gets y, or the gradient, which this task wrote.
   void Run(int task, const nn_operands& operands, std::vector<float>* to) {
     nn_problem problem = ProblemOf(problem_.shape, task, problem_.given && task < NN_MEASURE, threads_);
-    problem.src_type = problem.dst_type = type_;
+    problem.src_type = TypeOf(Src());
+    problem.dst_type = TypeOf(Dst());
     const Plan plan(nn_prepare(&problem, nullptr, 0));
     if (plan == nullptr || nn_execute(plan.get(), &operands) != NN_OK) results_.status = NN_WRONG_OPERANDS;
     if (to == nullptr) return;
-    std::vector<Element>& written = task == NN_BACKWARD || task == NN_APPLY_GRADIENTS ? written_ : y_;
-    store_(written);
+    if (task == NN_BACKWARD || task == NN_APPLY_GRADIENTS) {
+      Store<RoundedSrc>(dx_, to);
+    } else {
+      Store<RoundedDst>(y_, to);
+    }
+  }
+
+  template <class T, class Element>
+  static void Store(std::vector<Element>& written, std::vector<float>* to) {
+    for (Element& element : written) element = Element(float{T(float{element})});
     to->assign(written.begin(), written.end());
   }
 
@@ -148,24 +154,23 @@ class Calls {
   }
 
   const Problem& problem_;
-  int type_;
   int threads_;
-  const Store& store_;
-  std::vector<Element> x_, dy_, y_, written_;
+  std::vector<Src> x_, dx_;
+  std::vector<Dst> y_, dy_;
   Results results_;
 };
 
-template <class T>
+template <class Src, class Dst>
 void TestProblem(const Shape& shape, int target, int threads, size_t turn) {
-  const Problem problem = HardProblem<T>(shape, turn);
-  const auto round = [](std::vector<float>& values) { RoundAll<T>(values); };
-  const auto as_it_is = [](std::vector<T>&) {};
-  const std::string text = std::string(nn_target_name(target)) + " type " + std::to_string(TypeOf(T())) + " " +
-                           problem.Text() + " threads " + std::to_string(threads) + " turn " + std::to_string(turn);
-  const Results expected = Calls<float, decltype(round)>(problem, NN_F32, threads, round).All();
-  const Results found = Calls<T, decltype(as_it_is)>(problem, TypeOf(T()), threads, as_it_is).All();
+  const Problem problem = HardProblem<Src, Dst>(shape, turn);
+  const std::string text = std::string(nn_target_name(target)) + " types " + std::to_string(TypeOf(Src())) + " " +
+                           std::to_string(TypeOf(Dst())) + " " + problem.Text() + " threads " +
+                           std::to_string(threads) + " turn " + std::to_string(turn);
+  const Results expected = Calls<float, float, Src, Dst>(problem, threads).All();
+  const Results found = Calls<Src, Dst>(problem, threads).All();
   Check(expected.status == NN_OK && found == expected, "%s: differs", text.c_str());
-  const std::vector<float> in_place = Calls<T, decltype(as_it_is)>(problem, TypeOf(T()), threads, as_it_is).InPlace();
+  if (TypeOf(Src()) != TypeOf(Dst())) return;
+  const std::vector<float> in_place = Calls<Src, Dst>(problem, threads).InPlace();
   Check(std::equal(in_place.begin(), in_place.end(), expected.y.begin(), IsSame), "%s: in place", text.c_str());
 }
 
@@ -193,7 +198,11 @@ void groups::storage() {
           for (double eps : {kEps, 0.0, 1e-30}) {
             shape.eps = eps;
             shape.relu = turn % 2 == 0;
-            TestProblem<decltype(number)>(shape, target, turn % 5 < 3 ? 1 : 3, turn);
+            using T = decltype(number);
+            const int threads = turn % 5 < 3 ? 1 : 3;
+            TestProblem<T, T>(shape, target, threads, turn);
+            if (turn % 3 == 0) TestProblem<nn::f32, T>(shape, target, threads, turn);
+            if (turn % 3 == 1) TestProblem<T, nn::f32>(shape, target, threads, turn);
             ++turn;
           }
         }

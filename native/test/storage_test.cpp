@@ -120,6 +120,27 @@ void TestSpans(const Tables& t) {
   });
 }
 
+template <class T>
+void TestConversions(const Tables& t) {
+  Memory& memory = TheMemory();
+  for (size_t length : Lengths()) {
+    ForPlaces(t.target, [&](Place place) {
+      for (unsigned options : {nn::kPlain, nn::kStream}) {
+        const Matrix m = {1, length, 0};
+        const Twin<T> x(memory.x.Place<T>(length, place.side, place.gap), m, Numbers(0).data());
+        float* wide = memory.dx.Place<float>(length, place.side, place.Other(1));
+        BodyOf(t.stored.widen, options)(x.stored, length, wide);
+        bool good = std::equal(wide, wide + length, x.numbers.begin());
+        std::copy_n(Numbers(1).data(), length, wide);
+        T* y = memory.y.Place<T>(length, place.side, place.Other(2));
+        BodyOf(t.stored.narrow, options)(wide, length, y);
+        good &= IsRounded(y, std::vector<float>(wide, wide + length));
+        Check(good && memory.IsIntact(), "%s widen or narrow: %zu %s", t.name.c_str(), length, Text(place).c_str());
+      }
+    });
+  }
+}
+
 // Sums of columns, by either kernel.
 struct ColumnSums {
   std::vector<double> arrays[5];
@@ -277,6 +298,7 @@ void TestStorages(const nn::Target& target) {
     const Tables tables = {target.tables[NN_F32], target.tables[type], target.name,
                            std::string(target.name) + " type " + std::to_string(type)};
     TestSpans<T>(tables);
+    TestConversions<T>(tables);
     TestColumns<T>(tables);
     TestRows<T>(tables);
   });

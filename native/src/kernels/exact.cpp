@@ -141,7 +141,7 @@ void ExactRowBackward(const T* x, const T* dy, const T* y, T* dx, const RowsToDi
   ExactBackward(unit, x, dy, y, dx, rows.weight, nullptr, rows.centered, rows.eps, sums);
 }
 
-#define NN_EXACT(T)                                                                                              \
+#define NN_EACH_STORAGE(T)                                                                                       \
   template Moments ExactMoments(const Unit&, const T*, bool);                                                    \
   template void ExactForward(const Unit&, const T*, T*, const float*, const float*, bool, double, double);       \
   template GradientSums ExactSums(const Unit&, const T*, const T*, const T*, const float*, double, double,       \
@@ -152,7 +152,7 @@ void ExactRowBackward(const T* x, const T* dy, const T* y, T* dx, const RowsToDi
                               double, ParameterSums);                                                            \
   template void ExactRowForward(const T*, T*, const RowsToNormalize&, size_t);                                   \
   template void ExactRowBackward(const T*, const T*, const T*, T*, const RowsToDifferentiate&, size_t, ParameterSums);
-NN_STORAGES(NN_EXACT)
-#undef NN_EXACT
+NN_STORAGES
+#undef NN_EACH_STORAGE
 
 }  // namespace nn

@@ -185,6 +185,9 @@ constexpr bool Has(unsigned options, Options option) { return (options & option)
   /* How many rows it did: all, or those before one that is outside (exact.h). */                                     \
   KERNEL(kRelu | kCentered | kWeight | kParameterSums, size_t, row_gradient,                                          \
          (const void* x, const void* dy, const void* y, void* dx, const RowsToDifferentiate& rows))                   \
+  /* Elements as floats, and floats as elements. */                                                                   \
+  KERNEL(kStream, void, widen, (const void* x, size_t count, float* to))                                              \
+  KERNEL(kStream, void, narrow, (const float* from, size_t count, void* y))                                           \
   /* y = a * x + b */                                                                                                 \
   KERNEL(kPlain, void, plain_pass, (const void* x, void* y, size_t length, float a, float b))
 
@@ -208,17 +211,18 @@ constexpr bool Has(unsigned options, Options option) { return (options & option)
 
 // The bodies of one storage type on one instruction set, by their options; null where there is none.
 struct KernelTable {
+  size_t element_bytes;
 #define NN_FIELD(options, result, name, parameters) result(*name[(options) + 1]) parameters;
   NN_KERNELS(NN_FIELD)
 #undef NN_FIELD
 };
 
-// What elements may be stored as, numbered as in nativenorm.h. Parameters are floats.
-#define NN_STORAGES(STORAGE) STORAGE(f32) STORAGE(bf16) STORAGE(f16)
+// What elements may be stored as, numbered as in nativenorm.h. Parameters are floats. NN_STORAGES is a line
+// NN_EACH_STORAGE(f32) NN_EACH_STORAGE(bf16) ... of what was compiled.
 using f32 = float;
-#define NN_ONE(T) +1
-constexpr int kStorageTypes = 0 NN_STORAGES(NN_ONE);
-#undef NN_ONE
+#define NN_EACH_STORAGE(T) +1
+constexpr int kStorageTypes = 0 NN_STORAGES;
+#undef NN_EACH_STORAGE
 
 // What one instruction set has, for each of these types.
 struct Target {

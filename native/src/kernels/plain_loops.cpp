@@ -99,9 +99,9 @@ constexpr PlainLoops LoopsOf() {
 
 const PlainLoops& PlainLoopsOf(int type) {
   // Numbered as in nativenorm.h.
-#define NN_LOOPS(T) LoopsOf<T>(),
-  static constexpr PlainLoops kLoops[] = {NN_STORAGES(NN_LOOPS)};
-#undef NN_LOOPS
+#define NN_EACH_STORAGE(T) LoopsOf<T>(),
+  static constexpr PlainLoops kLoops[] = {NN_STORAGES};
+#undef NN_EACH_STORAGE
   return kLoops[type];
 }
 

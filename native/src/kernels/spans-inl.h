@@ -141,6 +141,16 @@ bool all_finite(const float* values, size_t count) {
   return hn::AllTrue(kFloats, hn::Eq(sum, zero));
 }
 
+template <unsigned kOptions, class T>
+void widen(const T* x, size_t count, float* to) {
+  Write<Has(kOptions, kStream)>(to, count, [&](auto lanes, size_t i, auto) NN_INLINED { return Load(lanes, x + i); });
+}
+
+template <unsigned kOptions, class T>
+void narrow(const float* from, size_t count, T* y) {
+  Write<Has(kOptions, kStream)>(y, count, [&](auto lanes, size_t i, auto) NN_INLINED { return Load(lanes, from + i); });
+}
+
 // y = a * x + b
 template <unsigned kOptions, class T>
 void plain_pass(const T* x, T* y, size_t length, float a, float b) {

@@ -23,6 +23,7 @@ namespace nn {
                                       \
   template <class T>                  \
   void AddAll(KernelTable& table) {   \
+    table.element_bytes = sizeof(T);  \
     AddSpans<T>(table);               \
     AddColumns<T>(table);             \
     AddRowsForward<T>(table);         \
@@ -74,18 +75,13 @@ struct Found {
     using namespace target;                     \
     targets[count].name = #target;              \
     KernelTable* table = targets[count].tables; \
-    NN_STORAGES(NN_ADD_ALL)                     \
+    NN_STORAGES                                 \
     Share(targets[count]);                      \
     ++count;                                    \
   }
-#ifdef NN_F32_ALONE  // the other types' kernels are not there, for tests that need none
-#define NN_ADD_ALL(T) \
-  if constexpr (std::is_same_v<T, f32>) AddAll<T>(*table++);
-#else
-#define NN_ADD_ALL(T) AddAll<T>(*table++);
-#endif
+#define NN_EACH_STORAGE(T) AddAll<T>(*table++);
     NN_TARGETS
-#undef NN_ADD_ALL
+#undef NN_EACH_STORAGE
 #undef NN_EACH
   }
 };

@@ -27,10 +27,11 @@ struct nn_plan {
   size_t spatial;
   size_t groups;  // 1 but for group normalization
   double eps;
-  size_t src_bytes;  // of an element, and of one of its gradient
-  size_t dst_bytes;
+  size_t element_bytes;
   const nn::KernelTable* kernels;
   const nn::PlainLoops* loops;
+  const nn::KernelTable* other;  // of the type that is converted, if input and output are of two (conversion.h)
+  bool converts_src;
   char name[64];
 
   size_t Elements() const { return batch * channels * spatial; }
@@ -44,8 +45,8 @@ struct nn_plan {
   size_t Units() const { return operation == NN_BATCH ? channels : operation == NN_GROUP ? batch * groups : batch; }
 
   // What one element takes in all tensors, of which backward has the input twice: its gradient.
-  size_t ForwardBytes() const { return src_bytes + dst_bytes; }
-  size_t BackwardBytes() const { return 2 * src_bytes + dst_bytes; }
+  size_t ForwardBytes() const { return 2 * element_bytes; }
+  size_t BackwardBytes() const { return 3 * element_bytes; }
 
   // Whether so many bytes of each element take more than 3/8 of the last-level cache: then the next rows are
   // prefetched.

@@ -69,8 +69,9 @@ bool AreStored(const nn_problem& p, const Reason& reason) {
   for (int32_t type : {p.src_type, p.dst_type}) {
     if (type >= kStorageTypes) return reason.Refuse("computes F32, BF16 and F16 only, not %s", kTypes[type]);
   }
-  if (p.src_type == p.dst_type) return true;
-  return reason.Refuse("computes one type only, not %s to %s", kTypes[p.src_type], kTypes[p.dst_type]);
+  if (p.src_type == p.dst_type || p.src_type == NN_F32 || p.dst_type == NN_F32) return true;
+  return reason.Refuse("computes two types only where one is F32, not %s to %s", kTypes[p.src_type],
+                       kTypes[p.dst_type]);
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ struct alignas(64) Place {
 constexpr unsigned kPlaces = 32;
 Place places[kPlaces];
 
-// A call takes up to three blocks, one inside the other.
+// A call takes up to four blocks, one inside the other.
 constexpr unsigned kLooks = 4;
 
 // Where a thread looks first: the same place each time, as its stack has another address than other threads' stacks.
