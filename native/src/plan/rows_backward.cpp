@@ -246,8 +246,8 @@ int RowsBackward(const Plan& p, const Backward& data) {
   const size_t places = one_thread && pieces > 1 ? 1 : pieces;
   Scratch scratch(AllSums::Bytes(places, columns));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
-  const AllSums all(*p.kernels, scratch, places, columns, data.diff_bias != nullptr, direct ? data.diff_weight : nullptr,
-                    direct ? data.diff_bias : nullptr);
+  const AllSums all(*p.kernels, scratch, places, columns, data.diff_bias != nullptr,
+                    direct ? data.diff_weight : nullptr, direct ? data.diff_bias : nullptr);
   const bool in_place = data.IsInPlace(), stream = p.Streams(p.BackwardBytes(), in_place);
   const auto differentiate = [&](size_t row, size_t count, const PieceSums& to, bool* finite) {
     const RowsToDifferentiate rows = {p.operation != NN_RMS, shape.length, shape.period,  row,       count,   p.eps,
