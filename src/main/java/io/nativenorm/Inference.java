@@ -142,11 +142,11 @@ final class Inference {
       throw new IllegalArgumentException(
           layer + ": expected an output like the input, " + x + ", but got " + y);
     }
-    if (!sameType && !Storage.resultsOf(x.dataType()).contains(y.dataType())) {
+    if (!sameType && !Storage.isPair(x.dataType(), y.dataType())) {
       throw new IllegalArgumentException(
           layer
               + ": expected an output of a type in "
-              + Storage.resultsOf(x.dataType())
+              + Storage.COMPUTED.stream().filter(t -> Storage.isPair(x.dataType(), t)).toList()
               + " for the input "
               + x
               + ", but got "

@@ -70,6 +70,22 @@ class AllocationTest {
     }
   }
 
+  @ParameterizedTest
+  @MethodSource("cases")
+  void onTensorsOf16Bits(LayerCase c) {
+    for (DataType type : new DataType[] {DataType.BF16, DataType.F16}) {
+      try (NormLayer layer = c.layer();
+          Tensor wide = c.tensor(c.x());
+          Tensor x = wide.to(type);
+          Tensor y = wide.to(type)) {
+        assertAllocatesNothing(c + " in " + type, () -> layer.forward(x, y));
+        assertAllocatesNothing(c + " in place in " + type, () -> layer.forward(y, y));
+        assertAllocatesNothing(c + " to " + type, () -> layer.forward(wide, y));
+        assertAllocatesNothing(c + " from " + type, () -> layer.forward(x, wide));
+      }
+    }
+  }
+
   @Test
   void onWrappedMemory() {
     ByteBuffer bytes = ByteBuffer.allocateDirect(64 * Float.BYTES).order(ByteOrder.nativeOrder());

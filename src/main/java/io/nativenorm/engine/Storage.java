@@ -37,24 +37,16 @@ public record Storage(DataType src, DataType dst, DataType parameters) {
   }
 
   /**
-   * The types that an output may be of.
-   *
-   * @param src one of those that are {@link #COMPUTED}
-   * @return the input's own and F32; of F32 all
-   */
-  public static List<DataType> resultsOf(DataType src) {
-    return COMPUTED.stream()
-        .filter(dst -> src == dst || src == DataType.F32 || dst == DataType.F32)
-        .toList();
-  }
-
-  /**
    * Whether these are types of an input and its output.
    *
-   * @return false if engines have nothing to say to it
+   * @param src the input's
+   * @param dst the output's
+   * @return true for those that are {@link #COMPUTED}, of one type or one of them F32
    */
-  public boolean isPair() {
-    return COMPUTED.contains(src) && resultsOf(src).contains(dst);
+  public static boolean isPair(DataType src, DataType dst) {
+    return COMPUTED.contains(src)
+        && COMPUTED.contains(dst)
+        && (src == dst || src == DataType.F32 || dst == DataType.F32);
   }
 
   /** The types, of which those of output and parameters are left out where they are usual. */

@@ -43,7 +43,7 @@ public final class ReferenceEngine implements Engine {
   @Override
   public Optional<String> rejects(Problem problem) {
     Storage storage = problem.storage();
-    if (!storage.isPair() || storage.parameters() != DataType.F32) {
+    if (!Storage.isPair(storage.src(), storage.dst()) || storage.parameters() != DataType.F32) {
       return Optional.of(
           "computes " + Storage.COMPUTED + " with parameters in F32 only, not " + storage);
     }
