@@ -123,7 +123,7 @@ void row_gradient(const Table& table, const char* target) {
       float* weight = weighted ? memory.parameters[0].Place<float>(parameters, place.side, place.Other(4)) : nullptr;
       if (weighted) std::copy_n(Numbers(3).data(), parameters, weight);
       float* gradients[2] = {nullptr, nullptr};  // of weight and bias, which have something to be added to
-      const size_t wanted = !sums ? 0 : turn % 3 == 0 ? 1 : 2;
+      const size_t wanted = !sums ? 0 : !centered && turn % 3 == 0 ? 1 : 2;
       std::vector<double> expected[2], scale[2];
       for (size_t k = 0; k < wanted; ++k) {
         gradients[k] = memory.parameters[k + 1].Place<float>(parameters, place.side, place.Other(5 + k));

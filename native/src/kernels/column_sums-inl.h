@@ -181,8 +181,8 @@ HWY_NOINLINE void SumAround(const T* x, size_t rows, size_t columns, size_t stri
                          ColumnsOf{load, body, prefetch_at});
 }
 
-template <unsigned kOptions, class T>
-void column_sums(const T* x, size_t rows, size_t columns, size_t stride, const float* pivot, bool prefetch,
+template <class Set, class T>
+void column_sums(Set, const T* x, size_t rows, size_t columns, size_t stride, const float* pivot, bool prefetch,
                  double* sums, double* squares) {
   double* const totals[] = {sums, squares};
   if (pivot != nullptr) {
@@ -193,8 +193,8 @@ void column_sums(const T* x, size_t rows, size_t columns, size_t stride, const f
 }
 
 // The same as Judge, in a form that compilers vectorize.
-template <unsigned kOptions, class T>
-bool column_moments(size_t columns, double share, double* sums, double* squares) {
+template <class Set, class T>
+bool column_moments(Set, size_t columns, double share, double* sums, double* squares) {
   int distrusted = 0;
   for (size_t j = 0; j < columns; ++j) {
     const double offset = sums[j] * share;
@@ -211,8 +211,8 @@ bool column_moments(size_t columns, double share, double* sums, double* squares)
 // A vector of columns has three sums and a center in registers, of which 16 have room for two such vectors.
 constexpr size_t kGradientVectors = kManyRegisters ? kUnroll : 2;
 
-template <bool kRelu, class T>
-HWY_NOINLINE void SumGradients(const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride,
+template <class Set, class T>
+HWY_NOINLINE void SumGradients(Set set, const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride,
                                const float* center, bool prefetch, double* const* totals) {
   const auto load = [&](size_t j) NN_INLINED { return hn::LoadU(kFloats, center + j); };
   const auto body = [&](auto lanes, auto together, size_t first, size_t j, Floats c, Floats* v) NN_INLINED {
@@ -220,7 +220,7 @@ HWY_NOINLINE void SumGradients(const T* x, const T* dy, const T* y, size_t rows,
     Repeat<together.value>([&](auto r) NN_INLINED {
       const size_t at = (first + r.value) * stride + j;
       distances[r.value] = hn::Sub(Load(lanes, x + at), c);
-      gradients[r.value] = Cut<kRelu>(lanes, dy, y, at);
+      gradients[r.value] = Cut(set, lanes, dy, y, at);
     });
     v[0] = hn::Add(v[0], SumOf(gradients));
     v[1] = hn::Add(v[1], ProductOf(gradients, distances));
@@ -237,8 +237,8 @@ HWY_NOINLINE void SumGradients(const T* x, const T* dy, const T* y, size_t rows,
 // sum(dy) of columns that may be constant, in doubles and in the order of rows, and sum(|x - center|). A pass of its
 // own: within SumGradients all column kernels take a quarter longer to compile (AVX2: 16.5 s, not 13.2), and a gradient
 // with a constant channel 0 to 12 % less. By some blocks of rows in turns the two are no faster.
-template <bool kRelu, class T>
-HWY_NOINLINE void SumConstants(const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride,
+template <class Set, class T>
+HWY_NOINLINE void SumConstants(Set set, const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride,
                                const float* center, double* exact_dy, double* spread) {
   Clear(columns, exact_dy);
   Clear(columns, spread);
@@ -250,7 +250,7 @@ HWY_NOINLINE void SumConstants(const T* x, const T* dy, const T* y, size_t rows,
       Repeat<together.value>([&](auto r) NN_INLINED {
         const size_t at = (first + r.value) * stride + j;
         distance = hn::Add(distance, hn::Abs(hn::Sub(Load(lanes, x + at), c)));
-        const Floats gradient = Cut<kRelu>(lanes, dy, y, at);
+        const Floats gradient = Cut(set, lanes, dy, y, at);
         lower = hn::Add(lower, LowerDoubles(gradient));
         upper = hn::Add(upper, UpperDoubles(gradient));
       });
@@ -261,13 +261,13 @@ HWY_NOINLINE void SumConstants(const T* x, const T* dy, const T* y, size_t rows,
   });
 }
 
-template <unsigned kOptions, class T>
-void column_gradient_sums(const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride,
+template <class Set, class T>
+void column_gradient_sums(Set set, const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride,
                           const float* center, bool prefetch, ColumnGradientSums sums) {
   double* const totals[] = {sums.dy, sums.product, sums.residual};
-  SumGradients<Has(kOptions, kRelu)>(x, dy, y, rows, columns, stride, center, prefetch, totals);
-  if constexpr (Has(kOptions, kConstants)) {
-    SumConstants<Has(kOptions, kRelu)>(x, dy, y, rows, columns, stride, center, sums.exact_dy, sums.spread);
+  SumGradients(Only<kRelu>(set), x, dy, y, rows, columns, stride, center, prefetch, totals);
+  if (Has<kConstants>(set)) {
+    SumConstants(Only<kRelu>(set), x, dy, y, rows, columns, stride, center, sums.exact_dy, sums.spread);
   }
 }
 

@@ -26,8 +26,8 @@ inline bool AreUsual(const float* parameters, size_t columns) {
   return unusual == 0;
 }
 
-template <unsigned kOptions, class T>
-bool column_affines(const double* mean, const double* variance, size_t columns, double eps, const float* weight,
+template <class Set, class T>
+bool column_affines(Set, const double* mean, const double* variance, size_t columns, double eps, const float* weight,
                     const float* bias, float* center, float* scale, float* shift) {
   int unusual = !AreUsual(weight, columns) | !AreUsual(bias, columns), outside = 0;
   for (size_t j = 0; j < columns; ++j) {
@@ -55,10 +55,10 @@ bool column_affines(const double* mean, const double* variance, size_t columns, 
   return outside != 0;
 }
 
-template <unsigned kOptions, class T>
-bool column_gradients(ColumnGradientSums sums, const double* mean, const double* variance, size_t columns, double eps,
-                      const float* weight, double n, bool given, float* center, float* dy_factor, float* x_factor,
-                      float* constant, float* dy_center) {
+template <class Set, class T>
+bool column_gradients(Set, ColumnGradientSums sums, const double* mean, const double* variance, size_t columns,
+                      double eps, const float* weight, double n, bool given, float* center, float* dy_factor,
+                      float* x_factor, float* constant, float* dy_center) {
   const double share = given ? 0 : 1 / n;
   int unusual = !AreUsual(weight, columns), outside = 0;
   for (size_t j = 0; j < columns; ++j) unusual |= !IsPlain(variance[j] + eps, sums.dy[j], sums.product[j]);
@@ -106,10 +106,11 @@ bool column_gradients(ColumnGradientSums sums, const double* mean, const double*
 }
 
 // y = (x - center) * scale + shift
-template <unsigned kOptions, class T>
-HWY_NOINLINE void NormalizeMatrix(const T* x, T* y, size_t rows, size_t columns, size_t stride, ColumnAffine affine) {
-  if (Has(kOptions, kStream) && !StreamsAligned(y, stride)) {
-    return NormalizeMatrix<kOptions & ~kStream>(x, y, rows, columns, stride, affine);
+template <class Set, class T>
+HWY_NOINLINE void NormalizeMatrix(Set set, const T* x, T* y, size_t rows, size_t columns, size_t stride,
+                                  ColumnAffine affine) {
+  if (kHas<kStream, Set> && !StreamsAligned(y, stride)) {
+    return NormalizeMatrix(Only<~unsigned{kStream}>(set), x, y, rows, columns, stride, affine);
   }
   struct Vector {
     Floats center, scale, shift;
@@ -120,31 +121,31 @@ HWY_NOINLINE void NormalizeMatrix(const T* x, T* y, size_t rows, size_t columns,
   };
   const auto value = [&](auto lanes, size_t at, const Vector& v) NN_INLINED {
     const Floats result = hn::MulAdd(hn::Sub(Load(lanes, x + at), v.center), v.scale, v.shift);
-    return Has(kOptions, kRelu) ? Relu(result) : result;
+    return Has<kRelu>(set) ? Relu(result) : result;
   };
-  WriteMatrix<Has(kOptions, kStream), kUnroll, Vector>(y, rows, columns, stride, load, value);
+  WriteMatrix<kHas<kStream, Set>, kUnroll, Vector>(y, rows, columns, stride, load, value);
 }
 
-template <unsigned kOptions, class T>
-void column_normalize(const T* x, T* y, size_t rows, size_t columns, size_t stride, ColumnAffine affine) {
+template <class Set, class T>
+void column_normalize(Set set, const T* x, T* y, size_t rows, size_t columns, size_t stride, ColumnAffine affine) {
   if (const size_t folds = Folds(rows, columns, stride); folds > 1) {
     const FoldedParameters<3> folded(columns, folds, {affine.center, affine.scale, affine.shift});
     const auto& [center, scale, shift] = folded.arrays;
-    NormalizeMatrix<kOptions>(x, y, rows / folds, columns * folds, columns * folds, {center, scale, shift});
+    NormalizeMatrix(set, x, y, rows / folds, columns * folds, columns * folds, {center, scale, shift});
     const size_t done = (rows - rows % folds) * columns;
     x += done;
     y += done;
     rows %= folds;
   }
-  NormalizeMatrix<kOptions>(x, y, rows, columns, stride, affine);
+  NormalizeMatrix(set, x, y, rows, columns, stride, affine);
 }
 
 // dx = dy_factor * (dy - dy_center) + x_factor * (x - center) + constant
-template <unsigned kOptions, class T>
-HWY_NOINLINE void DifferentiateMatrix(const T* x, const T* dy, const T* y, T* dx, size_t rows, size_t columns,
+template <class Set, class T>
+HWY_NOINLINE void DifferentiateMatrix(Set set, const T* x, const T* dy, const T* y, T* dx, size_t rows, size_t columns,
                                       size_t stride, ColumnGradient g) {
-  if (Has(kOptions, kStream) && !StreamsAligned(dx, stride)) {
-    return DifferentiateMatrix<kOptions & ~kStream>(x, dy, y, dx, rows, columns, stride, g);
+  if (kHas<kStream, Set> && !StreamsAligned(dx, stride)) {
+    return DifferentiateMatrix(Only<~unsigned{kStream}>(set), x, dy, y, dx, rows, columns, stride, g);
   }
   struct Vector {
     Floats center, dy_factor, x_factor, constant, dy_center;
@@ -152,34 +153,34 @@ HWY_NOINLINE void DifferentiateMatrix(const T* x, const T* dy, const T* y, T* dx
   const auto load = [&](size_t j) NN_INLINED {
     return Vector{hn::LoadU(kFloats, g.center + j), hn::LoadU(kFloats, g.dy_factor + j),
                   hn::LoadU(kFloats, g.x_factor + j), hn::LoadU(kFloats, g.constant + j),
-                  Has(kOptions, kConstants) ? hn::LoadU(kFloats, g.dy_center + j) : hn::Zero(kFloats)};
+                  Has<kConstants>(set) ? hn::LoadU(kFloats, g.dy_center + j) : hn::Zero(kFloats)};
   };
   const auto value = [&](auto lanes, size_t at, const Vector& v) NN_INLINED {
     const Floats distance = hn::Sub(Load(lanes, x + at), v.center);
     const Floats rest = hn::MulAdd(v.x_factor, distance, v.constant);
-    Floats gradient = Cut<Has(kOptions, kRelu)>(lanes, dy, y, at);
-    if constexpr (Has(kOptions, kConstants)) gradient = hn::Sub(gradient, v.dy_center);
+    Floats gradient = Cut(set, lanes, dy, y, at);
+    if (Has<kConstants>(set)) gradient = hn::Sub(gradient, v.dy_center);
     return hn::MulAdd(v.dy_factor, gradient, rest);
   };
-  WriteMatrix<Has(kOptions, kStream), kGradientVectors, Vector>(dx, rows, columns, stride, load, value);
+  WriteMatrix<kHas<kStream, Set>, kGradientVectors, Vector>(dx, rows, columns, stride, load, value);
 }
 
-template <unsigned kOptions, class T>
-void column_gradient(const T* x, const T* dy, const T* y, T* dx, size_t rows, size_t columns, size_t stride,
+template <class Set, class T>
+void column_gradient(Set set, const T* x, const T* dy, const T* y, T* dx, size_t rows, size_t columns, size_t stride,
                      ColumnGradient g) {
   if (const size_t folds = Folds(rows, columns, stride); folds > 1) {
     const FoldedParameters<5> folded(columns, folds, {g.center, g.dy_factor, g.x_factor, g.constant, g.dy_center});
     const auto& [center, dy_factor, x_factor, constant, dy_center] = folded.arrays;
-    DifferentiateMatrix<kOptions>(x, dy, y, dx, rows / folds, columns * folds, columns * folds,
-                                  {center, dy_factor, x_factor, constant, dy_center});
+    DifferentiateMatrix(set, x, dy, y, dx, rows / folds, columns * folds, columns * folds,
+                        {center, dy_factor, x_factor, constant, dy_center});
     const size_t done = (rows - rows % folds) * columns;
     x += done;
     dy += done;
-    if (Has(kOptions, kRelu)) y += done;
+    if (Has<kRelu>(set)) y += done;
     dx += done;
     rows %= folds;
   }
-  DifferentiateMatrix<kOptions>(x, dy, y, dx, rows, columns, stride, g);
+  DifferentiateMatrix(set, x, dy, y, dx, rows, columns, stride, g);
 }
 
 }  // namespace NN_TARGET

@@ -20,8 +20,9 @@ namespace NN_TARGET {
 template <class T>
 HWY_NOINLINE bool ConstantRow(const T* x, const T* dy, const T* y, T* dx, const RowsToDifferentiate& rows, size_t row,
                               const float* weight, float* bias_gradient) {
-  const auto cut = [&](auto lanes, size_t i)
-                       NN_INLINED { return y == nullptr ? Load(lanes, dy + i) : Cut<true>(lanes, dy, y, i); };
+  const auto cut = [&](auto lanes, size_t i) NN_INLINED {
+    return y == nullptr ? Load(lanes, dy + i) : Cut(OptionSet<kRelu, 0>(), lanes, dy, y, i);
+  };
   const auto weight_at = [&](auto lanes, size_t i)
                              NN_INLINED { return weight == nullptr ? hn::Set(kFloats, 1) : Load(lanes, weight + i); };
   Sameness same(rows.centered ? rows.mean[row] : 0);

@@ -109,7 +109,7 @@ struct RowsToNormalize {
 };
 
 // The rows that row_gradient takes. It adds to weight_gradient and bias_gradient, which are both null without
-// kParameterSums; the bias's may be null with it.
+// kParameterSums; of RMS the bias's may be null with it.
 struct RowsToDifferentiate {
   bool centered;
   size_t length;

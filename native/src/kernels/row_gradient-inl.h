@@ -38,16 +38,17 @@ struct RowGradient {
 // many standard deviations from 0 it is too small to count: 4 * 2^-25 = 1e-7.
 constexpr double kFarMean = 4;
 
-template <bool kCentered, bool kResidual, bool kWeight, bool kRelu, class T>
-HWY_INLINE GradientSums SumGradient(const T* x, const T* dy, const T* y, const float* weight, size_t length,
-                                       float center) {
+template <bool kResidual, class Set, class T>
+HWY_INLINE GradientSums SumGradient(Set set, const T* x, const T* dy, const T* y, const float* weight, size_t length,
+                                    float center) {
+  constexpr bool kCentered = kHas<nn::kCentered, Set>;
   const Floats c = hn::Set(kFloats, center);
   Accumulators sum, product, residual;
   SweepBlocks(
       1, length, 0,
       [&](auto lanes, size_t i, auto k) NN_INLINED {
-        Floats g = Cut<kRelu>(lanes, dy, y, i);
-        if constexpr (kWeight) g = hn::Mul(g, Load(lanes, weight + i));
+        Floats g = Cut(set, lanes, dy, y, i);
+        if (Has<kWeight>(set)) g = hn::Mul(g, Load(lanes, weight + i));
         if constexpr (kCentered) {
           const Floats distance = Keep(lanes, hn::Sub(Load(lanes, x + i), c));
           sum.Add(k, g);
@@ -72,17 +73,18 @@ HWY_INLINE GradientSums SumGradient(const T* x, const T* dy, const T* y, const f
   return sums;
 }
 
-template <bool kCentered, bool kResidual, bool kWeight, bool kRelu, class T>
-HWY_NOINLINE void MeasureGradient(const T* x, const T* dy, const T* y, const RowsToDifferentiate& rows, size_t row,
-                                  const float* weight, RowGradient* gradient) {
+template <bool kResidual, class Set, class T>
+HWY_NOINLINE void MeasureGradient(Set set, const T* x, const T* dy, const T* y, const RowsToDifferentiate& rows,
+                                  size_t row, const float* weight, RowGradient* gradient) {
+  constexpr bool kCentered = kHas<nn::kCentered, Set>;
   const double share = 1 / static_cast<double>(rows.length);
   const double inverse = 1 / sqrt(rows.variance[row] + rows.eps);
   const float center = kCentered && inverse != 0 ? rows.mean[row] : 0;
   GradientSums total = {0, 0, 0};
   for (size_t begin = 0; begin < rows.length; begin += kPiece) {
-    const GradientSums piece = SumGradient<kCentered, kResidual, kWeight, kRelu>(
-        x + begin, dy + begin, kRelu ? y + begin : nullptr, kWeight ? weight + begin : nullptr,
-        HWY_MIN(kPiece, rows.length - begin), center);
+    const GradientSums piece = SumGradient<kResidual>(set, x + begin, dy + begin, Has<kRelu>(set) ? y + begin : nullptr,
+                                                      Has<kWeight>(set) ? weight + begin : nullptr,
+                                                      HWY_MIN(kPiece, rows.length - begin), center);
     total.dy += piece.dy;
     total.product += piece.product;
     total.residual += piece.residual;
@@ -102,12 +104,12 @@ HWY_NOINLINE void MeasureGradient(const T* x, const T* dy, const T* y, const Row
 }
 
 // Goes once over kRows rows together, so that the weight's and bias's gradients are loaded and stored once for them.
-template <unsigned kOptions, size_t kRows, class T>
-HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_t length, const RowGradient* rows,
-                               const float* weight, float* weight_gradient, float* bias_gradient, bool stream,
-                               size_t ahead, bool* finite) {
-  constexpr bool kCentered = Has(kOptions, nn::kCentered), kWeight = Has(kOptions, nn::kWeight);
-  constexpr bool kSums = Has(kOptions, nn::kParameterSums), kRelu = Has(kOptions, nn::kRelu);
+template <size_t kRows, class Set, class T>
+HWY_INLINE void ApplyGradients(Set set, const T* x, const T* dy, const T* y, T* dx, size_t length,
+                               const RowGradient* rows, const float* weight, float* weight_gradient,
+                               float* bias_gradient, bool stream, size_t ahead, bool* finite) {
+  constexpr bool kCentered = kHas<nn::kCentered, Set>;
+  constexpr bool kSums = kHas<kParameterSums, Set>;
   Floats center[kRows], offset[kRows], scale[kRows], x_factor[kRows], constant[kRows];
   for (size_t r = 0; r < kRows; ++r) {
     center[r] = hn::Set(kFloats, rows[r].center);
@@ -116,13 +118,14 @@ HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_
     x_factor[r] = hn::Set(kFloats, rows[r].x_factor);
     constant[r] = hn::Set(kFloats, rows[r].constant);
   }
+  const bool with_bias = kCentered || bias_gradient != nullptr;
   Floats zeros = hn::Zero(kFloats);  // while all that is multiplied by 0 is finite
-  const auto body = [&](auto lanes, size_t i, auto k, auto with_bias) NN_INLINED {
+  const auto body = [&](auto lanes, size_t i, auto k) NN_INLINED {
     Floats w = hn::Zero(kFloats), dw = hn::Zero(kFloats), db = hn::Zero(kFloats);
-    if constexpr (kWeight) w = Load(lanes, weight + i);
+    if (Has<kWeight>(set)) w = Load(lanes, weight + i);
     if constexpr (kSums) {
       dw = Load(lanes, weight_gradient + i);
-      if constexpr (with_bias.value) db = Load(lanes, bias_gradient + i);
+      if (with_bias) db = Load(lanes, bias_gradient + i);
     }
     Repeat<kRows>([&](auto row) NN_INLINED {
       constexpr size_t r = row.value;
@@ -131,17 +134,17 @@ HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_
         Prefetch(k, x + at + ahead);
         Prefetch(k, dy + at + ahead);
       }
-      const Floats gradient = Cut<kRelu>(lanes, dy, y, at);
+      const Floats gradient = Cut(set, lanes, dy, y, at);
       Floats distance = Load(lanes, x + at);
       if constexpr (kCentered) distance = hn::Sub(hn::Sub(distance, center[r]), offset[r]);
       const Floats scaled = hn::Mul(gradient, scale[r]);
       if constexpr (kSums) {
         dw = hn::MulAdd(scaled, distance, dw);
-        if constexpr (with_bias.value) db = hn::Add(db, gradient);
+        if (with_bias) db = hn::Add(db, gradient);
       }
       Floats value = hn::Mul(x_factor[r], distance);
       if constexpr (kCentered) value = hn::MulAdd(x_factor[r], distance, constant[r]);
-      value = kWeight ? hn::MulAdd(scaled, w, value) : hn::Add(scaled, value);
+      value = Has<kWeight>(set) ? hn::MulAdd(scaled, w, value) : hn::Add(scaled, value);
       if (kRows == 1 && stream) {
         Stream(lanes, value, dx + at);
       } else {
@@ -151,37 +154,35 @@ HWY_INLINE void ApplyGradients(const T* x, const T* dy, const T* y, T* dx, size_
     if constexpr (kSums) {
       if constexpr (kRows == 1) zeros = hn::MulAdd(dw, hn::Zero(kFloats), zeros);
       Store(lanes, dw, weight_gradient + i);
-      if constexpr (with_bias.value) Store(lanes, db, bias_gradient + i);
+      if (with_bias) Store(lanes, db, bias_gradient + i);
     }
   };
-  Choose(kSums && bias_gradient != nullptr, [&](auto with_bias) NN_INLINED {
-    const auto apply = [&](auto lanes, size_t i, auto k) NN_INLINED { body(lanes, i, k, with_bias); };
-    // With loops of their own for both, all kernels of this family took a third longer to compile.
-    if constexpr (kRows == 1) {
-      AlignedSweep<1>(stream ? dx : nullptr, length, apply);
-      if (stream) hwy::FlushStream();
-    } else {
-      Sweep<1>(length, apply);
-    }
-  });
+  // With loops of their own for both, all kernels of this family took a third longer to compile.
+  if constexpr (kRows == 1) {
+    AlignedSweep<1>(stream ? dx : nullptr, length, body);
+    if (stream) hwy::FlushStream();
+  } else {
+    Sweep<1>(length, body);
+  }
   if constexpr (kRows == 1 && kSums) *finite &= hn::AllTrue(kFloats, hn::Eq(zeros, hn::Zero(kFloats)));
 }
 
 // False, and nothing is written, if one of them is outside, or if one of several is constant.
-template <unsigned kOptions, size_t kRows, class T>
-HWY_INLINE bool DifferentiateRows(const T* x, const T* dy, const T* y, T* dx, size_t r,
+template <size_t kRows, class Set, class T>
+HWY_INLINE bool DifferentiateRows(Set set, const T* x, const T* dy, const T* y, T* dx, size_t r,
                                   const RowsToDifferentiate& rows) {
-  constexpr bool kCentered = Has(kOptions, nn::kCentered), kWeight = Has(kOptions, nn::kWeight);
-  constexpr bool kSums = Has(kOptions, nn::kParameterSums), kRelu = Has(kOptions, nn::kRelu);
+  constexpr bool kCentered = kHas<nn::kCentered, Set>;
+  constexpr bool kSums = kHas<kParameterSums, Set>;
+  const bool relu = Has<kRelu>(set);
   const size_t parameters = rows.period == 1 ? 0 : (rows.first_row + r) % rows.period * rows.length;
   const size_t at = r * rows.length;
-  const float* weight = kWeight ? rows.weight + parameters : nullptr;
+  const float* weight = Has<kWeight>(set) ? rows.weight + parameters : nullptr;
   float* bias_gradient = kSums && rows.bias_gradient != nullptr ? rows.bias_gradient + parameters : nullptr;
   // Rows of zeros are not outside for RMS, which subtracts no sum.
   for (size_t k = 0; (kCentered || rows.eps < kLeastVariance) && k < kRows; ++k) {
     if (rows.variance[rows.first_row + r + k] != 0) continue;
     if constexpr (kRows > 1) return false;
-    if (ConstantRow(x + at, dy + at, kRelu ? y + at : nullptr, dx + at, rows, rows.first_row + r, weight,
+    if (ConstantRow(x + at, dy + at, relu ? y + at : nullptr, dx + at, rows, rows.first_row + r, weight,
                     bias_gradient)) {
       return true;
     }
@@ -198,17 +199,17 @@ HWY_INLINE bool DifferentiateRows(const T* x, const T* dy, const T* y, T* dx, si
     }
     Choose(far, [&](auto is_far) NN_INLINED {
       constexpr bool kResidual = kCentered && is_far.value;
-      MeasureGradient<kCentered, kResidual, kWeight, kRelu>(x + begin, dy + begin, kRelu ? y + begin : nullptr, rows,
-                                                            row, weight, &found[k]);
+      MeasureGradient<kResidual>(Only<nn::kCentered | kWeight | kRelu>(set), x + begin, dy + begin,
+                                 relu ? y + begin : nullptr, rows, row, weight, &found[k]);
     });
     plain &= found[k].IsPlain(rows.variance[row] + rows.eps);
   }
   for (size_t k = 0; !plain && k < kRows; ++k) {
     if (found[k].IsOutside(static_cast<double>(rows.length), rows.variance[rows.first_row + r + k])) return false;
   }
-  ApplyGradients<kOptions, kRows>(x + at, dy + at, kRelu ? y + at : nullptr, dx + at, rows.length, found, weight,
-                                  kSums ? rows.weight_gradient + parameters : nullptr,
-                                  bias_gradient, rows.stream, Ahead(rows, r), rows.finite);
+  ApplyGradients<kRows>(set, x + at, dy + at, relu ? y + at : nullptr, dx + at, rows.length, found, weight,
+                        kSums ? rows.weight_gradient + parameters : nullptr, bias_gradient, rows.stream, Ahead(rows, r),
+                        rows.finite);
   return true;
 }
 
@@ -228,13 +229,15 @@ size_t Together(const RowsToDifferentiate& rows) {
 }
 
 // dx, and the rows' parts in the gradients of weight and bias, which are added to these.
-template <unsigned kOptions, class T>
-size_t row_gradient(const T* x, const T* dy, const T* y, T* dx, const RowsToDifferentiate& rows) {
+template <class Set, class T>
+size_t row_gradient(Set set, const T* x, const T* dy, const T* y, T* dx, const RowsToDifferentiate& rows) {
   const size_t together = Together<T>(rows);
   const auto differentiate = [&](size_t r, size_t count) NN_INLINED {
-    if (count == 1) return DifferentiateRows<kOptions, 1>(x, dy, y, dx, r, rows);
-    if (count == 2) return DifferentiateRows<kOptions, 2>(x, dy, y, dx, r, rows);
-    return DifferentiateRows<kOptions, kDifferentiatedTogether>(x, dy, y, dx, r, rows);
+    if (count == 1) return DifferentiateRows<1>(set, x, dy, y, dx, r, rows);
+    if constexpr (kDifferentiatedTogether > 2) {
+      if (count > 2) return DifferentiateRows<kDifferentiatedTogether>(set, x, dy, y, dx, r, rows);
+    }
+    return DifferentiateRows<2>(set, x, dy, y, dx, r, rows);
   };
   size_t r = 0, alone = 0;
   while (r < rows.rows) {

@@ -90,24 +90,24 @@ HWY_NOINLINE RowAffine Measure(const T* x, const RowsToNormalize& rows, size_t r
 // threads).
 constexpr size_t kWriteAhead = 1024;
 
-template <unsigned kOptions, class T>
-HWY_INLINE void NormalizeRow(const T* x, T* y, size_t length, RowAffine row, const float* weight, const float* bias,
-                             bool prefetch, bool stream, size_t ahead) {
+template <class Set, class T>
+HWY_INLINE void NormalizeRow(Set set, const T* x, T* y, size_t length, RowAffine row, const float* weight,
+                             const float* bias, bool prefetch, bool stream, size_t ahead) {
   const Floats center = hn::Set(kFloats, row.center);
   const Floats scale = hn::Set(kFloats, row.scale);
   const Floats shift = hn::Set(kFloats, row.shift);
   const auto value = [&](auto lanes, size_t i) NN_INLINED {
     const Floats v = Load(lanes, x + i);
     Floats result = hn::Mul(v, scale);
-    if constexpr (Has(kOptions, kCentered)) result = hn::MulAdd(hn::Sub(v, center), scale, shift);
-    if constexpr (Has(kOptions, kWeight) && Has(kOptions, kBias)) {
+    if constexpr (kHas<kCentered, Set>) result = hn::MulAdd(hn::Sub(v, center), scale, shift);
+    if (Has<kWeight>(set) && Has<kBias>(set)) {
       result = hn::MulAdd(result, Load(lanes, weight + i), Load(lanes, bias + i));
-    } else if constexpr (Has(kOptions, kWeight)) {
+    } else if (Has<kWeight>(set)) {
       result = hn::Mul(result, Load(lanes, weight + i));
-    } else if constexpr (Has(kOptions, kBias)) {
+    } else if (Has<kBias>(set)) {
       result = hn::Add(result, Load(lanes, bias + i));
     }
-    return Has(kOptions, kRelu) ? Relu(result) : result;
+    return Has<kRelu>(set) ? Relu(result) : result;
   };
   const auto write = [&](auto prefetching, auto streaming) NN_INLINED {
     Write<streaming.value, prefetching.value ? 2 : kUnroll>(y, length, [&](auto lanes, size_t i, auto k) NN_INLINED {
@@ -124,16 +124,16 @@ HWY_INLINE void NormalizeRow(const T* x, T* y, size_t length, RowAffine row, con
 }
 
 // y = (x - mean) / sqrt(variance + eps) * weight + bias
-template <unsigned kOptions, class T>
-void row_normalize(const T* x, T* y, const RowsToNormalize& rows) {
-  constexpr bool kHasWeight = Has(kOptions, kWeight), kHasBias = Has(kOptions, kBias);
+template <class Set, class T>
+void row_normalize(Set set, const T* x, T* y, const RowsToNormalize& rows) {
+  const bool has_weight = Has<kWeight>(set), has_bias = Has<kBias>(set);
   const double share = 1 / static_cast<double>(rows.length);
   for (size_t r = 0; r < rows.rows; ++r) {
     const size_t at = r * rows.length;
     const size_t parameters = rows.period == 1 ? 0 : (rows.first_row + r) % rows.period * rows.length;
-    const RowAffine row = Measure<Has(kOptions, kCentered)>(x + at, rows, rows.first_row + r, share);
-    NormalizeRow<kOptions>(x + at, y + at, rows.length, row, kHasWeight ? rows.weight + parameters : nullptr,
-                           kHasBias ? rows.bias + parameters : nullptr, rows.prefetch, rows.stream, Ahead(rows, r));
+    const RowAffine row = Measure<kHas<kCentered, Set>>(x + at, rows, rows.first_row + r, share);
+    NormalizeRow(set, x + at, y + at, rows.length, row, has_weight ? rows.weight + parameters : nullptr,
+                 has_bias ? rows.bias + parameters : nullptr, rows.prefetch, rows.stream, Ahead(rows, r));
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include "hwy/cache_control.h"
 #include "hwy/highway.h"
+#include "kernels/kernels.h"
 
 // For every lambda in a kernel. Inlined later than its callers it would keep its captures in memory, which GCC 12 reads
 // again after each store: LayerNorm of 128x768 took 2.4 times as long (AVX2, 49 us instead of 20), channels-last group
@@ -110,6 +111,30 @@ HWY_INLINE void Prefetch(Index<kIndex>, const T* from) {
 template <class Rows>
 size_t Ahead(const Rows& rows, size_t row) {
   return row + 1 < rows.rows ? rows.length : 0;
+}
+
+// The options of a body: those that it is compiled with, and those that it looks at as it runs, kLooked.
+template <unsigned kCompiled, unsigned kLooked>
+struct OptionSet {
+  unsigned looked;
+};
+
+// Known to the compiler, unless it is looked at.
+template <Options kOption, unsigned kCompiled, unsigned kLooked>
+HWY_INLINE constexpr bool Has(OptionSet<kCompiled, kLooked> set) {
+  return (kLooked & kOption) != 0 ? (set.looked & kOption) != 0 : (kCompiled & kOption) != 0;
+}
+
+// An option that is not looked at.
+template <Options kOption, class Set>
+constexpr bool kHas = false;
+template <Options kOption, unsigned kCompiled, unsigned kLooked>
+constexpr bool kHas<kOption, OptionSet<kCompiled, kLooked>> = (kCompiled & kOption) != 0;
+
+// What is left of a set: one body for all that differ elsewhere.
+template <unsigned kKept, unsigned kCompiled, unsigned kLooked>
+HWY_INLINE OptionSet<kCompiled & kKept, kLooked & kKept> Only(OptionSet<kCompiled, kLooked> set) {
+  return {set.looked};
 }
 
 // Calls body with true or false as a type, so that a choice is made outside of the loops.

@@ -13,14 +13,14 @@
 namespace nn {
 namespace NN_TARGET {
 
-template <unsigned kOptions, class T>
-PivotSums pivot_sums(const T* x, size_t runs, size_t length, size_t stride, float pivot) {
+template <class Set, class T>
+PivotSums pivot_sums(Set, const T* x, size_t runs, size_t length, size_t stride, float pivot) {
   return pivot == 0 ? SumAround<false>(x, runs, length, stride, 0) : SumAround<true>(x, runs, length, stride, pivot);
 }
 
 // y = (x - center) * scale + shift
-template <unsigned kOptions, class T>
-void normalize(const T* x, T* y, size_t runs, size_t length, size_t stride, const Affine* affines, size_t step,
+template <class Set, class T>
+void normalize(Set set, const T* x, T* y, size_t runs, size_t length, size_t stride, const Affine* affines, size_t step,
                size_t ahead) {
   for (size_t run = 0; run < runs; ++run) {
     const Affine& affine = affines[run * step];
@@ -28,23 +28,23 @@ void normalize(const T* x, T* y, size_t runs, size_t length, size_t stride, cons
     const Floats scale = hn::Set(kFloats, affine.scale);
     const Floats shift = hn::Set(kFloats, affine.shift);
     const T* from = x + run * stride;
-    Write<Has(kOptions, kStream)>(y + run * stride, length, [&](auto lanes, size_t i, auto k) NN_INLINED {
-      if constexpr (Has(kOptions, kStream)) Prefetch(k, from + i + ahead);
+    Write<kHas<kStream, Set>>(y + run * stride, length, [&](auto lanes, size_t i, auto k) NN_INLINED {
+      if constexpr (kHas<kStream, Set>) Prefetch(k, from + i + ahead);
       const Floats v = hn::MulAdd(hn::Sub(Load(lanes, from + i), center), scale, shift);
-      return Has(kOptions, kRelu) ? Relu(v) : v;
+      return Has<kRelu>(set) ? Relu(v) : v;
     });
   }
 }
 
-template <bool kRelu, class T>
-HWY_INLINE GradientSums SumGradient(const T* x, const T* dy, const T* y, size_t runs, size_t length, size_t stride,
-                                    Floats center) {
+template <class Set, class T>
+HWY_INLINE GradientSums SumGradient(Set set, const T* x, const T* dy, const T* y, size_t runs, size_t length,
+                                    size_t stride, Floats center) {
   Accumulators sum, product, residual;
   SweepBlocks(
       runs, length, stride,
       [&](auto lanes, size_t i, auto k) NN_INLINED {
         const Floats distance = Keep(lanes, hn::Sub(Load(lanes, x + i), center));
-        const Floats gradient = Cut<kRelu>(lanes, dy, y, i);
+        const Floats gradient = Cut(set, lanes, dy, y, i);
         sum.Add(k, gradient);
         product.AddProduct(k, gradient, distance);
         residual.Add(k, distance);
@@ -60,25 +60,24 @@ HWY_INLINE GradientSums SumGradient(const T* x, const T* dy, const T* y, size_t 
   return total;
 }
 
-template <unsigned kOptions, class T>
-void gradient_sums(const T* x, const T* dy, const T* y, size_t runs, size_t length, size_t stride, float center,
-                   GradientSums* sums, size_t step) {
-  constexpr bool kCuts = Has(kOptions, kRelu);
+template <class Set, class T>
+void gradient_sums(Set set, const T* x, const T* dy, const T* y, size_t runs, size_t length, size_t stride,
+                   float center, GradientSums* sums, size_t step) {
   const Floats c = hn::Set(kFloats, center);
   if (step == 0) {
-    *sums = SumGradient<kCuts>(x, dy, y, runs, length, stride, c);
+    *sums = SumGradient(set, x, dy, y, runs, length, stride, c);
     return;
   }
   // The compiler is to know that each is one run: gradients of runs of 35 take 0.82 of the time (AVX2).
   for (size_t run = 0; run < runs; ++run) {
     const size_t at = run * stride;
-    sums[run * step] = SumGradient<kCuts>(x + at, dy + at, kCuts ? y + at : y, 1, length, 0, c);
+    sums[run * step] = SumGradient(set, x + at, dy + at, Has<kRelu>(set) ? y + at : y, 1, length, 0, c);
   }
 }
 
-template <unsigned kOptions, class T>
-void constant_sums(const T* x, const T* dy, const T* y, size_t runs, size_t length, size_t stride, float center,
-                   GradientSums* sums, size_t step) {
+template <class Set, class T>
+void constant_sums(Set set, const T* x, const T* dy, const T* y, size_t runs, size_t length, size_t stride,
+                   float center, GradientSums* sums, size_t step) {
   const size_t together = step == 0 ? runs : 1;
   for (size_t run = 0; run < runs; run += together) {
     DoubleSum sum;
@@ -87,7 +86,7 @@ void constant_sums(const T* x, const T* dy, const T* y, size_t runs, size_t leng
       SweepAccumulators(length, [&](auto lanes, size_t i, auto k) NN_INLINED {
         const size_t at = r * stride + i;
         same.Add(k, lanes, Load(lanes, x + at));
-        sum.Add(k, Cut<Has(kOptions, kRelu)>(lanes, dy, y, at));
+        sum.Add(k, Cut(set, lanes, dy, y, at));
       });
     }
     sums[run * step] = {sum.Total(), same.IsTrue() ? 0.0 : NAN, 0};
@@ -95,8 +94,8 @@ void constant_sums(const T* x, const T* dy, const T* y, size_t runs, size_t leng
 }
 
 // dx = dy_factor * (dy - dy_center) + x_factor * (x - center) + constant
-template <unsigned kOptions, class T>
-void gradient(const T* x, const T* dy, const T* y, T* dx, size_t runs, size_t length, size_t stride,
+template <class Set, class T>
+void gradient(Set set, const T* x, const T* dy, const T* y, T* dx, size_t runs, size_t length, size_t stride,
               const Gradient* gradients, size_t step) {
   for (size_t run = 0; run < runs; ++run) {
     const Gradient& g = gradients[run * step];
@@ -107,9 +106,9 @@ void gradient(const T* x, const T* dy, const T* y, T* dx, size_t runs, size_t le
     const Floats dy_center = hn::Set(kFloats, g.dy_center);
     const size_t at = run * stride;
     Choose(g.dy_center != 0, [&](auto centered) NN_INLINED {
-      Write<Has(kOptions, kStream)>(dx + at, length, [&](auto lanes, size_t i, auto) NN_INLINED {
+      Write<kHas<kStream, Set>>(dx + at, length, [&](auto lanes, size_t i, auto) NN_INLINED {
         const Floats distance = hn::Sub(Load(lanes, x + at + i), center);
-        Floats cut = Cut<Has(kOptions, kRelu)>(lanes, dy, y, at + i);
+        Floats cut = Cut(set, lanes, dy, y, at + i);
         if constexpr (centered.value) cut = hn::Sub(cut, dy_center);
         return hn::MulAdd(dy_factor, cut, hn::MulAdd(x_factor, distance, constant));
       });
@@ -118,18 +117,18 @@ void gradient(const T* x, const T* dy, const T* y, T* dx, size_t runs, size_t le
 }
 
 // These are for sums in doubles and for parameters, whatever T is.
-template <unsigned kOptions, class T>
-void add_doubles(const double* from, size_t count, double* to) {
+template <class Set, class T>
+void add_doubles(Set, const double* from, size_t count, double* to) {
   for (size_t i = 0; i < count; ++i) to[i] += from[i];
 }
 
-template <unsigned kOptions, class T>
-void add_floats(const float* from, size_t count, double* to) {
+template <class Set, class T>
+void add_floats(Set, const float* from, size_t count, double* to) {
   for (size_t i = 0; i < count; ++i) to[i] += from[i];
 }
 
-template <unsigned kOptions, class T>
-bool all_finite(const float* values, size_t count) {
+template <class Set, class T>
+bool all_finite(Set, const float* values, size_t count) {
   // 0 times a finite number is 0; times any other it is NaN.
   Floats sums[kUnroll];
   Repeat<kUnroll>([&](auto k) NN_INLINED { sums[k.value] = hn::Zero(kFloats); });
@@ -141,19 +140,19 @@ bool all_finite(const float* values, size_t count) {
   return hn::AllTrue(kFloats, hn::Eq(sum, zero));
 }
 
-template <unsigned kOptions, class T>
-void widen(const T* x, size_t count, float* to) {
-  Write<Has(kOptions, kStream)>(to, count, [&](auto lanes, size_t i, auto) NN_INLINED { return Load(lanes, x + i); });
+template <class Set, class T>
+void widen(Set, const T* x, size_t count, float* to) {
+  Write<kHas<kStream, Set>>(to, count, [&](auto lanes, size_t i, auto) NN_INLINED { return Load(lanes, x + i); });
 }
 
-template <unsigned kOptions, class T>
-void narrow(const float* from, size_t count, T* y) {
-  Write<Has(kOptions, kStream)>(y, count, [&](auto lanes, size_t i, auto) NN_INLINED { return Load(lanes, from + i); });
+template <class Set, class T>
+void narrow(Set, const float* from, size_t count, T* y) {
+  Write<kHas<kStream, Set>>(y, count, [&](auto lanes, size_t i, auto) NN_INLINED { return Load(lanes, from + i); });
 }
 
 // y = a * x + b
-template <unsigned kOptions, class T>
-void plain_pass(const T* x, T* y, size_t length, float a, float b) {
+template <class Set, class T>
+void plain_pass(Set, const T* x, T* y, size_t length, float a, float b) {
   const Floats factor = hn::Set(kFloats, a);
   const Floats constant = hn::Set(kFloats, b);
   Write<false>(y, length,

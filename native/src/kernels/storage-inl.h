@@ -176,10 +176,10 @@ HWY_INLINE void Stream(FirstLanes lanes, Floats values, T* to) {
 }
 
 // dy where the output is positive or NaN, else 0; all of dy without an activation.
-template <bool kRelu, class Lanes, class T>
-HWY_INLINE Floats Cut(Lanes lanes, const T* dy, const T* y, size_t i) {
+template <class Set, class Lanes, class T>
+HWY_INLINE Floats Cut(Set set, Lanes lanes, const T* dy, const T* y, size_t i) {
   const Floats gradient = Load(lanes, dy + i);
-  if constexpr (kRelu) {
+  if (Has<kRelu>(set)) {
     return hn::IfThenZeroElse(hn::Le(Load(lanes, y + i), hn::Zero(kFloats)), gradient);
   }
   return gradient;

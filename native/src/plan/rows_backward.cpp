@@ -48,7 +48,7 @@ struct Blocks {
 struct PieceSums {
   void (*add_floats)(const float*, size_t, double*);
   float* weight;
-  float* bias;  // may be null, and is not wanted then: its part of the doubles counts for nothing
+  float* bias;  // may be null for RMS: then its part of the doubles counts for nothing
   double* weight_doubles;
   double* bias_doubles;
   size_t count;
@@ -81,9 +81,9 @@ struct PieceSums {
     if (bias != nullptr) add_floats(bias, count, bias_doubles);
     ClearFloats();
   }
-  bool AreDoublesFinite() const {
+  bool AreDoublesFinite(bool wants_bias) const {
     bool finite = true;
-    for (const double* sums : {weight_doubles, bias == nullptr ? nullptr : bias_doubles}) {
+    for (const double* sums : {weight_doubles, wants_bias ? bias_doubles : nullptr}) {
       for (size_t j = 0; sums != nullptr && j < count; ++j) finite &= isfinite(sums[j]);
     }
     return finite;
@@ -242,11 +242,11 @@ int RowsBackward(const Plan& p, const Backward& data) {
   const Blocks blocks(shape.rows, shape.length);
   const size_t pieces = sums ? blocks.pieces : 0;
   // A single piece adds up in the caller's arrays.
-  const bool direct = pieces == 1, one_thread = p.threads == 1;
+  const bool wants_bias = data.diff_bias != nullptr, direct = pieces == 1, one_thread = p.threads == 1;
   const size_t places = one_thread && pieces > 1 ? 1 : pieces;
   Scratch scratch(AllSums::Bytes(places, columns));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
-  const AllSums all(*p.kernels, scratch, places, columns, data.diff_bias != nullptr,
+  const AllSums all(*p.kernels, scratch, places, columns, wants_bias || p.operation != NN_RMS,
                     direct ? data.diff_weight : nullptr, direct ? data.diff_bias : nullptr);
   const bool in_place = data.IsInPlace(), stream = p.Streams(p.BackwardBytes(), in_place);
   const auto differentiate = [&](size_t row, size_t count, const PieceSums& to, bool* finite) {
@@ -278,11 +278,11 @@ int RowsBackward(const Plan& p, const Backward& data) {
         differentiate(row, count, to, &finite);
         // Of one row the kernel has checked dweight, and dbias is dy itself.
         if (shape.rows > 1) {
-          finite &= all_finite(to.weight, columns) && (to.bias == nullptr || all_finite(to.bias, columns));
+          finite &= all_finite(to.weight, columns) && (!wants_bias || all_finite(to.bias, columns));
         }
         if (blocks.per_piece > 1 || *to.in_doubles) to.EndBlock();
       });
-      if (*to.has_exact) finite &= to.AreDoublesFinite();
+      if (*to.has_exact) finite &= to.AreDoublesFinite(wants_bias);
       if (!finite && !in_place) AgainInDoubles(p, shape, data, blocks.First(piece), blocks.Rows(piece), to);
       if (places < pieces) all.Add(piece);
     }
