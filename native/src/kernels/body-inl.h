@@ -10,6 +10,12 @@
 namespace nn {
 namespace NN_TARGET {
 
+// A body for all options that it looks at.
+template <auto kBody, class Set, class Result, class... Typed>
+HWY_NOINLINE Result RunShared(unsigned options, Typed... typed) {
+  return kBody(Set{options}, typed...);
+}
+
 // A body as the table has it: where that says void, the kernel says what the elements are.
 template <auto kBody, unsigned kOptions, class Body, class Entry>
 struct Untyped;
@@ -17,17 +23,12 @@ template <auto kBody, unsigned kOptions, unsigned kCompiled, unsigned kLooked, c
           class... Given>
 struct Untyped<kBody, kOptions, Result (*)(OptionSet<kCompiled, kLooked>, Typed...), Result (*)(Given...)> {
   static Result Call(Given... given) {
+    using Set = OptionSet<kCompiled, kLooked>;
+    if constexpr (kLooked == 0) return kBody(Set{0}, static_cast<Typed>(given)...);
     unsigned options = kOptions & kLooked;
-    if constexpr (kLooked != 0) {
-      __asm__("" : "+r"(options));  // or compilers would make a body for each value
-      return Shared(options, static_cast<Typed>(given)...);
-    } else {
-      return kBody({options}, static_cast<Typed>(given)...);
-    }
+    __asm__("" : "+r"(options));  // or compilers would make a body for each value
+    return RunShared<kBody, Set, Result, Typed...>(options, static_cast<Typed>(given)...);
   }
-
- private:
-  HWY_NOINLINE static Result Shared(unsigned options, Typed... typed) { return kBody({options}, typed...); }
 };
 
 // F32 has a body for each set of options. Of 16 bits many are looked at, in loops that wait for memory: for AVX2 a type
