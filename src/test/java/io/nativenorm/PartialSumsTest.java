@@ -1,10 +1,14 @@
 package io.nativenorm;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.Random;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Gradients of weight and bias whose sums leave float after two rows and are back after three. */
 class PartialSumsTest {
@@ -21,6 +25,45 @@ class PartialSumsTest {
         checkBias(backend, width, column);
         checkWeight(LayerNorm.builder(width).bias(false).backend(backend).build(), width, column);
         checkWeight(RmsNorm.builder(width).backend(backend).build(), width, column);
+      }
+    }
+  }
+
+  /**
+   * The sum of dy leaves float, the weight's stays: it is of floats, as nobody asked for the
+   * bias's.
+   */
+  @ParameterizedTest
+  @ValueSource(ints = {2, 8, 37, 700})
+  void aSumThatIsNotWantedChangesNothing(int width) {
+    Assumptions.assumeTrue(TestEngines.named().anyMatch(engine -> engine == Backend.FUSED));
+    assertArrayEquals(
+        weightGradient(RmsNorm.builder(width).backend(Backend.JAVA).build(), width),
+        weightGradient(RmsNorm.builder(width).backend(Backend.FUSED).build(), width));
+    assertArrayEquals(
+        weightGradient(LayerNorm.builder(width).bias(false).backend(Backend.JAVA).build(), width),
+        weightGradient(LayerNorm.builder(width).bias(false).backend(Backend.FUSED).build(), width));
+  }
+
+  private static float[] weightGradient(NormLayer layer, int width) {
+    float[] x = new float[5 * width];
+    float[] dy = new float[5 * width];
+    Random random = new Random(width);
+    for (int i = 0; i < x.length; i++) {
+      x[i] = ((i / width + i % width) % 2 == 0 ? 1 : -1) * (0.9f + 0.2f * random.nextFloat());
+      dy[i] = 1e38f * (1 + 0.1f * random.nextFloat());
+    }
+    try (layer;
+        Tensor input = Tensor.of(x, 5, width);
+        Tensor gradient = Tensor.of(dy, 5, width)) {
+      weaken(layer.weight(), width, 0);
+      try (Pass pass = layer.forwardTraining(input);
+          Gradients gradients = pass.backward(gradient)) {
+        float[] found = gradients.weight().toArray();
+        for (float sum : found) {
+          assertTrue(Float.isFinite(sum));
+        }
+        return found;
       }
     }
   }
