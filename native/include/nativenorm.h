@@ -35,7 +35,8 @@ enum { NN_BATCH, NN_LAYER, NN_RMS, NN_GROUP };
 /* Where mean and variance come from: the input itself, or the caller (constants to the gradient). */
 enum { NN_COMPUTED, NN_GIVEN };
 enum { NN_CHANNELS_FIRST, NN_CHANNELS_LAST };
-/* What elements are stored as. There are kernels for some: nn_prepare's reason tells. */
+/* What elements are stored as. There are kernels for F32, BF16 and F16; input and output may be of two types if one of
+ * them is F32. Whatever they are, results are F32's for the same numbers, rounded once. */
 enum { NN_F32, NN_BF16, NN_F16, NN_S8, NN_U8, NN_I64 };
 /* What there is beside input and output, added up. */
 enum { NN_WEIGHT = 1, NN_BIAS = 2 };
