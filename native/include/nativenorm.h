@@ -137,7 +137,8 @@ NN_API void nn_use_target(int32_t index);
 NN_API void nn_set_workers(int32_t count);
 
 /* Converts n elements, none if n is negative, from one type that there are kernels for to another: to the nearest, ties
- * to even, infinite where too large; a NaN stays one. Neither overlaps the other. */
+ * to even, infinite where too large; a NaN stays one, and quiet. Of one type all bits stay. Neither overlaps the other.
+ */
 NN_API int32_t nn_convert(const void* src, int32_t src_type, void* dst, int32_t dst_type, int64_t n, int32_t threads);
 
 /* A plain pass over memory, y = a * x + b over n floats, none if n is negative: what a call that moves as many bytes is

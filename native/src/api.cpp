@@ -150,14 +150,18 @@ bool nn_plan::Prefetches(size_t element_bytes) const {
   return Elements() * element_bytes > nn::LastLevelCacheBytes() / 8 * 3;
 }
 
-bool nn_plan::Streams(size_t element_bytes, bool in_place) const {
+bool nn::GoPastTheCache(size_t bytes) {
   // Other programs use that cache too. With a cache of 32 MB, tensors of 17 MB take as long either way; of 26 MB,
   // non-temporal stores save a third of the time (EPYC 7003: LayerNorm of 4096x768, 1260 us to 880). Virtual machines
   // tell the cache of a host that has it for all of them: where that is 480 MB, of 100 MB they save a fifth (gradients
   // of 1x32x512x512, 3170 us to 2485), of 38 to 77 MB they cost 5 to 20 %.
   constexpr size_t kMost = size_t{90} << 20;
   const size_t half = nn::LastLevelCacheBytes() / 2;
-  return !in_place && Elements() * element_bytes > (half < kMost ? half : kMost);
+  return bytes > (half < kMost ? half : kMost);
+}
+
+bool nn_plan::Streams(size_t element_bytes, bool in_place) const {
+  return !in_place && nn::GoPastTheCache(Elements() * element_bytes);
 }
 
 nn_plan* nn_prepare(const nn_problem* problem, char* reason, size_t room) {
@@ -195,18 +199,17 @@ nn_plan* nn_prepare(const nn_problem* problem, char* reason, size_t room) {
   plan->groups = static_cast<size_t>(p.groups);
   plan->eps = p.eps;
   const nn::Target& target = TargetInUse();
-  const int dst_type = p.task == NN_MEASURE ? p.src_type : p.dst_type,
-            computed = p.src_type == dst_type ? dst_type : NN_F32;
+  const int dst_type = p.task == NN_MEASURE ? p.src_type : p.dst_type;
+  const int computed = p.src_type == dst_type ? dst_type : NN_F32;
   plan->element_bytes = kTypes[computed].bytes;
   plan->kernels = &target.tables[computed];
   plan->loops = &nn::PlainLoopsOf(computed);
-  plan->converts_src = p.src_type != computed;
-  plan->other = p.src_type == dst_type ? nullptr : &target.tables[plan->converts_src ? p.src_type : dst_type];
+  plan->src_type = &target.tables[p.src_type];
+  plan->dst_type = &target.tables[dst_type];
   plan->threads = WorthwhileThreads(plan->Elements(), p.threads);
   const char* layout = plan->IsRows() ? "rows" : plan->channels_first ? "channels_first" : "channels_last";
   std::snprintf(plan->name, sizeof plan->name, "%s %s_%s_%s%s%s", target.name, OperationName(*plan), layout,
-                kTypes[p.src_type].name, p.src_type == dst_type ? "" : "_to_",
-                p.src_type == dst_type ? "" : kTypes[dst_type].name);
+                kTypes[p.src_type].name, plan->Converts() ? "_to_" : "", plan->Converts() ? kTypes[dst_type].name : "");
   const char* missing = nn::MissingKernel(*plan);
   if (missing == nullptr) return plan;
   why.Refuse("there is no %s for %s on %s", missing, kTypes[computed].name, target.name);
@@ -227,7 +230,7 @@ int32_t nn_execute(const nn_plan* plan, const nn_operands* operands) {
   const nn::DefaultFloatingPoint as_default;
   const auto& task = kTasks[plan->task];
   if (!task.has(*plan, *known)) return NN_WRONG_OPERANDS;
-  return plan->other == nullptr ? task.run(*plan, *known) : nn::RunConverted(*plan, *known, task.run);
+  return plan->Converts() ? nn::RunConverted(*plan, *known, task.run) : task.run(*plan, *known);
 }
 
 int32_t nn_targets(void) { return nn::TargetCount(); }

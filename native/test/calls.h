@@ -3,6 +3,7 @@
 #define NATIVENORM_CALLS_H_
 
 #include <memory>
+#include <string>
 
 #include "nativenorm.h"
 #include "oracle.h"
@@ -13,6 +14,19 @@ struct ReleasePlan {
   void operator()(nn_plan* plan) const { nn_release(plan); }
 };
 using Plan = std::unique_ptr<nn_plan, ReleasePlan>;
+
+// What came of preparing a problem: a plan or a reason.
+struct Prepared {
+  Plan plan;
+  std::string reason;
+
+  explicit Prepared(const nn_problem* problem) {
+    char text[200] = "left as it was";
+    plan.reset(nn_prepare(problem, text, sizeof text));
+    reason = text;
+  }
+  explicit Prepared(const nn_problem& problem) : Prepared(&problem) {}
+};
 
 // With weight and bias, which may be null all the same.
 nn_problem ProblemOf(const Shape& shape, int task, bool given, int threads);

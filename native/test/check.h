@@ -105,6 +105,7 @@ void phases();
 void workers();
 void system();
 void prepare();
+void hostile();
 void execute();
 void memory();
 void answers();

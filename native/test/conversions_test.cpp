@@ -140,7 +140,8 @@ void groups::conversions() {
   nn_set_workers(0);
 }
 
-// Every float as a bias, so that every float is written; and every number is read.
+// Every float as a bias, so that every float is written, and by itself, as only then a NaN may be a signaling one; and
+// every number is read.
 template <class T>
 void TestStores(const nn::Target& target) {
   const Table& table = target.tables[TypeOf(T())];
@@ -159,6 +160,8 @@ void TestStores(const nn::Target& target) {
     bool good = true;
     // 0 * 0 + -0 is 0.
     for (size_t i = 0; i < n; ++i) good &= IsSame(y[i], bias[i] == 0 ? 0 : Nearest<T>(cases[begin + i]));
+    BodyOf(table.narrow)(bias.data(), n, y.data());
+    for (size_t i = 0; i < n; ++i) good &= IsSame(y[i], std::isnan(bias[i]) ? NAN : Nearest<T>(cases[begin + i]));
     Check(good, "%s type %d: floats from %zu on", target.name, TypeOf(T()), begin);
   }
   std::vector<T> all, y(kNumbers);

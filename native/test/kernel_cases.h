@@ -22,11 +22,12 @@ namespace nntest {
 
 using Table = nn::KernelTable;
 
-// One function for each entry of NN_KERNELS, of the same name: a kernel without does not link. They are in files named
-// like those of the kernels: spans, columns, rows.
+// One function for each kernel that F32 has, of the same name: one without does not link. They are in files named like
+// those of the kernels: spans, columns, rows.
 namespace test_of {
 #define NN_TEST(options, result, name, parameters) void name(const Table& table, const char* target);
-NN_KERNELS(NN_TEST)
+NN_ELEMENT_KERNELS(NN_TEST)
+NN_PARAMETER_KERNELS(NN_TEST)
 #undef NN_TEST
 }  // namespace test_of
 

@@ -32,7 +32,7 @@ void groups::kernels() {
     void (*run)(const Table&, const char*);
   } kTests[] = {
 #define NN_TEST(options, result, name, parameters) {#name, test_of::name},
-      NN_KERNELS(NN_TEST)
+      NN_ELEMENT_KERNELS(NN_TEST) NN_PARAMETER_KERNELS(NN_TEST)
 #undef NN_TEST
   };
   for (int target = 0; target < nn::TargetCount(); ++target) {

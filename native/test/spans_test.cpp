@@ -76,28 +76,6 @@ void plain_pass(const Table& table, const char* target) {
   }
 }
 
-// Of F32 both copy.
-template <class Body>
-void Copies(const Body& body, const char* name, const char* target) {
-  Memory& memory = TheMemory();
-  for (size_t length : Lengths()) {
-    ForPlaces(target, [&](Place place) {
-      float* to = memory.y.Place<float>(length, place.side, place.gap);
-      float* from = memory.x.Place<float>(length, place.side, place.Other(1));
-      std::copy_n(Numbers(0).data(), length, from);
-      body(from, length, to);
-      Check(std::equal(to, to + length, Numbers(0).data()) && memory.IsIntact(), "%s %s: %zu %s", target, name, length,
-            Text(place).c_str());
-    });
-  }
-}
-void widen(const Table& table, const char* target) {
-  for (unsigned options : {nn::kPlain, nn::kStream}) Copies(BodyOf(table.widen, options), "widen", target);
-}
-void narrow(const Table& table, const char* target) {
-  for (unsigned options : {nn::kPlain, nn::kStream}) Copies(BodyOf(table.narrow, options), "narrow", target);
-}
-
 template <class From>
 void AddInto(void (*add)(const From*, size_t, double*), const char* name, const char* target) {
   Memory& memory = TheMemory();

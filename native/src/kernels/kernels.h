@@ -150,7 +150,7 @@ constexpr bool Has(unsigned options, Options option) { return (options & option)
 // an array with a `step`, run r takes element r * step: with 0 all share one. y is read with kRelu only; dx may be dy
 // and y may be x. With kStream, `ahead` elements after what is read are prefetched. `prefetch` prefetches the next
 // rows.
-#define NN_KERNELS(KERNEL) NN_ELEMENT_KERNELS(KERNEL) NN_PARAMETER_KERNELS(KERNEL)
+#define NN_KERNELS(KERNEL) NN_ELEMENT_KERNELS(KERNEL) NN_CONVERSION_KERNELS(KERNEL) NN_PARAMETER_KERNELS(KERNEL)
 #define NN_ELEMENT_KERNELS(KERNEL)                                                                                    \
   /* The sums of a piece (order.h); a pivot of 0 is not subtracted. */                                                \
   KERNEL(kPlain, PivotSums, pivot_sums, (const void* x, size_t runs, size_t length, size_t stride, float pivot))      \
@@ -185,11 +185,13 @@ constexpr bool Has(unsigned options, Options option) { return (options & option)
   /* How many rows it did: all, or those before one that is outside (exact.h). */                                     \
   KERNEL(kRelu | kCentered | kWeight | kParameterSums, size_t, row_gradient,                                          \
          (const void* x, const void* dy, const void* y, void* dx, const RowsToDifferentiate& rows))                   \
-  /* Elements as floats, and floats as elements. */                                                                   \
-  KERNEL(kStream, void, widen, (const void* x, size_t count, float* to))                                              \
-  KERNEL(kStream, void, narrow, (const float* from, size_t count, void* y))                                           \
   /* y = a * x + b */                                                                                                 \
   KERNEL(kPlain, void, plain_pass, (const void* x, void* y, size_t length, float a, float b))
+
+// Elements of 16 bits as floats, and floats as such elements.
+#define NN_CONVERSION_KERNELS(KERNEL)                                    \
+  KERNEL(kStream, void, widen, (const void* x, size_t count, float* to)) \
+  KERNEL(kStream, void, narrow, (const float* from, size_t count, void* y))
 
 // Those of sums and parameters alone are the same whatever elements are stored as.
 #define NN_PARAMETER_KERNELS(KERNEL)                                                                              \

@@ -145,9 +145,14 @@ void widen(Set, const T* x, size_t count, float* to) {
   Write<kHas<kStream, Set>>(to, count, [&](auto lanes, size_t i, auto) NN_INLINED { return Load(lanes, x + i); });
 }
 
+// A NaN may be a signaling one here, of which a type's bits may be those of infinity.
 template <class Set, class T>
 void narrow(Set, const float* from, size_t count, T* y) {
-  Write<kHas<kStream, Set>>(y, count, [&](auto lanes, size_t i, auto) NN_INLINED { return Load(lanes, from + i); });
+  const Floats quiet = hn::BitCast(kFloats, hn::Set(kWords, 0x400000));
+  Write<kHas<kStream, Set>>(y, count, [&](auto lanes, size_t i, auto) NN_INLINED {
+    const Floats v = Load(lanes, from + i);
+    return hn::Or(v, hn::IfThenElseZero(hn::IsNaN(v), quiet));
+  });
 }
 
 // y = a * x + b

@@ -1,7 +1,8 @@
 #include "plan/conversion.h"
 
+#include <string.h>
+
 #include "plan/scratch.h"
-#include "platform/system.h"
 #include "threads/workers.h"
 
 namespace nn {
@@ -11,30 +12,20 @@ namespace {
 constexpr size_t kChunk = 1 << 14;
 constexpr size_t kOnStack = 1 << 10;
 
-// Of the type that is not F32.
-struct Floats {
-  const Plan& p;
-
-  void From(const void* elements, float* floats) const {
-    Convert(*p.other, elements, *p.kernels, floats, p.Elements(), p.threads);
-  }
-  void To(const float* floats, void* elements) const {
-    Convert(*p.kernels, floats, *p.other, elements, p.Elements(), p.threads);
-  }
-};
-
 }  // namespace
 
 void Convert(const KernelTable& src_type, const void* src, const KernelTable& dst_type, void* dst, size_t n,
              int threads) {
   const Input from(src, src_type.element_bytes);
   const Output to(dst, dst_type.element_bytes);
-  const bool stream = n * (src_type.element_bytes + dst_type.element_bytes) > LastLevelCacheBytes() / 2;
+  const bool stream = GoPastTheCache(n * (src_type.element_bytes + dst_type.element_bytes));
   const unsigned options = OptionIf(stream, kStream);
   const size_t chunks = (n + kChunk - 1) / kChunk;
   Parallel(threads, chunks, [&](size_t i) {
     const size_t begin = i * kChunk, end = begin + kChunk < n ? begin + kChunk : n;
-    if (dst_type.element_bytes == sizeof(float)) {
+    if (&src_type == &dst_type) {
+      memcpy(to.At(begin), from.At(begin), (end - begin) * src_type.element_bytes);
+    } else if (dst_type.element_bytes == sizeof(float)) {
       src_type.widen[options](from.At(begin), end - begin, static_cast<float*>(to.At(begin)));
     } else if (src_type.element_bytes == sizeof(float)) {
       dst_type.narrow[options](static_cast<const float*>(from.At(begin)), end - begin, to.At(begin));
@@ -50,45 +41,42 @@ void Convert(const KernelTable& src_type, const void* src, const KernelTable& ds
 }
 
 int RunConverted(const Plan& p, const nn_operands& given, int (*task)(const Plan&, const nn_operands&)) {
-  const Floats floats = {p};
+  const size_t n = p.Elements(), bytes = Scratch::Bytes<float>(n);
+  const bool src_is_f32 = p.src_type == p.kernels, writes = p.task != NN_SUM_GRADIENTS;
+  const auto widen = [&](const KernelTable* type, const void* from, void* to) {
+    Convert(*type, from, *p.kernels, to, n, p.threads);
+    return to;
+  };
+  const auto narrow = [&](const void* from, const KernelTable* type, void* to) {
+    Convert(*p.kernels, from, *type, to, n, p.threads);
+  };
   nn_operands o = given;
-  const size_t bytes = Scratch::Bytes<float>(p.Elements());
   if (p.task == NN_INFER || p.task == NN_TRAIN || p.task == NN_APPLY) {
-    if (p.converts_src) {
-      floats.From(given.src, static_cast<float*>(given.dst));
-      o.src = given.dst;
+    if (!src_is_f32) {
+      o.src = widen(p.src_type, given.src, given.dst);
       return task(p, o);
     }
     Scratch scratch(bytes);
     if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
-    o.dst = scratch.Take<float>(p.Elements());
+    o.dst = scratch.Take<float>(n);
     const int status = task(p, o);
-    if (status == NN_OK) floats.To(static_cast<const float*>(o.dst), given.dst);
+    if (status == NN_OK) narrow(o.dst, p.dst_type, given.dst);
     return status;
   }
-  const bool writes = p.task != NN_SUM_GRADIENTS;
-  if (p.converts_src) {
+  if (!src_is_f32) {
     Scratch scratch(writes ? 2 * bytes : bytes);
     if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
-    float* x = scratch.Take<float>(p.Elements());
-    floats.From(given.src, x);
-    o.src = x;
-    if (writes) o.diff_src = scratch.Take<float>(p.Elements());
+    o.src = widen(p.src_type, given.src, scratch.Take<float>(n));
+    if (writes) o.diff_src = scratch.Take<float>(n);
     const int status = task(p, o);
-    if (status == NN_OK && writes) floats.To(static_cast<const float*>(o.diff_src), given.diff_src);
+    if (status == NN_OK && writes) narrow(o.diff_src, p.src_type, given.diff_src);
     return status;
   }
   // Not in the gradient's place: where floats leave their range a row's is computed again.
   Scratch scratch(p.relu ? 2 * bytes : bytes);
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
-  float* dy = scratch.Take<float>(p.Elements());
-  floats.From(given.diff_dst, dy);
-  o.diff_dst = dy;
-  if (p.relu) {
-    float* y = scratch.Take<float>(p.Elements());
-    floats.From(given.dst, y);
-    o.dst = y;
-  }
+  o.diff_dst = widen(p.dst_type, given.diff_dst, scratch.Take<float>(n));
+  if (p.relu) o.dst = widen(p.dst_type, given.dst, scratch.Take<float>(n));
   return task(p, o);
 }
 

@@ -8,7 +8,7 @@
 
 namespace nn {
 
-// Converts n elements by so many threads: to the nearest, ties to even.
+// Converts n elements by so many threads: to the nearest, ties to even. Of one type all bits stay.
 void Convert(const KernelTable& src_type, const void* src, const KernelTable& dst_type, void* dst, size_t n,
              int threads);
 

@@ -30,8 +30,9 @@ struct nn_plan {
   size_t element_bytes;
   const nn::KernelTable* kernels;
   const nn::PlainLoops* loops;
-  const nn::KernelTable* other;  // of the type that is converted, if input and output are of two (conversion.h)
-  bool converts_src;
+  // Of the types of input and output; if these are two, one is F32, in which it is computed (conversion.h).
+  const nn::KernelTable* src_type;
+  const nn::KernelTable* dst_type;
   char name[64];
 
   size_t Elements() const { return batch * channels * spatial; }
@@ -48,11 +49,13 @@ struct nn_plan {
   size_t ForwardBytes() const { return 2 * element_bytes; }
   size_t BackwardBytes() const { return 3 * element_bytes; }
 
+  bool Converts() const { return src_type != dst_type; }
+
   // Whether so many bytes of each element take more than 3/8 of the last-level cache: then the next rows are
   // prefetched.
   bool Prefetches(size_t element_bytes) const;
 
-  // Whether they take more than half of it: then results are written with non-temporal stores, unless in place.
+  // Whether they are so many that results are written with non-temporal stores, unless in place.
   bool Streams(size_t element_bytes, bool in_place) const;
 
   // The options of kernels that read or write activations.
@@ -64,6 +67,9 @@ struct nn_plan {
 namespace nn {
 
 using Plan = nn_plan;
+
+// Whether so many bytes that a call reads and writes are more than caches keep for it.
+bool GoPastTheCache(size_t bytes);
 
 // Into how many parts `things` are divided for the threads: several for each, so that a thread that comes late leaves
 // little to wait for.

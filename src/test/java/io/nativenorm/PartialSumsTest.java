@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Random;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -36,7 +35,7 @@ class PartialSumsTest {
   @ParameterizedTest
   @ValueSource(ints = {2, 8, 37, 700})
   void aSumThatIsNotWantedChangesNothing(int width) {
-    Assumptions.assumeTrue(TestEngines.named().anyMatch(engine -> engine == Backend.FUSED));
+    TestEngines.assumeFused();
     assertArrayEquals(
         weightGradient(RmsNorm.builder(width).backend(Backend.JAVA).build(), width),
         weightGradient(RmsNorm.builder(width).backend(Backend.FUSED).build(), width));
