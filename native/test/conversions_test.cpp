@@ -76,6 +76,34 @@ float Nearest(const Case& of) {
   return NumberOf<T>(up ? of.below + 1 : of.below);
 }
 
+// Every NaN of a type of 16 bits, and floats that become it, as bits: all stay but the one that makes it quiet.
+template <class T>
+void TestNans(const std::string& target) {
+  const uint32_t quiet = 0x400000;
+  const int infinity = T(INFINITY).bits, shift = TypeOf(T()) == NN_BF16 ? 16 : 13;
+  std::vector<T> numbers;
+  std::vector<uint32_t> floats;
+  for (int bits = 0; bits < 1 << 16; ++bits) {
+    if ((bits & 0x7FFF) <= infinity) continue;
+    numbers.push_back(NumberOf<T>(static_cast<size_t>(bits)));
+    const uint32_t fraction = static_cast<uint32_t>(bits & 0x7FFF & ~infinity) << shift;
+    floats.push_back(static_cast<uint32_t>(bits & 0x8000) << 16 | 0x7F800000 | fraction);
+  }
+  const int64_t n = static_cast<int64_t>(numbers.size());
+  std::vector<uint32_t> wide(numbers.size());
+  std::vector<T> narrow(numbers.size());
+  nn_convert(numbers.data(), TypeOf(T()), wide.data(), NN_F32, n, 1);
+  nn_convert(floats.data(), NN_F32, narrow.data(), TypeOf(T()), n, 1);
+  bool good = true;
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    good &= wide[i] == (floats[i] | quiet);
+    // SSE4's binary16 has one NaN of each sign.
+    const bool is_one = target == "sse4" && TypeOf(T()) == NN_F16;
+    good &= narrow[i].bits == (is_one ? (numbers[i].bits & 0x8000) | 0x7E00 : numbers[i].bits | quiet >> shift);
+  }
+  Check(good, "%s: NaNs of type %d", target.c_str(), TypeOf(T()));
+}
+
 // Every type to every other one: long arrays by several threads, with one element after the last chunk.
 void TestConvert() {
   std::vector<std::vector<float>> numbers(nn::kStorageTypes);  // of each type
@@ -134,6 +162,7 @@ void groups::conversions() {
     for (int target = 0; target < nn_targets(); ++target) {
       nn_use_target(target);
       TestConvert();
+      ForStorages([&](auto number) { TestNans<decltype(number)>(nn_target_name(target)); });
     }
   }
   nn::SetLastLevelCacheBytes(0);

@@ -140,19 +140,22 @@ bool all_finite(Set, const float* values, size_t count) {
   return hn::AllTrue(kFloats, hn::Eq(sum, zero));
 }
 
-template <class Set, class T>
-void widen(Set, const T* x, size_t count, float* to) {
-  Write<kHas<kStream, Set>>(to, count, [&](auto lanes, size_t i, auto) NN_INLINED { return Load(lanes, x + i); });
+// What is converted may be a signaling NaN. Cut off, its bits may be those of infinity.
+HWY_INLINE Floats Quiet(Floats v) {
+  const Floats quiet = hn::BitCast(kFloats, hn::Set(kWords, 0x400000));
+  return hn::Or(v, hn::IfThenElseZero(hn::IsNaN(v), quiet));
 }
 
-// A NaN may be a signaling one here, of which a type's bits may be those of infinity.
+template <class Set, class T>
+void widen(Set, const T* x, size_t count, float* to) {
+  Write<kHas<kStream, Set>>(to, count,
+                            [&](auto lanes, size_t i, auto) NN_INLINED { return Quiet(Load(lanes, x + i)); });
+}
+
 template <class Set, class T>
 void narrow(Set, const float* from, size_t count, T* y) {
-  const Floats quiet = hn::BitCast(kFloats, hn::Set(kWords, 0x400000));
-  Write<kHas<kStream, Set>>(y, count, [&](auto lanes, size_t i, auto) NN_INLINED {
-    const Floats v = Load(lanes, from + i);
-    return hn::Or(v, hn::IfThenElseZero(hn::IsNaN(v), quiet));
-  });
+  Write<kHas<kStream, Set>>(y, count,
+                            [&](auto lanes, size_t i, auto) NN_INLINED { return Quiet(Load(lanes, from + i)); });
 }
 
 // y = a * x + b

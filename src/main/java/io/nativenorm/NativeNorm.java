@@ -22,9 +22,10 @@ import java.util.concurrent.atomic.AtomicInteger;
  * ones: a number of bytes, with {@code k}, {@code m} or {@code g} of so many of them, and 0 for
  * none. It is never more than half of JavaCPP's {@code maxBytes} and a quarter of its {@code
  * maxPhysicalBytes}, which is the default. What nobody has used for five seconds is freed, but for
- * 8 MB. {@code nativenorm.instructions} (sse4, avx2, avx512, neon), read with the first layer, is
- * the best instruction set that FUSED may use; one of another architecture allows all. An {@link
- * IllegalArgumentException} says that a property has another value.
+ * 8 MB. {@code nativenorm.instructions} (sse4, avx2, avx512, neon), read with the first layer or
+ * copy in another type or order, is the best instruction set that FUSED may use; one of another
+ * architecture allows all. An {@link IllegalArgumentException} says that a property has another
+ * value.
  *
  * <p>FUSED computes as Java does, rounding to nearest and with subnormal numbers, also on threads
  * whose floating-point control word (MXCSR, FPCR) native code has changed. On the other engines

@@ -1,8 +1,8 @@
 package io.nativenorm;
 
+import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.Lifetime;
 import io.nativenorm.engine.Storage;
-import io.nativenorm.engine.memory.Conversion;
 import io.nativenorm.engine.memory.ForeignMemory;
 import io.nativenorm.engine.memory.Memory;
 import io.nativenorm.engine.memory.MemoryPool;
@@ -184,7 +184,7 @@ public final class Tensor extends TensorElements {
   }
 
   /**
-   * A copy in another element type.
+   * A copy in another element type, made by as many {@link NativeNorm#threads} as it is worth.
    *
    * @param type the wanted type; F32, BF16, F16 or I64 in this version
    * @return a new tensor that owns its memory, even if the type is the same
@@ -199,7 +199,7 @@ public final class Tensor extends TensorElements {
     try {
       Tensor copy = uninitialized(type, layout(), extents());
       try {
-        Conversion.copy(memory(), copy.memory());
+        convert(this, copy);
         return copy;
       } catch (RuntimeException | Error e) {
         copy.close();
@@ -229,13 +229,17 @@ public final class Tensor extends TensorElements {
     }
   }
 
+  private static void convert(Tensor from, Tensor to) {
+    Engines.memoryWork().convert(from.memory(), to.memory(), NativeNorm.threads());
+  }
+
   /** Copies into a tensor of the same shape and type, in its order; both are in use. */
   static void reorder(Tensor from, Tensor to) {
     if (from.size() == 0) {
       return; // 2^40 samples without an element would be gone through one by one
     }
     if (from.layout() == to.layout() || from.rank() < 3) {
-      Conversion.copy(from.memory(), to.memory());
+      convert(from, to);
     } else if (to.layout() == Layout.CHANNELS_LAST) {
       Transposition.toChannelsLast(from.extents(), from.memory(), to.memory());
     } else {

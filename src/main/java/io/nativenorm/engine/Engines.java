@@ -23,7 +23,7 @@ public final class Engines {
   static final int CACHED_PLANS = 256;
 
   private static final FusedEngine FUSED = new FusedEngine();
-  private static final Engine REFERENCE = new ReferenceEngine();
+  private static final ReferenceEngine REFERENCE = new ReferenceEngine();
   private static final List<Engine> ENGINES =
       List.of(FUSED, new OnednnEngine(REFERENCE::prepare), REFERENCE);
   private static final String UNMET_REQUIREMENT =
@@ -80,6 +80,15 @@ public final class Engines {
               throw new NativeNormException("there is no plain pass without FUSED: " + missing);
             });
     FUSED.plainPass(x, y, a, b, threads);
+  }
+
+  /**
+   * Who does what is done to memory beside problems.
+   *
+   * @return FUSED where it is there, else plain Java
+   */
+  public static MemoryWork memoryWork() {
+    return FUSED.unavailable().isEmpty() ? FUSED : REFERENCE;
   }
 
   /**

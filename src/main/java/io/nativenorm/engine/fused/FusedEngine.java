@@ -1,26 +1,36 @@
 package io.nativenorm.engine.fused;
 
 import io.nativenorm.Backend;
+import io.nativenorm.NativeNormException;
 import io.nativenorm.engine.Engine;
 import io.nativenorm.engine.Helpers;
+import io.nativenorm.engine.MemoryWork;
 import io.nativenorm.engine.NativeAccess;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Storage;
+import io.nativenorm.engine.memory.Conversion;
 import io.nativenorm.engine.memory.Memory;
 import java.lang.ref.Reference;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.IntSupplier;
 import java.util.stream.IntStream;
 
 /** NativeNorm's own kernels in {@code native/}. Loaded when first asked for. */
-public final class FusedEngine implements Engine {
+public final class FusedEngine implements Engine, MemoryWork {
   private static final int PROCESSORS = Runtime.getRuntime().availableProcessors();
+
+  /** Fewer elements than two threads are worth: the library does them on its caller's alone. */
+  private static final int TOGETHER = 1 << 16;
 
   /** The caller takes part, so its processor needs no thread. */
   private final Helpers helpers =
       new Helpers(() -> NativeKernels.setWorkers(PROCESSORS - 1), FusedEngine::endWorkers);
 
-  private boolean loaded;
+  /** Written last: whoever reads true sees the rest. */
+  private volatile boolean loaded;
+
   private String missing;
   private int target;
   private String instructions;
@@ -30,7 +40,13 @@ public final class FusedEngine implements Engine {
     return true;
   }
 
-  private synchronized void load() {
+  private void load() {
+    if (!loaded) {
+      loadOnce();
+    }
+  }
+
+  private synchronized void loadOnce() {
     if (loaded) {
       return;
     }
@@ -100,15 +116,52 @@ public final class FusedEngine implements Engine {
    * @param threads how many threads may work on it
    */
   public void plainPass(Memory x, Memory y, float a, float b, int threads) {
-    boolean counted = threads > 1 && helpers.enterUnlessSole();
+    run(
+        x,
+        y,
+        threads,
+        () -> {
+          NativeKernels.stream(x.address(), y.address(), x.elements(), a, b, threads);
+          return 0;
+        });
+  }
+
+  @Override
+  public void convert(Memory from, Memory to, int threads) {
+    if (!Storage.COMPUTED.contains(from.type()) || !Storage.COMPUTED.contains(to.type())) {
+      Conversion.copy(from, to);
+      return;
+    }
+    run(
+        from,
+        to,
+        threads,
+        () ->
+            NativeKernels.convert(
+                from.address(),
+                from.type().ordinal(),
+                to.address(),
+                to.type().ordinal(),
+                from.elements(),
+                threads));
+  }
+
+  /** One call of the library, which gives a status. */
+  private void run(Memory from, Memory to, int threads, IntSupplier call) {
+    boolean alone = threads == 1 || from.elements() < TOGETHER;
+    boolean counted = !alone && helpers.enterUnlessSole();
+    int status;
     try {
-      NativeKernels.stream(x.address(), y.address(), x.elements(), a, b, threads);
+      status = call.getAsInt();
     } finally {
       if (counted) {
         helpers.leave();
       }
-      Reference.reachabilityFence(x);
-      Reference.reachabilityFence(y);
+      Reference.reachabilityFence(from);
+      Reference.reachabilityFence(to);
+    }
+    if (status != 0) {
+      throw new NativeNormException("fused: memory was refused (status " + status + ")");
     }
   }
 

@@ -109,4 +109,13 @@ final class NativeKernels {
       float a,
       float b,
       int threads);
+
+  @Name("nn_convert")
+  static native int convert(
+      @Cast(MEMORY) long src,
+      int srcType,
+      @Cast(MEMORY) long dst,
+      int dstType,
+      @Cast("int64_t") long n,
+      int threads);
 }

@@ -10,8 +10,7 @@ public final class Conversion {
   private Conversion() {}
 
   /**
-   * Copies all elements, bit by bit where the type is the same. A long goes by way of the nearest
-   * float.
+   * Copies all elements, bit by bit where the type is the same; each is rounded once.
    *
    * @param from where they are
    * @param to as many, which do not overlap
@@ -25,8 +24,24 @@ public final class Conversion {
     float[] chunk = new float[(int) Math.min(CHUNK, from.elements())];
     for (long at = 0; at < from.elements(); at += chunk.length) {
       int count = (int) Math.min(chunk.length, from.elements() - at);
-      read(from, at, chunk, count);
+      if (from.type() == DataType.I64 && to.type() != DataType.F32) {
+        Longs.readForRounding(from, at, chunk, count);
+      } else {
+        read(from, at, chunk, count);
+      }
+      if (from.type() == DataType.BF16) {
+        makeQuiet(chunk, count);
+      }
       write(to, at, chunk, count);
+    }
+  }
+
+  /** BF16 is widened by a shift, which keeps a signaling NaN; F16's view makes it quiet. */
+  private static void makeQuiet(float[] values, int count) {
+    for (int i = 0; i < count; i++) {
+      if (Float.isNaN(values[i])) {
+        values[i] = Float.intBitsToFloat(Float.floatToRawIntBits(values[i]) | 0x40_0000);
+      }
     }
   }
 

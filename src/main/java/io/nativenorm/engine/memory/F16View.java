@@ -40,7 +40,7 @@ final class F16View extends SixteenBitView {
     int size = bits & 0x7FFF;
     int wide;
     if (size >= INFINITY) {
-      wide = INFINITE_FLOAT | size << MORE;
+      wide = INFINITE_FLOAT | (size > INFINITY ? size | QUIET : size) << MORE;
     } else if (size >= 1 << 10) {
       wide = (size << MORE) + BIAS;
     } else {

@@ -56,6 +56,28 @@ public final class Longs {
     }
   }
 
+  /**
+   * Copies some elements out to be rounded once more, to a type of 16 bits: each that no float is
+   * becomes the one towards 0 or the one after it, whichever has an odd last bit. So it keeps the
+   * side of a tie that it is on, where the nearest float may be the tie itself.
+   */
+  static void readForRounding(Memory memory, long start, float[] into, int count) {
+    for (int i = 0; i < count; i++) {
+      into[i] = odd(get(memory, start + i));
+    }
+  }
+
+  private static float odd(long value) {
+    float nearest = (float) value;
+    long back = (long) nearest; // of 2^63, which is nearest to the last longs, the last long
+    if (back == value) {
+      return nearest;
+    }
+    boolean isAway = value < 0 ? back < value : back > value;
+    int bits = Float.floatToRawIntBits(nearest);
+    return Float.intBitsToFloat((isAway ? bits - 1 : bits) | 1);
+  }
+
   /** Copies whole numbers in, all of them or, if one is none, nothing. */
   static void write(Memory memory, long start, float[] from, int count) {
     for (int i = 0; i < count; i++) {

@@ -4,10 +4,13 @@ import io.nativenorm.Backend;
 import io.nativenorm.DataType;
 import io.nativenorm.Layout;
 import io.nativenorm.engine.Engine;
+import io.nativenorm.engine.MemoryWork;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.Task;
+import io.nativenorm.engine.memory.Conversion;
+import io.nativenorm.engine.memory.Memory;
 import java.util.Optional;
 
 /**
@@ -17,7 +20,7 @@ import java.util.Optional;
  * docs/order-of-sums.md, as FUSED does, and give the same bits; elsewhere they are two passes in
  * doubles.
  */
-public final class ReferenceEngine implements Engine {
+public final class ReferenceEngine implements Engine, MemoryWork {
   @Override
   public Backend backend() {
     return Backend.JAVA;
@@ -63,5 +66,10 @@ public final class ReferenceEngine implements Engine {
       return backward ? new SpansBackwardPlan(problem) : new SpansForwardPlan(problem);
     }
     return backward ? new ColumnsBackwardPlan(problem) : new ColumnsForwardPlan(problem);
+  }
+
+  @Override
+  public void convert(Memory from, Memory to, int threads) {
+    Conversion.copy(from, to);
   }
 }

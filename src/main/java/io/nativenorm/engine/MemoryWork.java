@@ -1,0 +1,20 @@
+package io.nativenorm.engine;
+
+import io.nativenorm.engine.memory.Memory;
+
+/**
+ * What is done to memory beside problems. Whoever does it, the bits are the same, but for those of
+ * a NaN in F16 on SSE4.
+ */
+public interface MemoryWork {
+  /**
+   * Copies all elements, each rounded once to the nearest, ties to even; a NaN stays one, and
+   * becomes quiet. Of one type all bits stay.
+   *
+   * @param from where they are
+   * @param to as many, which do not overlap
+   * @param threads how many threads may work on it
+   * @throws IllegalArgumentException if a long cannot be what an element is; some were copied then
+   */
+  void convert(Memory from, Memory to, int threads);
+}
