@@ -3,4 +3,4 @@
 # time: the executable jars, the Javadoc, the bill of materials, the look at the format.
 set -eu
 cd "$(dirname "$0")/.."
-mvn -q -B -ntp install -DskipTests -Dexecutable.skip -Dmaven.javadoc.skip -Dcyclonedx.skip -Dspotless.check.skip
+mvn -q -B -ntp install -DskipTests -DskipITs -Dexecutable.skip -Dmaven.javadoc.skip -Dcyclonedx.skip -Dspotless.check.skip
