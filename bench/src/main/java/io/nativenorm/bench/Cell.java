@@ -1,15 +1,25 @@
 package io.nativenorm.bench;
 
+import io.nativenorm.DataType;
 import io.nativenorm.Layout;
 import java.util.List;
 
 /**
  * What is raced: a shape in a layout and a direction. Every shape is reduced to three extents; a
  * row is a sample whose elements are its channels.
+ *
+ * @param type of the input and the output
  */
-public record Cell(Shape shape, Layout layout, Direction direction) {
+public record Cell(Shape shape, Layout layout, Direction direction, DataType type) {
+  /** What can be raced. */
+  public static final List<DataType> TYPES = List.of(DataType.F32, DataType.BF16, DataType.F16);
 
-  /** All cells of a shape. */
+  /** A cell in F32. */
+  public Cell(Shape shape, Layout layout, Direction direction) {
+    this(shape, layout, direction, DataType.F32);
+  }
+
+  /** All cells of a shape, in F32. */
   public static List<Cell> of(Shape shape) {
     return shape.layouts().stream()
         .flatMap(
@@ -19,15 +29,35 @@ public record Cell(Shape shape, Layout layout, Direction direction) {
         .toList();
   }
 
+  /** The same in another type. */
+  public Cell in(DataType other) {
+    return new Cell(shape, layout, direction, other);
+  }
+
+  /** The same in another direction. */
+  Cell in(Direction other) {
+    return new Cell(shape, layout, other, type);
+  }
+
   /** The cell of an {@link #id}. */
   public static Cell named(String id) {
     String[] parts = id.split("/");
-    return new Cell(Shape.named(parts[0]), Layout.valueOf(parts[1]), Direction.valueOf(parts[2]));
+    Cell cell =
+        new Cell(Shape.named(parts[0]), Layout.valueOf(parts[1]), Direction.valueOf(parts[2]));
+    return parts.length > 3 ? cell.in(DataType.valueOf(parts[3])) : cell;
   }
 
-  /** Shape, layout and direction, as in {@code bert-base/CHANNELS_FIRST/BACKWARD}. */
+  /**
+   * Shape, layout and direction, as in {@code bert-base/CHANNELS_FIRST/BACKWARD}, and the type if
+   * it is not F32, which all were before others were raced.
+   */
   public String id() {
-    return shape.name() + "/" + layout + "/" + direction;
+    String id = shape.name() + "/" + layout + "/" + direction;
+    return isF32() ? id : id + "/" + type;
+  }
+
+  public boolean isF32() {
+    return type == DataType.F32;
   }
 
   public Operation operation() {
@@ -85,6 +115,6 @@ public record Cell(Shape shape, Layout layout, Direction direction) {
 
   /** What must move at least: x, y; for gradients x, dy, dx. Parameters are small beside them. */
   public long bytes() {
-    return (direction == Direction.BACKWARD ? 3L : 2L) * Float.BYTES * size();
+    return (direction == Direction.BACKWARD ? 3L : 2L) * type.bytes() * size();
   }
 }

@@ -1,5 +1,6 @@
 package io.nativenorm.bench;
 
+import io.nativenorm.DataType;
 import java.util.List;
 import java.util.Optional;
 
@@ -14,8 +15,18 @@ public interface Contestant {
   /** The version of the library, read from it or from its artifact. */
   String version();
 
+  /** Why it is not raced on a cell; nothing if it is. */
+  default Optional<String> rejects(Cell cell) {
+    return types().contains(cell.type()) ? lacks(cell) : Optional.of("it is raced in " + types());
+  }
+
+  /** In which it has operators of its own. */
+  default List<DataType> types() {
+    return List.of(DataType.F32);
+  }
+
   /** Why it does not have this operation, layout or direction; nothing if it does. */
-  Optional<String> rejects(Cell cell);
+  Optional<String> lacks(Cell cell);
 
   /** How the names of the jars begin that a program needs for it; none for plain Java. */
   List<String> jars();

@@ -4,10 +4,11 @@ import com.google.gson.JsonObject;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Optional;
 import java.util.stream.Stream;
 
 /** What every figure depends on. */
-final class Environment {
+public final class Environment {
   private static final Path CPU_INFO = Path.of("/proc/cpuinfo");
 
   private Environment() {}
@@ -27,14 +28,22 @@ final class Environment {
 
   /** The processor's name where the system tells it, else its architecture. */
   static String cpu() {
+    return cpuInfo("model name").orElse(System.getProperty("os.arch"));
+  }
+
+  /** Whether oneDNN's kernels for AVX-512 run here; false where the system does not tell. */
+  public static boolean hasAvx512() {
+    return cpuInfo("flags").filter(flags -> flags.contains("avx512bw")).isPresent();
+  }
+
+  private static Optional<String> cpuInfo(String name) {
     try (Stream<String> lines = Files.lines(CPU_INFO)) {
       return lines
-          .filter(line -> line.startsWith("model name"))
+          .filter(line -> line.startsWith(name))
           .map(line -> line.substring(line.indexOf(':') + 1).strip())
-          .findFirst()
-          .orElse(System.getProperty("os.arch"));
+          .findFirst();
     } catch (IOException e) {
-      return System.getProperty("os.arch"); // not Linux
+      return Optional.empty(); // not Linux
     }
   }
 }

@@ -1,5 +1,6 @@
 package io.nativenorm.bench;
 
+import io.nativenorm.DataType;
 import java.util.List;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
@@ -22,6 +23,18 @@ enum Mode {
 
   /** Every shape and layout, NativeNorm's choice against the other libraries. */
   PEERS(cells(allShapes(), true), Contestants.peers(), 1, 15, 5, 200),
+
+  /**
+   * NativeNorm and PyTorch in turns, in every type: ratios that hold on a machine that others use
+   * too.
+   */
+  TURNS(
+      cells(allShapes(), true),
+      List.of(Contestants.named("NativeNorm AUTO"), Contestants.named("PyTorch")),
+      1,
+      15,
+      7,
+      30),
 
   /** Everything. */
   FULL(cells(allShapes(), true), Contestants.all(), 2, 10, 5, 300);
@@ -72,6 +85,11 @@ enum Mode {
 
   List<Contestant> contestants() {
     return contestants;
+  }
+
+  /** In which the cells are raced. */
+  List<DataType> types() {
+    return this == FULL || this == TURNS ? Cell.TYPES : List.of(DataType.F32);
   }
 
   /** JVMs for each figure. */

@@ -1,5 +1,6 @@
 package io.nativenorm.bench;
 
+import io.nativenorm.DataType;
 import io.nativenorm.bench.report.Report;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -43,6 +44,13 @@ public final class Race implements Callable<Integer> {
   @Option(names = "--shape", paramLabel = "NAME", description = "On this one; may be given again.")
   private List<String> shapes = List.of();
 
+  @Option(
+      names = "--type",
+      paramLabel = "TYPE",
+      description =
+          "In this one, F32, BF16 or F16; may be given again. F32 if not given, in full all.")
+  private List<DataType> types = List.of();
+
   @Spec private CommandSpec command;
 
   private RawFile raw;
@@ -57,15 +65,20 @@ public final class Race implements Callable<Integer> {
   public Integer call() throws IOException {
     requireKnown(contestants, Contestants.all().stream().map(Contestant::name).toList());
     requireKnown(shapes, Shape.all().stream().map(Shape::name).toList());
+    requireKnown(names(types), names(Cell.TYPES));
     Path results = Files.createDirectories(Path.of("target/results"));
     String time = DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss").format(LocalDateTime.now());
     String cpu = Environment.cpu().replaceAll("\\W+", "-");
     raw = new RawFile(results.resolve(time + "-" + cpu + ".json"), Environment.of(line()));
     Runtime.getRuntime().addShutdownHook(new Thread(this::report));
-    Steps steps = new Steps(mode, contestants, shapes, raw);
+    Steps steps = new Steps(mode, contestants, shapes, types, raw);
     run(steps);
     steps.failures().forEach(System.err::println);
     return steps.failures().isEmpty() ? 0 : 1;
+  }
+
+  private static List<String> names(List<DataType> types) {
+    return types.stream().map(DataType::name).toList();
   }
 
   private void requireKnown(List<String> names, List<String> all) {
@@ -115,6 +128,7 @@ public final class Race implements Callable<Integer> {
     StringBuilder line = new StringBuilder("bench/run.sh " + mode.name().toLowerCase(Locale.ROOT));
     contestants.forEach(name -> line.append(" --contestant '").append(name).append('\''));
     shapes.forEach(name -> line.append(" --shape ").append(name));
+    types.forEach(type -> line.append(" --type ").append(type));
     return line.toString();
   }
 }

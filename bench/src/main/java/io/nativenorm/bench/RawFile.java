@@ -28,6 +28,7 @@ import org.openjdk.jmh.results.format.ResultFormatType;
 public final class RawFile {
   public static final String ERROR = "io.nativenorm.bench.Check";
   public static final String COLD_START = "io.nativenorm.bench.ColdStart";
+  public static final String TURNS = "io.nativenorm.bench.Turns";
   public static final String SIZE = "io.nativenorm.bench.Jars";
 
   private static final Gson GSON = new GsonBuilder().setPrettyPrinting().create();

@@ -1,5 +1,6 @@
 package io.nativenorm.bench;
 
+import io.nativenorm.DataType;
 import io.nativenorm.Layout;
 import io.nativenorm.bench.contestant.NativeNormStack;
 import io.nativenorm.bench.contestant.PyTorchStack;
@@ -21,7 +22,7 @@ final class Stacks {
   static final int DEPTH = 12;
 
   /** Each layer may add its part. */
-  static final double ALLOWED = DEPTH * Agreement.ALLOWED;
+  static final double ALLOWED = DEPTH * Agreement.allowed(DataType.F32);
 
   private static final int ROUNDS = 7;
   private static final int WARM_UPS = 2;
@@ -114,7 +115,7 @@ final class Stacks {
   private static boolean check(
       String name, Contestant.Session session, Map<String, double[]> expected) {
     session.call();
-    double error = Agreement.error(expected, session.results());
+    double error = Agreement.error(DataType.F32, expected, session.results());
     System.out.printf(Locale.ROOT, "%s's largest error is %.1e%n", name, error);
     return error <= ALLOWED;
   }
@@ -144,17 +145,7 @@ final class Stacks {
 
   private static Map<String, double[]> expected(
       Workload workload, Direction direction, float[] x, float[] dy) {
-    Cell cell = new Cell(workload.cell().shape(), workload.cell().layout(), direction);
-    return Oracle.expected(
-        new Workload(
-            cell,
-            x,
-            dy,
-            workload.weight(),
-            workload.bias(),
-            workload.runningMean(),
-            workload.runningVariance(),
-            workload.threads()));
+    return Oracle.expected(workload.in(direction).on(x, dy));
   }
 
   private static float[] rounded(double[] values) {

@@ -1,12 +1,15 @@
 package io.nativenorm.bench;
 
+import io.nativenorm.DataType;
 import io.nativenorm.NormLayer;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 import org.openjdk.jmh.profile.GCProfiler;
 import org.openjdk.jmh.runner.Runner;
 import org.openjdk.jmh.runner.RunnerException;
@@ -50,17 +53,20 @@ final class Steps {
    */
   private final Map<String, String> versions = new HashMap<>();
 
-  /** The mode's, or those of the contestants and shapes that are named. */
-  Steps(Mode mode, List<String> contestants, List<String> shapes, RawFile raw) {
+  /** The mode's, or those of the contestants, shapes and types that are named. */
+  Steps(
+      Mode mode, List<String> contestants, List<String> shapes, List<DataType> types, RawFile raw) {
     this.mode = mode;
     this.contestants =
         contestants.isEmpty()
             ? mode.contestants()
             : contestants.stream().map(Contestants::named).toList();
-    this.cells =
+    List<Cell> named =
         shapes.isEmpty()
             ? mode.cells()
             : shapes.stream().flatMap(shape -> Cell.of(Shape.named(shape)).stream()).toList();
+    List<DataType> wanted = types.isEmpty() ? mode.types() : types;
+    this.cells = named.stream().flatMap(cell -> wanted.stream().map(cell::in)).toList();
     this.allShapes = shapes.isEmpty();
     this.raw = raw;
   }
@@ -75,11 +81,23 @@ final class Steps {
     List<Step> steps = new ArrayList<>();
     for (Contestant contestant : contestants) {
       steps.add(new Step("answers of " + contestant.name(), () -> check(contestant)));
+      if (mode == Mode.TURNS) {
+        continue;
+      }
       if (!contestant.jars().isEmpty()) {
         steps.add(new Step("size of " + contestant.name(), () -> weigh(contestant)));
       }
       steps.add(new Step("start of " + contestant.name(), () -> start(contestant)));
     }
+    if (mode == Mode.TURNS) {
+      addTurns(steps);
+    } else {
+      addCalls(steps);
+    }
+    return steps;
+  }
+
+  private void addCalls(List<Step> steps) {
     for (long bytes : mode.streams(cells)) {
       steps.add(new Step("streaming " + bytes + " bytes", () -> stream(bytes)));
     }
@@ -96,7 +114,28 @@ final class Steps {
     if (allShapes) {
       addScaling(steps);
     }
-    return steps;
+  }
+
+  private void addTurns(List<Step> steps) {
+    Map<Shape, List<Cell>> byShape =
+        cells.stream()
+            .collect(Collectors.groupingBy(Cell::shape, LinkedHashMap::new, Collectors.toList()));
+    byShape.forEach(
+        (shape, own) -> steps.add(new Step("turns on " + shape.name(), () -> turn(shape, own))));
+  }
+
+  private void turn(Shape shape, List<Cell> own) throws IOException {
+    try {
+      for (Turns turns : Turns.run(contestants, own, mode, THREADS)) {
+        Map<String, String> params = new LinkedHashMap<>();
+        params.put("contestant", turns.contestant());
+        params.put("cell", turns.cell());
+        params.put("threads", Integer.toString(turns.threads()));
+        raw.add(RawFile.TURNS, params, turns.microseconds(), "us/op");
+      }
+    } catch (IOException e) {
+      failures.add("turns on " + shape.name() + ": " + e.getMessage());
+    }
   }
 
   private void addScaling(List<Step> steps) {
@@ -120,18 +159,20 @@ final class Steps {
   }
 
   private void check(Contestant contestant) throws IOException {
-    List<Cell> accepted = new ArrayList<>();
+    Map<DataType, List<Cell>> accepted = new EnumMap<>(DataType.class);
     for (Cell cell : cells) {
       String reason = contestant.rejects(cell).orElse(null);
       if (reason == null) {
-        accepted.add(cell);
+        accepted.computeIfAbsent(cell.type(), type -> new ArrayList<>()).add(cell);
       } else {
         Map<String, String> params = Map.of("contestant", contestant.name(), "cell", cell.id());
         raw.addMissing(RawFile.ERROR, params, "rejected", reason);
       }
     }
-    for (Check check : Check.run(contestant, accepted, Check.MEANS)) {
-      add(check);
+    for (DataType type : accepted.keySet()) {
+      for (Check check : Check.run(contestant, accepted.get(type), Check.means(type))) {
+        add(check);
+      }
     }
   }
 
@@ -152,8 +193,8 @@ final class Steps {
     // Others may be wrong: the report marks them. They must run, though, and so must the check.
     boolean own = check.contestant().startsWith("NativeNorm");
     boolean failed = check.failure() != null && (own || !check.failure().equals(Check.NO_NUMBER));
-    boolean wrong =
-        own && check.error() != null && check.mean() == 0 && check.error() > 2 * Agreement.ALLOWED;
+    double most = 2 * Agreement.allowed(Cell.named(check.cell()).type());
+    boolean wrong = own && check.error() != null && check.mean() == 0 && check.error() > most;
     if (failed || wrong) {
       failures.add(check.toString());
     }

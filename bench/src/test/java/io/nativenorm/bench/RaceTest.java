@@ -95,7 +95,10 @@ class RaceTest {
   void whatIsNotKnownIsRefusedBeforeAnythingRuns() throws Exception {
     for (String[] wrong :
         new String[][] {
-          {"slow"}, {"quick", "--contestant", "Nobody"}, {"quick", "--shape", "no-such"}
+          {"slow"},
+          {"quick", "--contestant", "Nobody"},
+          {"quick", "--shape", "no-such"},
+          {"quick", "--type", "I64"}
         }) {
       Process race = race(wrong);
       assertTrue(race.waitFor(SECONDS, TimeUnit.SECONDS));

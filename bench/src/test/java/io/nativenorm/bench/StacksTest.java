@@ -2,6 +2,7 @@ package io.nativenorm.bench;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import io.nativenorm.DataType;
 import io.nativenorm.Layout;
 import io.nativenorm.bench.contestant.NativeNormStack;
 import io.nativenorm.bench.contestant.PyTorchStack;
@@ -22,8 +23,13 @@ class StacksTest {
       for (int step = 0; step < 3; step++) {
         own.call();
         other.call();
-        assertEquals(0, Agreement.error(expected, own.results()), Stacks.ALLOWED, "NativeNorm");
-        assertEquals(0, Agreement.error(expected, other.results()), Stacks.ALLOWED, "PyTorch");
+        assertEquals(
+            0,
+            Agreement.error(DataType.F32, expected, own.results()),
+            Stacks.ALLOWED,
+            "NativeNorm");
+        assertEquals(
+            0, Agreement.error(DataType.F32, expected, other.results()), Stacks.ALLOWED, "PyTorch");
       }
     }
   }

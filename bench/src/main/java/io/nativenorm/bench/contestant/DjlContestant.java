@@ -21,7 +21,7 @@ public final class DjlContestant implements Contestant {
   }
 
   @Override
-  public Optional<String> rejects(Cell cell) {
+  public Optional<String> lacks(Cell cell) {
     return switch (cell.operation()) {
       case RMS, GROUP, INSTANCE -> Optional.of("it has batch and layer normalization only");
       case BATCH, LAYER -> {

@@ -38,7 +38,12 @@ public final class NativeNormContestant implements Contestant {
   }
 
   @Override
-  public Optional<String> rejects(Cell cell) {
+  public List<DataType> types() {
+    return backend == Backend.ONEDNN ? Contestant.super.types() : Cell.TYPES;
+  }
+
+  @Override
+  public Optional<String> lacks(Cell cell) {
     return Optional.empty();
   }
 
@@ -81,7 +86,7 @@ public final class NativeNormContestant implements Contestant {
   }
 
   private static Tensor tensor(Cell cell, float[] values) {
-    Tensor tensor = Tensor.allocate(DataType.F32, cell.layout(), cell.extents());
+    Tensor tensor = Tensor.allocate(cell.type(), cell.layout(), cell.extents());
     tensor.copyFrom(values);
     return tensor;
   }
@@ -94,7 +99,7 @@ public final class NativeNormContestant implements Contestant {
     Inference(Workload workload, NormLayer layer) {
       this.layer = layer;
       this.x = tensor(workload.cell(), workload.x());
-      this.y = Tensor.allocate(DataType.F32, x.layout(), x.shape());
+      this.y = Tensor.allocate(x.dataType(), x.layout(), x.shape());
     }
 
     @Override

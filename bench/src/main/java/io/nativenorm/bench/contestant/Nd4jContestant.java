@@ -21,7 +21,7 @@ public final class Nd4jContestant implements Contestant {
   }
 
   @Override
-  public Optional<String> rejects(Cell cell) {
+  public Optional<String> lacks(Cell cell) {
     if (cell.operation() == Operation.BATCH && cell.direction() == Direction.TRAINING) {
       return Optional.of("its operator takes the statistics, and does not measure them");
     }

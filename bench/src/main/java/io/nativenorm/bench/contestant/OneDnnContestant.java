@@ -2,8 +2,10 @@ package io.nativenorm.bench.contestant;
 
 import static org.bytedeco.dnnl.global.dnnl.dnnl_version;
 
+import io.nativenorm.DataType;
 import io.nativenorm.bench.Cell;
 import io.nativenorm.bench.Contestant;
+import io.nativenorm.bench.Environment;
 import io.nativenorm.bench.Workload;
 import java.util.List;
 import java.util.Optional;
@@ -26,8 +28,14 @@ public final class OneDnnContestant implements Contestant {
     return version.major() + "." + version.minor() + "." + version.patch();
   }
 
+  /** BF16 on AVX-512. F16 it computes only where a processor does. */
   @Override
-  public Optional<String> rejects(Cell cell) {
+  public List<DataType> types() {
+    return Environment.hasAvx512() ? List.of(DataType.F32, DataType.BF16) : List.of(DataType.F32);
+  }
+
+  @Override
+  public Optional<String> lacks(Cell cell) {
     return Optional.empty();
   }
 

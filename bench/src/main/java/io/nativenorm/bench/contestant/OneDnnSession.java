@@ -2,6 +2,7 @@ package io.nativenorm.bench.contestant;
 
 import static org.bytedeco.dnnl.global.dnnl.*;
 
+import io.nativenorm.DataType;
 import io.nativenorm.bench.Cell;
 import io.nativenorm.bench.Contestant;
 import io.nativenorm.bench.Direction;
@@ -21,6 +22,8 @@ import org.bytedeco.dnnl.dnnl_primitive_attr;
 import org.bytedeco.dnnl.dnnl_primitive_desc;
 import org.bytedeco.dnnl.dnnl_stream;
 import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.javacpp.Pointer;
+import org.bytedeco.javacpp.ShortPointer;
 
 /** A primitive of oneDNN with its memory. */
 final class OneDnnSession implements Contestant.Session {
@@ -46,8 +49,8 @@ final class OneDnnSession implements Contestant.Session {
   private final dnnl_engine engine = new dnnl_engine();
   private final dnnl_stream stream = new dnnl_stream();
 
-  /** By argument; forward and backward share what both have. */
-  private final Map<Integer, FloatPointer> buffers = new HashMap<>();
+  /** By argument, floats or, of data in BF16, shorts; forward and backward share what both have. */
+  private final Map<Integer, Pointer> buffers = new HashMap<>();
 
   private final Step step;
   private final float[] mean;
@@ -98,18 +101,38 @@ final class OneDnnSession implements Contestant.Session {
 
   private void fill(int argument, float[] values) {
     if (values != null) {
-      buffer(argument, values.length).put(values);
+      Pointer memory = buffer(argument, values.length);
+      if (memory instanceof ShortPointer shorts) {
+        for (int i = 0; i < values.length; i++) {
+          shorts.put(i, (short) (Float.floatToRawIntBits(values[i]) >>> Short.SIZE));
+        }
+      } else {
+        floats(argument).put(values);
+      }
     }
   }
 
-  private FloatPointer buffer(int argument, long floats) {
+  private Pointer buffer(int argument, long elements) {
     return buffers.computeIfAbsent(
         argument,
         key -> {
-          FloatPointer memory = new FloatPointer(floats);
+          Pointer memory =
+              type(key) == DataType.F32 ? new FloatPointer(elements) : new ShortPointer(elements);
           frees.push(memory::deallocate);
           return memory;
         });
+  }
+
+  private FloatPointer floats(int argument) {
+    return (FloatPointer) buffers.get(argument);
+  }
+
+  /** Statistics and parameters are floats. */
+  private DataType type(int argument) {
+    return switch (argument) {
+      case DNNL_ARG_SRC, DNNL_ARG_DST, DNNL_ARG_DIFF_SRC, DNNL_ARG_DIFF_DST -> cell.type();
+      default -> DataType.F32;
+    };
   }
 
   private dnnl_primitive_desc forward() {
@@ -186,21 +209,23 @@ final class OneDnnSession implements Contestant.Session {
     long n = cell.batch();
     long c = cell.channels();
     long s = cell.spatial();
+    int type = cell.isF32() ? dnnl_f32 : dnnl_bf16;
     if (cell.isRows()) {
-      return describe(new long[] {n, c}, new long[] {c, 1});
+      return describe(type, new long[] {n, c}, new long[] {c, 1});
     }
     return describe(
+        type,
         new long[] {n, c, s, 1},
         cell.channelsLast() ? new long[] {c * s, 1, c, c} : new long[] {c * s, s, 1, 1});
   }
 
   private dnnl_memory_desc statistics() {
-    return describe(new long[] {cell.batch()}, new long[] {1});
+    return describe(dnnl_f32, new long[] {cell.batch()}, new long[] {1});
   }
 
-  private dnnl_memory_desc describe(long[] extents, long[] strides) {
+  private dnnl_memory_desc describe(int type, long[] extents, long[] strides) {
     dnnl_memory_desc made = new dnnl_memory_desc();
-    check(dnnl_memory_desc_create_with_strides(made, extents.length, extents, dnnl_f32, strides));
+    check(dnnl_memory_desc_create_with_strides(made, extents.length, extents, type, strides));
     frees.push(() -> dnnl_memory_desc_destroy(made));
     return made;
   }
@@ -219,7 +244,9 @@ final class OneDnnSession implements Contestant.Session {
       long bytes = wanted == null || shiftless ? 0 : dnnl_memory_desc_get_size(wanted);
       if (bytes > 0) {
         dnnl_memory memory = new dnnl_memory();
-        check(dnnl_memory_create(memory, wanted, engine, buffer(argument, bytes / Float.BYTES)));
+        check(
+            dnnl_memory_create(
+                memory, wanted, engine, buffer(argument, bytes / type(argument).bytes())));
         frees.push(() -> dnnl_memory_destroy(memory));
         arguments.getPointer(count++).arg(argument).memory(memory);
       }
@@ -240,8 +267,8 @@ final class OneDnnSession implements Contestant.Session {
   }
 
   private void updateRunning() {
-    buffers.get(DNNL_ARG_MEAN).get(mean);
-    buffers.get(DNNL_ARG_VARIANCE).get(variance);
+    floats(DNNL_ARG_MEAN).get(mean);
+    floats(DNNL_ARG_VARIANCE).get(variance);
     float momentum = (float) Workload.MOMENTUM;
     float values = (float) cell.batch() * cell.spatial();
     for (int c = 0; c < mean.length; c++) {
@@ -262,12 +289,18 @@ final class OneDnnSession implements Contestant.Session {
   }
 
   private float[] values(int argument) {
-    FloatPointer memory = buffers.get(argument);
+    Pointer memory = buffers.get(argument);
     if (memory == null) {
       return null;
     }
     float[] values = new float[(int) memory.capacity()];
-    memory.get(values);
+    if (memory instanceof ShortPointer shorts) {
+      for (int i = 0; i < values.length; i++) {
+        values[i] = Float.intBitsToFloat(shorts.get(i) << Short.SIZE);
+      }
+    } else {
+      floats(argument).get(values);
+    }
     return values;
   }
 

@@ -24,7 +24,7 @@ public final class OnnxRuntimeContestant implements Contestant {
   }
 
   @Override
-  public Optional<String> rejects(Cell cell) {
+  public Optional<String> lacks(Cell cell) {
     if (cell.direction() != Direction.INFERENCE) {
       return Optional.of("its jar runs models, and does not train them");
     }

@@ -1,5 +1,6 @@
 package io.nativenorm.bench.contestant;
 
+import io.nativenorm.DataType;
 import io.nativenorm.bench.Cell;
 import io.nativenorm.bench.Contestant;
 import io.nativenorm.bench.Direction;
@@ -26,7 +27,12 @@ public final class PyTorchContestant implements Contestant {
   }
 
   @Override
-  public Optional<String> rejects(Cell cell) {
+  public List<DataType> types() {
+    return Cell.TYPES;
+  }
+
+  @Override
+  public Optional<String> lacks(Cell cell) {
     return cell.operation() == Operation.RMS && cell.direction() == Direction.BACKWARD
         ? Optional.of("RMSNorm's gradient is autograd's, there is no operator for it")
         : Optional.empty();

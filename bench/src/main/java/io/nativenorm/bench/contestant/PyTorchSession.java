@@ -73,11 +73,22 @@ final class PyTorchSession implements Contestant.Session {
 
   /** A tensor over memory outside the heap, in the memory order of the cell. */
   private Tensor tensor(float[] values) {
-    return torch.from_blob(new FloatPointer(values), cell.extents(), strides());
+    return torch.from_blob(new FloatPointer(values), cell.extents(), strides()).to(type());
   }
 
+  /**
+   * Floats whatever the cell's type, as NativeNorm's: it takes either, and these a little faster.
+   */
   private static Tensor vector(float[] values) {
     return values == null ? null : torch.from_blob(new FloatPointer(values), values.length);
+  }
+
+  private torch.ScalarType type() {
+    return switch (cell.type()) {
+      case BF16 -> torch.ScalarType.BFloat16;
+      case F16 -> torch.ScalarType.Half;
+      default -> torch.ScalarType.Float;
+    };
   }
 
   private static TensorOptional optional(float[] values) {

@@ -12,7 +12,7 @@ public final class ScalarContestant extends PlainJava {
   }
 
   @Override
-  public Optional<String> rejects(Cell cell) {
+  public Optional<String> lacks(Cell cell) {
     return Optional.empty();
   }
 

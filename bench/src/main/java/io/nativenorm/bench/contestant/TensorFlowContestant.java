@@ -21,7 +21,7 @@ public final class TensorFlowContestant implements Contestant {
   }
 
   @Override
-  public Optional<String> rejects(Cell cell) {
+  public Optional<String> lacks(Cell cell) {
     return cell.operation() == Operation.BATCH
         ? Optional.empty()
         : Optional.of("its one operator is batch normalization");

@@ -12,7 +12,7 @@ public final class VectorContestant extends PlainJava {
   }
 
   @Override
-  public Optional<String> rejects(Cell cell) {
+  public Optional<String> lacks(Cell cell) {
     return cell.channelsLast()
         ? Optional.of("these loops take the neighbours of one channel")
         : Optional.empty();

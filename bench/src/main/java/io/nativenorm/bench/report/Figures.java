@@ -3,6 +3,7 @@ package io.nativenorm.bench.report;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
+import io.nativenorm.DataType;
 import io.nativenorm.bench.Cell;
 import io.nativenorm.bench.RawFile;
 import java.io.IOException;
@@ -22,6 +23,15 @@ import java.util.stream.Collectors;
 final class Figures {
   static final String NATIVE_NORM = "NativeNorm AUTO";
 
+  /** Who is raced in which type: what the reports have a line for. */
+  record Entrant(String contestant, DataType type) {
+    /** The contestant's name, and the type if it is not F32. */
+    @Override
+    public String toString() {
+      return type == DataType.F32 ? contestant : contestant + " in " + type;
+    }
+  }
+
   /**
    * A time.
    *
@@ -31,7 +41,7 @@ final class Figures {
    *     its processor to another program does not move it
    * @param least of the iterations
    * @param most of the iterations
-   * @param allocated bytes on the Java heap a call
+   * @param allocated bytes on the Java heap a call; null if they were not counted
    */
   record Call(
       String contestant,
@@ -41,13 +51,25 @@ final class Figures {
       double microseconds,
       double least,
       double most,
-      double allocated) {}
+      Double allocated) {
+    Entrant entrant() {
+      return new Entrant(contestant, cell.type());
+    }
+  }
 
   /** The error of a contestant around a mean; without a number it failed, and says how. */
-  record Error(String contestant, Cell cell, double mean, Double error, String failure) {}
+  record Error(String contestant, Cell cell, double mean, Double error, String failure) {
+    Entrant entrant() {
+      return new Entrant(contestant, cell.type());
+    }
+  }
 
   /** Why a contestant is not raced on a cell. */
-  record Rejection(String contestant, Cell cell, String reason) {}
+  record Rejection(String contestant, Cell cell, String reason) {
+    Entrant entrant() {
+      return new Entrant(contestant, cell.type());
+    }
+  }
 
   private final JsonObject environment;
   private final List<Call> calls = new ArrayList<>();
@@ -110,12 +132,6 @@ final class Figures {
   }
 
   private static Call call(JsonObject entry, JsonObject params, String contestant) {
-    JsonObject secondary = entry.getAsJsonObject("secondaryMetrics");
-    String allocated =
-        secondary.keySet().stream()
-            .filter(name -> name.endsWith("gc.alloc.rate.norm"))
-            .findFirst()
-            .orElseThrow();
     double[] iterations = iterations(entry);
     return new Call(
         contestant,
@@ -125,7 +141,19 @@ final class Figures {
         median(iterations),
         iterations[0],
         iterations[iterations.length - 1],
-        secondary.getAsJsonObject(allocated).get("score").getAsDouble());
+        allocated(entry));
+  }
+
+  /** JMH counts it, {@link RawFile#TURNS} do not. */
+  private static Double allocated(JsonObject entry) {
+    if (!entry.has("secondaryMetrics")) {
+      return null;
+    }
+    return entry.getAsJsonObject("secondaryMetrics").entrySet().stream()
+        .filter(metric -> metric.getKey().endsWith("gc.alloc.rate.norm"))
+        .map(metric -> metric.getValue().getAsJsonObject().get("score").getAsDouble())
+        .findFirst()
+        .orElse(null);
   }
 
   /** The fastest first. */
@@ -157,11 +185,11 @@ final class Figures {
   }
 
   /** In the order they were raced. */
-  Set<String> contestants() {
-    Set<String> names = new LinkedHashSet<>();
-    errors.forEach(error -> names.add(error.contestant()));
-    rejections.forEach(rejection -> names.add(rejection.contestant()));
-    return names;
+  Set<Entrant> entrants() {
+    Set<Entrant> entrants = new LinkedHashSet<>();
+    errors.forEach(error -> entrants.add(error.entrant()));
+    rejections.forEach(rejection -> entrants.add(rejection.entrant()));
+    return entrants;
   }
 
   /**
@@ -177,6 +205,11 @@ final class Figures {
         .filter(call -> checked.contains(call.cell()))
         .forEach(call -> first.putIfAbsent(call.contestant() + call.cell().id(), call));
     return List.copyOf(first.values());
+  }
+
+  /** Whether there are cells in other types than F32. */
+  boolean hasSixteenBits() {
+    return entrants().stream().anyMatch(entrant -> entrant.type() != DataType.F32);
   }
 
   /** Every call, those over threads and callers too. */
@@ -211,10 +244,10 @@ final class Figures {
     return starts;
   }
 
-  /** NativeNorm's call on a cell. */
-  Optional<Call> nativeNorm(Cell cell) {
+  /** A contestant's call on a cell. */
+  Optional<Call> call(String contestant, Cell cell) {
     return race().stream()
-        .filter(call -> call.contestant().equals(NATIVE_NORM) && call.cell().equals(cell))
+        .filter(call -> call.contestant().equals(contestant) && call.cell().equals(cell))
         .findFirst();
   }
 

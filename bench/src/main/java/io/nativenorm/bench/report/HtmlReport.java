@@ -46,7 +46,7 @@ final class HtmlReport {
         .map(
             call ->
                 new Scaling(
-                    call.contestant(),
+                    call.entrant().toString(),
                     call.cell().id(),
                     call.threads(),
                     call.callers(),
@@ -56,7 +56,7 @@ final class HtmlReport {
 
   private static List<Accuracy> errors(Figures figures) {
     return figures.errors().stream()
-        .map(e -> new Accuracy(e.contestant(), e.cell().id(), e.mean(), e.error()))
+        .map(e -> new Accuracy(e.entrant().toString(), e.cell().id(), e.mean(), e.error()))
         .toList();
   }
 

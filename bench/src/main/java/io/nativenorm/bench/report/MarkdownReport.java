@@ -20,13 +20,15 @@ final class MarkdownReport {
         + standings(figures)
         + "\nTimes are the geometric mean of a contestant's times over those of "
         + Figures.NATIVE_NORM
-        + ", on the cells it has; cold start is a whole JVM that makes one call.\n\n"
+        + ", on the cells it has, in the same type; over F32 that of its times over its own in F32; cold start is a "
+        + "whole JVM that makes one call.\n\n"
         + missing(figures)
         + "\n## Times\n\n"
         + times(figures)
         + "\nTimes are medians of the iterations, ± half of what lies between the fastest and the slowest. "
         + "Share is that of the streaming limit, y = a x + b over as many bytes in the same run. "
-        + "A time in brackets is of a contestant whose answer is wrong by more than 2e-5.\n"
+        + "A time in brackets is of a contestant whose answer is wrong by more than 2e-5, in BF16 3.2e-2, in "
+        + "F16 2e-3.\n"
         + "\n## Largest error around a mean, standard deviation 1\n\n"
         + accuracy(figures)
         + "\n## Threads and callers\n\n"
@@ -35,7 +37,17 @@ final class MarkdownReport {
 
   private static String standings(Figures figures) {
     return Text.table(
-        List.of("", "version", "cells", "time", "slowest", "wrong", "error", "MB", "cold start ms"),
+        List.of(
+            "",
+            "version",
+            "cells",
+            "time",
+            "slowest",
+            "over F32",
+            "wrong",
+            "error",
+            "MB",
+            "cold start ms"),
         Standing.of(figures).stream()
             .map(
                 standing ->
@@ -45,6 +57,7 @@ final class MarkdownReport {
                         Integer.toString(standing.raced()),
                         Text.times(standing.ratio()),
                         Text.times(standing.slowest()),
+                        Text.times(standing.overF32()),
                         Long.toString(standing.wrong()),
                         Text.error(standing.largestError()),
                         Text.number(standing.megabytes()),
@@ -63,7 +76,17 @@ final class MarkdownReport {
 
   private static String times(Figures figures) {
     return Text.table(
-        List.of("cell", "contestant", "µs", "± µs", "GB/s", "share", "time", "B/call", "error"),
+        List.of(
+            "cell",
+            "contestant",
+            "µs",
+            "± µs",
+            "GB/s",
+            "share",
+            "time",
+            "over F32",
+            "B/call",
+            "error"),
         Row.of(figures).stream()
             .map(
                 row ->
@@ -77,6 +100,7 @@ final class MarkdownReport {
                         Text.number(row.gigabytesPerSecond()),
                         Text.percent(row.share()),
                         Text.times(row.ratio()),
+                        Text.times(row.overF32()),
                         Text.number(row.allocated()),
                         Text.error(row.error())))
             .toList());
@@ -86,26 +110,26 @@ final class MarkdownReport {
   private static String accuracy(Figures figures) {
     List<Double> means =
         figures.errors().stream().map(Figures.Error::mean).distinct().sorted().toList();
-    Set<String> checked =
+    Set<Figures.Entrant> checked =
         figures.errors().stream()
-            .map(Figures.Error::contestant)
+            .map(Figures.Error::entrant)
             .collect(Collectors.toCollection(LinkedHashSet::new));
     return Text.table(
         Stream.concat(Stream.of(""), means.stream().map(Text::number)).toList(),
         checked.stream()
             .map(
-                contestant ->
+                entrant ->
                     Stream.concat(
-                            Stream.of(contestant),
-                            means.stream().map(mean -> largest(figures, contestant, mean)))
+                            Stream.of(entrant.toString()),
+                            means.stream().map(mean -> largest(figures, entrant, mean)))
                         .toList())
             .toList());
   }
 
-  private static String largest(Figures figures, String contestant, double mean) {
+  private static String largest(Figures figures, Figures.Entrant entrant, double mean) {
     List<Figures.Error> errors =
         figures.errors().stream()
-            .filter(error -> error.contestant().equals(contestant) && error.mean() == mean)
+            .filter(error -> error.entrant().equals(entrant) && error.mean() == mean)
             .toList();
     return errors.stream().anyMatch(error -> error.error() == null)
         ? "not a number"

@@ -1,15 +1,19 @@
 package io.nativenorm.bench.report;
 
+import io.nativenorm.DataType;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.stream.Stream;
 
 /**
  * A contestant over all cells.
  *
+ * @param contestant with the type if it is not F32
  * @param raced on how many cells
  * @param ratio geometric mean of its times over NativeNorm's, on the cells it has; null if none
  * @param slowest the largest of those ratios
+ * @param overF32 geometric mean of its times over its own in F32; null if it has none
  * @param wrong on how many cells its error was beyond what is allowed, or it failed
  * @param largestError around 0
  * @param megabytes of its jars for this platform
@@ -18,10 +22,12 @@ import java.util.stream.Stream;
  */
 record Standing(
     String contestant,
+    DataType type,
     String version,
     int raced,
     Double ratio,
     Double slowest,
+    Double overF32,
     long wrong,
     Double largestError,
     double megabytes,
@@ -30,42 +36,39 @@ record Standing(
 
   static List<Standing> of(Figures figures) {
     List<Row> rows = Row.of(figures);
-    return figures.contestants().stream().map(name -> of(figures, name, rows)).toList();
+    return figures.entrants().stream().map(entrant -> of(figures, entrant, rows)).toList();
   }
 
-  private static Standing of(Figures figures, String contestant, List<Row> rows) {
-    List<Row> own = rows.stream().filter(row -> row.contestant().equals(contestant)).toList();
-    double[] ratios =
-        own.stream().filter(row -> row.ratio() != null).mapToDouble(Row::ratio).toArray();
-    double logarithms = 0;
-    double slowest = 0;
-    for (double ratio : ratios) {
-      logarithms += Math.log(ratio);
-      slowest = Math.max(slowest, ratio);
-    }
+  private static Standing of(Figures figures, Figures.Entrant entrant, List<Row> rows) {
+    String name = entrant.toString();
+    String contestant = entrant.contestant();
+    List<Row> own = rows.stream().filter(row -> row.contestant().equals(name)).toList();
+    List<Double> ratios = own.stream().map(Row::ratio).filter(Objects::nonNull).toList();
     List<Double> errors =
         figures.errors().stream()
-            .filter(error -> error.contestant().equals(contestant) && error.mean() == 0)
+            .filter(error -> error.entrant().equals(entrant) && error.mean() == 0)
             .map(Figures.Error::error)
             .filter(error -> error != null)
             .toList();
     Map<String, String> versions = figures.versions();
     return new Standing(
-        contestant,
+        name,
+        entrant.type(),
         versions.getOrDefault(contestant, "not known"),
         own.size(),
-        ratios.length == 0 ? null : Math.exp(logarithms / ratios.length),
-        ratios.length == 0 ? null : slowest,
+        geometricMean(ratios),
+        ratios.stream().max(Double::compare).orElse(null),
+        geometricMean(own.stream().map(Row::overF32).filter(Objects::nonNull).toList()),
         own.stream().filter(Row::wrong).count(),
         errors.stream().max(Double::compare).orElse(null),
         figures.megabytes().getOrDefault(contestant, 0.0),
         figures.starts().get(contestant),
         Stream.concat(
                 figures.rejections().stream()
-                    .filter(rejection -> rejection.contestant().equals(contestant))
+                    .filter(rejection -> rejection.entrant().equals(entrant))
                     .map(Figures.Rejection::reason),
                 figures.errors().stream()
-                    .filter(e -> e.contestant().equals(contestant) && e.failure() != null)
+                    .filter(e -> e.entrant().equals(entrant) && e.failure() != null)
                     .map(
                         e ->
                             e.cell().id()
@@ -75,5 +78,10 @@ record Standing(
                                 + e.failure()))
             .distinct()
             .toList());
+  }
+
+  private static Double geometricMean(List<Double> ratios) {
+    double logarithms = ratios.stream().mapToDouble(Math::log).sum();
+    return ratios.isEmpty() ? null : Math.exp(logarithms / ratios.size());
   }
 }

@@ -1,6 +1,7 @@
 'use strict';
 const data = JSON.parse(document.getElementById('data').textContent);
 const own = data.nativeNorm;
+const isOwn = (contestant) => contestant.startsWith(own); // in any type
 const dark = matchMedia('(prefers-color-scheme: dark)');
 const charts = new Map();
 let direction = data.rows.length ? data.rows[0].direction : 'inference';
@@ -29,11 +30,11 @@ function element(parent, name, text, className) {
 
 /** NativeNorm stands out, its engines are near it, the others share a scale. */
 function seriesColor(contestant) {
-  if (contestant === own) return color('accent');
+  if (isOwn(contestant)) return color('accent');
   const palette = dark.matches
     ? ['#7dd3fc', '#a3e635', '#f0abfc', '#fde047', '#5eead4', '#c4b5fd', '#fda4af', '#93c5fd', '#d9f99d', '#cbd5e1', '#fdba74']
     : ['#0369a1', '#4d7c0f', '#a21caf', '#a16207', '#0f766e', '#6d28d9', '#be123c', '#1d4ed8', '#3f6212', '#475569', '#9a3412'];
-  return palette[contestants.filter((name) => name !== own).indexOf(contestant) % palette.length];
+  return palette[contestants.filter((name) => !isOwn(name)).indexOf(contestant) % palette.length];
 }
 
 const symbols = ['circle', 'rect', 'triangle', 'diamond', 'roundRect', 'emptyCircle'];
@@ -62,12 +63,12 @@ const legend = () => ({type: 'scroll', bottom: 4, itemWidth: 18, itemHeight: 9, 
 
 function drawSummary() {
   const rivals = data.standings.filter((s) => s.ratio !== null && !s.contestant.startsWith('NativeNorm'));
-  const fastest = rivals.reduce((a, b) => a === null || b.ratio < a.ratio ? b : a, null);
-  const self = data.standings.find((s) => s.contestant === own);
-  byId('summary').textContent = self === undefined || fastest === null
-    ? 'NativeNorm and another library were not both raced.'
-    : `Over ${self.raced} cells NativeNorm is ${number(fastest.ratio)} times as fast as ${fastest.contestant}, the fastest of the `
-      + `others on average, with errors up to ${error(self.largestError)}.`;
+  const sentences = data.standings.filter((s) => isOwn(s.contestant)).flatMap((self) => {
+    const fastest = rivals.filter((s) => s.type === self.type).reduce((a, b) => a === null || b.ratio < a.ratio ? b : a, null);
+    return fastest === null ? [] : `Over ${self.raced} cells NativeNorm is ${number(fastest.ratio)} times as fast as `
+      + `${fastest.contestant}, the fastest of the others on average, with errors up to ${error(self.largestError)}.`;
+  });
+  byId('summary').textContent = sentences.length ? sentences.join(' ') : 'NativeNorm and another library were not both raced.';
   for (const [name, value] of Object.entries(data.environment)) {
     const pair = element(byId('environment'), 'div');
     element(pair, 'dt', name);
@@ -84,7 +85,7 @@ function fillTable(id, rows, columns) {
   }
   const body = element(table, 'tbody');
   for (const row of rows) {
-    const line = element(body, 'tr', undefined, row.contestant === own ? 'own' : '');
+    const line = element(body, 'tr', undefined, isOwn(row.contestant) ? 'own' : '');
     for (const [, text, key, className] of columns) {
       const cell = element(line, 'td', text(row), className && className(row));
       if (key) cell.setAttribute('data-sort', key(row) ?? Infinity);
@@ -100,6 +101,7 @@ function fillTables() {
     ['cells', (s) => String(s.raced), (s) => s.raced],
     ['time', (s) => times(s.ratio), (s) => s.ratio],
     ['slowest', (s) => times(s.slowest), (s) => s.slowest],
+    ['over F32', (s) => times(s.overF32), (s) => s.overF32],
     ['wrong answers', (s) => String(s.wrong), (s) => s.wrong, (s) => s.wrong > 0 ? 'wrong' : ''],
     ['largest error', (s) => error(s.largestError), (s) => s.largestError],
     ['cold start, ms', (s) => number(s.start), (s) => s.start],
@@ -109,14 +111,15 @@ function fillTables() {
     for (const reason of standing.missing) element(byId('missing'), 'li', `${standing.contestant}: ${reason}`);
   }
   fillTable('figures', data.rows, [
-    ['cell', (r) => `${r.shape} ${r.layout} ${r.direction}`],
+    ['cell', (r) => `${r.card} ${r.direction}`],
     ['contestant', (r) => r.contestant, undefined, () => 'name'],
     ['µs', (r) => number(r.microseconds), (r) => r.microseconds],
     ['± µs', (r) => number(r.margin), (r) => r.margin],
     ['GB/s', (r) => number(r.gigabytesPerSecond), (r) => r.gigabytesPerSecond],
     ['of the limit', (r) => r.share === null ? '–' : number(100 * r.share) + ' %', (r) => r.share],
     ['time', (r) => times(r.ratio), (r) => r.ratio],
-    ['B/call', (r) => number(Math.round(r.allocated)), (r) => r.allocated],
+    ['over F32', (r) => times(r.overF32), (r) => r.overF32],
+    ['B/call', (r) => number(r.allocated === null ? null : Math.round(r.allocated)), (r) => r.allocated],
     ['error', (r) => error(r.error), (r) => r.error, (r) => r.wrong ? 'wrong' : ''],
   ]);
   byId('filter').addEventListener('input', (event) => {
@@ -133,8 +136,8 @@ function makeBars() {
     const button = element(byId('directions'), 'button', name);
     button.addEventListener('click', () => { direction = name; drawBars(); });
   }
-  for (const card of unique(data.rows.map((row) => `${row.shape} ${row.layout}`))) {
-    const row = data.rows.find((r) => `${r.shape} ${r.layout}` === card);
+  for (const card of unique(data.rows.map((row) => row.card))) {
+    const row = data.rows.find((r) => r.card === card);
     const figure = element(byId('bars'), 'figure');
     element(figure, 'h3', card);
     element(figure, 'small', `${row.operation} normalization`);
@@ -146,9 +149,9 @@ function drawBars() {
   for (const button of byId('directions').children) {
     button.setAttribute('aria-pressed', button.textContent === direction);
   }
-  for (const card of unique(data.rows.map((row) => `${row.shape} ${row.layout}`))) {
+  for (const card of unique(data.rows.map((row) => row.card))) {
     const rows = data.rows
-      .filter((row) => `${row.shape} ${row.layout}` === card && row.direction === direction)
+      .filter((row) => row.card === card && row.direction === direction)
       .sort((a, b) => b.microseconds - a.microseconds);
     // A logarithmic bar begins at 1.
     const unit = Math.min(...rows.map((row) => row.microseconds)) / 2;
@@ -166,7 +169,7 @@ function drawBars() {
         data: rows.map((row) => ({
           value: row.microseconds / unit,
           itemStyle: {
-            color: row.contestant === own ? color('accent') : color('others'),
+            color: isOwn(row.contestant) ? color('accent') : color('others'),
             decal: row.wrong ? {symbol: 'rect', dashArrayX: [1, 0], dashArrayY: [3, 3], rotation: -Math.PI / 4, color: color('card')} : undefined,
           },
         })),
@@ -188,10 +191,10 @@ function drawRoofline() {
       {name: 'streaming limit', type: 'line', data: line, showSymbol: false, color: color('ink'), lineStyle: {width: 2}},
       ...contestants.map((contestant) => ({
         name: contestant, type: 'scatter', color: seriesColor(contestant), symbol: symbol(contestant),
-        symbolSize: contestant === own ? 11 : 7,
-        z: contestant === own ? 5 : 2,
+        symbolSize: isOwn(contestant) ? 11 : 7,
+        z: isOwn(contestant) ? 5 : 2,
         data: data.rows.filter((row) => row.contestant === contestant)
-          .map((row) => [row.bytes, row.gigabytesPerSecond, `${row.shape} ${row.layout} ${row.direction}`]),
+          .map((row) => [row.bytes, row.gigabytesPerSecond, `${row.card} ${row.direction}`]),
       })),
     ],
   });
@@ -230,7 +233,7 @@ function drawAccuracy() {
     yAxis: {type: 'log', name: 'error', axisLabel: {formatter: (value) => value.toExponential(0)}},
     series: contestants.map((contestant) => ({
       name: contestant, type: 'line', color: seriesColor(contestant), symbol: symbol(contestant),
-      symbolSize: 8, lineStyle: {width: contestant === own ? 3 : 1.5},
+      symbolSize: 8, lineStyle: {width: isOwn(contestant) ? 3 : 1.5},
       data: means.map((mean) => {
         const errors = data.errors.filter((e) => e.contestant === contestant && e.mean === mean).map((e) => e.error);
         return errors.length === 0 || errors.includes(null) ? null : Math.max(...errors);

@@ -2,6 +2,7 @@ package io.nativenorm.bench.report;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
@@ -40,6 +41,35 @@ class ReportTest {
             .missing());
   }
 
+  @Test
+  void aTypeHasLinesOfItsOwnAgainstNativeNormInThatType() throws IOException {
+    Figures figures = Figures.read(SAMPLE);
+    Row rival = row(figures, "PyTorch in BF16");
+    assertEquals("bert-single rows BF16 training", rival.cell());
+    assertEquals(2, rival.ratio());
+    assertEquals(9 / 11.0, rival.overF32());
+    assertNull(rival.allocated());
+    assertFalse(rival.wrong()); // by 3e-3, of 3.2e-2 in BF16
+    Standing standing =
+        Standing.of(figures).stream()
+            .filter(s -> s.contestant().equals("PyTorch in BF16"))
+            .findFirst()
+            .orElseThrow();
+    assertEquals(1, standing.raced());
+    assertEquals(2, standing.ratio());
+    assertEquals(9 / 11.0, standing.overF32());
+    assertEquals("2", standing.version());
+    assertEquals(2.5 * 11 / 5, Math.pow(ratio(figures, "PyTorch"), 2), 1e-9); // F32's alone
+  }
+
+  private static double ratio(Figures figures, String contestant) {
+    return Standing.of(figures).stream()
+        .filter(s -> s.contestant().equals(contestant))
+        .mapToDouble(Standing::ratio)
+        .findFirst()
+        .orElseThrow();
+  }
+
   private static Row row(Figures figures, String contestant) {
     return Row.of(figures).stream()
         .filter(row -> row.contestant().equals(contestant))
@@ -55,6 +85,7 @@ class ReportTest {
             "cpu: Sample CPU",
             "command: bench/run.sh sample",
             "| PyTorch | 10.0 |",
+            "| bert-single rows BF16 training | PyTorch in BF16 | 9.00 |",
             "| ND4J | (8.00) |",
             "TensorFlow: it is a sample",
             "ND4J: bert-single/CHANNELS_FIRST/INFERENCE around 10000: a result is missing",
