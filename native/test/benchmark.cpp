@@ -90,13 +90,13 @@ Timed normalize(std::remove_extent_t<decltype(Table::normalize)> body, unsigned 
 Timed gradient_sums(std::remove_extent_t<decltype(Table::gradient_sums)> body, unsigned options) {
   GradientSums found;
   return Time(
-      [&] { body(x.stored, dy.stored, StoredY(options), kRows, kColumns, kColumns, 0.5f, &found, 0); },
+      [&] { body(x.stored, dy.stored, StoredY(options), kRows, kColumns, kColumns, 0.5f, &found, 0, 0); },
       [&] { return ErrorOfSum(found.product, kAll, [&](size_t i) { return CutDy(options, i) * (x[i] - 0.5); }); });
 }
 
 Timed constant_sums(std::remove_extent_t<decltype(Table::constant_sums)> body, unsigned options) {
   GradientSums found;
-  return Time([&] { body(constant.stored, dy.stored, StoredY(options), kRows, kColumns, kColumns, 0.5f, &found, 0); },
+  return Time([&] { body(constant.stored, dy.stored, StoredY(options), kRows, kColumns, kColumns, 0.5f, &found, 0, 0); },
               [&] {
                 const double error = ErrorOfSum(found.dy, kAll, [&](size_t i) { return CutDy(options, i); });
                 return found.product == 0 ? error : INFINITY;

@@ -199,7 +199,7 @@ void gradient_sums(const Table& table, const char* target) {
       const size_t count = (m.rows - 1) * step + 1;
       nn::GradientSums* found = memory.parameters[0].Place<nn::GradientSums>(count, Side::kEnd, 0);
       BodyOf(table.gradient_sums, OptionIf(relu, nn::kRelu))(x, dy, y, m.rows, m.columns, m.stride, center, found,
-                                                             step);
+                                                             step, m.stride);
       std::vector<Sums> expected(count);
       m.ForAll([&](size_t run, size_t, size_t i) { expected[run * step].Add(Cut(dy, y, i), x[i] - double{center}); });
       Distance distance;
@@ -224,7 +224,7 @@ void gradient_sums(const Table& table, const char* target) {
     expected.Add(dy[i], x[i] - double{0.1f});
   }
   nn::GradientSums found;
-  BodyOf(table.gradient_sums)(x, dy, nullptr, 1, kLong, 0, 0.1f, &found, 0);
+  BodyOf(table.gradient_sums)(x, dy, nullptr, 1, kLong, 0, 0.1f, &found, 0, 0);
   Distance distance;
   expected.Compare(found, &distance);
   Report("gradient_sums", target, distance, kLongSum, memory.IsIntact(), "long");
@@ -248,7 +248,7 @@ void constant_sums(const Table& table, const char* target) {
       const size_t count = (m.rows - 1) * step + 1;
       nn::GradientSums* found = memory.parameters[0].Place<nn::GradientSums>(count, Side::kEnd, 0);
       BodyOf(table.constant_sums, OptionIf(relu, nn::kRelu))(x, dy, y, m.rows, m.columns, m.stride, center, found,
-                                                             step);
+                                                             step, m.stride);
       std::vector<Sums> expected(count);
       m.ForAll([&](size_t run, size_t, size_t i) { expected[run * step].Add(Cut(dy, y, i), 0); });
       Distance distance;
@@ -274,7 +274,7 @@ void constant_sums(const Table& table, const char* target) {
     dy[i] = 0.1f;
   }
   nn::GradientSums found;
-  BodyOf(table.constant_sums)(x, dy, nullptr, 1, kLong, 0, center, &found, 0);
+  BodyOf(table.constant_sums)(x, dy, nullptr, 1, kLong, 0, center, &found, 0, 0);
   Check(found.dy == kLong * double{0.1f} && found.product == 0, "%s constant_sums: %.17g of %zu times 0.1f", target,
         found.dy, kLong);
 }

@@ -97,8 +97,8 @@ void TestSpans(const Tables& t) {
     Arrays<T> a(m, place, turn, true, relu);
     const auto sum = [&](const auto& wide, const auto& stored, float center, const char* kernel) {
       std::vector<nn::GradientSums> wanted(last + 1), found(last + 1);
-      wide(a.x.Wide(), a.dy.Wide(), a.y.Wide(), m.rows, m.columns, m.stride, center, wanted.data(), step);
-      stored(a.x.stored, a.dy.stored, a.y.stored, m.rows, m.columns, m.stride, center, found.data(), step);
+      wide(a.x.Wide(), a.dy.Wide(), a.y.Wide(), m.rows, m.columns, m.stride, center, wanted.data(), step, 0);
+      stored(a.x.stored, a.dy.stored, a.y.stored, m.rows, m.columns, m.stride, center, found.data(), step, 0);
       check(std::equal(wanted.begin(), wanted.end(), found.begin(),
                        [](const nn::GradientSums& left, const nn::GradientSums& right) {
                          return left.dy == right.dy && AreSame(left.product, right.product) &&

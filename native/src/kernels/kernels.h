@@ -148,8 +148,8 @@ constexpr bool Has(unsigned options, Options option) { return (options & option)
 
 // All kernels, as (the options there are, result, name, parameters). Runs of `length` elements begin `stride` apart; of
 // an array with a `step`, run r takes element r * step: with 0 all share one. y is read with kRelu only; dx may be dy
-// and y may be x. With kStream, `ahead` elements after what is read are prefetched. `prefetch` prefetches the next
-// rows.
+// and y may be x. What lies `ahead` elements after what is read is prefetched; by normalize with kStream. `prefetch`
+// prefetches the next rows.
 #define NN_KERNELS(KERNEL) NN_ELEMENT_KERNELS(KERNEL) NN_CONVERSION_KERNELS(KERNEL) NN_PARAMETER_KERNELS(KERNEL)
 #define NN_ELEMENT_KERNELS(KERNEL)                                                                                    \
   /* The sums of a piece (order.h); a pivot of 0 is not subtracted. */                                                \
@@ -159,12 +159,12 @@ constexpr bool Has(unsigned options, Options option) { return (options & option)
           size_t ahead))                                                                                              \
   KERNEL(kRelu, void, gradient_sums,                                                                                  \
          (const void* x, const void* dy, const void* y, size_t runs, size_t length, size_t stride, float center,      \
-          GradientSums* sums, size_t step))                                                                           \
+          GradientSums* sums, size_t step, size_t ahead))                                                             \
   /* The same for units that may be constant, with sum(dy) in doubles. Where x is not the center everywhere, the      \
      product is NaN. */                                                                                               \
   KERNEL(kRelu, void, constant_sums,                                                                                  \
          (const void* x, const void* dy, const void* y, size_t runs, size_t length, size_t stride, float center,      \
-          GradientSums* sums, size_t step))                                                                           \
+          GradientSums* sums, size_t step, size_t ahead))                                                             \
   KERNEL(kRelu | kStream, void, gradient,                                                                             \
          (const void* x, const void* dy, const void* y, void* dx, size_t runs, size_t length, size_t stride,          \
           const Gradient* gradients, size_t step))                                                                    \

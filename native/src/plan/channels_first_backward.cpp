@@ -39,14 +39,19 @@ auto SumsOf(const Plan& p, const float* variance, size_t unit) {
                                                                 : kernels.gradient_sums[p.Options()];
 }
 
+// How far ahead of a run the next one is prefetched: 0 where all is in the caches.
+size_t NextRun(const Plan& p, const Units& units) {
+  return p.Prefetches(p.BackwardBytes()) ? units.RunStride() : 0;
+}
+
 // The sums of a channel of the batch, or of each row of a group, by one thread.
 void SumInOrder(std::remove_extent_t<decltype(KernelTable::gradient_sums)> kernel, const Units& units,
                 const Pieces& pieces, const Backward& data, size_t first, size_t count, float center,
-                GradientSums* sums) {
+                GradientSums* sums, size_t ahead) {
   if (pieces.count == 1) {
     const size_t at = units.SumsOffset(first, pieces[0]);
     return kernel(data.src.At(at), data.diff_dst.At(at), data.dst.At(at), units.of_group ? count : units.rows,
-                  units.length, units.RunStride(), center, sums, units.of_group ? 1 : 0);
+                  units.length, units.RunStride(), center, sums, units.of_group ? 1 : 0, ahead);
   }
   for (size_t k = 0; k < count; ++k) {
     sums[k] = {0, 0, 0};
@@ -55,7 +60,7 @@ void SumInOrder(std::remove_extent_t<decltype(KernelTable::gradient_sums)> kerne
       const size_t at = units.SumsOffset(first + k, piece);
       GradientSums more;
       kernel(data.src.At(at), data.diff_dst.At(at), data.dst.At(at), piece.runs, piece.length, units.RunStride(),
-             center, &more, 0);
+             center, &more, 0, ahead);
       sums[k] += more;
     }
   }
@@ -64,14 +69,14 @@ void SumInOrder(std::remove_extent_t<decltype(KernelTable::gradient_sums)> kerne
 // The sums of all units, by all threads.
 int SumTogether(const Plan& p, const Units& units, const Backward& data, const Normal* normals, GradientSums* sums) {
   const Pieces pieces = units.ForGradients();
-  const size_t count = units.Sums(), of_unit = count / units.count;
+  const size_t count = units.Sums(), of_unit = count / units.count, ahead = NextRun(p, units);
   Scratch scratch(Scratch::Bytes<GradientSums>(count * pieces.count));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
   GradientSums* parts = scratch.Take<GradientSums>(count * pieces.count);
   ForPieces(p, count, pieces, [&](size_t i, const Pieces::Piece& piece, size_t index) {
     const size_t at = units.SumsOffset(i, piece), unit = i / of_unit;
     SumsOf(p, data.variance, unit)(data.src.At(at), data.diff_dst.At(at), data.dst.At(at), piece.runs, piece.length,
-                                   units.RunStride(), normals[unit].center, parts + index, 0);
+                                   units.RunStride(), normals[unit].center, parts + index, 0, ahead);
   });
   for (size_t i = 0; i < count; ++i) {
     sums[i] = {0, 0, 0};
@@ -132,14 +137,14 @@ int ChannelsFirstBackward(const Plan& p, const Backward& data) {
 
   if (UnitByUnit(p, units)) {
     const auto differentiate = p.kernels->gradient[p.Options(p.Streams(p.BackwardBytes(), data.IsInPlace()))];
-    const size_t parts = Parts(p, units.count);
+    const size_t parts = Parts(p, units.count), ahead = NextRun(p, units);
     Parallel(p.threads, parts, [&](size_t i) {
       const Range range = PartOf(units.count, parts, i);
       for (size_t unit = range.begin; unit < range.end; ++unit) {
         const Normal normal(data.mean[unit], data.variance[unit], p.eps);
         const size_t first = units.Row(unit, 0) * units.length;
         SumInOrder(SumsOf(p, data.variance, unit), units, pieces, data, unit * unit_entries, unit_entries,
-                   normal.center, sums + unit * unit_entries);
+                   normal.center, sums + unit * unit_entries, ahead);
         const UnitGradient found = finish(unit, normal);
         if (found.outside) {
           differentiate_exactly(unit);
@@ -190,7 +195,7 @@ int ChannelsFirstGradientSums(const Plan& p, const Backward& data, const double*
     const size_t first = c * p.spatial;
     if (SumsAreOutside(total, units.Values())) {  // or constant
       SumInOrder(p.kernels->constant_sums[p.Options()], units, units.ForGradients(), data, c, 1, normals[c].center,
-                 &total);
+                 &total, 0);
     }
     if (SumsAreOutside(total, units.Values()) && total.product != 0) {
       total = p.loops->exact_sums(units.Exact(c, p.channels), data.src.At(first), data.diff_dst.At(first),
