@@ -157,13 +157,11 @@ Timed column_normalize(std::remove_extent_t<decltype(Table::column_normalize)> b
 
 Timed column_gradient_sums(std::remove_extent_t<decltype(Table::column_gradient_sums)> body, unsigned options) {
   Columns();
-  const bool constants = Has(options, kConstants);
   auto& sums = A().sums;
-  const ColumnGradientSums to = {sums[0], sums[1], sums[2], constants ? sums[3] : nullptr,
-                                 constants ? sums[4] : nullptr};
+  const ColumnGradientSums to = {sums[0], sums[1], sums[2], nullptr, nullptr};
   return Time([&] { body(x.stored, dy.stored, StoredY(options), kRows, kColumns, kColumns, A().center, false, to); },
               [&] {
-                return Largest(constants ? to.exact_dy : to.dy, kColumns, [&](size_t j) {
+                return Largest(to.dy, kColumns, [&](size_t j) {
                   double sum = 0;
                   for (size_t i = j; i < kAll; i += kColumns) sum += CutDy(options, i);
                   return sum;
@@ -174,14 +172,12 @@ Timed column_gradient_sums(std::remove_extent_t<decltype(Table::column_gradient_
 Timed column_gradient(std::remove_extent_t<decltype(Table::column_gradient)> body, unsigned options) {
   Columns();
   const Arrays& a = A();
-  const bool constants = Has(options, kConstants);
-  const ColumnGradient g = {a.center, a.first, a.second, a.third, constants ? a.dy_center : nullptr};
+  const ColumnGradient g = {a.center, a.first, a.second, a.third, nullptr};
   return Time([&] { body(x.stored, dy.stored, StoredY(options), result, kRows, kColumns, kColumns, g); },
               [&] {
                 return LargestOfResult([&](size_t i) {
                   const size_t j = i % kColumns;
-                  const double cut = CutDy(options, i) - (constants ? a.dy_center[j] : 0);
-                  return a.first[j] * cut + a.second[j] * (x[i] - double{a.center[j]}) + a.third[j];
+                  return a.first[j] * CutDy(options, i) + a.second[j] * (x[i] - double{a.center[j]}) + a.third[j];
                 });
               });
 }

@@ -129,7 +129,7 @@ void column_gradient_sums(const Table& table, const char* target) {
       for (size_t k = 0; k < (constants ? 5 : 3); ++k) {
         *sums[k] = memory.parameters[k + 1].Place<double>(nn::PaddedColumns(m.columns), Side::kEnd, 0);
       }
-      BodyOf(table.column_gradient_sums, OptionIf(relu, nn::kRelu) | OptionIf(constants, nn::kConstants))(
+      BodyOf(table.column_gradient_sums, OptionIf(relu, nn::kRelu))(
           x, dy, y, m.rows, m.columns, m.stride, center, prefetch, found);
       std::vector<Sums> expected(m.columns);
       m.ForAll([&](size_t, size_t j, size_t i) { expected[j].Add(Cut(dy, y, i), x[i] - double{center[j]}); });
@@ -158,7 +158,7 @@ void column_gradient_sums(const Table& table, const char* target) {
     dy[i] = 0.1f;
     if (j == 0) expected.Add(dy[i], x[i] - double{center[j]});
   });
-  BodyOf(table.column_gradient_sums, nn::kConstants)(
+  BodyOf(table.column_gradient_sums)(
       x, dy, nullptr, rows, 3, 3, center, false,
       {sum.data(), product.data(), residual.data(), exact.data(), spread.data()});
   Distance distance;
@@ -187,7 +187,7 @@ void column_gradient(const Table& table, const char* target) {
         *parameters[k] = Parameter(memory.parameters[k], m.columns, Numbers(2).data() + 1000 * k);
       }
       BodyOf(table.column_gradient,
-             OptionIf(relu, nn::kRelu) | OptionIf(stream, nn::kStream) | OptionIf(constants, nn::kConstants))(
+             OptionIf(relu, nn::kRelu) | OptionIf(stream, nn::kStream))(
           x, dy, y, dx, m.rows, m.columns, m.stride, g);
       Distance distance;
       m.ForAll([&](size_t, size_t j, size_t i) {

@@ -190,17 +190,15 @@ void TestColumns(const Tables& t) {
       check(a.IsRight(), "column_normalize");
     }
     Arrays<T> a(m, place, turn, true, relu);
-    const unsigned sums = cuts | OptionIf(constants, nn::kConstants);
-    BodyOf(t.wide.column_gradient_sums, sums)(a.x.Wide(), a.dy.Wide(), a.y.Wide(), m.rows, m.columns, m.stride, p[0],
+    BodyOf(t.wide.column_gradient_sums, cuts)(a.x.Wide(), a.dy.Wide(), a.y.Wide(), m.rows, m.columns, m.stride, p[0],
                                               prefetch, wanted.OfGradients(constants));
-    BodyOf(t.stored.column_gradient_sums, sums)(a.x.stored, a.dy.stored, a.y.stored, m.rows, m.columns, m.stride, p[0],
+    BodyOf(t.stored.column_gradient_sums, cuts)(a.x.stored, a.dy.stored, a.y.stored, m.rows, m.columns, m.stride, p[0],
                                                 prefetch, found.OfGradients(constants));
     check(found.AreSame(wanted, m.columns), "column_gradient_sums");
     const nn::ColumnGradient g = {p[0], p[1], p[2], p[3], constants ? p[4] : nullptr};
-    const unsigned options = writes | OptionIf(constants, nn::kConstants);
-    BodyOf(t.wide.column_gradient, options)(a.x.Wide(), a.dy.Wide(), a.y.Wide(), a.expected.data(), m.rows, m.columns,
+    BodyOf(t.wide.column_gradient, writes)(a.x.Wide(), a.dy.Wide(), a.y.Wide(), a.expected.data(), m.rows, m.columns,
                                             m.stride, g);
-    BodyOf(t.stored.column_gradient, options)(a.x.stored, a.dy.stored, a.y.stored, a.result, m.rows, m.columns,
+    BodyOf(t.stored.column_gradient, writes)(a.x.stored, a.dy.stored, a.y.stored, a.result, m.rows, m.columns,
                                               m.stride, g);
     check(a.IsRight(), "column_gradient");
   });

@@ -265,9 +265,9 @@ template <class Set, class T>
 void column_gradient_sums(Set set, const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride,
                           const float* center, bool prefetch, ColumnGradientSums sums) {
   double* const totals[] = {sums.dy, sums.product, sums.residual};
-  SumGradients(Only<kRelu>(set), x, dy, y, rows, columns, stride, center, prefetch, totals);
-  if (Has<kConstants>(set)) {
-    SumConstants(Only<kRelu>(set), x, dy, y, rows, columns, stride, center, sums.exact_dy, sums.spread);
+  SumGradients(set, x, dy, y, rows, columns, stride, center, prefetch, totals);
+  if (sums.exact_dy != nullptr) {
+    SumConstants(set, x, dy, y, rows, columns, stride, center, sums.exact_dy, sums.spread);
   }
 }
 

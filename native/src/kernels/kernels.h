@@ -137,11 +137,10 @@ enum Options : unsigned {
   kPlain = 0,
   kRelu = 1,       // y is max(y, 0), which cuts dy
   kStream = 2,     // writes with non-temporal stores
-  kConstants = 4,  // for columns of which some may be constant
-  kCentered = 8,   // around a mean; rows without are those of RMS
-  kWeight = 16,
-  kBias = 32,
-  kParameterSums = 64,  // the gradients of weight and bias
+  kCentered = 4,   // around a mean; rows without are those of RMS
+  kWeight = 8,
+  kBias = 16,
+  kParameterSums = 32,  // the gradients of weight and bias
 };
 constexpr unsigned OptionIf(bool has, Options option) { return has ? option : kPlain; }
 constexpr bool Has(unsigned options, Options option) { return (options & option) != 0; }
@@ -174,10 +173,10 @@ constexpr bool Has(unsigned options, Options option) { return (options & option)
           double* squares))                                                                                           \
   KERNEL(kRelu | kStream, void, column_normalize,                                                                     \
          (const void* x, void* y, size_t rows, size_t columns, size_t stride, ColumnAffine affine))                   \
-  KERNEL(kRelu | kConstants, void, column_gradient_sums,                                                              \
+  KERNEL(kRelu, void, column_gradient_sums,                                                              \
          (const void* x, const void* dy, const void* y, size_t rows, size_t columns, size_t stride,                   \
           const float* center, bool prefetch, ColumnGradientSums sums))                                               \
-  KERNEL(kRelu | kStream | kConstants, void, column_gradient,                                                         \
+  KERNEL(kRelu | kStream, void, column_gradient,                                                         \
          (const void* x, const void* dy, const void* y, void* dx, size_t rows, size_t columns, size_t stride,         \
           ColumnGradient gradient))                                                                                   \
   KERNEL(kRelu | kCentered | kWeight | kBias, void, row_normalize,                                                    \

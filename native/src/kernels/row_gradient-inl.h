@@ -43,12 +43,13 @@ HWY_INLINE GradientSums SumGradient(Set set, const T* x, const T* dy, const T* y
                                     float center) {
   constexpr bool kCentered = kHas<nn::kCentered, Set>;
   const Floats c = hn::Set(kFloats, center);
+  const RowParameters<kWeight, Set> weights(set, weight);
   Accumulators sum, product, residual;
   SweepBlocks(
       1, length, 0,
       [&](auto lanes, size_t i, auto k) NN_INLINED {
         Floats g = Cut(set, lanes, dy, y, i);
-        if (Has<kWeight>(set)) g = hn::Mul(g, Load(lanes, weight + i));
+        if constexpr (kReads<kWeight, Set>) g = hn::Mul(g, weights.At(lanes, i));
         if constexpr (kCentered) {
           const Floats distance = Keep(lanes, hn::Sub(Load(lanes, x + i), c));
           sum.Add(k, g);
@@ -118,11 +119,12 @@ HWY_INLINE void ApplyGradients(Set set, const T* x, const T* dy, const T* y, T* 
     x_factor[r] = hn::Set(kFloats, rows[r].x_factor);
     constant[r] = hn::Set(kFloats, rows[r].constant);
   }
+  const RowParameters<kWeight, Set> weights(set, weight);
   const bool with_bias = kCentered || bias_gradient != nullptr;
   Floats zeros = hn::Zero(kFloats);  // while all that is multiplied by 0 is finite
   const auto body = [&](auto lanes, size_t i, auto k) NN_INLINED {
     Floats w = hn::Zero(kFloats), dw = hn::Zero(kFloats), db = hn::Zero(kFloats);
-    if (Has<kWeight>(set)) w = Load(lanes, weight + i);
+    if constexpr (kReads<kWeight, Set>) w = weights.At(lanes, i);
     if constexpr (kSums) {
       dw = Load(lanes, weight_gradient + i);
       if (with_bias) db = Load(lanes, bias_gradient + i);
@@ -144,7 +146,7 @@ HWY_INLINE void ApplyGradients(Set set, const T* x, const T* dy, const T* y, T* 
       }
       Floats value = hn::Mul(x_factor[r], distance);
       if constexpr (kCentered) value = hn::MulAdd(x_factor[r], distance, constant[r]);
-      value = Has<kWeight>(set) ? hn::MulAdd(scaled, w, value) : hn::Add(scaled, value);
+      value = kReads<kWeight, Set> ? hn::MulAdd(scaled, w, value) : hn::Add(scaled, value);
       if (kRows == 1 && stream) {
         Stream(lanes, value, dx + at);
       } else {
@@ -199,8 +201,16 @@ HWY_INLINE bool DifferentiateRows(Set set, const T* x, const T* dy, const T* y, 
     }
     Choose(far, [&](auto is_far) NN_INLINED {
       constexpr bool kResidual = kCentered && is_far.value;
-      MeasureGradient<kResidual>(Only<nn::kCentered | kWeight | kRelu>(set), x + begin, dy + begin,
-                                 relu ? y + begin : nullptr, rows, row, weight, &found[k]);
+      const auto all = Only<nn::kCentered | kWeight | kRelu>(set);
+      const auto measure = [&](auto options) NN_INLINED {
+        MeasureGradient<kResidual>(options, x + begin, dy + begin, relu ? y + begin : nullptr, rows, row, weight,
+                                   &found[k]);
+      };
+      if constexpr (kResidual) {
+        measure(LookAt<kWeight | kRelu>(all));
+      } else {
+        measure(all);
+      }
     });
     plain &= found[k].IsPlain(rows.variance[row] + rows.eps);
   }

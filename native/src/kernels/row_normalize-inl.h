@@ -96,16 +96,18 @@ HWY_INLINE void NormalizeRow(Set set, const T* x, T* y, size_t length, RowAffine
   const Floats center = hn::Set(kFloats, row.center);
   const Floats scale = hn::Set(kFloats, row.scale);
   const Floats shift = hn::Set(kFloats, row.shift);
+  const RowParameters<kWeight, Set> weights(set, weight);
+  const RowParameters<kBias, Set> biases(set, bias);
   const auto value = [&](auto lanes, size_t i) NN_INLINED {
     const Floats v = Load(lanes, x + i);
     Floats result = hn::Mul(v, scale);
     if constexpr (kHas<kCentered, Set>) result = hn::MulAdd(hn::Sub(v, center), scale, shift);
-    if (Has<kWeight>(set) && Has<kBias>(set)) {
-      result = hn::MulAdd(result, Load(lanes, weight + i), Load(lanes, bias + i));
-    } else if (Has<kWeight>(set)) {
-      result = hn::Mul(result, Load(lanes, weight + i));
-    } else if (Has<kBias>(set)) {
-      result = hn::Add(result, Load(lanes, bias + i));
+    if constexpr (kReads<kWeight, Set> && kReads<kBias, Set>) {
+      result = hn::MulAdd(result, weights.At(lanes, i), biases.At(lanes, i));
+    } else if constexpr (kReads<kWeight, Set>) {
+      result = hn::Mul(result, weights.At(lanes, i));
+    } else if constexpr (kReads<kBias, Set>) {
+      result = hn::Add(result, biases.At(lanes, i));
     }
     return Has<kRelu>(set) ? Relu(result) : result;
   };

@@ -131,10 +131,22 @@ constexpr bool kHas = false;
 template <Options kOption, unsigned kCompiled, unsigned kLooked>
 constexpr bool kHas<kOption, OptionSet<kCompiled, kLooked>> = (kCompiled & kOption) != 0;
 
+// Whether a body looks at an option.
+template <Options kOption, class Set>
+constexpr bool kLooksAt = false;
+template <Options kOption, unsigned kCompiled, unsigned kLooked>
+constexpr bool kLooksAt<kOption, OptionSet<kCompiled, kLooked>> = (kLooked & kOption) != 0;
+
 // What is left of a set: one body for all that differ elsewhere.
 template <unsigned kKept, unsigned kCompiled, unsigned kLooked>
 HWY_INLINE OptionSet<kCompiled & kKept, kLooked & kKept> Only(OptionSet<kCompiled, kLooked> set) {
   return {set.looked};
+}
+
+// The same options, of which these are looked at: one body for rare cases.
+template <unsigned kAt, unsigned kCompiled, unsigned kLooked>
+HWY_INLINE OptionSet<kCompiled & ~kAt, kLooked | kAt> LookAt(OptionSet<kCompiled, kLooked> set) {
+  return {set.looked | (kCompiled & kAt)};
 }
 
 // Calls body with true or false as a type, so that a choice is made outside of the loops.

@@ -66,11 +66,10 @@ bool SetGradients(const Plan& p, const Samples& s, const float* weight, double n
 // The gradients of rows of a sample, but for columns that are outside; the first row begins at element `at`.
 void DifferentiateRows(const Plan& p, const Samples& s, const Backward& data, const Parameters& set, bool some_outside,
                        size_t at, size_t rows, bool stream) {
-  const unsigned options = p.Options(stream) | OptionIf(set.dy_center != nullptr, kConstants);
   set.ForInside(s.columns, some_outside, [&](size_t j, size_t columns) {
     const size_t from = at + j;
-    p.kernels->column_gradient[options](data.src.At(from), data.diff_dst.At(from), data.dst.At(from),
-                                        data.diff_src.At(from), rows, columns, s.columns, set.AsGradient(j));
+    p.kernels->column_gradient[p.Options(stream)](data.src.At(from), data.diff_dst.At(from), data.dst.At(from),
+                                                  data.diff_src.At(from), rows, columns, s.columns, set.AsGradient(j));
   });
 }
 
@@ -92,9 +91,8 @@ void DifferentiateOutside(const Plan& p, const Samples& s, const Backward& data,
 void SumPiece(const Plan& p, const Samples& s, const RowPieces& pieces, const Backward& data, size_t sample,
               size_t piece, Range columns, const float* center, const ColumnGradientSums& sums) {
   const Range rows = pieces[piece];
-  const unsigned options = p.Options() | OptionIf(sums.exact_dy != nullptr, kConstants);
   const size_t from = sample * s.Elements(), j = columns.begin, at = from + rows.begin * pieces.columns + j;
-  p.kernels->column_gradient_sums[options](data.src.At(at), data.diff_dst.At(at), data.dst.At(at),
+  p.kernels->column_gradient_sums[p.Options()](data.src.At(at), data.diff_dst.At(at), data.dst.At(at),
                                            rows.end - rows.begin, columns.end - j, pieces.columns, center + j,
                                            p.Prefetches(p.ForwardBytes()), sums.From(j));
   if (!pieces.EndsWithTail(piece)) return;
