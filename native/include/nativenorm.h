@@ -141,6 +141,12 @@ NN_API void nn_set_workers(int32_t count);
  */
 NN_API int32_t nn_convert(const void* src, int32_t src_type, void* dst, int32_t dst_type, int64_t n, int32_t threads);
 
+/* Copies matrices the other way round: to[n][column][row] = from[n][row][column] of elements of 2, 4 or 8 bytes, whose
+ * bits stay. None if an extent is below 1. Neither overlaps the other. Channels first become last with channels as
+ * rows, and first again with channels as columns. */
+NN_API int32_t nn_transpose(const void* src, void* dst, int32_t element_bytes, int64_t samples, int64_t rows,
+                            int64_t columns, int32_t threads);
+
 /* A plain pass over memory, y = a * x + b over n floats, none if n is negative: what a call that moves as many bytes is
  * measured against. */
 NN_API void nn_stream(const float* x, float* y, int64_t n, float a, float b, int32_t threads);

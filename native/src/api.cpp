@@ -11,6 +11,7 @@
 #include "plan/plan.h"
 #include "plan/problem.h"
 #include "plan/scratch.h"
+#include "plan/transposition.h"
 #include "plan/variants.h"
 #include "platform/system.h"
 #include "threads/workers.h"
@@ -263,6 +264,18 @@ int32_t nn_convert(const void* src, int32_t src_type, void* dst, int32_t dst_typ
   const nn::KernelTable* tables = TargetInUse().tables;
   nn::Convert(tables[src_type], src, tables[dst_type], dst, static_cast<size_t>(n),
               WorthwhileThreads(static_cast<size_t>(n), threads));
+  return NN_OK;
+}
+
+int32_t nn_transpose(const void* src, void* dst, int32_t element_bytes, int64_t samples, int64_t rows, int64_t columns,
+                     int32_t threads) {
+  const bool is_size = element_bytes == 2 || element_bytes == 4 || element_bytes == 8;
+  if (!is_size || nn::TargetCount() == 0) return NN_WRONG_OPERANDS;
+  if (samples < 1 || rows < 1 || columns < 1) return NN_OK;
+  if (!IsThere({src, dst})) return NN_WRONG_OPERANDS;
+  const size_t n = static_cast<size_t>(samples), r = static_cast<size_t>(rows), c = static_cast<size_t>(columns);
+  nn::Transpose(TargetInUse().tables[NN_F32], src, dst, static_cast<size_t>(element_bytes), n, r, c,
+                WorthwhileThreads(n * r * c, threads));
   return NN_OK;
 }
 

@@ -300,6 +300,13 @@ Timed plain_pass(std::remove_extent_t<decltype(Table::plain_pass)> body, unsigne
               [&] { return LargestOfResult([](size_t i) { return x[i] * 1.25 - 0.75; }); });
 }
 
+Timed transpose(std::remove_extent_t<decltype(Table::transpose)> body, unsigned) {
+  return Time([&] { body(x.stored, kColumns, result, kRows, kRows, kColumns, sizeof(float)); },
+              [&] {
+                return LargestOfResult([](size_t i) { return x[i % kRows * kColumns + i / kRows]; });
+              });
+}
+
 }  // namespace benchmark_of
 }  // namespace
 

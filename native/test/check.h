@@ -111,6 +111,7 @@ void memory();
 void answers();
 void storage();
 void conversions();
+void transpositions();
 }  // namespace groups
 
 // How long each body of an instruction set, or of all, takes.

@@ -192,7 +192,7 @@ constexpr bool Has(unsigned options, Options option) { return (options & option)
   KERNEL(kStream, void, widen, (const void* x, size_t count, float* to)) \
   KERNEL(kStream, void, narrow, (const float* from, size_t count, void* y))
 
-// Those of sums and parameters alone are the same whatever elements are stored as.
+// Those that know no elements are the same whatever these are stored as.
 #define NN_PARAMETER_KERNELS(KERNEL)                                                                              \
   /* Turns columns' sums around 0 into means and m2 (order.h), in their place; false if some are distrusted. */   \
   KERNEL(kPlain, bool, column_moments, (size_t columns, double share, double* sums, double* squares))             \
@@ -208,7 +208,12 @@ constexpr bool Has(unsigned options, Options option) { return (options & option)
   /* to += from, of doubles or floats; whether floats are finite. */                                              \
   KERNEL(kPlain, void, add_doubles, (const double* from, size_t count, double* to))                               \
   KERNEL(kPlain, void, add_floats, (const float* from, size_t count, double* to))                                 \
-  KERNEL(kPlain, bool, all_finite, (const float* values, size_t count))
+  KERNEL(kPlain, bool, all_finite, (const float* values, size_t count))                                           \
+  /* to[j * to_stride + i] = from[i * from_stride + j], of 2, 4 or 8 bytes. With kStream each row of `to` is whole \
+     cache lines. */                                                                                              \
+  KERNEL(kStream, void, transpose,                                                                                \
+         (const void* from, size_t from_stride, void* to, size_t to_stride, size_t rows, size_t columns,           \
+          size_t element_bytes))
 
 // The bodies of one storage type on one instruction set, by their options; null where there is none.
 struct KernelTable {

@@ -1,5 +1,6 @@
 #include "kernels/body-inl.h"
 #include "kernels/spans-inl.h"
+#include "kernels/transpose-inl.h"
 
 namespace nn {
 namespace NN_TARGET {

@@ -8,7 +8,6 @@ import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.memory.Memory;
 import io.nativenorm.engine.memory.MemoryPool;
 import io.nativenorm.engine.memory.PooledMemory;
-import io.nativenorm.engine.memory.Transposition;
 import java.util.Arrays;
 
 /**
@@ -55,7 +54,7 @@ final class Inference {
     PlanMemo used = acquire(known, x.extents(), type, result, x.layout(), threads);
     try {
       if (used.reordered()) {
-        runReordered(used.plan(), x, y);
+        runReordered(used.plan(), x, y, threads);
       } else {
         used.plan().infer(x.memory(), y.memory(), constants);
       }
@@ -64,16 +63,16 @@ final class Inference {
     }
   }
 
-  private void runReordered(Plan plan, Tensor x, Tensor y) {
+  private void runReordered(Plan plan, Tensor x, Tensor y, int threads) {
     DataType type = x.dataType();
     DataType result = y.dataType();
     try (PooledMemory in = MemoryPool.take(type, x.size());
         PooledMemory out = type == result ? null : MemoryPool.take(result, x.size())) {
       Memory rows = in.first(type, x.size());
       Memory results = out == null ? rows : out.first(result, x.size());
-      Transposition.toChannelsFirst(x.extents(), x.memory(), rows);
+      Tensor.reorder(x.extents(), x.memory(), rows, Layout.CHANNELS_FIRST, threads);
       plan.infer(rows, results, constants);
-      Transposition.toChannelsLast(x.extents(), results, y.memory());
+      Tensor.reorder(x.extents(), results, y.memory(), Layout.CHANNELS_LAST, threads);
     }
   }
 

@@ -7,7 +7,6 @@ import io.nativenorm.engine.memory.ForeignMemory;
 import io.nativenorm.engine.memory.Memory;
 import io.nativenorm.engine.memory.MemoryPool;
 import io.nativenorm.engine.memory.PooledMemory;
-import io.nativenorm.engine.memory.Transposition;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.util.Objects;
@@ -211,7 +210,7 @@ public final class Tensor extends TensorElements {
   }
 
   /**
-   * A copy in another physical order.
+   * A copy in another physical order, made by as many {@link NativeNorm#threads} as it is worth.
    *
    * @param wanted the order of the copy
    * @return a new tensor of the same shape that owns its memory, even if the order is the same
@@ -240,11 +239,20 @@ public final class Tensor extends TensorElements {
     }
     if (from.layout() == to.layout() || from.rank() < 3) {
       convert(from, to);
-    } else if (to.layout() == Layout.CHANNELS_LAST) {
-      Transposition.toChannelsLast(from.extents(), from.memory(), to.memory());
     } else {
-      Transposition.toChannelsFirst(from.extents(), from.memory(), to.memory());
+      reorder(from.extents(), from.memory(), to.memory(), to.layout(), NativeNorm.threads());
     }
+  }
+
+  /** Copies the elements of a shape with spatial dimensions into the other order. */
+  static void reorder(long[] shape, Memory from, Memory to, Layout wanted, int threads) {
+    long samples = shape[0];
+    long channels = shape[1];
+    long positions = from.elements() / samples / channels;
+    boolean last = wanted == Layout.CHANNELS_LAST;
+    Engines.memoryWork()
+        .transpose(
+            from, to, samples, last ? channels : positions, last ? positions : channels, threads);
   }
 
   /**

@@ -17,4 +17,18 @@ public interface MemoryWork {
    * @throws IllegalArgumentException if a long cannot be what an element is; some were copied then
    */
   void convert(Memory from, Memory to, int threads);
+
+  /**
+   * Copies matrices the other way round, bit by bit: {@code to[n][column][row] =
+   * from[n][row][column]}. Channels first become channels last with channels as rows, and first
+   * again with channels as columns.
+   *
+   * @param from as many elements as the extents say
+   * @param to as many of the same type, which do not overlap
+   * @param samples how many matrices
+   * @param rows of each, as they are
+   * @param columns likewise
+   * @param threads how many threads may work on it
+   */
+  void transpose(Memory from, Memory to, long samples, long rows, long columns, int threads);
 }

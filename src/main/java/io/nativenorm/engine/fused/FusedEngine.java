@@ -146,6 +146,24 @@ public final class FusedEngine implements Engine, MemoryWork {
                 threads));
   }
 
+  @Override
+  public void transpose(
+      Memory from, Memory to, long samples, long rows, long columns, int threads) {
+    run(
+        from,
+        to,
+        threads,
+        () ->
+            NativeKernels.transpose(
+                from.address(),
+                to.address(),
+                from.type().bytes(),
+                samples,
+                rows,
+                columns,
+                threads));
+  }
+
   /** One call of the library, which gives a status. */
   private void run(Memory from, Memory to, int threads, IntSupplier call) {
     boolean alone = threads == 1 || from.elements() < TOGETHER;

@@ -118,4 +118,14 @@ final class NativeKernels {
       int dstType,
       @Cast("int64_t") long n,
       int threads);
+
+  @Name("nn_transpose")
+  static native int transpose(
+      @Cast(MEMORY) long src,
+      @Cast(MEMORY) long dst,
+      int elementBytes,
+      @Cast("int64_t") long samples,
+      @Cast("int64_t") long rows,
+      @Cast("int64_t") long columns,
+      int threads);
 }

@@ -11,6 +11,7 @@ import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.Task;
 import io.nativenorm.engine.memory.Conversion;
 import io.nativenorm.engine.memory.Memory;
+import io.nativenorm.engine.memory.Transposition;
 import java.util.Optional;
 
 /**
@@ -71,5 +72,11 @@ public final class ReferenceEngine implements Engine, MemoryWork {
   @Override
   public void convert(Memory from, Memory to, int threads) {
     Conversion.copy(from, to);
+  }
+
+  @Override
+  public void transpose(
+      Memory from, Memory to, long samples, long rows, long columns, int threads) {
+    Transposition.copy(from, to, samples, rows, columns);
   }
 }

@@ -1,0 +1,15 @@
+// Matrices the other way round: channels first to last and back.
+#ifndef NATIVENORM_TRANSPOSITION_H_
+#define NATIVENORM_TRANSPOSITION_H_
+
+#include "kernels/kernels.h"
+
+namespace nn {
+
+// As nn_transpose, of extents that are 1 or more.
+void Transpose(const KernelTable& kernels, const void* src, void* dst, size_t element_bytes, size_t samples,
+               size_t rows, size_t columns, int threads);
+
+}  // namespace nn
+
+#endif  // NATIVENORM_TRANSPOSITION_H_
