@@ -27,7 +27,8 @@ import org.junit.jupiter.api.TestFactory;
 
 /**
  * The table of errors in docs/numbers.md against what is measured, over layers, layouts, means of 0
- * to 10^6 standard deviations (to 10^4 in F16, which ends at 65504) and units of 2 to 10^6 values.
+ * to 10^6 standard deviations (to 10^4 in F16, which ends at 65504) and units of 2 to 10^6 values
+ * (to 10^5 in 16 bits, with one seed).
  */
 @SameOnAnyJvm
 class NumericsFiguresTest {
@@ -117,7 +118,8 @@ class NumericsFiguresTest {
           continue;
         }
         double most = subject.type == DataType.F16 ? F16_MOST : Double.MAX_VALUE;
-        int seeds = subject.type == DataType.F32 ? SEEDS : 1;
+        boolean thin = subject.type != DataType.F32;
+        int seeds = thin ? 1 : SEEDS;
         for (double mean : DoubleStream.of(MEANS).filter(mean -> mean <= most).toArray()) {
           for (int n : UNITS) {
             for (int seed = 1; seed <= (n < 1000 ? seeds : 1); seed++) {
@@ -126,9 +128,9 @@ class NumericsFiguresTest {
             }
           }
         }
-        for (int n : LARGE_UNITS) {
+        for (int n : thin ? new int[] {LARGE_UNITS[0]} : LARGE_UNITS) {
           LayerCase c = new LayerCase(kind, layout, subject.backend, shape(kind, n));
-          double mean = n == LARGE_UNITS[0] ? 3 : Math.min(1e6, most);
+          double mean = n == LARGE_UNITS[0] ? 3 : 1e6;
           measure(c.withMean(mean), subject.type, largest);
         }
       }
