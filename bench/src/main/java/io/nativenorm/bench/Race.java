@@ -66,7 +66,8 @@ public final class Race implements Callable<Integer> {
     requireKnown(contestants, Contestants.all().stream().map(Contestant::name).toList());
     requireKnown(shapes, Shape.all().stream().map(Shape::name).toList());
     requireKnown(names(types), names(Cell.TYPES));
-    Path results = Files.createDirectories(Path.of("target/results"));
+    Path results = Path.of("target/results");
+    Files.createDirectories(results); // whose own result is absolute where it made the folder
     String time = DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss").format(LocalDateTime.now());
     String cpu = Environment.cpu().replaceAll("\\W+", "-");
     raw = new RawFile(results.resolve(time + "-" + cpu + ".json"), Environment.of(line()));

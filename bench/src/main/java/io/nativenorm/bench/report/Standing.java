@@ -16,8 +16,8 @@ import java.util.stream.Stream;
  * @param overF32 geometric mean of its times over its own in F32; null if it has none
  * @param wrong on how many cells its error was beyond what is allowed, or it failed
  * @param largestError around 0
- * @param megabytes of its jars for this platform
- * @param start milliseconds of a JVM that makes one call
+ * @param megabytes of its jars for this platform; null if it has none or they were not weighed
+ * @param start milliseconds of a JVM that makes one call; null if that was not measured
  * @param missing what it does not have and where it failed, each reason once
  */
 record Standing(
@@ -30,7 +30,7 @@ record Standing(
     Double overF32,
     long wrong,
     Double largestError,
-    double megabytes,
+    Double megabytes,
     Double start,
     List<String> missing) {
 
@@ -61,7 +61,7 @@ record Standing(
         geometricMean(own.stream().map(Row::overF32).filter(Objects::nonNull).toList()),
         own.stream().filter(Row::wrong).count(),
         errors.stream().max(Double::compare).orElse(null),
-        figures.megabytes().getOrDefault(contestant, 0.0),
+        figures.megabytes().get(contestant),
         figures.starts().get(contestant),
         Stream.concat(
                 figures.rejections().stream()

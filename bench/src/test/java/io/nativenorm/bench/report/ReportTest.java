@@ -32,13 +32,7 @@ class ReportTest {
     assertEquals(16, rival.allocated());
     Row wrong = row(figures, "ND4J");
     assertTrue(wrong.wrong());
-    assertEquals(
-        List.of("it is a sample"),
-        Standing.of(figures).stream()
-            .filter(standing -> standing.contestant().equals("TensorFlow"))
-            .findFirst()
-            .orElseThrow()
-            .missing());
+    assertEquals(List.of("it is a sample"), standing(figures, "TensorFlow").missing());
   }
 
   @Test
@@ -50,22 +44,20 @@ class ReportTest {
     assertEquals(9 / 11.0, rival.overF32());
     assertNull(rival.allocated());
     assertFalse(rival.wrong()); // by 3e-3, of 3.2e-2 in BF16
-    Standing standing =
-        Standing.of(figures).stream()
-            .filter(s -> s.contestant().equals("PyTorch in BF16"))
-            .findFirst()
-            .orElseThrow();
+    Standing standing = standing(figures, "PyTorch in BF16");
     assertEquals(1, standing.raced());
     assertEquals(2, standing.ratio());
+    assertEquals(200.5, standing.megabytes()); // the contestant's
+    assertNull(standing(figures, "TensorFlow").megabytes());
     assertEquals(9 / 11.0, standing.overF32());
     assertEquals("2", standing.version());
-    assertEquals(2.5 * 11 / 5, Math.pow(ratio(figures, "PyTorch"), 2), 1e-9); // F32's alone
+    double inF32 = standing(figures, "PyTorch").ratio();
+    assertEquals(2.5 * 11 / 5, inF32 * inF32, 1e-9);
   }
 
-  private static double ratio(Figures figures, String contestant) {
+  private static Standing standing(Figures figures, String contestant) {
     return Standing.of(figures).stream()
-        .filter(s -> s.contestant().equals(contestant))
-        .mapToDouble(Standing::ratio)
+        .filter(standing -> standing.contestant().equals(contestant))
         .findFirst()
         .orElseThrow();
   }
