@@ -86,12 +86,6 @@ constexpr bool GoesByRows(size_t columns, size_t narrow) {
   return columns > narrow || (kStream && !one_strip);
 }
 
-// Whether each row begins where a whole vector can be written with a non-temporal store.
-template <class T>
-bool StreamsAligned(const T* to, size_t stride) {
-  return reinterpret_cast<uintptr_t>(to) % (kLanes * sizeof(T)) == 0 && stride % kLanes == 0;
-}
-
 // Writes value(lanes, offset, parameters) to each element of a matrix; load(column) gives the parameters, a Vector, of
 // a vector of columns. Up to kVectors of them stay in registers: more would not read rows sequentially (gradients of
 // 262144x32 in two strips took 15 % longer, AVX2).

@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+#include <type_traits>
+
 #include "kernels/accumulators-inl.h"
 #include "kernels/constant_row-inl.h"
 #include "kernels/exact.h"
@@ -104,6 +106,11 @@ HWY_NOINLINE void MeasureGradient(Set set, const T* x, const T* dy, const T* y, 
                total.product};
 }
 
+// How many rows are differentiated together. A row has five numbers in registers. Those of four rows do not fit into 16
+// registers: LayerNorm's gradients of 128x768 then take 207,000 loads instead of 137,000 (AVX2, counted with
+// cachegrind).
+constexpr size_t kDifferentiatedTogether = kManyRegisters ? 4 : 2;
+
 // Goes once over kRows rows together, so that the weight's and bias's gradients are loaded and stored once for them.
 template <size_t kRows, class Set, class T>
 HWY_INLINE void ApplyGradients(Set set, const T* x, const T* dy, const T* y, T* dx, size_t length,
@@ -122,7 +129,7 @@ HWY_INLINE void ApplyGradients(Set set, const T* x, const T* dy, const T* y, T* 
   const RowParameters<kWeight, Set> weights(set, weight);
   const bool with_bias = kCentered || bias_gradient != nullptr;
   Floats zeros = hn::Zero(kFloats);  // while all that is multiplied by 0 is finite
-  const auto body = [&](auto lanes, size_t i, auto k) NN_INLINED {
+  const auto apply = [&](auto streams, auto lanes, size_t i, auto k) NN_INLINED {
     Floats w = hn::Zero(kFloats), dw = hn::Zero(kFloats), db = hn::Zero(kFloats);
     if constexpr (kReads<kWeight, Set>) w = weights.At(lanes, i);
     if constexpr (kSums) {
@@ -132,7 +139,7 @@ HWY_INLINE void ApplyGradients(Set set, const T* x, const T* dy, const T* y, T* 
     Repeat<kRows>([&](auto row) NN_INLINED {
       constexpr size_t r = row.value;
       const size_t at = r * length + i;
-      if (kRows == 1 && stream) {
+      if (streams) {
         Prefetch(k, x + at + ahead);
         Prefetch(k, dy + at + ahead);
       }
@@ -147,7 +154,7 @@ HWY_INLINE void ApplyGradients(Set set, const T* x, const T* dy, const T* y, T* 
       Floats value = hn::Mul(x_factor[r], distance);
       if constexpr (kCentered) value = hn::MulAdd(x_factor[r], distance, constant[r]);
       value = kReads<kWeight, Set> ? hn::MulAdd(scaled, w, value) : hn::Add(scaled, value);
-      if (kRows == 1 && stream) {
+      if (streams) {
         Stream(lanes, value, dx + at);
       } else {
         Store(lanes, value, dx + at);
@@ -159,13 +166,19 @@ HWY_INLINE void ApplyGradients(Set set, const T* x, const T* dy, const T* y, T* 
       if (with_bias) Store(lanes, db, bias_gradient + i);
     }
   };
-  // With loops of their own for both, all kernels of this family took a third longer to compile.
+  const auto sweep = [&](auto streams) NN_INLINED {
+    Sweep<1>(length, [&](auto lanes, size_t i, auto k) NN_INLINED { apply(streams, lanes, i, k); });
+  };
   if constexpr (kRows == 1) {
-    AlignedSweep<1>(stream ? dx : nullptr, length, body);
-    if (stream) hwy::FlushStream();
+    // With loops of their own for both, all kernels of this family took a third longer to compile.
+    AlignedSweep<1>(stream ? dx : nullptr, length,
+                    [&](auto lanes, size_t i, auto k) NN_INLINED { apply(stream, lanes, i, k); });
+  } else if constexpr (kSums && kRows == kDifferentiatedTogether) {
+    Choose(stream, [&](auto streams) NN_INLINED { sweep(std::bool_constant<decltype(streams)::value != 0>()); });
   } else {
-    Sweep<1>(length, body);
+    sweep(std::false_type());
   }
+  if (stream) hwy::FlushStream();
   if constexpr (kRows == 1 && kSums) *finite &= hn::AllTrue(kFloats, hn::Eq(zeros, hn::Zero(kFloats)));
 }
 
@@ -218,36 +231,35 @@ HWY_INLINE bool DifferentiateRows(Set set, const T* x, const T* dy, const T* y, 
     if (found[k].IsOutside(static_cast<double>(rows.length), rows.variance[rows.first_row + r + k])) return false;
   }
   ApplyGradients<kRows>(set, x + at, dy + at, relu ? y + at : nullptr, dx + at, rows.length, found, weight,
-                        kSums ? rows.weight_gradient + parameters : nullptr, bias_gradient, rows.stream, Ahead(rows, r),
+                        kSums ? rows.weight_gradient + parameters : nullptr, bias_gradient, rows.stream, kRows * Ahead(rows, r + kRows - 1),
                         rows.finite);
   return true;
 }
 
-// How many rows are differentiated together. A row has five numbers in registers. Those of four rows do not fit into 16
-// registers: LayerNorm's gradients of 128x768 then take 207,000 loads instead of 137,000 (AVX2, counted with
-// cachegrind).
-constexpr size_t kDifferentiatedTogether = kManyRegisters ? 4 : 2;
-
 // Where cache sets conflict, the first-level cache cannot hold x, dy and dx of four rows (LayerNorm's gradients of
 // 128x1024: 90 us instead of 56, AVX2), but of two: one by one, 48x4096 takes 64 us instead of 51 (AVX-512).
-// Non-temporal stores go row by row: with two rows in turns whose cache sets conflict, write-combining buffers are
-// flushed half full (RmsNorm's of 640x4096: 3300 us instead of 1300, AVX2).
-template <class T>
-size_t Together(const RowsToDifferentiate& rows) {
-  if (rows.period > 1 || rows.stream) return 1;
-  return SetsConflict<T>(rows.length) ? 2 : kDifferentiatedTogether;
+// With non-temporal stores they go row by row: of two in turns write-combining buffers are flushed half full (RmsNorm's of
+// 640x4096: 3300 us instead of 1300, AVX2). Elsewhere rows together take 0.8 of the time with such stores, too (4096x768;
+// BF16 on AVX-512 0.65). Rows share little but the sums: without these AVX-512 takes 1 to 3 % longer one by one.
+template <class Set, class T>
+size_t Together(const RowsToDifferentiate& rows, const T* dx) {
+  constexpr bool kSums = kHas<kParameterSums, Set>;
+  const bool conflict = SetsConflict<T>(rows.length);
+  if (rows.period > 1 || (!kSums && kManyRegisters)) return 1;
+  if (rows.stream && (!kSums || conflict || !StreamsAligned(dx, rows.length))) return 1;
+  return conflict ? 2 : kDifferentiatedTogether;
 }
 
 // dx, and the rows' parts in the gradients of weight and bias, which are added to these.
 template <class Set, class T>
 size_t row_gradient(Set set, const T* x, const T* dy, const T* y, T* dx, const RowsToDifferentiate& rows) {
-  const size_t together = Together<T>(rows);
+  const size_t together = Together<Set>(rows, dx);
   const auto differentiate = [&](size_t r, size_t count) NN_INLINED {
-    if (count == 1) return DifferentiateRows<1>(set, x, dy, y, dx, r, rows);
-    if constexpr (kDifferentiatedTogether > 2) {
+    if constexpr (kHas<kParameterSums, Set> || !kManyRegisters) {
+      if (count == 2) return DifferentiateRows<2>(set, x, dy, y, dx, r, rows);
       if (count > 2) return DifferentiateRows<kDifferentiatedTogether>(set, x, dy, y, dx, r, rows);
     }
-    return DifferentiateRows<2>(set, x, dy, y, dx, r, rows);
+    return DifferentiateRows<1>(set, x, dy, y, dx, r, rows);
   };
   size_t r = 0, alone = 0;
   while (r < rows.rows) {

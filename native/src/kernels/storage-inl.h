@@ -226,6 +226,12 @@ HWY_INLINE void Stream(FirstLanes lanes, Floats values, T* to) {
   Store(lanes, values, to);
 }
 
+// Whether each row begins where a whole vector can be written with a non-temporal store.
+template <class T>
+bool StreamsAligned(const T* to, size_t stride) {
+  return reinterpret_cast<uintptr_t>(to) % (kLanes * sizeof(T)) == 0 && stride % kLanes == 0;
+}
+
 // Whether rows have such parameters, or may have.
 template <Options kOption, class Set>
 constexpr bool kReads = kHas<kOption, Set> || kLooksAt<kOption, Set>;
