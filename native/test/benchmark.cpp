@@ -96,11 +96,12 @@ Timed gradient_sums(std::remove_extent_t<decltype(Table::gradient_sums)> body, u
 
 Timed constant_sums(std::remove_extent_t<decltype(Table::constant_sums)> body, unsigned options) {
   GradientSums found;
-  return Time([&] { body(constant.stored, dy.stored, StoredY(options), kRows, kColumns, kColumns, 0.5f, &found, 0, 0); },
-              [&] {
-                const double error = ErrorOfSum(found.dy, kAll, [&](size_t i) { return CutDy(options, i); });
-                return found.product == 0 ? error : INFINITY;
-              });
+  return Time(
+      [&] { body(constant.stored, dy.stored, StoredY(options), kRows, kColumns, kColumns, 0.5f, &found, 0, 0); },
+      [&] {
+        const double error = ErrorOfSum(found.dy, kAll, [&](size_t i) { return CutDy(options, i); });
+        return found.product == 0 ? error : INFINITY;
+      });
 }
 
 Timed gradient(std::remove_extent_t<decltype(Table::gradient)> body, unsigned options) {
@@ -302,9 +303,7 @@ Timed plain_pass(std::remove_extent_t<decltype(Table::plain_pass)> body, unsigne
 
 Timed transpose(std::remove_extent_t<decltype(Table::transpose)> body, unsigned) {
   return Time([&] { body(x.stored, kColumns, result, kRows, kRows, kColumns, sizeof(float)); },
-              [&] {
-                return LargestOfResult([](size_t i) { return x[i % kRows * kColumns + i / kRows]; });
-              });
+              [&] { return LargestOfResult([](size_t i) { return x[i % kRows * kColumns + i / kRows]; }); });
 }
 
 }  // namespace benchmark_of

@@ -129,8 +129,8 @@ void column_gradient_sums(const Table& table, const char* target) {
       for (size_t k = 0; k < (constants ? 5 : 3); ++k) {
         *sums[k] = memory.parameters[k + 1].Place<double>(nn::PaddedColumns(m.columns), Side::kEnd, 0);
       }
-      BodyOf(table.column_gradient_sums, OptionIf(relu, nn::kRelu))(
-          x, dy, y, m.rows, m.columns, m.stride, center, prefetch, found);
+      BodyOf(table.column_gradient_sums, OptionIf(relu, nn::kRelu))(x, dy, y, m.rows, m.columns, m.stride, center,
+                                                                    prefetch, found);
       std::vector<Sums> expected(m.columns);
       m.ForAll([&](size_t, size_t j, size_t i) { expected[j].Add(Cut(dy, y, i), x[i] - double{center[j]}); });
       Distance distance;
@@ -158,9 +158,8 @@ void column_gradient_sums(const Table& table, const char* target) {
     dy[i] = 0.1f;
     if (j == 0) expected.Add(dy[i], x[i] - double{center[j]});
   });
-  BodyOf(table.column_gradient_sums)(
-      x, dy, nullptr, rows, 3, 3, center, false,
-      {sum.data(), product.data(), residual.data(), exact.data(), spread.data()});
+  BodyOf(table.column_gradient_sums)(x, dy, nullptr, rows, 3, 3, center, false,
+                                     {sum.data(), product.data(), residual.data(), exact.data(), spread.data()});
   Distance distance;
   Check(exact[0] == static_cast<double>(rows) * double{0.1f}, "%s column_gradient_sums: %.17g of %zu times 0.1f",
         target, exact[0], rows);
@@ -186,9 +185,8 @@ void column_gradient(const Table& table, const char* target) {
       for (size_t k = 0; k < (constants ? 5 : 4); ++k) {
         *parameters[k] = Parameter(memory.parameters[k], m.columns, Numbers(2).data() + 1000 * k);
       }
-      BodyOf(table.column_gradient,
-             OptionIf(relu, nn::kRelu) | OptionIf(stream, nn::kStream))(
-          x, dy, y, dx, m.rows, m.columns, m.stride, g);
+      BodyOf(table.column_gradient, OptionIf(relu, nn::kRelu) | OptionIf(stream, nn::kStream))(x, dy, y, dx, m.rows,
+                                                                                               m.columns, m.stride, g);
       Distance distance;
       m.ForAll([&](size_t, size_t j, size_t i) {
         const double dy_center = constants ? g.dy_center[j] : 0;

@@ -198,8 +198,8 @@ void gradient_sums(const Table& table, const char* target) {
       const float center = 0.4f;
       const size_t count = (m.rows - 1) * step + 1;
       nn::GradientSums* found = memory.parameters[0].Place<nn::GradientSums>(count, Side::kEnd, 0);
-      BodyOf(table.gradient_sums, OptionIf(relu, nn::kRelu))(x, dy, y, m.rows, m.columns, m.stride, center, found,
-                                                             step, m.stride);
+      BodyOf(table.gradient_sums, OptionIf(relu, nn::kRelu))(x, dy, y, m.rows, m.columns, m.stride, center, found, step,
+                                                             m.stride);
       std::vector<Sums> expected(count);
       m.ForAll([&](size_t run, size_t, size_t i) { expected[run * step].Add(Cut(dy, y, i), x[i] - double{center}); });
       Distance distance;
@@ -247,8 +247,8 @@ void constant_sums(const Table& table, const char* target) {
       if (relu) m.Copy(Outputs().data() + turn, y);
       const size_t count = (m.rows - 1) * step + 1;
       nn::GradientSums* found = memory.parameters[0].Place<nn::GradientSums>(count, Side::kEnd, 0);
-      BodyOf(table.constant_sums, OptionIf(relu, nn::kRelu))(x, dy, y, m.rows, m.columns, m.stride, center, found,
-                                                             step, m.stride);
+      BodyOf(table.constant_sums, OptionIf(relu, nn::kRelu))(x, dy, y, m.rows, m.columns, m.stride, center, found, step,
+                                                             m.stride);
       std::vector<Sums> expected(count);
       m.ForAll([&](size_t run, size_t, size_t i) { expected[run * step].Add(Cut(dy, y, i), 0); });
       Distance distance;

@@ -197,9 +197,9 @@ void TestColumns(const Tables& t) {
     check(found.AreSame(wanted, m.columns), "column_gradient_sums");
     const nn::ColumnGradient g = {p[0], p[1], p[2], p[3], constants ? p[4] : nullptr};
     BodyOf(t.wide.column_gradient, writes)(a.x.Wide(), a.dy.Wide(), a.y.Wide(), a.expected.data(), m.rows, m.columns,
-                                            m.stride, g);
-    BodyOf(t.stored.column_gradient, writes)(a.x.stored, a.dy.stored, a.y.stored, a.result, m.rows, m.columns,
-                                              m.stride, g);
+                                           m.stride, g);
+    BodyOf(t.stored.column_gradient, writes)(a.x.stored, a.dy.stored, a.y.stored, a.result, m.rows, m.columns, m.stride,
+                                             g);
     check(a.IsRight(), "column_gradient");
   });
 }

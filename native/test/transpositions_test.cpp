@@ -73,9 +73,8 @@ void TestWhole(const Extents& e) {
     for (size_t i = 0; i < n; ++i) from[i] = Element<E>(i);
     for (int threads : {1, 3}) {
       E* to = to_memory.Place<E>(n, side, 0);
-      const int status =
-          nn_transpose(from, to, sizeof(E), static_cast<int64_t>(e.samples), static_cast<int64_t>(e.rows),
-                       static_cast<int64_t>(e.columns), threads);
+      const int status = nn_transpose(from, to, sizeof(E), static_cast<int64_t>(e.samples),
+                                      static_cast<int64_t>(e.rows), static_cast<int64_t>(e.columns), threads);
       bool good = status == NN_OK && to_memory.IsIntact();
       for (size_t i = 0; i < n; ++i) {
         const size_t sample = i / (e.rows * e.columns), row = i / e.columns % e.rows, column = i % e.columns;
@@ -89,9 +88,20 @@ void TestWhole(const Extents& e) {
 
 // One sample and many, of all proportions, around blocks; large ones by several threads.
 void TestWhole() {
-  for (const Extents& e : {Extents{1, 1, 1}, {3, 1, 70001}, {2, 70001, 1}, {5, 3, 7}, {2, 64, 64}, {2, 61, 221},
-                           {1, 3, 50177}, {1, 50177, 3}, {100, 8, 97}, {1, 257, 513}, {1, 513, 257}, {1, 640, 1040},
-                           {3, 128, 512}, {9, 33, 300}}) {
+  for (const Extents& e : {Extents{1, 1, 1},
+                           {3, 1, 70001},
+                           {2, 70001, 1},
+                           {5, 3, 7},
+                           {2, 64, 64},
+                           {2, 61, 221},
+                           {1, 3, 50177},
+                           {1, 50177, 3},
+                           {100, 8, 97},
+                           {1, 257, 513},
+                           {1, 513, 257},
+                           {1, 640, 1040},
+                           {3, 128, 512},
+                           {9, 33, 300}}) {
     TestWhole<uint16_t>(e);
     TestWhole<uint32_t>(e);
     TestWhole<uint64_t>(e);

@@ -31,9 +31,9 @@ struct Untyped<kBody, kOptions, Result (*)(OptionSet<kCompiled, kLooked>, Typed.
   }
 };
 
-// Most sets of options are bodies of their own. Without branches in the loops, but with an instruction more, 16 bits look
-// at what parameters there are, and F32 with an activation behind rows, which is rare. To compile, 16 bits take 0.7 (AVX2)
-// to 1 (AVX-512) of F32's time; F32 took 1.1 of it with bodies for those.
+// Most sets of options are bodies of their own. Without branches in the loops, but with an instruction more, 16 bits
+// look at what parameters there are, and F32 with an activation behind rows, which is rare. To compile, 16 bits take
+// 0.7 (AVX2) to 1 (AVX-512) of F32's time; F32 took 1.1 of it with bodies for those.
 template <unsigned kOptions, class T>
 constexpr unsigned kLookedAt = sizeof(T) == 2 || Has(kOptions, kRelu) ? kWeight | kBias : kPlain;
 template <unsigned kOptions, class T>

@@ -135,9 +135,9 @@ constexpr size_t PaddedColumns(size_t columns) {
 // What a kernel is compiled with or without. Each set that exists is a body of its own (variants.def).
 enum Options : unsigned {
   kPlain = 0,
-  kRelu = 1,       // y is max(y, 0), which cuts dy
-  kStream = 2,     // writes with non-temporal stores
-  kCentered = 4,   // around a mean; rows without are those of RMS
+  kRelu = 1,      // y is max(y, 0), which cuts dy
+  kStream = 2,    // writes with non-temporal stores
+  kCentered = 4,  // around a mean; rows without are those of RMS
   kWeight = 8,
   kBias = 16,
   kParameterSums = 32,  // the gradients of weight and bias
@@ -173,10 +173,10 @@ constexpr bool Has(unsigned options, Options option) { return (options & option)
           double* squares))                                                                                           \
   KERNEL(kRelu | kStream, void, column_normalize,                                                                     \
          (const void* x, void* y, size_t rows, size_t columns, size_t stride, ColumnAffine affine))                   \
-  KERNEL(kRelu, void, column_gradient_sums,                                                              \
+  KERNEL(kRelu, void, column_gradient_sums,                                                                           \
          (const void* x, const void* dy, const void* y, size_t rows, size_t columns, size_t stride,                   \
           const float* center, bool prefetch, ColumnGradientSums sums))                                               \
-  KERNEL(kRelu | kStream, void, column_gradient,                                                         \
+  KERNEL(kRelu | kStream, void, column_gradient,                                                                      \
          (const void* x, const void* dy, const void* y, void* dx, size_t rows, size_t columns, size_t stride,         \
           ColumnGradient gradient))                                                                                   \
   KERNEL(kRelu | kCentered | kWeight | kBias, void, row_normalize,                                                    \
@@ -193,25 +193,25 @@ constexpr bool Has(unsigned options, Options option) { return (options & option)
   KERNEL(kStream, void, narrow, (const float* from, size_t count, void* y))
 
 // Those that know no elements are the same whatever these are stored as.
-#define NN_PARAMETER_KERNELS(KERNEL)                                                                              \
-  /* Turns columns' sums around 0 into means and m2 (order.h), in their place; false if some are distrusted. */   \
-  KERNEL(kPlain, bool, column_moments, (size_t columns, double share, double* sums, double* squares))             \
-  /* The parameters of columns that are units of their own; `sums.product` becomes the weight's gradient. True if \
-     there are columns that are outside (exact.h): their scale or dy_factor is NaN. */                            \
-  KERNEL(kPlain, bool, column_affines,                                                                            \
-         (const double* mean, const double* variance, size_t columns, double eps, const float* weight,            \
-          const float* bias, float* center, float* scale, float* shift))                                          \
-  KERNEL(kPlain, bool, column_gradients,                                                                          \
-         (ColumnGradientSums sums, const double* mean, const double* variance, size_t columns, double eps,        \
-          const float* weight, double n, bool given, float* center, float* dy_factor, float* x_factor,            \
-          float* constant, float* dy_center))                                                                     \
-  /* to += from, of doubles or floats; whether floats are finite. */                                              \
-  KERNEL(kPlain, void, add_doubles, (const double* from, size_t count, double* to))                               \
-  KERNEL(kPlain, void, add_floats, (const float* from, size_t count, double* to))                                 \
-  KERNEL(kPlain, bool, all_finite, (const float* values, size_t count))                                           \
+#define NN_PARAMETER_KERNELS(KERNEL)                                                                               \
+  /* Turns columns' sums around 0 into means and m2 (order.h), in their place; false if some are distrusted. */    \
+  KERNEL(kPlain, bool, column_moments, (size_t columns, double share, double* sums, double* squares))              \
+  /* The parameters of columns that are units of their own; `sums.product` becomes the weight's gradient. True if  \
+     there are columns that are outside (exact.h): their scale or dy_factor is NaN. */                             \
+  KERNEL(kPlain, bool, column_affines,                                                                             \
+         (const double* mean, const double* variance, size_t columns, double eps, const float* weight,             \
+          const float* bias, float* center, float* scale, float* shift))                                           \
+  KERNEL(kPlain, bool, column_gradients,                                                                           \
+         (ColumnGradientSums sums, const double* mean, const double* variance, size_t columns, double eps,         \
+          const float* weight, double n, bool given, float* center, float* dy_factor, float* x_factor,             \
+          float* constant, float* dy_center))                                                                      \
+  /* to += from, of doubles or floats; whether floats are finite. */                                               \
+  KERNEL(kPlain, void, add_doubles, (const double* from, size_t count, double* to))                                \
+  KERNEL(kPlain, void, add_floats, (const float* from, size_t count, double* to))                                  \
+  KERNEL(kPlain, bool, all_finite, (const float* values, size_t count))                                            \
   /* to[j * to_stride + i] = from[i * from_stride + j], of 2, 4 or 8 bytes. With kStream each row of `to` is whole \
-     cache lines. */                                                                                              \
-  KERNEL(kStream, void, transpose,                                                                                \
+     cache lines. */                                                                                               \
+  KERNEL(kStream, void, transpose,                                                                                 \
          (const void* from, size_t from_stride, void* to, size_t to_stride, size_t rows, size_t columns,           \
           size_t element_bytes))
 

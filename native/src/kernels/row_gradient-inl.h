@@ -231,16 +231,17 @@ HWY_INLINE bool DifferentiateRows(Set set, const T* x, const T* dy, const T* y, 
     if (found[k].IsOutside(static_cast<double>(rows.length), rows.variance[rows.first_row + r + k])) return false;
   }
   ApplyGradients<kRows>(set, x + at, dy + at, relu ? y + at : nullptr, dx + at, rows.length, found, weight,
-                        kSums ? rows.weight_gradient + parameters : nullptr, bias_gradient, rows.stream, kRows * Ahead(rows, r + kRows - 1),
-                        rows.finite);
+                        kSums ? rows.weight_gradient + parameters : nullptr, bias_gradient, rows.stream,
+                        kRows * Ahead(rows, r + kRows - 1), rows.finite);
   return true;
 }
 
 // Where cache sets conflict, the first-level cache cannot hold x, dy and dx of four rows (LayerNorm's gradients of
 // 128x1024: 90 us instead of 56, AVX2), but of two: one by one, 48x4096 takes 64 us instead of 51 (AVX-512).
-// With non-temporal stores they go row by row: of two in turns write-combining buffers are flushed half full (RmsNorm's of
-// 640x4096: 3300 us instead of 1300, AVX2). Elsewhere rows together take 0.8 of the time with such stores, too (4096x768;
-// BF16 on AVX-512 0.65). Rows share little but the sums: without these AVX-512 takes 1 to 3 % longer one by one.
+// With non-temporal stores they go row by row: of two in turns write-combining buffers are flushed half full (RmsNorm's
+// of 640x4096: 3300 us instead of 1300, AVX2). Elsewhere rows together take 0.8 of the time with such stores, too
+// (4096x768; BF16 on AVX-512 0.65). Rows share little but the sums: without these AVX-512 takes 1 to 3 % longer one by
+// one.
 template <class Set, class T>
 size_t Together(const RowsToDifferentiate& rows, const T* dx) {
   constexpr bool kSums = kHas<kParameterSums, Set>;

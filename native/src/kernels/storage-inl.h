@@ -77,8 +77,7 @@ HWY_INLINE Floats Widen(bf16, HalfWords bits) {
   constexpr __mmask32 kUpperWords = 0xAAAAAAAA;
   const __m512i to = _mm512_set_epi32(0xF0000, 0xE0000, 0xD0000, 0xC0000, 0xB0000, 0xA0000, 0x90000, 0x80000, 0x70000,
                                       0x60000, 0x50000, 0x40000, 0x30000, 0x20000, 0x10000, 0);
-  return Floats{
-      _mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(kUpperWords, to, _mm512_castsi256_si512(bits.raw)))};
+  return Floats{_mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(kUpperWords, to, _mm512_castsi256_si512(bits.raw)))};
 }
 
 HWY_INLINE HalfWords Narrow(bf16, Floats values) {
@@ -97,8 +96,9 @@ using Bytes = hn::Vec<hn::Repartition<uint8_t, FloatTag>>;
 constexpr hn::Repartition<uint8_t, FloatTag> kBytes;
 
 HWY_INLINE Floats Widen(bf16, HalfWords bits) {
-  alignas(32) static constexpr uint8_t kApart[32] = {128, 128, 0, 1, 128, 128, 2, 3, 128, 128, 4, 5, 128, 128, 6, 7,
-                                                     128, 128, 8, 9, 128, 128, 10, 11, 128, 128, 12, 13, 128, 128, 14, 15};
+  alignas(32) static constexpr uint8_t kApart[32] = {128, 128, 0,   1,   128, 128, 2,   3,   128, 128, 4,
+                                                     5,   128, 128, 6,   7,   128, 128, 8,   9,   128, 128,
+                                                     10,  11,  128, 128, 12,  13,  128, 128, 14,  15};
 #if HWY_TARGET == HWY_AVX2
   const Bytes both{_mm256_broadcastsi128_si256(bits.raw)};
 #else
@@ -236,8 +236,8 @@ bool StreamsAligned(const T* to, size_t stride) {
 template <Options kOption, class Set>
 constexpr bool kReads = kHas<kOption, Set> || kLooksAt<kOption, Set>;
 
-// A row's weight or bias. Where there is none, a body that looks at the option reads a number that changes nothing: with
-// branches gradients of 4096x768 in F16 take 1.18 times as long (AVX2).
+// A row's weight or bias. Where there is none, a body that looks at the option reads a number that changes nothing:
+// with branches gradients of 4096x768 in F16 take 1.18 times as long (AVX2).
 template <Options kOption, class Set>
 class RowParameters {
  public:

@@ -52,9 +52,8 @@ HWY_INLINE void TransposeSquares(const E* from, size_t from_stride, E* to, size_
   constexpr size_t kRows = kSide<E>;
   constexpr hn::FixedTag<E, kBlocks * kRows> tag;
   hn::Vec<decltype(tag)> v[kRows];
-  Repeat<kRows>([&](auto i) NN_INLINED {
-    v[i.value] = LoadBlocks<kBlocks>(from + i.value * from_stride, kRows * from_stride);
-  });
+  Repeat<kRows>(
+      [&](auto i) NN_INLINED { v[i.value] = LoadBlocks<kBlocks>(from + i.value * from_stride, kRows * from_stride); });
   Interleave(tag, v);
   Repeat<kColumns>([&](auto i) NN_INLINED {
     E* column = to + i.value * to_stride;
@@ -66,8 +65,8 @@ HWY_INLINE void TransposeSquares(const E* from, size_t from_stride, E* to, size_
   });
 }
 
-// body(row, column) of blocks in a matrix that is no smaller than one. Where it is not whole blocks, the last ones begin
-// earlier, and write again what others did.
+// body(row, column) of blocks in a matrix that is no smaller than one. Where it is not whole blocks, the last ones
+// begin earlier, and write again what others did.
 template <size_t kRows, size_t kColumns, class Body>
 HWY_INLINE void ForBlocksOf(size_t rows, size_t columns, const Body& body) {
   for (size_t column = 0; column < columns; column += kColumns) {
@@ -117,7 +116,8 @@ HWY_INLINE void TransposeByLines(const E* from, size_t from_stride, E* to, size_
     for (size_t j = 0; j < kLine<E>; j += kSide<E>) {
       Repeat<kLine<E> / kRows>([&](auto k) NN_INLINED {
         TransposeSquares<kStream, kMostBlocks, kSide<E>>(lines + k.value * kRows * kLine<E> + j, kLine<E>,
-                                               to + (column + j) * to_stride + row + k.value * kRows, to_stride);
+                                                         to + (column + j) * to_stride + row + k.value * kRows,
+                                                         to_stride);
       });
     }
   });
@@ -163,9 +163,8 @@ HWY_INLINE void TransposeFewRows(const E* from, size_t from_stride, E* to, size_
     size_t j = 0;
     for (; (j + kSide<E> - 1) * rows + kPadded <= end; j += kSide<E>) {
       hn::Vec<decltype(tag)> v[kPadded];
-      Repeat<kPadded>([&](auto i) NN_INLINED {
-        v[i.value] = hn::LoadU(tag, from + HWY_MIN(i.value, rows - 1) * from_stride + j);
-      });
+      Repeat<kPadded>(
+          [&](auto i) NN_INLINED { v[i.value] = hn::LoadU(tag, from + HWY_MIN(i.value, rows - 1) * from_stride + j); });
       Interleave(tag, v);
       Repeat<kPadded>([&](auto i) NN_INLINED {
         E* column = to + (j + i.value * kColumns) * rows;

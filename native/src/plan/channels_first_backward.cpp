@@ -40,9 +40,7 @@ auto SumsOf(const Plan& p, const float* variance, size_t unit) {
 }
 
 // How far ahead of a run the next one is prefetched: 0 where all is in the caches.
-size_t NextRun(const Plan& p, const Units& units) {
-  return p.Prefetches(p.BackwardBytes()) ? units.RunStride() : 0;
-}
+size_t NextRun(const Plan& p, const Units& units) { return p.Prefetches(p.BackwardBytes()) ? units.RunStride() : 0; }
 
 // The sums of a channel of the batch, or of each row of a group, by one thread.
 void SumInOrder(std::remove_extent_t<decltype(KernelTable::gradient_sums)> kernel, const Units& units,

@@ -93,8 +93,8 @@ void SumPiece(const Plan& p, const Samples& s, const RowPieces& pieces, const Ba
   const Range rows = pieces[piece];
   const size_t from = sample * s.Elements(), j = columns.begin, at = from + rows.begin * pieces.columns + j;
   p.kernels->column_gradient_sums[p.Options()](data.src.At(at), data.diff_dst.At(at), data.dst.At(at),
-                                           rows.end - rows.begin, columns.end - j, pieces.columns, center + j,
-                                           p.Prefetches(p.ForwardBytes()), sums.From(j));
+                                               rows.end - rows.begin, columns.end - j, pieces.columns, center + j,
+                                               p.Prefetches(p.ForwardBytes()), sums.From(j));
   if (!pieces.EndsWithTail(piece)) return;
   const size_t tail = from + rows.end * pieces.columns, end = columns.end < pieces.tail ? columns.end : pieces.tail;
   p.loops->tail_gradient_sums(data.src.At(tail), data.diff_dst.At(tail), data.dst.At(tail), j, end, center, sums);

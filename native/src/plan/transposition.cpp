@@ -58,9 +58,9 @@ void Transpose(const KernelTable& kernels, const void* src, void* dst, size_t el
     return;
   }
   const bool aligned = reinterpret_cast<uintptr_t>(dst) % kLineBytes == 0 && rows * element_bytes % kLineBytes == 0;
-  const auto transpose =
-      kernels.transpose[OptionIf(aligned && GoPastTheCache(2 * elements * element_bytes), kStream)];
-  const Cuts row_cuts(rows, ColumnBytes(columns * element_bytes, element_bytes), element_bytes), column_cuts(columns, kRowBytes, element_bytes);
+  const auto transpose = kernels.transpose[OptionIf(aligned && GoPastTheCache(2 * elements * element_bytes), kStream)];
+  const Cuts row_cuts(rows, ColumnBytes(columns * element_bytes, element_bytes), element_bytes),
+      column_cuts(columns, kRowBytes, element_bytes);
   const size_t of_sample = row_cuts.count * column_cuts.count, blocks = samples * of_sample;
   const size_t parts = threads == 1 ? 1 : 4 * static_cast<size_t>(threads);
   Parallel(threads, parts, [&](size_t i) {

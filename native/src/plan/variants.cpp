@@ -56,14 +56,12 @@ const char* MissingForGradientSums(const Plan& p) {
   if (p.channels_first) {
     return FirstMissing({NN_NEED(gradient_sums, p.Options(), kPlain), NN_NEED(constant_sums, p.Options(), kPlain)});
   }
-  return FirstMissing(
-      {NN_NEED(column_gradient_sums, p.Options(), kPlain), NN_NEED(add_doubles, kPlain, kPlain)});
+  return FirstMissing({NN_NEED(column_gradient_sums, p.Options(), kPlain), NN_NEED(add_doubles, kPlain, kPlain)});
 }
 
 const char* MissingForGradient(const Plan& p) {
   if (p.channels_first) return FirstMissing({NN_NEED(gradient, p.Options(), kStream)});
-  return FirstMissing(
-      {NN_NEED(column_gradients, kPlain, kPlain), NN_NEED(column_gradient, p.Options(), kStream)});
+  return FirstMissing({NN_NEED(column_gradients, kPlain, kPlain), NN_NEED(column_gradient, p.Options(), kStream)});
 }
 
 #undef NN_NEED
