@@ -92,6 +92,11 @@ enum Mode {
     return this == FULL || this == TURNS ? Cell.TYPES : List.of(DataType.F32);
   }
 
+  /** Around which answers are checked: turns are about time. */
+  List<Double> means(DataType type) {
+    return this == TURNS ? List.of(0.0) : Check.means(type);
+  }
+
   /** JVMs for each figure. */
   int forks() {
     return forks;

@@ -170,7 +170,7 @@ final class Steps {
       }
     }
     for (DataType type : accepted.keySet()) {
-      for (Check check : Check.run(contestant, accepted.get(type), Check.means(type))) {
+      for (Check check : Check.run(contestant, accepted.get(type), mode.means(type))) {
         add(check);
       }
     }

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -117,10 +118,30 @@ class ReportTest {
     try (Stream<Path> files = Files.list(Path.of("results").toRealPath())) {
       committed = files.filter(file -> file.toString().endsWith(".json")).toList();
     }
-    assertEquals(1, committed.size());
-    String section = FiguresSection.section(page, committed.get(0), Figures.read(committed.get(0)));
-    assertTrue(Files.readString(page).contains(section), "run bench/figures.sh");
+    List<Boolean> sixteenBits = new ArrayList<>();
+    for (Path raw : committed) {
+      Figures figures = Figures.read(raw);
+      String section = FiguresSection.section(page, raw, figures);
+      assertTrue(Files.readString(page).contains(section), "run bench/figures.sh on " + raw);
+      sixteenBits.add(figures.hasSixteenBits());
+    }
+    assertEquals(List.of(false, true), sixteenBits.stream().sorted().toList());
     Path picture = committed.get(0).resolveSibling("performance.svg");
     assertTrue(Files.readString(picture).contains("NativeNorm AUTO"));
+  }
+
+  @Test
+  void typesHaveATableOfTheirOwn() throws IOException {
+    Path page = Path.of("docs/benchmarks.md");
+    String section = FiguresSection.section(page, SAMPLE, Figures.read(SAMPLE));
+    String row = "| PyTorch in BF16 | 1 | 2.00 × | 2.00 × | 0.818 × | 0 | 3.0e-03 |";
+    assertTrue(section.contains(row), section);
+    assertTrue(section.contains("makes the table again"), section);
+    String marks = "<!-- %s: begin -->\nold\n<!-- %s: end -->\n";
+    String both =
+        String.format(marks, "figures", "figures") + String.format(marks, "types", "types");
+    assertEquals(
+        both.replace("types: begin -->\nold", "types: begin -->\nnew"),
+        FiguresSection.replaced(both, "types", "new\n"));
   }
 }
