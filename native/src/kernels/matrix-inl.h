@@ -27,10 +27,13 @@ HWY_INLINE void ForRowsTogether(size_t rows, bool sets_conflict, const Body& bod
   for (; row < rows; ++row) body(Index<1>(), row);
 }
 
-// body(lanes, first column) over vectors of columns.
-template <class Body>
+// body(lanes, first column) over vectors of columns, with kByTwo two at once.
+template <bool kByTwo = false, class Body>
 HWY_INLINE void ForVectors(size_t columns, const Body& body) {
   size_t j = 0;
+  if constexpr (kByTwo) {
+    for (; j + 2 * kLanes <= columns; j += 2 * kLanes) body(TwoVectors(), j);
+  }
   for (; j + kLanes <= columns; j += kLanes) body(AllLanes(), j);
   if (j < columns) body(FirstLanes{columns - j}, j);
 }
@@ -91,19 +94,20 @@ constexpr bool GoesByRows(size_t columns, size_t narrow) {
 // 262144x32 in two strips took 15 % longer, AVX2).
 template <bool kStream, size_t kVectors, class Vector, class T, class Load, class Value>
 HWY_INLINE void WriteMatrix(T* to, size_t rows, size_t columns, size_t stride, const Load& load, const Value& value) {
-  const auto write = [&](auto lanes, size_t at, const Vector& v) NN_INLINED {
-    if constexpr (kStream) {
-      Stream(lanes, value(lanes, at, v), to + at);
-    } else {
-      Store(lanes, value(lanes, at, v), to + at);
-    }
+  constexpr bool kByTwo = kStoresByTwo<T>;
+  // One row's vector, or two, of columns with these parameters.
+  const auto write = [&](auto lanes, size_t at, const Vector* vectors) NN_INLINED {
+    Put<kStream>(lanes, to, at, Index<0>(),
+                 [&](auto of, size_t i, auto k) NN_INLINED { return value(of, i, vectors[k.value]); });
   };
   if (GoesByRows<kStream>(columns, kVectors * kLanes)) {
     const bool conflict = SetsConflict<T>(stride);
     ForRowsTogether<kWrittenTogether<kStream>>(rows, conflict, [&](auto together, size_t first) NN_INLINED {
-      ForVectors(columns, [&](auto lanes, size_t j) NN_INLINED {
-        const Vector v = load(j);
-        Repeat<together.value>([&](auto r) NN_INLINED { write(lanes, (first + r.value) * stride + j, v); });
+      ForVectors<kByTwo>(columns, [&](auto lanes, size_t j) NN_INLINED {
+        constexpr size_t kCount = std::is_same_v<decltype(lanes), TwoVectors> ? 2 : 1;
+        Vector vectors[kCount];
+        Repeat<kCount>([&](auto v) NN_INLINED { vectors[v.value] = load(j + v.value * kLanes); });
+        Repeat<together.value>([&](auto r) NN_INLINED { write(lanes, (first + r.value) * stride + j, vectors); });
       });
     });
   } else {
@@ -112,8 +116,13 @@ HWY_INLINE void WriteMatrix(T* to, size_t rows, size_t columns, size_t stride, c
         Vector vectors[width.value];
         Repeat<width.value>([&](auto v) NN_INLINED { vectors[v.value] = load(j + v.value * kLanes); });
         for (size_t row = first; row < first + count; ++row) {
-          Repeat<width.value>([&](auto v)
-                                  NN_INLINED { write(lanes, row * stride + j + v.value * kLanes, vectors[v.value]); });
+          const size_t at = row * stride + j;
+          if constexpr (kByTwo && width.value > 1) {
+            Repeat<width.value / 2>(
+                [&](auto v) NN_INLINED { write(TwoVectors(), at + 2 * v.value * kLanes, vectors + 2 * v.value); });
+          } else {
+            Repeat<width.value>([&](auto v) NN_INLINED { write(lanes, at + v.value * kLanes, vectors + v.value); });
+          }
         }
       });
     });

@@ -44,6 +44,8 @@ struct AllLanes {};
 struct FirstLanes {
   size_t count;
 };
+// All lanes of two vectors, one behind the other.
+struct TwoVectors {};
 
 // The values of these lanes, and 0 in the others.
 HWY_INLINE Floats Keep(AllLanes, Floats values) { return values; }
@@ -75,11 +77,17 @@ HWY_INLINE void Repeat(const Body& body) {
 // cycle, so one accumulator would be 2 to 3 times slower.
 constexpr size_t kUnroll = 4;
 
-// body(lanes, offset, index of the accumulator) over n elements.
-template <size_t kVectors = kUnroll, class Body>
+// body(lanes, offset, index of the accumulator) over n elements; with kByTwo two vectors at once where there are
+// several.
+template <size_t kVectors = kUnroll, bool kByTwo = false, class Body>
 HWY_INLINE void Sweep(size_t n, const Body& body) {
   size_t i = 0;
-  if constexpr (kVectors > 1) {
+  if constexpr (kVectors > 1 && kByTwo) {
+    for (; i + kVectors * kLanes <= n; i += kVectors * kLanes) {
+      Repeat<kVectors / 2>([&](auto k)
+                               NN_INLINED { body(TwoVectors(), i + 2 * k.value * kLanes, Index<2 * k.value>()); });
+    }
+  } else if constexpr (kVectors > 1) {
     for (; i + kVectors * kLanes <= n; i += kVectors * kLanes) {
       Repeat<kVectors>([&](auto k) NN_INLINED { body(AllLanes(), i + k.value * kLanes, k); });
     }
@@ -89,12 +97,12 @@ HWY_INLINE void Sweep(size_t n, const Body& body) {
 }
 
 // The same, with `to` aligned at all whole vectors.
-template <size_t kVectors = kUnroll, class T, class Body>
+template <size_t kVectors = kUnroll, bool kByTwo = false, class T, class Body>
 HWY_INLINE void AlignedSweep(const T* to, size_t n, const Body& body) {
   const size_t misaligned = reinterpret_cast<uintptr_t>(to) / sizeof(T) % kLanes;
   const size_t head = misaligned == 0 ? 0 : HWY_MIN(n, kLanes - misaligned);
   if (head > 0) body(FirstLanes{head}, 0, Index<0>());
-  Sweep<kVectors>(n - head, [&](auto lanes, size_t i, auto k) NN_INLINED { body(lanes, head + i, k); });
+  Sweep<kVectors, kByTwo>(n - head, [&](auto lanes, size_t i, auto k) NN_INLINED { body(lanes, head + i, k); });
 }
 
 // Prefetches the line of a sweep's k-th vector, once for each line; where there is no memory it does nothing. A row is
