@@ -102,6 +102,13 @@ void TestNans(const std::string& target) {
     good &= narrow[i].bits == (is_one ? (numbers[i].bits & 0x8000) | 0x7E00 : numbers[i].bits | quiet >> shift);
   }
   Check(good, "%s: NaNs of type %d", target.c_str(), TypeOf(T()));
+  // Those that are cut off or rounded stay NaN, of the same sign.
+  for (uint32_t& value : floats) value |= (1u << shift) - 1;
+  nn_convert(floats.data(), NN_F32, narrow.data(), TypeOf(T()), n, 1);
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    good &= (narrow[i].bits & 0x7FFF) > infinity && (narrow[i].bits & 0x8000) == (numbers[i].bits & 0x8000);
+  }
+  Check(good, "%s: longer NaNs to type %d", target.c_str(), TypeOf(T()));
 }
 
 // Every type to every other one: long arrays by several threads, with one element after the last chunk.
