@@ -165,6 +165,14 @@ bool nn_plan::Streams(size_t element_bytes, bool in_place) const {
   return !in_place && nn::GoPastTheCache(Elements() * element_bytes);
 }
 
+bool nn_plan::StreamsRuns(size_t element_bytes, bool in_place, size_t length) const {
+  // Where short runs share cache lines, most stores are to such lines, which are written twice (InstanceNorm of
+  // 100x1024x7x7: 5 ms with non-temporal stores, 2.5 without; rows of 200 take as long either way).
+  constexpr size_t kLine = 64, kShort = 1024;
+  const size_t run = length * this->element_bytes;
+  return (run % kLine == 0 || run >= kShort) && Streams(element_bytes, in_place);
+}
+
 nn_plan* nn_prepare(const nn_problem* problem, char* reason, size_t room) {
   const nn::Reason why(reason, room);
   nn_problem filled;

@@ -231,6 +231,14 @@ void TestStreams() {
     Check(plan->Streams(8, false) == c.streams && !plan->Streams(8, true), "%zu MB of a cache of %zu", c.spatial,
           c.cache_megabytes);
   }
+  // As runs that are whole cache lines, or long.
+  const Shape shape = {NN_BATCH, NN_CHANNELS_FIRST, 1, 1, 1 << 10, 1, kEps, false};
+  nn::SetLastLevelCacheBytes(2 << 12);
+  const Plan plan = Prepare(shape, NN_TRAIN, false, 1);
+  for (size_t length : {16, 48, 256, 257}) {
+    Check(plan->StreamsRuns(8, false, length) && !plan->StreamsRuns(8, true, length), "runs of %zu", length);
+  }
+  for (size_t length : {15, 17, 49, 255}) Check(!plan->StreamsRuns(8, false, length), "runs of %zu", length);
   nn::SetLastLevelCacheBytes(0);
 }
 

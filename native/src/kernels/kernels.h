@@ -148,7 +148,7 @@ constexpr bool Has(unsigned options, Options option) { return (options & option)
 // All kernels, as (the options there are, result, name, parameters). Runs of `length` elements begin `stride` apart; of
 // an array with a `step`, run r takes element r * step: with 0 all share one. y is read with kRelu only; dx may be dy
 // and y may be x. What lies `ahead` elements after what is read is prefetched; by normalize with kStream. `prefetch`
-// prefetches the next rows.
+// prefetches the next rows. After non-temporal stores the driver has to call EndStream (plan.h).
 #define NN_KERNELS(KERNEL) NN_ELEMENT_KERNELS(KERNEL) NN_CONVERSION_KERNELS(KERNEL) NN_PARAMETER_KERNELS(KERNEL)
 #define NN_ELEMENT_KERNELS(KERNEL)                                                                                    \
   /* The sums of a piece (order.h); a pivot of 0 is not subtracted. */                                                \

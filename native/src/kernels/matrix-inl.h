@@ -127,7 +127,6 @@ HWY_INLINE void WriteMatrix(T* to, size_t rows, size_t columns, size_t stride, c
       });
     });
   }
-  if constexpr (kStream) hwy::FlushStream();
 }
 
 }  // namespace NN_TARGET

@@ -178,7 +178,6 @@ HWY_INLINE void ApplyGradients(Set set, const T* x, const T* dy, const T* y, T* 
   } else {
     sweep(std::false_type());
   }
-  if (stream) hwy::FlushStream();
   if constexpr (kRows == 1 && kSums) *finite &= hn::AllTrue(kFloats, hn::Eq(zeros, hn::Zero(kFloats)));
 }
 

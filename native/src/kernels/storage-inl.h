@@ -57,7 +57,7 @@ HWY_INLINE void Store(FirstLanes lanes, Floats values, float* to) {
   }
 }
 
-// A non-temporal store of whole vectors; `to` is aligned to one. Other threads see it after hwy::FlushStream.
+// A non-temporal store of whole vectors; `to` is aligned to one. Other threads see it after EndStream (plan.h).
 HWY_INLINE void Stream(AllLanes, Floats values, float* to) { hn::Stream(values, kFloats, to); }
 
 // Types of 16 bits: each says how its bits become floats, and floats its bits.
@@ -331,7 +331,6 @@ HWY_INLINE void Write(T* to, size_t n, const Value& value) {
   const auto put = [&](auto lanes, size_t i, auto k) NN_INLINED { Put<kStream>(lanes, to, i, k, value); };
   if constexpr (kStream) {
     AlignedSweep<kVectors, kStoresByTwo<T>>(to, n, put);
-    hwy::FlushStream();
   } else {
     Sweep<kVectors, kStoresByTwo<T>>(n, put);
   }

@@ -133,15 +133,16 @@ void ForRows(const Plan& p, size_t at, size_t elements, const Skips& skips, cons
   }
 }
 
-// The same over all elements, in parts.
+// The same over all elements, in parts. `stream`: body has non-temporal stores.
 template <class P, class Skips, class Make, class Body>
-void ForAllRows(const Plan& p, const Skips& skips, const Make& make, const Body& body) {
+void ForAllRows(const Plan& p, bool stream, const Skips& skips, const Make& make, const Body& body) {
   const size_t grains = (p.Elements() + kGrain - 1) / kGrain, parts = Parts(p, grains);
   Parallel(p.threads, parts, [&](size_t i) {
     const Range range = PartOf(grains, parts, i);
     const size_t begin = range.begin * kGrain;
     const size_t end = range.end * kGrain < p.Elements() ? range.end * kGrain : p.Elements();
     ForRows<P>(p, begin, end - begin, skips, make, body);
+    EndStream(stream);
   });
 }
 

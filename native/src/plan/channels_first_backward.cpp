@@ -89,10 +89,10 @@ int SumTogether(const Plan& p, const Units& units, const Backward& data, const N
 
 // The gradients of all units but those that are outside. True if there are such.
 bool ApplyGradients(const Plan& p, const Backward& data, const UnitGradient* units) {
-  const bool stream = p.Streams(p.BackwardBytes(), data.IsInPlace());
+  const bool stream = p.StreamsRuns(p.BackwardBytes(), data.IsInPlace(), p.spatial);
   const auto apply = [&](const auto& skips) {
     ForAllRows<Gradient>(
-        p, skips, [&](size_t unit, size_t channel) { return units[unit].With(data.weight, channel); },
+        p, stream, skips, [&](size_t unit, size_t channel) { return units[unit].With(data.weight, channel); },
         [&](size_t at, size_t runs, size_t length, const Gradient* gradients) {
           p.kernels->gradient[p.Options(stream)](data.src.At(at), data.diff_dst.At(at), data.dst.At(at),
                                                  data.diff_src.At(at), runs, length, length, gradients, 1);
@@ -138,7 +138,8 @@ int ChannelsFirstBackward(const Plan& p, const Backward& data) {
   };
 
   if (UnitByUnit(p, units)) {
-    const auto differentiate = p.kernels->gradient[p.Options(p.Streams(p.BackwardBytes(), data.IsInPlace()))];
+    const bool stream = p.StreamsRuns(p.BackwardBytes(), data.IsInPlace(), p.spatial);
+    const auto differentiate = p.kernels->gradient[p.Options(stream)];
     const size_t parts = Parts(p, units.count), ahead = NextRun(p, units);
     Parallel(p.threads, parts, [&](size_t i) {
       const Range range = PartOf(units.count, parts, i);
@@ -164,6 +165,7 @@ int ChannelsFirstBackward(const Plan& p, const Backward& data) {
               });
         }
       }
+      EndStream(stream);
     });
   } else {
     Normal* normals = scratch.Take<Normal>(units.count);

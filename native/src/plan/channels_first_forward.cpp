@@ -104,10 +104,11 @@ int ChannelsFirstNormalize(const Plan& p, const Forward& data, const double* mea
     some_outside |= is_outside[unit];
   }
   const auto outside = [&](size_t unit) { return is_outside[unit]; };
-  const bool stream = p.Streams(p.ForwardBytes(), data.IsInPlace());
+  const bool stream = p.StreamsRuns(p.ForwardBytes(), data.IsInPlace(), p.spatial);
   const auto normalize = [&](const auto& skips) {
     ForAllRows<Affine>(
-        p, skips, [&](size_t unit, size_t channel) { return normals[unit].With(data.weight, data.bias, channel); },
+        p, stream, skips,
+        [&](size_t unit, size_t channel) { return normals[unit].With(data.weight, data.bias, channel); },
         [&](size_t at, size_t runs, size_t length, const Affine* affines) {
           p.kernels->normalize[p.Options(stream)](data.src.At(at), data.dst.At(at), runs, length, length, affines, 1,
                                                   0);
@@ -129,7 +130,8 @@ int ChannelsFirstForward(const Plan& p, const Forward& data) {
     const auto outside = [&](const Normal& normal, size_t unit) {
       return p.operation == NN_BATCH ? normal.IsOutside(data.weight, data.bias, unit) : normal.IsOutside();
     };
-    const auto normalize = p.kernels->normalize[p.Options(p.Streams(p.ForwardBytes(), data.IsInPlace()))];
+    const bool stream = p.StreamsRuns(p.ForwardBytes(), data.IsInPlace(), p.spatial);
+    const auto normalize = p.kernels->normalize[p.Options(stream)];
     const size_t parts = Parts(p, units.count);
     Parallel(p.threads, parts, [&](size_t i) {
       const Range range = PartOf(units.count, parts, i);
@@ -157,6 +159,7 @@ int ChannelsFirstForward(const Plan& p, const Forward& data) {
                     ahead);
         }
       }
+      EndStream(stream);
     });
     return NN_OK;
   }

@@ -71,6 +71,7 @@ void DifferentiateRows(const Plan& p, const Samples& s, const Backward& data, co
     p.kernels->column_gradient[p.Options(stream)](data.src.At(from), data.diff_dst.At(from), data.dst.At(from),
                                                   data.diff_src.At(from), rows, columns, s.columns, set.AsGradient(j));
   });
+  EndStream(stream);
 }
 
 // The gradients of a sample's units that are outside; their sums become those of loops in doubles.

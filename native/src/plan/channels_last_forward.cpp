@@ -63,6 +63,7 @@ void NormalizeRows(const Plan& p, const Samples& s, const Forward& data, const P
     p.kernels->column_normalize[p.Options(stream)](data.src.At(at + j), data.dst.At(at + j), rows, columns, s.columns,
                                                    set.AsAffine(j));
   });
+  EndStream(stream);
 }
 
 // Normalizes a sample's units that are outside.

@@ -37,6 +37,7 @@ void Convert(const KernelTable& src_type, const void* src, const KernelTable& ds
         dst_type.narrow[options](floats, count, to.At(at));
       }
     }
+    EndStream(stream);
   });
 }
 

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hwy/cache_control.h"
 #include "kernels/exact.h"
 #include "kernels/kernels.h"
 #include "kernels/plain_loops.h"
@@ -57,6 +58,8 @@ struct nn_plan {
 
   // Whether they are so many that results are written with non-temporal stores, unless in place.
   bool Streams(size_t element_bytes, bool in_place) const;
+  // The same where they are written as runs of `length` elements.
+  bool StreamsRuns(size_t element_bytes, bool in_place, size_t length) const;
 
   // The options of kernels that read or write activations.
   unsigned Options(bool stream = false) const {
@@ -67,6 +70,12 @@ struct nn_plan {
 namespace nn {
 
 using Plan = nn_plan;
+
+// Makes a thread's non-temporal stores visible to others: once for a part, as it waits until they are in memory, 100 ns
+// (after each row LayerNorm of 4096x768 took 690 us instead of 340).
+inline void EndStream(bool stream) {
+  if (stream) hwy::FlushStream();
+}
 
 // Whether so many bytes that a call reads and writes are more than caches keep for it.
 bool GoPastTheCache(size_t bytes);

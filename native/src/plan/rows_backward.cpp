@@ -248,7 +248,7 @@ int RowsBackward(const Plan& p, const Backward& data) {
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
   const AllSums all(*p.kernels, scratch, places, columns, wants_bias || p.operation != NN_RMS,
                     direct ? data.diff_weight : nullptr, direct ? data.diff_bias : nullptr);
-  const bool in_place = data.IsInPlace(), stream = p.Streams(p.BackwardBytes(), in_place);
+  const bool in_place = data.IsInPlace(), stream = p.StreamsRuns(p.BackwardBytes(), in_place, shape.length);
   const auto differentiate = [&](size_t row, size_t count, const PieceSums& to, bool* finite) {
     const RowsToDifferentiate rows = {p.operation != NN_RMS, shape.length, shape.period,  row,       count,   p.eps,
                                       data.weight,           data.mean,    data.variance, to.weight, to.bias, stream,
@@ -263,6 +263,7 @@ int RowsBackward(const Plan& p, const Backward& data) {
       bool in_doubles = true, has_exact = false, finite;
       differentiate(range.begin, range.end - range.begin,
                     {nullptr, nullptr, nullptr, nullptr, nullptr, 0, &in_doubles, &has_exact}, &finite);
+      EndStream(stream);
     });
     return NN_OK;
   }
@@ -286,6 +287,7 @@ int RowsBackward(const Plan& p, const Backward& data) {
       if (!finite && !in_place) AgainInDoubles(p, shape, data, blocks.First(piece), blocks.Rows(piece), to);
       if (places < pieces) all.Add(piece);
     }
+    EndStream(stream);
   });
   if (places < pieces) {
     all.Store(data.diff_weight, data.diff_bias);

@@ -45,7 +45,8 @@ void ForwardByRows(const Plan& p, Input x, Output y, RowsToNormalize rows, RowNo
 int RowsForward(const Plan& p, const Forward& data) {
   const RowShape shape = ShapeOf(p);
   const size_t parts = Parts(p, shape.rows);
-  const bool prefetch = p.Prefetches(p.ForwardBytes()), stream = p.Streams(p.ForwardBytes(), data.IsInPlace());
+  const bool prefetch = p.Prefetches(p.ForwardBytes()),
+             stream = p.StreamsRuns(p.ForwardBytes(), data.IsInPlace(), shape.length);
   const unsigned options = p.Options() | OptionIf(p.operation != NN_RMS, kCentered) |
                            OptionIf(data.weight != nullptr, kWeight) | OptionIf(data.bias != nullptr, kBias);
   const RowNormalize row_normalize = p.kernels->row_normalize[options];
@@ -70,6 +71,7 @@ int RowsForward(const Plan& p, const Forward& data) {
     } else {
       row_normalize(data.src.At(at), data.dst.At(at), rows);
     }
+    EndStream(stream);
   });
   return NN_OK;
 }
