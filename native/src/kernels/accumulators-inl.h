@@ -14,9 +14,11 @@ namespace NN_TARGET {
 
 // The vectors that hold the accumulators of one sum.
 constexpr size_t kSumVectors = kAccumulators / kLanes;
-// How many blocks are summed up at once, each with accumulators of its own. An addition takes 3 to 4 cycles and two
-// start in each cycle: the two vectors that AVX-512 has for one block leave half of them idle.
-constexpr size_t kUnrolledBlocks = kSumVectors < kUnroll ? kUnroll / kSumVectors : 1;
+// How many blocks one sum alone goes over at once, each with accumulators of its own: an addition takes 3 to 4 cycles
+// and two start in each cycle, so that the two vectors which AVX-512 has for one block leave half of them idle. Two
+// sums or more go block by block: the next block does not wait for the end of the one before, and memory is read in
+// order (AVX-512: gradients of 4x64x128x128 1035 us by two, 880 block by block, LayerNorm of 128x768 8.7 and 8.1).
+constexpr size_t kPairedBlocks = kSumVectors < kUnroll ? kUnroll / kSumVectors : 1;
 
 // body(lanes, offset, which vector of the sum) over the tail, fewer than kAccumulators elements, from a vector on.
 template <size_t kIndex, class Body>
@@ -48,14 +50,14 @@ HWY_INLINE void SweepAccumulators(size_t n, const Body& body) {
 }
 
 // body(lanes, offset, which vector of the sum) over a piece: runs of length elements that begin stride apart, and
-// flush(which of the unrolled blocks) at the end of each block.
-template <class Body, class Flush>
+// flush(which of the kBlocks blocks at once) at the end of each block.
+template <size_t kBlocks = 1, class Body, class Flush>
 HWY_INLINE void SweepBlocks(size_t runs, size_t length, size_t stride, const Body& body, const Flush& flush) {
   const size_t accumulators = (length + kAccumulators - 1) / kAccumulators * kAccumulators;
   size_t pending = 0;
   for (size_t run = 0; run < runs; ++run) {
     size_t at = run * stride, left = length;
-    if constexpr (kUnrolledBlocks == 2) {
+    if constexpr (kBlocks == 2) {
       while (left > kBlock) {
         const size_t second = HWY_MIN(kBlock, left - kBlock), both = second - second % kAccumulators;
         for (size_t i = 0; i < both; i += kAccumulators) {
@@ -78,7 +80,7 @@ HWY_INLINE void SweepBlocks(size_t runs, size_t length, size_t stride, const Bod
       const size_t done = SweepRounds(n, [&](auto lanes, size_t i, auto k) NN_INLINED { body(lanes, at + i, k); });
       at += done;
       left -= done;
-      if (kUnrolledBlocks == 2 || n < kBlock || left == 0) break;
+      if (kBlocks == 2 || n < kBlock || left == 0) break;
       flush(Index<0>());
     }
     SweepTail<0>(left, at, body);
@@ -102,7 +104,7 @@ using Quad = hn::Vec<decltype(kQuad)>;
 class Accumulators {
  public:
   HWY_INLINE Accumulators() {
-    Repeat<kUnrolledBlocks>([&](auto block) NN_INLINED { Clear(block); });
+    Repeat<kPairedBlocks>([&](auto block) NN_INLINED { Clear(block); });
     Repeat<kQuads>([&](auto q) NN_INLINED { total_[q.value] = hn::Zero(kQuad); });
   }
 
@@ -170,7 +172,7 @@ class Accumulators {
     });
   }
 
-  Floats accumulators_[kUnrolledBlocks * kSumVectors];
+  Floats accumulators_[kPairedBlocks * kSumVectors];
   Quad total_[kQuads];
 };
 

@@ -33,7 +33,7 @@ HWY_INLINE PivotSums SumRow(const T* x, size_t length, float pivot) {
       piece = SumAround<kPivot>(x + begin, 1, n, 0, pivot);
     } else {
       Accumulators squares;
-      SweepBlocks(
+      SweepBlocks<kPairedBlocks>(
           1, n, 0,
           [&](auto lanes, size_t i, auto k) NN_INLINED {
             const Floats v = Load(lanes, x + begin + i);
