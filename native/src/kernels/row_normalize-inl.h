@@ -125,17 +125,28 @@ HWY_INLINE void NormalizeRow(Set set, const T* x, T* y, size_t length, RowAffine
   }
 }
 
+// Rows up to this length are measured before the one before them is written: from the last sum to the first result each
+// number waits for the one before (LayerNorm of 128x768 takes 0.9 of the time).
+constexpr size_t kMeasuredEarly = 1024;
+
 // y = (x - mean) / sqrt(variance + eps) * weight + bias
 template <class Set, class T>
 void row_normalize(Set set, const T* x, T* y, const RowsToNormalize& rows) {
   const bool has_weight = Has<kWeight>(set), has_bias = Has<kBias>(set);
   const double share = 1 / static_cast<double>(rows.length);
-  for (size_t r = 0; r < rows.rows; ++r) {
+  const auto measure = [&](size_t r) NN_INLINED {
+    return Measure<kHas<kCentered, Set>>(x + r * rows.length, rows, rows.first_row + r, share);
+  };
+  const bool early = rows.length <= kMeasuredEarly && !rows.prefetch && !rows.stream;
+  RowAffine row = measure(0), next = row;
+  for (size_t r = 0; r < rows.rows; ++r, row = next) {
+    const bool is_last = r + 1 == rows.rows;
+    if (early && !is_last) next = measure(r + 1);
     const size_t at = r * rows.length;
     const size_t parameters = rows.period == 1 ? 0 : (rows.first_row + r) % rows.period * rows.length;
-    const RowAffine row = Measure<kHas<kCentered, Set>>(x + at, rows, rows.first_row + r, share);
     NormalizeRow(set, x + at, y + at, rows.length, row, has_weight ? rows.weight + parameters : nullptr,
                  has_bias ? rows.bias + parameters : nullptr, rows.prefetch, rows.stream, Ahead(rows, r));
+    if (!early && !is_last) next = measure(r + 1);
   }
 }
 

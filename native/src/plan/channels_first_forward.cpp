@@ -32,6 +32,10 @@ __attribute__((always_inline)) inline Moments MeasureUnit(const Plan& p, const U
   return found.m2 / units.Values() + p.eps < kLeastVariance ? exactly() : found;
 }
 
+// Units up to this size are measured before the one before them is written: from the last sum to the first result each
+// number waits for the one before (InstanceNorm of 32x256x7x7 takes 0.8 of the time, of 4x64x28x28 0.9).
+constexpr size_t kMeasuredEarly = 2048;
+
 // By one thread.
 __attribute__((always_inline)) inline Moments MeasureUnit(const Plan& p, const Units& units, const Pieces& pieces,
                                                           const Input& src, size_t unit) {
@@ -132,12 +136,17 @@ int ChannelsFirstForward(const Plan& p, const Forward& data) {
     };
     const bool stream = p.StreamsRuns(p.ForwardBytes(), data.IsInPlace(), p.spatial);
     const auto normalize = p.kernels->normalize[p.Options(stream)];
+    const size_t early = units.rows * units.length <= kMeasuredEarly ? 1 : 0;
     const size_t parts = Parts(p, units.count);
     Parallel(p.threads, parts, [&](size_t i) {
       const Range range = PartOf(units.count, parts, i);
-      for (size_t unit = range.begin; unit < range.end; ++unit) {
-        const size_t first = units.Row(unit, 0) * units.length;
-        const Moments found = MeasureUnit(p, units, pieces, data.src, unit);
+      Moments measured = {0, 0};
+      for (size_t next = range.begin; next < range.end + early; ++next) {
+        const Moments before = measured;
+        if (next < range.end) measured = MeasureUnit(p, units, pieces, data.src, next);
+        if (next < range.begin + early) continue;
+        const size_t unit = next - early, first = units.Row(unit, 0) * units.length;
+        const Moments found = early > 0 ? before : measured;
         const double variance = found.m2 * units.share;
         Measured(data, unit, found.mean, variance);
         const Normal normal(found.mean, variance, p.eps);
