@@ -128,7 +128,7 @@ HWY_INLINE void ApplyGradients(Set set, const T* x, const T* dy, const T* y, T* 
   }
   const RowParameters<kWeight, Set> weights(set, weight);
   const bool with_bias = kCentered || bias_gradient != nullptr;
-  Floats zeros = hn::Zero(kFloats);  // while all that is multiplied by 0 is finite
+  Floats zeros = hn::Zero(kFloats);  // of a finite number less itself; else NaN
   const auto apply = [&](auto streams, auto lanes, size_t i, auto k) NN_INLINED {
     Floats w = hn::Zero(kFloats), dw = hn::Zero(kFloats), db = hn::Zero(kFloats);
     if constexpr (kReads<kWeight, Set>) w = weights.At(lanes, i);
@@ -161,7 +161,7 @@ HWY_INLINE void ApplyGradients(Set set, const T* x, const T* dy, const T* y, T* 
       }
     });
     if constexpr (kSums) {
-      if constexpr (kRows == 1) zeros = hn::MulAdd(dw, hn::Zero(kFloats), zeros);
+      if constexpr (kRows == 1) zeros = hn::Or(zeros, hn::Sub(dw, dw));
       Store(lanes, dw, weight_gradient + i);
       if (with_bias) Store(lanes, db, bias_gradient + i);
     }
