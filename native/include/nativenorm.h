@@ -147,6 +147,12 @@ NN_API int32_t nn_convert(const void* src, int32_t src_type, void* dst, int32_t 
 NN_API int32_t nn_transpose(const void* src, void* dst, int32_t element_bytes, int64_t samples, int64_t rows,
                             int64_t columns, int32_t threads);
 
+/* Takes the statistics of a batch, samples x channels floats, into running ones: with the mean m of a channel's samples
+ * running = (1 - share) * running + share * correction * m, in doubles, in that order, rounded once. Nothing if there
+ * is no sample. */
+NN_API int32_t nn_update_running(float* running, const float* batch, int64_t samples, int64_t channels, double share,
+                                 double correction);
+
 /* A plain pass over memory, y = a * x + b over n floats, none if n is negative: what a call that moves as many bytes is
  * measured against. */
 NN_API void nn_stream(const float* x, float* y, int64_t n, float a, float b, int32_t threads);

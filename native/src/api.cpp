@@ -287,6 +287,17 @@ int32_t nn_transpose(const void* src, void* dst, int32_t element_bytes, int64_t 
   return NN_OK;
 }
 
+int32_t nn_update_running(float* running, const float* batch, int64_t samples, int64_t channels, double share,
+                          double correction) {
+  if (nn::TargetCount() == 0) return NN_WRONG_OPERANDS;
+  if (samples < 1 || channels < 1) return NN_OK;
+  if (!IsThere({running, batch})) return NN_WRONG_OPERANDS;
+  const nn::DefaultFloatingPoint as_default;
+  const auto update = TargetInUse().tables[NN_F32].update_running[nn::kPlain];
+  update(running, batch, static_cast<size_t>(samples), static_cast<size_t>(channels), share, share * correction);
+  return NN_OK;
+}
+
 void nn_stream(const float* x, float* y, int64_t n, float a, float b, int32_t threads) {
   const nn::DefaultFloatingPoint as_default;
   if (n < 1 || nn::TargetCount() == 0) return;

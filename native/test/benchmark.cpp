@@ -190,6 +190,14 @@ Timed column_affines(std::remove_extent_t<decltype(Table::column_affines)> body,
               [&] { return Largest(a.first, kColumns, [&](size_t j) { return 1 / sqrt(a.variance[j] + kEps); }); });
 }
 
+Timed update_running(std::remove_extent_t<decltype(Table::update_running)> body, unsigned) {
+  Columns();
+  Arrays& a = A();
+  std::fill_n(a.first, kColumns, 0.5f);
+  return Time([&] { body(a.first, a.center, 1, kColumns, 1, 2); },
+              [&] { return Largest(a.first, kColumns, [&](size_t j) { return 2.0 * a.center[j]; }); });
+}
+
 Timed column_gradients(std::remove_extent_t<decltype(Table::column_gradients)> body, unsigned) {
   Columns();
   Arrays& a = A();

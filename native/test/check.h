@@ -112,6 +112,7 @@ void answers();
 void storage();
 void conversions();
 void transpositions();
+void running();
 }  // namespace groups
 
 // How long each body of an instruction set, or of all, takes.

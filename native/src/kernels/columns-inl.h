@@ -56,6 +56,25 @@ bool column_affines(Set, const double* mean, const double* variance, size_t colu
 }
 
 template <class Set, class T>
+void update_running(Set, float* running, const float* batch, size_t samples, size_t columns, double share,
+                    double factor) {
+  constexpr size_t kTogether = 64;
+  const double old = 1 - share, count = static_cast<double>(samples);
+  for (size_t begin = 0; begin < columns; begin += kTogether) {
+    const size_t n = HWY_MIN(kTogether, columns - begin);
+    double sums[kTogether];
+    for (size_t j = 0; j < n; ++j) sums[j] = 0.0 + batch[begin + j];  // -0 becomes 0
+    for (size_t sample = 1; sample < samples; ++sample) {
+      for (size_t j = 0; j < n; ++j) sums[j] += batch[sample * columns + begin + j];
+    }
+    for (size_t j = 0; samples > 1 && j < n; ++j) sums[j] /= count;
+    for (size_t j = 0; j < n; ++j) {
+      running[begin + j] = static_cast<float>(old * running[begin + j] + factor * sums[j]);
+    }
+  }
+}
+
+template <class Set, class T>
 bool column_gradients(Set, ColumnGradientSums sums, const double* mean, const double* variance, size_t columns,
                       double eps, const float* weight, double n, bool given, float* center, float* dy_factor,
                       float* x_factor, float* constant, float* dy_center) {

@@ -201,6 +201,9 @@ constexpr bool Has(unsigned options, Options option) { return (options & option)
   KERNEL(kPlain, bool, column_affines,                                                                             \
          (const double* mean, const double* variance, size_t columns, double eps, const float* weight,             \
           const float* bias, float* center, float* scale, float* shift))                                           \
+  /* running = (1 - share) * running + factor * m, with the mean m of the samples of a batch. */                   \
+  KERNEL(kPlain, void, update_running,                                                                             \
+         (float* running, const float* batch, size_t samples, size_t columns, double share, double factor))        \
   KERNEL(kPlain, bool, column_gradients,                                                                           \
          (ColumnGradientSums sums, const double* mean, const double* variance, size_t columns, double eps,         \
           const float* weight, double n, bool given, float* center, float* dy_factor, float* x_factor,             \

@@ -31,4 +31,15 @@ public interface MemoryWork {
    * @param threads how many threads may work on it
    */
   void transpose(Memory from, Memory to, long samples, long rows, long columns, int threads);
+
+  /**
+   * Takes the statistics of a batch into running ones: {@code running = (1 - share) * running +
+   * share * correction * (average of the samples)}, in doubles, rounded once.
+   *
+   * @param running a float for each channel
+   * @param batch as many for each sample
+   * @param share how much of the new value is the batch's
+   * @param correction what the batch's are multiplied by
+   */
+  void updateRunning(Memory running, Memory batch, double share, double correction);
 }

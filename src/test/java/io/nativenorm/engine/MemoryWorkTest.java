@@ -12,12 +12,15 @@ import io.nativenorm.engine.memory.MemoryPool;
 import io.nativenorm.engine.memory.PooledMemory;
 import io.nativenorm.engine.reference.ReferenceEngine;
 import java.util.List;
+import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Whoever does it, it is the same; conversions are {@code SixteenBitsTest}'s. */
 class MemoryWorkTest {
+  private static final double[] SHARES = {0, 0.1, 1.0 / 3, 1};
+
   static List<MemoryWork> engines() {
     MemoryWork java = new ReferenceEngine();
     return TestEngines.hasFused() ? List.of(java, new FusedEngine()) : List.of(java);
@@ -72,5 +75,44 @@ class MemoryWorkTest {
         }
       }
     }
+  }
+
+  /** The sums of many samples too, and what overflows. */
+  @ParameterizedTest
+  @MethodSource("engines")
+  void runningStatisticsAreTakenInDoublesAndRoundedOnce(MemoryWork work) {
+    Random random = new Random(1);
+    for (int channels : new int[] {1, 3, 256, 1027}) {
+      for (int samples : new int[] {1, 2, 5}) {
+        for (double share : SHARES) {
+          try (PooledMemory old = MemoryPool.take(DataType.F32, channels);
+              PooledMemory news = MemoryPool.take(DataType.F32, (long) samples * channels)) {
+            Memory running = old.first(DataType.F32, channels);
+            Memory batch = news.first(DataType.F32, (long) samples * channels);
+            float[] was = floats(random, channels);
+            float[] values = floats(random, samples * channels);
+            running.write(0, was, 0, channels);
+            batch.write(0, values, 0, values.length);
+            work.updateRunning(running, batch, share, 1.25);
+            for (int c = 0; c < channels; c++) {
+              double sum = 0;
+              for (int n = 0; n < samples; n++) {
+                sum += values[n * channels + c];
+              }
+              float expected = (float) ((1 - share) * was[c] + share * 1.25 * (sum / samples));
+              assertEquals(expected, running.view().get(c), samples + " x " + channels);
+            }
+          }
+        }
+      }
+    }
+  }
+
+  private static float[] floats(Random random, int count) {
+    float[] floats = new float[count];
+    for (int i = 0; i < count; i++) {
+      floats[i] = i % 97 == 5 ? -0f : (float) (random.nextGaussian() * Math.pow(10, i % 77 - 38));
+    }
+    return floats;
   }
 }

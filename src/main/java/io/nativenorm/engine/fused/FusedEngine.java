@@ -164,6 +164,19 @@ public final class FusedEngine implements Engine, MemoryWork {
                 threads));
   }
 
+  @Override
+  public void updateRunning(Memory running, Memory batch, double share, double correction) {
+    long channels = running.elements();
+    long samples = batch.elements() / channels;
+    run(
+        running,
+        batch,
+        1,
+        () ->
+            NativeKernels.updateRunning(
+                running.address(), batch.address(), samples, channels, share, correction));
+  }
+
   /** One call of the library, which gives a status. */
   private void run(Memory from, Memory to, int threads, IntSupplier call) {
     boolean alone = threads == 1 || from.elements() < TOGETHER;

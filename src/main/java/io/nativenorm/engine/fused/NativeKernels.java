@@ -128,4 +128,13 @@ final class NativeKernels {
       @Cast("int64_t") long rows,
       @Cast("int64_t") long columns,
       int threads);
+
+  @Name("nn_update_running")
+  static native int updateRunning(
+      @Cast(FLOATS) long running,
+      @Cast("const float*") long batch,
+      @Cast("int64_t") long samples,
+      @Cast("int64_t") long channels,
+      double share,
+      double correction);
 }

@@ -10,6 +10,7 @@ import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.Task;
 import io.nativenorm.engine.memory.Conversion;
+import io.nativenorm.engine.memory.FloatView;
 import io.nativenorm.engine.memory.Memory;
 import io.nativenorm.engine.memory.Transposition;
 import java.util.Optional;
@@ -78,5 +79,21 @@ public final class ReferenceEngine implements Engine, MemoryWork {
   public void transpose(
       Memory from, Memory to, long samples, long rows, long columns, int threads) {
     Transposition.copy(from, to, samples, rows, columns);
+  }
+
+  @Override
+  public void updateRunning(Memory running, Memory batch, double share, double correction) {
+    FloatView old = running.view();
+    FloatView news = batch.view();
+    long channels = running.elements();
+    long samples = batch.elements() / channels;
+    for (long c = 0; c < channels; c++) {
+      double sum = 0;
+      for (long n = 0; n < samples; n++) {
+        sum += news.get(n * channels + c);
+      }
+      double average = sum / samples;
+      old.put(c, (float) ((1 - share) * old.get(c) + share * correction * average));
+    }
   }
 }
