@@ -14,7 +14,6 @@ import io.nativenorm.engine.memory.Memory;
 import java.lang.ref.Reference;
 import java.util.List;
 import java.util.Optional;
-import java.util.function.IntSupplier;
 import java.util.stream.IntStream;
 
 /** NativeNorm's own kernels in {@code native/}. Loaded when first asked for. */
@@ -116,14 +115,12 @@ public final class FusedEngine implements Engine, MemoryWork {
    * @param threads how many threads may work on it
    */
   public void plainPass(Memory x, Memory y, float a, float b, int threads) {
-    run(
-        x,
-        y,
-        threads,
-        () -> {
-          NativeKernels.stream(x.address(), y.address(), x.elements(), a, b, threads);
-          return 0;
-        });
+    boolean counted = enter(x, threads);
+    try {
+      NativeKernels.stream(x.address(), y.address(), x.elements(), a, b, threads);
+    } finally {
+      leave(counted, x, y);
+    }
   }
 
   @Override
@@ -132,65 +129,72 @@ public final class FusedEngine implements Engine, MemoryWork {
       Conversion.copy(from, to);
       return;
     }
-    run(
-        from,
-        to,
-        threads,
-        () ->
-            NativeKernels.convert(
-                from.address(),
-                from.type().ordinal(),
-                to.address(),
-                to.type().ordinal(),
-                from.elements(),
-                threads));
+    int status;
+    boolean counted = enter(from, threads);
+    try {
+      status =
+          NativeKernels.convert(
+              from.address(),
+              from.type().ordinal(),
+              to.address(),
+              to.type().ordinal(),
+              from.elements(),
+              threads);
+    } finally {
+      leave(counted, from, to);
+    }
+    requireDone(status);
   }
 
   @Override
   public void transpose(
       Memory from, Memory to, long samples, long rows, long columns, int threads) {
-    run(
-        from,
-        to,
-        threads,
-        () ->
-            NativeKernels.transpose(
-                from.address(),
-                to.address(),
-                from.type().bytes(),
-                samples,
-                rows,
-                columns,
-                threads));
+    int status;
+    boolean counted = enter(from, threads);
+    try {
+      status =
+          NativeKernels.transpose(
+              from.address(), to.address(), from.type().bytes(), samples, rows, columns, threads);
+    } finally {
+      leave(counted, from, to);
+    }
+    requireDone(status);
   }
 
   @Override
   public void updateRunning(Memory running, Memory batch, double share, double correction) {
     long channels = running.elements();
     long samples = batch.elements() / channels;
-    run(
-        running,
-        batch,
-        1,
-        () ->
-            NativeKernels.updateRunning(
-                running.address(), batch.address(), samples, channels, share, correction));
+    int status;
+    boolean counted = enter(running, 1);
+    try {
+      status =
+          NativeKernels.updateRunning(
+              running.address(), batch.address(), samples, channels, share, correction);
+    } finally {
+      leave(counted, running, batch);
+    }
+    requireDone(status);
   }
 
-  /** One call of the library, which gives a status. */
-  private void run(Memory from, Memory to, int threads, IntSupplier call) {
+  /**
+   * Before a call of the library; whether it counts. No lambda is made for one: inference makes
+   * none.
+   */
+  private boolean enter(Memory from, int threads) {
     boolean alone = threads == 1 || from.elements() < TOGETHER;
-    boolean counted = !alone && helpers.enterUnlessSole();
-    int status;
-    try {
-      status = call.getAsInt();
-    } finally {
-      if (counted) {
-        helpers.leave();
-      }
-      Reference.reachabilityFence(from);
-      Reference.reachabilityFence(to);
+    return !alone && helpers.enterUnlessSole();
+  }
+
+  private void leave(boolean counted, Memory from, Memory to) {
+    if (counted) {
+      helpers.leave();
     }
+    Reference.reachabilityFence(from);
+    Reference.reachabilityFence(to);
+  }
+
+  private static void requireDone(int status) {
     if (status != 0) {
       throw new NativeNormException("fused: memory was refused (status " + status + ")");
     }
