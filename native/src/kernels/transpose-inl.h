@@ -197,7 +197,6 @@ HWY_NOINLINE void TransposeElements(const E* from, size_t from_stride, E* to, si
   } else {
     TransposeDirectly<kStream, kMostBlocks>(from, from_stride, to, to_stride, rows, columns);
   }
-  if constexpr (kStream) hwy::FlushStream();
 }
 
 template <class Set, class T>

@@ -58,7 +58,8 @@ void Transpose(const KernelTable& kernels, const void* src, void* dst, size_t el
     return;
   }
   const bool aligned = reinterpret_cast<uintptr_t>(dst) % kLineBytes == 0 && rows * element_bytes % kLineBytes == 0;
-  const auto transpose = kernels.transpose[OptionIf(aligned && GoPastTheCache(2 * elements * element_bytes), kStream)];
+  const bool stream = aligned && GoPastTheCache(2 * elements * element_bytes);
+  const auto transpose = kernels.transpose[OptionIf(stream, kStream)];
   const Cuts row_cuts(rows, ColumnBytes(columns * element_bytes, element_bytes), element_bytes),
       column_cuts(columns, kRowBytes, element_bytes);
   const size_t of_sample = row_cuts.count * column_cuts.count, blocks = samples * of_sample;
@@ -71,6 +72,7 @@ void Transpose(const KernelTable& kernels, const void* src, void* dst, size_t el
       transpose(from.At(at + r.begin * columns + c.begin), columns, to.At(at + c.begin * rows + r.begin), rows,
                 r.end - r.begin, c.end - c.begin, element_bytes);
     }
+    EndStream(stream);
   });
 }
 
