@@ -291,7 +291,7 @@ HWY_NOINLINE void SumConstants(Set set, const T* x, const T* dy, const T* y, siz
 
 template <class Set, class T>
 void column_gradient_sums(Set set, const T* x, const T* dy, const T* y, size_t rows, size_t columns, size_t stride,
-                          const float* center, bool prefetch, ColumnGradientSums sums) {
+                          const float* center, bool prefetch, const ColumnGradientSums& sums) {
   double* const totals[] = {sums.dy, sums.product, sums.residual};
   SumGradients(set, x, dy, y, rows, columns, stride, center, prefetch, totals);
   if (sums.exact_dy != nullptr) {

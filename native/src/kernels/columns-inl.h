@@ -75,7 +75,7 @@ void update_running(Set, float* running, const float* batch, size_t samples, siz
 }
 
 template <class Set, class T>
-bool column_gradients(Set, ColumnGradientSums sums, const double* mean, const double* variance, size_t columns,
+bool column_gradients(Set, const ColumnGradientSums& sums, const double* mean, const double* variance, size_t columns,
                       double eps, const float* weight, double n, bool given, float* center, float* dy_factor,
                       float* x_factor, float* constant, float* dy_center) {
   const double share = given ? 0 : 1 / n;
@@ -127,7 +127,7 @@ bool column_gradients(Set, ColumnGradientSums sums, const double* mean, const do
 // y = (x - center) * scale + shift
 template <class Set, class T>
 HWY_NOINLINE void NormalizeMatrix(Set set, const T* x, T* y, size_t rows, size_t columns, size_t stride,
-                                  ColumnAffine affine) {
+                                  const ColumnAffine& affine) {
   if (kHas<kStream, Set> && !StreamsAligned(y, stride)) {
     return NormalizeMatrix(Only<~unsigned{kStream}>(set), x, y, rows, columns, stride, affine);
   }
@@ -146,7 +146,8 @@ HWY_NOINLINE void NormalizeMatrix(Set set, const T* x, T* y, size_t rows, size_t
 }
 
 template <class Set, class T>
-void column_normalize(Set set, const T* x, T* y, size_t rows, size_t columns, size_t stride, ColumnAffine affine) {
+void column_normalize(Set set, const T* x, T* y, size_t rows, size_t columns, size_t stride,
+                      const ColumnAffine& affine) {
   if (const size_t folds = Folds(rows, columns, stride); folds > 1) {
     const FoldedParameters<3> folded(columns, folds, {affine.center, affine.scale, affine.shift});
     const auto& [center, scale, shift] = folded.arrays;
@@ -162,7 +163,7 @@ void column_normalize(Set set, const T* x, T* y, size_t rows, size_t columns, si
 // dx = dy_factor * (dy - dy_center) + x_factor * (x - center) + constant
 template <bool kConstants, class Set, class T>
 HWY_NOINLINE void DifferentiateMatrix(Set set, const T* x, const T* dy, const T* y, T* dx, size_t rows, size_t columns,
-                                      size_t stride, ColumnGradient g) {
+                                      size_t stride, const ColumnGradient& g) {
   if (kHas<kStream, Set> && !StreamsAligned(dx, stride)) {
     return DifferentiateMatrix<kConstants>(Only<~unsigned{kStream}>(set), x, dy, y, dx, rows, columns, stride, g);
   }
@@ -186,7 +187,7 @@ HWY_NOINLINE void DifferentiateMatrix(Set set, const T* x, const T* dy, const T*
 
 template <bool kConstants, class Set, class T>
 HWY_INLINE void DifferentiateColumns(Set set, const T* x, const T* dy, const T* y, T* dx, size_t rows, size_t columns,
-                                     size_t stride, ColumnGradient g) {
+                                     size_t stride, const ColumnGradient& g) {
   if (const size_t folds = Folds(rows, columns, stride); folds > 1) {
     const FoldedParameters<5> folded(columns, folds, {g.center, g.dy_factor, g.x_factor, g.constant, g.dy_center});
     const auto& [center, dy_factor, x_factor, constant, dy_center] = folded.arrays;
@@ -206,7 +207,7 @@ HWY_INLINE void DifferentiateColumns(Set set, const T* x, const T* dy, const T* 
 // 8 % longer to compile.
 template <class Set, class T>
 void column_gradient(Set set, const T* x, const T* dy, const T* y, T* dx, size_t rows, size_t columns, size_t stride,
-                     ColumnGradient g) {
+                     const ColumnGradient& g) {
   if (g.dy_center == nullptr) {
     DifferentiateColumns<false>(set, x, dy, y, dx, rows, columns, stride, g);
   } else {

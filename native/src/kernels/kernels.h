@@ -172,13 +172,13 @@ constexpr bool Has(unsigned options, Options option) { return (options & option)
          (const void* x, size_t rows, size_t columns, size_t stride, const float* pivot, bool prefetch, double* sums, \
           double* squares))                                                                                           \
   KERNEL(kRelu | kStream, void, column_normalize,                                                                     \
-         (const void* x, void* y, size_t rows, size_t columns, size_t stride, ColumnAffine affine))                   \
+         (const void* x, void* y, size_t rows, size_t columns, size_t stride, const ColumnAffine& affine))            \
   KERNEL(kRelu, void, column_gradient_sums,                                                                           \
          (const void* x, const void* dy, const void* y, size_t rows, size_t columns, size_t stride,                   \
-          const float* center, bool prefetch, ColumnGradientSums sums))                                               \
+          const float* center, bool prefetch, const ColumnGradientSums& sums))                                        \
   KERNEL(kRelu | kStream, void, column_gradient,                                                                      \
          (const void* x, const void* dy, const void* y, void* dx, size_t rows, size_t columns, size_t stride,         \
-          ColumnGradient gradient))                                                                                   \
+          const ColumnGradient& gradient))                                                                            \
   KERNEL(kRelu | kCentered | kWeight | kBias, void, row_normalize,                                                    \
          (const void* x, void* y, const RowsToNormalize& rows))                                                       \
   /* How many rows it did: all, or those before one that is outside (exact.h). */                                     \
@@ -205,7 +205,7 @@ constexpr bool Has(unsigned options, Options option) { return (options & option)
   KERNEL(kPlain, void, update_running,                                                                             \
          (float* running, const float* batch, size_t samples, size_t columns, double share, double factor))        \
   KERNEL(kPlain, bool, column_gradients,                                                                           \
-         (ColumnGradientSums sums, const double* mean, const double* variance, size_t columns, double eps,         \
+         (const ColumnGradientSums& sums, const double* mean, const double* variance, size_t columns, double eps,  \
           const float* weight, double n, bool given, float* center, float* dy_factor, float* x_factor,             \
           float* constant, float* dy_center))                                                                      \
   /* to += from, of doubles or floats; whether floats are finite. */                                               \

@@ -30,7 +30,7 @@ void SetCenters(const Plan& p, const Samples& s, const float* mean, const float*
 // Turns the sums of columns into their gradients' parameters, and the products into parts of the weight's gradient.
 // True if some columns are outside.
 bool SetGradients(const Plan& p, const Samples& s, const float* weight, double n, const double* mean,
-                  const double* variance, ColumnGradientSums sums, Parameters set) {
+                  const double* variance, const ColumnGradientSums& sums, Parameters set) {
   for (size_t j = 0; sums.exact_dy != nullptr && j < s.columns; ++j) {
     if (variance[j / s.members] != 0) continue;
     sums.dy[j] = sums.exact_dy[j];
@@ -152,8 +152,10 @@ void StoreParameterGradient(const PieceSums& sums, size_t array, size_t step, si
   constexpr size_t kTogether = 64;
   for (size_t begin = columns.begin; gradient != nullptr && begin < columns.end; begin += kTogether) {
     const size_t count = columns.end - begin < kTogether ? columns.end - begin : kTogether;
-    double totals[kTogether] = {};
-    for (size_t n = 0; n < samples; ++n) {
+    double totals[kTogether];
+    const double* first = sums.At(0, array) + begin;
+    for (size_t j = 0; j < count; ++j) totals[j] = 0.0 + first[j];  // -0 becomes 0
+    for (size_t n = 1; n < samples; ++n) {
       const double* part = sums.At(n * step, array) + begin;
       for (size_t j = 0; j < count; ++j) totals[j] += part[j];
     }
