@@ -1,12 +1,9 @@
 package io.nativenorm;
 
-import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Shape;
 import io.nativenorm.engine.Storage;
-import io.nativenorm.engine.memory.MemoryPool;
-import java.util.Map;
 import java.util.Objects;
 
 /**
@@ -18,17 +15,12 @@ import java.util.Objects;
  * anything is computed; {@link IllegalStateException} once the layer or a tensor is closed; and
  * {@link NativeNormException} if the engine fails or a named backend does not take the input.
  */
-public abstract sealed class NormLayer implements AutoCloseable
-    permits RunningNorm, RowNorm, GroupNorm {
+public abstract sealed class NormLayer extends LayerState permits RunningNorm, RowNorm, GroupNorm {
   private static final long[] NO_SHAPE = {};
 
-  private final String name;
-  private final double eps;
   private final Backend backend;
   private final int ownThreads;
-  private final LayerParameters parameters;
   private final LayerProblems problems;
-  private final LayerLock lock;
   private final Inference inference;
   private final Training training;
 
@@ -37,16 +29,10 @@ public abstract sealed class NormLayer implements AutoCloseable
       LayerBuilder<?> options,
       RunningStatistics running,
       long... parameterShape) {
-    Engines.all(); // fails here where a required engine is missing,
-    NativeNorm.threads(); // here where the number of threads is none,
-    MemoryPool.bound(); // and here where what the pool may keep is none
-    name = options.name();
-    eps = options.eps();
+    super(options, running, parameterShape);
     backend = options.backend();
     ownThreads = options.threads();
-    parameters = LayerParameters.of(options, running, parameterShape);
     problems = new LayerProblems(name, operation, eps, options.activation(), parameters);
-    lock = new LayerLock(name);
     inference = new Inference(this, backend, parameters);
     training = new Training(this, backend, parameters, lock);
   }
@@ -71,10 +57,6 @@ public abstract sealed class NormLayer implements AutoCloseable
     if (running() == null) {
       checkComputable(shape, extents);
     }
-  }
-
-  final double eps() {
-    return eps;
   }
 
   /** The shape of {@link Pass#mean}. */
@@ -224,63 +206,8 @@ public abstract sealed class NormLayer implements AutoCloseable
     return false;
   }
 
-  /**
-   * The weight of each channel or element, live: what is written to it is used by the next call.
-   *
-   * @return an F32 tensor, or null if the layer has none
-   */
-  public Tensor weight() {
-    return Parameter.handle(parameters.weight());
-  }
-
-  /**
-   * The bias of each channel or element, live.
-   *
-   * @return an F32 tensor, or null if the layer has none
-   */
-  public Tensor bias() {
-    return Parameter.handle(parameters.bias());
-  }
-
-  RunningStatistics running() {
-    return parameters.running();
-  }
-
   long trackedBatches() {
     return training.trackedBatches();
-  }
-
-  /**
-   * All that training changes, under the names of PyTorch's {@code state_dict}: {@code weight},
-   * {@code bias}, and with running statistics {@code running_mean}, {@code running_var} and the
-   * scalar {@code num_batches_tracked}, an {@link DataType#I64}.
-   *
-   * @return live tensors, which stay the layer's
-   */
-  public Map<String, Tensor> state() {
-    return parameters.handles();
-  }
-
-  /**
-   * Copies a state in, all of it or, if anything does not fit, nothing.
-   *
-   * @param state tensors under the names that {@link #state} gives; {@code num_batches_tracked} may
-   *     be absent, as in old files, or an F32 scalar
-   * @throws IllegalArgumentException if a name is missing or unknown, a shape or type differs, a
-   *     running variance is NaN or so far below 0 that nothing positive is left under the root
-   *     (from -eps to 0 is allowed, and so is infinity, with which a channel gives its bias), or
-   *     the count is negative or no whole number; the message lists all of them
-   */
-  public void load(Map<String, Tensor> state) {
-    Objects.requireNonNull(state, "state");
-    try (StateCopy copy = new StateCopy(name, eps, parameters.named(), state)) {
-      long stamp = lock.write();
-      try {
-        copy.load();
-      } finally {
-        lock.endWrite(stamp);
-      }
-    }
   }
 
   /**
@@ -331,17 +258,5 @@ public abstract sealed class NormLayer implements AutoCloseable
         backend,
         inferenceProblem(extents, Storage.of(type), layout, threads),
         problems.training(shapeOf(extents, layout), type, threads));
-  }
-
-  /** Waits for running calls to end, then frees the parameters. Closing again does nothing. */
-  @Override
-  public void close() {
-    lock.close(parameters::close);
-  }
-
-  /** The layer's kind and size. */
-  @Override
-  public String toString() {
-    return name;
   }
 }
