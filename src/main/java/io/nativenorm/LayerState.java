@@ -65,22 +65,38 @@ abstract sealed class LayerState implements AutoCloseable permits NormLayer {
   /**
    * Copies a state in, all of it or, if anything does not fit, nothing.
    *
-   * @param state tensors under the names that {@link #state} gives; {@code num_batches_tracked} may
-   *     be absent, as in old files, or an F32 scalar
+   * @param state tensors under the names that {@link #state} gives, F32 or, to be widened, BF16 or
+   *     F16, of this layer's shapes or of such with more or fewer extents of 1, as (1, C, 1, 1);
+   *     {@code num_batches_tracked} may be absent, as in old files, or an F32 scalar
    * @throws IllegalArgumentException if a name is missing or unknown, a shape or type differs, a
    *     running variance is NaN or so far below 0 that nothing positive is left under the root
    *     (from -eps to 0 is allowed, and so is infinity, with which a channel gives its bias), or
    *     the count is negative or no whole number; the message lists all of them
    */
   public void load(Map<String, Tensor> state) {
+    load(state, true);
+  }
+
+  /**
+   * Copies a state in, as {@link #load(Map)} does, or the part of it that has this layer's names.
+   *
+   * @param state tensors under the names that {@link #state} gives
+   * @param strict PyTorch's: whether a name that is missing or unknown is an error, as a shape, a
+   *     type or a value that does not fit always is
+   * @return the names that were missing or unknown, none if strict; {@code num_batches_tracked},
+   *     which old files do not have, is never missing
+   * @throws IllegalArgumentException if anything else does not fit, or strict and anything at all
+   */
+  public IncompatibleKeys load(Map<String, Tensor> state, boolean strict) {
     Objects.requireNonNull(state, "state");
-    try (StateCopy copy = new StateCopy(name, eps, parameters.named(), state)) {
+    try (StateCopy copy = new StateCopy(name, eps, parameters.named(), state, strict)) {
       long stamp = lock.write();
       try {
         copy.load();
       } finally {
         lock.endWrite(stamp);
       }
+      return copy.incompatible();
     }
   }
 

@@ -1,5 +1,6 @@
 package io.nativenorm;
 
+import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.memory.Longs;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -19,10 +20,20 @@ final class StateCopy implements AutoCloseable {
   private final double eps;
   private final Map<String, Parameter> own;
   private final Map<Parameter, Tensor> copies = new LinkedHashMap<>();
+  private final List<String> missing = new ArrayList<>();
+  private final List<String> unexpected = new ArrayList<>();
   private final List<String> errors = new ArrayList<>();
 
-  /** Copies a state that fits a layer's parameters; else throws. */
-  StateCopy(String layer, double eps, Map<String, Parameter> own, Map<String, Tensor> state) {
+  /**
+   * Copies what there is of a state for a layer's parameters, if that fits; else, and if strict
+   * also where there is more or less, throws.
+   */
+  StateCopy(
+      String layer,
+      double eps,
+      Map<String, Parameter> own,
+      Map<String, Tensor> state,
+      boolean strict) {
     this.eps = eps;
     this.own = own;
     Map<String, Tensor> given = new LinkedHashMap<>();
@@ -32,11 +43,14 @@ final class StateCopy implements AutoCloseable {
     for (String key : own.keySet()) {
       // PyTorch's files from before 0.4.1 do not have the count.
       if (!given.containsKey(key) && !key.equals(COUNT)) {
-        errors.add("Missing key in state_dict: \"" + key + "\"");
+        missing.add(key);
       }
     }
+    if (strict) {
+      missing.forEach(key -> errors.add("Missing key in state_dict: \"" + key + "\""));
+    }
     try {
-      given.forEach(this::read);
+      given.forEach((key, values) -> read(key, values, strict));
       if (!errors.isEmpty()) {
         throw new IllegalArgumentException(
             layer + ": error in loading state_dict: " + String.join("; ", errors));
@@ -47,10 +61,13 @@ final class StateCopy implements AutoCloseable {
     }
   }
 
-  private void read(String key, Tensor values) {
+  private void read(String key, Tensor values, boolean strict) {
     Parameter parameter = own.get(key);
     if (parameter == null) {
-      errors.add("Unexpected key in state_dict: \"" + key + "\"");
+      unexpected.add(key);
+      if (strict) {
+        errors.add("Unexpected key in state_dict: \"" + key + "\"");
+      }
     } else if (values == null || !hasShape(parameter, values)) {
       errors.add(
           "size mismatch for "
@@ -61,10 +78,10 @@ final class StateCopy implements AutoCloseable {
               + Shapes.text(parameter.shape()));
     } else if (key.equals(COUNT)) {
       readCount(parameter, values);
-    } else if (values.dataType() != DataType.F32) {
-      errors.add(key + " must be of type F32, but got " + values.dataType());
+    } else if (!Storage.COMPUTED.contains(values.dataType())) {
+      errors.add(key + " must be one of " + Storage.COMPUTED + ", but got " + values.dataType());
     } else {
-      Tensor copy = values.to(Layout.CHANNELS_FIRST);
+      Tensor copy = widened(values);
       copies.put(parameter, copy);
       if (key.equals(VARIANCE)) {
         checkVariances(copy.toArray());
@@ -72,11 +89,24 @@ final class StateCopy implements AutoCloseable {
     }
   }
 
-  /** Equal shapes; a scalar may also come as one element. */
+  /** Shapes that are equal but for extents of 1, which move no element: (C), (1, C, 1, 1). */
   private static boolean hasShape(Parameter own, Tensor values) {
-    return own.shape().length == 0
-        ? values.size() == 1
-        : Arrays.equals(own.shape(), values.extents());
+    return Arrays.equals(withoutOnes(own.shape()), withoutOnes(values.extents()));
+  }
+
+  private static long[] withoutOnes(long[] shape) {
+    return Arrays.stream(shape).filter(extent -> extent != 1).toArray();
+  }
+
+  /** A copy as floats, which hold every number of 16 bits, in the order of a parameter. */
+  private static Tensor widened(Tensor values) {
+    Tensor ordered = values.to(Layout.CHANNELS_FIRST);
+    if (ordered.dataType() == DataType.F32) {
+      return ordered;
+    }
+    try (ordered) {
+      return ordered.to(DataType.F32);
+    }
   }
 
   /** A count is an integer in PyTorch's files of today, a float in this library's older ones. */
@@ -121,6 +151,11 @@ final class StateCopy implements AutoCloseable {
   /** Copies the state in; the layer is locked. */
   void load() {
     copies.forEach(Parameter::set);
+  }
+
+  /** What was missing or unknown. */
+  IncompatibleKeys incompatible() {
+    return new IncompatibleKeys(missing, unexpected);
   }
 
   @Override

@@ -6,6 +6,7 @@ import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
@@ -71,7 +72,9 @@ final class CallArguments {
     Class<?>[] types = method.getParameterTypes();
     LayerSpec spec = subjects.layers.get(layer);
     if (types[0] == Map.class) {
-      return new Object[] {stateLike(layer)};
+      return types.length == 1
+          ? new Object[] {stateLike(layer)}
+          : new Object[] {stateLike(layer), random.nextBoolean()};
     }
     if (types[0] == DataType.class) {
       return new Object[] {DataType.F32, subjects.layout(), spec.shape(random)};
@@ -184,6 +187,9 @@ final class CallArguments {
     }
     if (type == String.class || type == Object.class) {
       return "words";
+    }
+    if (type == List.class) {
+      return List.of();
     }
     if (type == Optional.class) {
       return Optional.empty();

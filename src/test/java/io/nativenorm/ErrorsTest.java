@@ -337,7 +337,7 @@ class ErrorsTest {
       state.put("weight", weight);
       refused(
           "BatchNorm(1): error in loading state_dict: num_batches_tracked must be a whole number, 0"
-              + " or more, but got -5; weight must be of type F32, but got I64",
+              + " or more, but got -5; weight must be one of [F32, BF16, F16], but got I64",
           () -> layer.load(state));
     }
   }

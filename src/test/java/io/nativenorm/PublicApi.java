@@ -150,6 +150,8 @@ final class PublicApi {
       return GroupNorm.of(1, 1).forwardTraining(Tensor.zeros(SHAPE));
     } else if (type == Gradients.class) {
       return ((Pass) example(Pass.class)).backward(Tensor.zeros(SHAPE));
+    } else if (type == IncompatibleKeys.class) {
+      return new IncompatibleKeys(List.of("a"), List.of());
     } else if (type == NativeNorm.EngineInfo.class) {
       return new NativeNorm.EngineInfo(Backend.JAVA, true, "");
     } else if (type == NativeNormException.class) {
@@ -201,6 +203,8 @@ final class PublicApi {
       return Tensor.zeros(SHAPE);
     } else if (type == Map.class) {
       return receiver == null ? Map.of() : ((NormLayer) receiver).state();
+    } else if (type == List.class) {
+      return List.of();
     } else if (type == Optional.class) {
       return Optional.empty();
     } else if (type == Explanation.Choice.class) {

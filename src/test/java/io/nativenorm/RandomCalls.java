@@ -111,6 +111,9 @@ final class RandomCalls {
     if (type == Explanation.class || type == Explanation.Choice.class) {
       return PublicApi.example(type);
     }
+    if (type == IncompatibleKeys.class) {
+      return PublicApi.example(type);
+    }
     if (type == NativeNorm.EngineInfo.class) {
       return NativeNorm.engines().get(random.nextInt(3));
     }

@@ -3,12 +3,14 @@ package io.nativenorm;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.util.AbstractMap;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.function.BiConsumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -202,6 +204,69 @@ class StateTest {
       without.forwardTraining(x).close();
       assertEquals(2, layer.numBatchesTracked());
       assertEquals(0, without.numBatchesTracked());
+    }
+  }
+
+  @Test
+  void sixteenBitsAreWidened() {
+    float[] wanted = {1.5f, -3};
+    for (DataType type : List.of(DataType.BF16, DataType.F16)) {
+      try (LayerNorm layer = LayerNorm.of(2);
+          Tensor weight = Tensor.allocate(type, Layout.CHANNELS_FIRST, 2);
+          Tensor bias = Tensor.zeros(2)) {
+        weight.copyFrom(wanted);
+        layer.load(Map.of("weight", weight, "bias", bias));
+        assertArrayEquals(wanted, layer.weight().toArray(), type.toString());
+        assertEquals(DataType.F32, layer.weight().dataType());
+      }
+    }
+  }
+
+  @Test
+  void extentsOfOneMakeNoOtherShape() {
+    float[] wanted = {5, 6, 7};
+    for (long[] shape : new long[][] {{1, 3, 1, 1}, {3, 1, 1}, {1, 3}, {1, 1, 1, 3}}) {
+      for (Layout layout : Layout.values()) {
+        try (BatchNorm layer = BatchNorm.of(3);
+            Tensor values = Tensor.allocate(DataType.F32, layout, shape)) {
+          values.copyFrom(wanted);
+          Map<String, Tensor> state = new HashMap<>(layer.state());
+          state.put("running_mean", values);
+          layer.load(state);
+          assertArrayEquals(wanted, layer.runningMean().toArray());
+          assertArrayEquals(new long[] {3}, layer.runningMean().shape());
+        }
+      }
+    }
+    try (LayerNorm layer = LayerNorm.of(2, 3);
+        Tensor turned = Tensor.zeros(3, 2);
+        Tensor flat = Tensor.zeros(6)) {
+      for (Tensor wrong : List.of(turned, flat)) {
+        Map<String, Tensor> state = Map.of("weight", wrong, "bias", layer.bias());
+        assertThrows(IllegalArgumentException.class, () -> layer.load(state));
+      }
+    }
+  }
+
+  @Test
+  void whatIsMissingOrUnknownIsNoErrorWhereThatIsSaid() {
+    try (BatchNorm layer = BatchNorm.of(2);
+        Tensor two = Tensor.of(new float[] {5, 6}, 2);
+        Tensor three = Tensor.zeros(3)) {
+      Map<String, Tensor> state = new TreeMap<>(Map.of("weight", two, "fc", three));
+      IncompatibleKeys keys = layer.load(state, false);
+      assertEquals(List.of("bias", "running_mean", "running_var"), keys.missing());
+      assertEquals(List.of("fc"), keys.unexpected());
+      assertArrayEquals(new float[] {5, 6}, layer.weight().toArray());
+      assertArrayEquals(new float[2], layer.bias().toArray());
+      assertThrows(IllegalArgumentException.class, () -> layer.load(state, true));
+      IncompatibleKeys none = layer.load(layer.state(), true);
+      assertEquals(new IncompatibleKeys(List.of(), List.of()), none);
+      // What is there has to fit all the same, and then nothing is loaded.
+      state.put("bias", three);
+      state.put("weight", layer.runningVar());
+      assertThrows(IllegalArgumentException.class, () -> layer.load(state, false));
+      assertArrayEquals(new float[] {5, 6}, layer.weight().toArray());
     }
   }
 }
