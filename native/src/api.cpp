@@ -25,10 +25,14 @@ constexpr size_t kElementsPerThread = 1 << 15;
 constexpr int kMostThreads = 256;
 std::atomic<int> target_in_use{-1};
 
-int WorthwhileThreads(size_t elements, int threads) {
+// From here on, 0.1 ms on one thread, a call gains by workers that it has to wake.
+constexpr size_t kElementsToWake = 1 << 19;
+
+nn::Team WorthwhileTeam(size_t elements, int threads) {
   const size_t most = elements / kElementsPerThread;
   const int allowed = threads > kMostThreads ? kMostThreads : threads;
-  return static_cast<size_t>(allowed) <= most ? allowed : most < 1 ? 1 : static_cast<int>(most);
+  const bool all = static_cast<size_t>(allowed) <= most;
+  return {all ? allowed : most < 1 ? 1 : static_cast<int>(most), elements >= kElementsToWake};
 }
 
 const nn::Target& TargetInUse() {
@@ -215,7 +219,7 @@ nn_plan* nn_prepare(const nn_problem* problem, char* reason, size_t room) {
   plan->loops = &nn::PlainLoopsOf(computed);
   plan->src_type = &target.tables[p.src_type];
   plan->dst_type = &target.tables[dst_type];
-  plan->threads = WorthwhileThreads(plan->Elements(), p.threads);
+  plan->team = WorthwhileTeam(plan->Elements(), p.threads);
   const char* layout = plan->IsRows() ? "rows" : plan->channels_first ? "channels_first" : "channels_last";
   std::snprintf(plan->name, sizeof plan->name, "%s %s_%s_%s%s%s", target.name, OperationName(*plan), layout,
                 kTypes[p.src_type].name, plan->Converts() ? "_to_" : "", plan->Converts() ? kTypes[dst_type].name : "");
@@ -230,7 +234,7 @@ void nn_release(nn_plan* plan) { delete plan; }
 
 const char* nn_name(const nn_plan* plan) { return plan->name; }
 
-int32_t nn_threads(const nn_plan* plan) { return plan->threads; }
+int32_t nn_threads(const nn_plan* plan) { return plan->team.threads; }
 
 int32_t nn_execute(const nn_plan* plan, const nn_operands* operands) {
   nn_operands filled;
@@ -271,7 +275,7 @@ int32_t nn_convert(const void* src, int32_t src_type, void* dst, int32_t dst_typ
   const nn::DefaultFloatingPoint as_default;
   const nn::KernelTable* tables = TargetInUse().tables;
   nn::Convert(tables[src_type], src, tables[dst_type], dst, static_cast<size_t>(n),
-              WorthwhileThreads(static_cast<size_t>(n), threads));
+              WorthwhileTeam(static_cast<size_t>(n), threads));
   return NN_OK;
 }
 
@@ -283,7 +287,7 @@ int32_t nn_transpose(const void* src, void* dst, int32_t element_bytes, int64_t 
   if (!IsThere({src, dst})) return NN_WRONG_OPERANDS;
   const size_t n = static_cast<size_t>(samples), r = static_cast<size_t>(rows), c = static_cast<size_t>(columns);
   nn::Transpose(TargetInUse().tables[NN_F32], src, dst, static_cast<size_t>(element_bytes), n, r, c,
-                WorthwhileThreads(n * r * c, threads));
+                WorthwhileTeam(n * r * c, threads));
   return NN_OK;
 }
 
@@ -302,10 +306,10 @@ void nn_stream(const float* x, float* y, int64_t n, float a, float b, int32_t th
   const nn::DefaultFloatingPoint as_default;
   if (n < 1 || nn::TargetCount() == 0) return;
   const nn::Target& target = TargetInUse();
-  const int together = WorthwhileThreads(static_cast<size_t>(n), threads);
-  const size_t parts = together > 1 ? 4 * static_cast<size_t>(together) : 1;
+  const nn::Team team = WorthwhileTeam(static_cast<size_t>(n), threads);
+  const size_t parts = team.threads > 1 ? 4 * static_cast<size_t>(team.threads) : 1;
   const size_t lines = (static_cast<size_t>(n) + 15) / 16;
-  nn::Parallel(together, parts, [&](size_t i) {
+  nn::Parallel(team, parts, [&](size_t i) {
     const nn::Range range = nn::PartOf(lines, parts, i);
     const size_t begin = range.begin * 16;
     const size_t end = range.end * 16 < static_cast<size_t>(n) ? range.end * 16 : static_cast<size_t>(n);

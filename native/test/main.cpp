@@ -17,6 +17,7 @@
 
 #include "check.h"
 #include "nativenorm.h"
+#include "threads/workers.h"
 
 namespace nntest {
 namespace {
@@ -65,6 +66,7 @@ uint64_t SeedOr(uint64_t usual) {
 }  // namespace nntest
 
 int main(int count, char** arguments) {
+  nn::WakeForAll(true);  // small problems, too, are to be those of several threads
   if (count == 3 && strcmp(arguments[1], "--answers") == 0) {
     nntest::PrintAnswers(arguments[2]);
     return 0;

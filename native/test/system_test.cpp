@@ -11,6 +11,7 @@
 
 #if defined(__linux__)
 #include <dlfcn.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -145,9 +146,9 @@ int StatusOfChild(const Body& body) {
   return status;
 }
 
-// A large problem, with room for its results.
+// A problem that wakes workers, also of a library that does not wake them for all, with room for its results.
 struct Large {
-  Shape shape = {NN_BATCH, NN_CHANNELS_FIRST, 2, 8, 10000, 1, 1e-5, false};
+  Shape shape = {NN_BATCH, NN_CHANNELS_FIRST, 2, 8, 40000, 1, 1e-5, false};
   Problem problem{shape, kSeed + 1000};
   Runs runs{shape, kWorkers + 1};
   Results expected{runs.Of(problem)};
@@ -202,6 +203,30 @@ void TestForks() {
     }
   }
   nn_set_workers(0);
+}
+
+// A thread leaves a processor for another that it may run on, and may then run on all as before.
+void TestLeavesProcessor() {
+  std::thread([] {
+    cpu_set_t before, after;
+    sched_getaffinity(0, sizeof before, &before);
+    for (int turn = 0; turn < 20 && CPU_COUNT(&before) > 1; ++turn) {
+      cpu_set_t one;
+      CPU_ZERO(&one);
+      const int processor = nn::CurrentProcessor();
+      CPU_SET(processor, &one);
+      sched_setaffinity(0, sizeof one, &one);
+      nn::LeaveProcessor(processor);  // may run on no other
+      Check(nn::CurrentProcessor() == processor, "left processor %d for one it may not run on", processor);
+      sched_setaffinity(0, sizeof before, &before);
+      const int begun = nn::CurrentProcessor();
+      nn::LeaveProcessor(begun);
+      Check(nn::CurrentProcessor() != begun, "is still on processor %d", begun);
+      sched_getaffinity(0, sizeof after, &after);
+      Check(CPU_EQUAL(&before, &after), "may run on %d processors, not on %d as before", CPU_COUNT(&after),
+            CPU_COUNT(&before));
+    }
+  }).join();
 }
 
 // A process ends while others call.
@@ -271,6 +296,7 @@ void TestUnloading() {
 void groups::system() {
   TestControlWords();
 #if defined(__linux__)
+  TestLeavesProcessor();
   TestUnloading();
   TestEnds();
   if (kChildrenMayHaveThreads) {

@@ -14,7 +14,7 @@ namespace nntest {
 bool AWorkerHelps() {
   std::atomic<int> there{0};
   std::atomic<bool> met{true};
-  nn::Parallel(2, 2, [&](size_t) {
+  nn::Parallel({2, true}, 2, [&](size_t) {
     there.fetch_add(1);
     const auto begin = std::chrono::steady_clock::now();
     while (there.load() < 2 && met.load()) {

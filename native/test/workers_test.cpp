@@ -51,7 +51,7 @@ void TestEachTaskOnce() {
     for (size_t tasks : {0, 1, 2, 3, 7, 64, 1000}) {
       constexpr int kTimes = 50;
       const auto done = std::make_unique<std::atomic<int>[]>(tasks + 1);
-      for (int k = 0; k < kTimes; ++k) nn::Parallel(threads, tasks, [&](size_t i) { done[i].fetch_add(1); });
+      for (int k = 0; k < kTimes; ++k) nn::Parallel({threads, false}, tasks, [&](size_t i) { done[i].fetch_add(1); });
       size_t wrong = 0;
       for (size_t i = 0; i < tasks; ++i) wrong += done[i] != kTimes;
       Check(wrong == 0 && done[tasks] == 0, "%zu tasks, %d threads: %zu not done once", tasks, threads, wrong);
@@ -66,6 +66,76 @@ void TestTogether() {
   for (int pause : {0, 0, 50, 50}) {
     std::this_thread::sleep_for(std::chrono::milliseconds(pause));
     Check(AWorkerHelps(), "a worker did not come to help after a pause of %d ms", pause);
+  }
+  nn::SetWorkers(0);
+}
+
+// How many tasks of a job, which take so long, others than the caller did.
+int HelpedWith(nn::Team team, size_t tasks, std::chrono::microseconds each) {
+  const std::thread::id caller = std::this_thread::get_id();
+  std::atomic<int> helped{0};
+  nn::Parallel(team, tasks, [&](size_t) {
+    const auto end = std::chrono::steady_clock::now() + each;
+    while (std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    helped += std::this_thread::get_id() != caller;
+  });
+  return helped;
+}
+
+// Small jobs wake nobody after a pause, however many of them are one call's, but get help while they follow each other.
+void TestSmallJobs() {
+  constexpr std::chrono::microseconds kEach(10);
+  constexpr std::chrono::milliseconds kPause(20);
+  nn::SetWorkers(1);
+  Check(AWorkerHelps(), "no worker");
+  for (int turn = 0; turn < 5; ++turn) {
+    std::this_thread::sleep_for(kPause);
+    for (int job = 0; job < 2; ++job) {
+      const int helped = HelpedWith({2, false}, 2, kEach);
+      Check(helped == 0, "a worker was woken for job %d of a small call", job);
+    }
+  }
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  int helped = 0;
+  while (helped == 0 && std::chrono::steady_clock::now() < end) helped = HelpedWith({2, false}, 8, kEach);
+  Check(helped > 0, "no worker came to help with small jobs one after the other");
+  nn::SetWorkers(0);
+}
+
+// A caller that a worker has kept waiting goes without for a while, and only so long.
+void TestKeptWaiting() {
+  constexpr std::chrono::milliseconds kWait(5), kLonger(200);
+  nn::SetWorkers(1);
+  Check(AWorkerHelps(), "no worker");
+  const std::thread::id caller = std::this_thread::get_id();
+  std::atomic<bool> begun{false};
+  nn::Parallel({2, true}, 2, [&](size_t) {
+    if (std::this_thread::get_id() == caller) {
+      while (!begun.load()) std::this_thread::yield();
+    } else {
+      begun = true;
+      std::this_thread::sleep_for(kWait);
+    }
+  });
+  Check(HelpedWith({2, true}, 8, std::chrono::microseconds(100)) == 0, "the caller is kept waiting again at once");
+  std::this_thread::sleep_for(kLonger);
+  Check(AWorkerHelps(), "no worker comes to help any more");
+  nn::SetWorkers(0);
+}
+
+// Where there are many workers, those that sleep are woken by others: all come.
+void TestAllAreWoken() {
+  constexpr int kAll = 12;
+  nn::SetWorkers(kAll - 1);
+  for (int turn = 0; turn < 3; ++turn) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    std::atomic<int> there{0};
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    nn::Parallel({kAll, true}, kAll, [&](size_t) {
+      there += 1;
+      while (there.load() < kAll && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    });
+    Check(std::chrono::steady_clock::now() < end, "in turn %d not all %d threads came", turn, kAll);
   }
   nn::SetWorkers(0);
 }
@@ -118,7 +188,7 @@ void TestStaysWithin() {
   std::vector<std::thread> callers;
   for (int k = 0; k < kCallers; ++k) {
     callers.emplace_back([&] {
-      while (!stop.load()) nn::Parallel(8, 16, [](size_t) { std::this_thread::yield(); });
+      while (!stop.load()) nn::Parallel({8, true}, 16, [](size_t) { std::this_thread::yield(); });
     });
   }
   const int most = MostThreads(2000);
@@ -137,7 +207,7 @@ void TestNoneOnceForbidden() {
   std::vector<std::thread> callers;
   for (int k = 0; k < 2 * kCallers; ++k) {
     callers.emplace_back([&] {
-      while (!stop.load()) nn::Parallel(2, 2, [](size_t) {});
+      while (!stop.load()) nn::Parallel({2, true}, 2, [](size_t) {});
     });
   }
   int late = 0;
@@ -160,6 +230,11 @@ void groups::workers() {
   nn_set_workers(0);
   TestEachTaskOnce();
   TestTogether();
+  TestAllAreWoken();
+  nn::WakeForAll(false);
+  TestSmallJobs();
+  TestKeptWaiting();
+  nn::WakeForAll(true);
   TestStaysWithin();
   TestCallersAndLimits();
   TestNoneOnceForbidden();

@@ -62,7 +62,7 @@ struct Units {
 // Whether there are units enough to give each thread some. Then a unit stays in its thread's cache between the pass
 // that measures it and the one that writes, and memory is read once.
 inline bool UnitByUnit(const Plan& p, const Units& units) {
-  return p.threads == 1 || units.count >= 2 * static_cast<size_t>(p.threads);
+  return p.team.threads == 1 || units.count >= 2 * static_cast<size_t>(p.team.threads);
 }
 
 // Elements of a part begin at multiples of this, apart in memory.
@@ -137,7 +137,7 @@ void ForRows(const Plan& p, size_t at, size_t elements, const Skips& skips, cons
 template <class P, class Skips, class Make, class Body>
 void ForAllRows(const Plan& p, bool stream, const Skips& skips, const Make& make, const Body& body) {
   const size_t grains = (p.Elements() + kGrain - 1) / kGrain, parts = Parts(p, grains);
-  Parallel(p.threads, parts, [&](size_t i) {
+  Parallel(p.team, parts, [&](size_t i) {
     const Range range = PartOf(grains, parts, i);
     const size_t begin = range.begin * kGrain;
     const size_t end = range.end * kGrain < p.Elements() ? range.end * kGrain : p.Elements();
@@ -154,7 +154,7 @@ template <class IsOutside, class Body>
 void ForOutside(const Plan& p, const IsOutside& is_outside, const Body& body) {
   const size_t units = p.Units();
   const size_t parts = Parts(p, units);
-  Parallel(p.threads, parts, [&](size_t i) {
+  Parallel(p.team, parts, [&](size_t i) {
     const Range range = PartOf(units, parts, i);
     for (size_t unit = range.begin; unit < range.end; ++unit) {
       if (is_outside(unit)) body(unit);
@@ -166,7 +166,7 @@ void ForOutside(const Plan& p, const IsOutside& is_outside, const Body& body) {
 template <class Body>
 void ForPieces(const Plan& p, size_t things, const Pieces& pieces, const Body& body) {
   const size_t all = things * pieces.count, parts = Parts(p, all);
-  Parallel(p.threads, parts, [&](size_t i) {
+  Parallel(p.team, parts, [&](size_t i) {
     const Range range = PartOf(all, parts, i);
     for (size_t index = range.begin; index < range.end; ++index) {
       body(index / pieces.count, pieces[index % pieces.count], index);

@@ -141,7 +141,7 @@ int ChannelsFirstBackward(const Plan& p, const Backward& data) {
     const bool stream = p.StreamsRuns(p.BackwardBytes(), data.IsInPlace(), p.spatial);
     const auto differentiate = p.kernels->gradient[p.Options(stream)];
     const size_t parts = Parts(p, units.count), ahead = NextRun(p, units);
-    Parallel(p.threads, parts, [&](size_t i) {
+    Parallel(p.team, parts, [&](size_t i) {
       const Range range = PartOf(units.count, parts, i);
       for (size_t unit = range.begin; unit < range.end; ++unit) {
         const Normal normal(data.mean[unit], data.variance[unit], p.eps);

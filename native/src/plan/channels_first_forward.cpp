@@ -64,7 +64,7 @@ int ChannelsFirstMoments(const Plan& p, const Input& src, double* mean, double* 
   };
   if (UnitByUnit(p, units)) {
     const size_t parts = Parts(p, units.count);
-    Parallel(p.threads, parts, [&](size_t i) {
+    Parallel(p.team, parts, [&](size_t i) {
       const Range range = PartOf(units.count, parts, i);
       for (size_t unit = range.begin; unit < range.end; ++unit) {
         store(unit, MeasureUnit(p, units, pieces, src, unit));
@@ -138,7 +138,7 @@ int ChannelsFirstForward(const Plan& p, const Forward& data) {
     const auto normalize = p.kernels->normalize[p.Options(stream)];
     const size_t early = units.rows * units.length <= kMeasuredEarly ? 1 : 0;
     const size_t parts = Parts(p, units.count);
-    Parallel(p.threads, parts, [&](size_t i) {
+    Parallel(p.team, parts, [&](size_t i) {
       const Range range = PartOf(units.count, parts, i);
       Moments measured = {0, 0};
       for (size_t next = range.begin; next < range.end + early; ++next) {

@@ -34,7 +34,7 @@ struct Samples {
 // divided among the threads. (Dividing columns would save the merging, but strips of columns leave gaps in memory: 64
 // channels of 3136 positions took twice as long.)
 inline bool SampleBySample(const Plan& p, const Samples& s) {
-  return p.threads == 1 || s.count >= 2 * static_cast<size_t>(p.threads);
+  return p.team.threads == 1 || s.count >= 2 * static_cast<size_t>(p.team.threads);
 }
 
 // Where a sample's rows are divided, each thread has one part of them in both passes. Parts begin where a row begins on
@@ -47,7 +47,7 @@ struct RowParts {
   size_t together;  // rows
 
   RowParts(const Plan& p, const Samples& s) : together(1) {
-    const size_t threads = static_cast<size_t>(p.threads);
+    const size_t threads = static_cast<size_t>(p.team.threads);
     per_sample = (threads + s.count - 1) / s.count;
     if (per_sample > s.rows) per_sample = s.rows;
     count = per_sample * s.count;
@@ -64,7 +64,7 @@ struct RowParts {
   // body(sample, offset of the first row, rows) over all parts.
   template <class Body>
   void ForAll(const Plan& p, const Samples& s, const Body& body) const {
-    Parallel(p.threads, count, [&](size_t part) {
+    Parallel(p.team, count, [&](size_t part) {
       const Range rows = Rows(s, part);
       const size_t sample = part / per_sample;
       body(sample, sample * s.Elements() + rows.begin * s.columns, rows.end - rows.begin);
@@ -176,7 +176,7 @@ bool ForSamplesWith(const Plan& p, const Samples& s, const Flags& some_outside, 
   bool any = false;
   for (size_t sample = 0; sample < s.count; ++sample) any |= some_outside[sample];
   if (!any) return false;
-  Parallel(p.threads, Parts(p, s.count), [&](size_t part) {
+  Parallel(p.team, Parts(p, s.count), [&](size_t part) {
     const Range range = PartOf(s.count, Parts(p, s.count), part);
     for (size_t sample = range.begin; sample < range.end; ++sample) {
       if (some_outside[sample]) body(sample);

@@ -107,7 +107,7 @@ void BackwardBySamples(const Plan& p, const Samples& s, const RowPieces& pieces,
                        const ParameterSets& sets, float* centers) {
   const size_t parts = Parts(p, s.count);
   const bool stream = p.Streams(p.BackwardBytes(), data.IsInPlace());
-  Parallel(p.threads, parts, [&](size_t part) {
+  Parallel(p.team, parts, [&](size_t part) {
     const Parameters set = sets[part];
     float* center = centers + part * sums.Padded();
     const Range range = PartOf(s.count, parts, part);

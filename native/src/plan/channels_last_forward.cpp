@@ -178,7 +178,7 @@ int ForwardBySamples(const Plan& p, const Samples& s, const Forward& data) {
   const PieceSums sums(p, scratch, parts * kTotalsOfSample, 2, pieces);
   float* pivots = scratch.Take<float>(parts * sums.Padded());
   const bool stream = p.Streams(p.ForwardBytes(), data.IsInPlace());
-  Parallel(p.threads, parts, [&](size_t part) {
+  Parallel(p.team, parts, [&](size_t part) {
     const Parameters set = sets[part];
     double* mean = sums.At(part * kTotalsOfSample, 0);
     double* variance = sums.At(part * kTotalsOfSample, 1);

@@ -116,10 +116,10 @@ inline Range StripOf(size_t columns, size_t strips, size_t i) {
 template <class Sum, class Finish>
 void SumTogether(const Plan& p, size_t samples, const RowPieces& pieces, const PieceSums& sums, bool apart,
                  const Sum& sum, const Finish& finish) {
-  const size_t all = samples * pieces.count, threads = static_cast<size_t>(p.threads);
+  const size_t all = samples * pieces.count, threads = static_cast<size_t>(p.team.threads);
   const size_t wanted = (threads + all - 1) / all, most = (pieces.columns + kStrip - 1) / kStrip;
   const size_t strips = wanted < most ? wanted : most, parts = Parts(p, all * strips, 1);
-  Parallel(p.threads, parts, [&](size_t i) {
+  Parallel(p.team, parts, [&](size_t i) {
     const Range range = PartOf(all * strips, parts, i);
     for (size_t k = range.begin; k < range.end; ++k) {
       const size_t index = k / strips;
@@ -132,7 +132,7 @@ void SumTogether(const Plan& p, size_t samples, const RowPieces& pieces, const P
   };
   if (apart && pieces.folds == 1) {
     constexpr size_t kFew = 512;  // below so many columns a call costs less than a thread
-    Parallel(samples * pieces.columns < kFew ? 1 : p.threads, samples * most, [&](size_t i) {
+    Parallel(samples * pieces.columns < kFew ? kAlone : p.team, samples * most, [&](size_t i) {
       const Range columns = StripOf(pieces.columns, most, i % most);
       merge(i / most, columns);
       finish(i / most, columns);
@@ -141,7 +141,7 @@ void SumTogether(const Plan& p, size_t samples, const RowPieces& pieces, const P
   }
   if (pieces.count > 1) {
     constexpr size_t kFew = 1 << 14;  // the same of sums
-    Parallel(all * sums.Padded() < kFew ? 1 : p.threads, samples * most,
+    Parallel(all * sums.Padded() < kFew ? kAlone : p.team, samples * most,
              [&](size_t i) { merge(i / most, StripOf(pieces.columns, most, i % most)); });
   }
   for (size_t sample = 0; sample < samples; ++sample) {

@@ -15,13 +15,13 @@ constexpr size_t kOnStack = 1 << 10;
 }  // namespace
 
 void Convert(const KernelTable& src_type, const void* src, const KernelTable& dst_type, void* dst, size_t n,
-             int threads) {
+             Team team) {
   const Input from(src, src_type.element_bytes);
   const Output to(dst, dst_type.element_bytes);
   const bool stream = GoPastTheCache(n * (src_type.element_bytes + dst_type.element_bytes));
   const unsigned options = OptionIf(stream, kStream);
   const size_t chunks = (n + kChunk - 1) / kChunk;
-  Parallel(threads, chunks, [&](size_t i) {
+  Parallel(team, chunks, [&](size_t i) {
     const size_t begin = i * kChunk, end = begin + kChunk < n ? begin + kChunk : n;
     if (&src_type == &dst_type) {
       memcpy(to.At(begin), from.At(begin), (end - begin) * src_type.element_bytes);
@@ -45,11 +45,11 @@ int RunConverted(const Plan& p, const nn_operands& given, int (*task)(const Plan
   const size_t n = p.Elements(), bytes = Scratch::Bytes<float>(n);
   const bool src_is_f32 = p.src_type == p.kernels, writes = p.task != NN_SUM_GRADIENTS;
   const auto widen = [&](const KernelTable* type, const void* from, void* to) {
-    Convert(*type, from, *p.kernels, to, n, p.threads);
+    Convert(*type, from, *p.kernels, to, n, p.team);
     return to;
   };
   const auto narrow = [&](const void* from, const KernelTable* type, void* to) {
-    Convert(*p.kernels, from, *type, to, n, p.threads);
+    Convert(*p.kernels, from, *type, to, n, p.team);
   };
   nn_operands o = given;
   if (p.task == NN_INFER || p.task == NN_TRAIN || p.task == NN_APPLY) {

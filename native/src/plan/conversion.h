@@ -8,9 +8,8 @@
 
 namespace nn {
 
-// Converts n elements by so many threads: to the nearest, ties to even. Of one type all bits stay.
-void Convert(const KernelTable& src_type, const void* src, const KernelTable& dst_type, void* dst, size_t n,
-             int threads);
+// Converts n elements by a team: to the nearest, ties to even. Of one type all bits stay.
+void Convert(const KernelTable& src_type, const void* src, const KernelTable& dst_type, void* dst, size_t n, Team team);
 
 // Runs a task of a plan that converts.
 int RunConverted(const Plan& plan, const nn_operands& operands, int (*task)(const Plan&, const nn_operands&));

@@ -14,6 +14,7 @@
 #include "kernels/plain_loops.h"
 #include "nativenorm.h"
 #include "plan/operands.h"
+#include "threads/workers.h"
 
 struct nn_plan {
   int task;
@@ -22,7 +23,7 @@ struct nn_plan {
   bool given;
   bool channels_first;
   bool relu;
-  int threads;
+  nn::Team team;
   size_t batch;
   size_t channels;
   size_t spatial;
@@ -83,7 +84,7 @@ bool GoPastTheCache(size_t bytes);
 // Into how many parts `things` are divided for the threads: several for each, so that a thread that comes late leaves
 // little to wait for.
 inline size_t Parts(const Plan& plan, size_t things, size_t per_thread = 4) {
-  const size_t parts = plan.threads == 1 ? 1 : per_thread * static_cast<size_t>(plan.threads);
+  const size_t parts = plan.team.threads == 1 ? 1 : per_thread * static_cast<size_t>(plan.team.threads);
   return parts < things ? parts : things;
 }
 

@@ -145,10 +145,10 @@ class AllSums {
   }
 
   // Adds all pieces up in order, in strips of columns.
-  void StoreAll(int threads, float* weight, float* bias) const {
+  void StoreAll(Team team, float* weight, float* bias) const {
     constexpr size_t kFew = 1 << 14;  // below so many sums a call costs less than a thread
     const size_t strips = (first_.count + kStrip - 1) / kStrip;
-    Parallel(places_ * first_.count < kFew ? 1 : threads, strips, [&](size_t i) {
+    Parallel(places_ * first_.count < kFew ? kAlone : team, strips, [&](size_t i) {
       const size_t begin = i * kStrip, end = begin + kStrip < first_.count ? begin + kStrip : first_.count;
       StoreStrip(first_.weight, first_.weight_doubles, begin, end, weight);
       StoreStrip(first_.bias, first_.bias_doubles, begin, end, bias);
@@ -242,7 +242,7 @@ int RowsBackward(const Plan& p, const Backward& data) {
   const Blocks blocks(shape.rows, shape.length);
   const size_t pieces = sums ? blocks.pieces : 0;
   // A single piece adds up in the caller's arrays.
-  const bool wants_bias = data.diff_bias != nullptr, direct = pieces == 1, one_thread = p.threads == 1;
+  const bool wants_bias = data.diff_bias != nullptr, direct = pieces == 1, one_thread = p.team.threads == 1;
   const size_t places = one_thread && pieces > 1 ? 1 : pieces;
   Scratch scratch(AllSums::Bytes(places, columns));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
@@ -258,7 +258,7 @@ int RowsBackward(const Plan& p, const Backward& data) {
   };
   if (!sums) {
     const size_t parts = Parts(p, shape.rows);
-    Parallel(p.threads, parts, [&](size_t i) {
+    Parallel(p.team, parts, [&](size_t i) {
       const Range range = PartOf(shape.rows, parts, i);
       bool in_doubles = true, has_exact = false, finite;
       differentiate(range.begin, range.end - range.begin,
@@ -269,7 +269,7 @@ int RowsBackward(const Plan& p, const Backward& data) {
   }
   const size_t parts = Parts(p, pieces);
   const auto all_finite = p.kernels->all_finite[kPlain];
-  Parallel(p.threads, parts, [&](size_t i) {
+  Parallel(p.team, parts, [&](size_t i) {
     const Range range = PartOf(pieces, parts, i);
     for (size_t piece = range.begin; piece < range.end; ++piece) {
       const PieceSums to = all[piece];
@@ -292,7 +292,7 @@ int RowsBackward(const Plan& p, const Backward& data) {
   if (places < pieces) {
     all.Store(data.diff_weight, data.diff_bias);
   } else if (!direct || *all[0].in_doubles) {
-    all.StoreAll(p.threads, data.diff_weight, data.diff_bias);
+    all.StoreAll(p.team, data.diff_weight, data.diff_bias);
   }
   return NN_OK;
 }

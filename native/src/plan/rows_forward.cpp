@@ -50,7 +50,7 @@ int RowsForward(const Plan& p, const Forward& data) {
   const unsigned options = p.Options() | OptionIf(p.operation != NN_RMS, kCentered) |
                            OptionIf(data.weight != nullptr, kWeight) | OptionIf(data.bias != nullptr, kBias);
   const RowNormalize row_normalize = p.kernels->row_normalize[options];
-  Parallel(p.threads, parts, [&](size_t i) {
+  Parallel(p.team, parts, [&](size_t i) {
     const Range range = PartOf(shape.rows, parts, i);
     const size_t at = range.begin * shape.length;
     const RowsToNormalize rows = {p.operation != NN_RMS,

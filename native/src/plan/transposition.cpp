@@ -45,13 +45,13 @@ struct Cuts {
 }  // namespace
 
 void Transpose(const KernelTable& kernels, const void* src, void* dst, size_t element_bytes, size_t samples,
-               size_t rows, size_t columns, int threads) {
+               size_t rows, size_t columns, Team team) {
   const size_t elements = samples * rows * columns;
   const Input from(src, element_bytes);
   const Output to(dst, element_bytes);
   if (rows == 1 || columns == 1) {
-    const size_t parts = 4 * static_cast<size_t>(threads);
-    Parallel(threads, parts, [&](size_t i) {
+    const size_t parts = 4 * static_cast<size_t>(team.threads);
+    Parallel(team, parts, [&](size_t i) {
       const Range range = PartOf(elements, parts, i);
       memcpy(to.At(range.begin), from.At(range.begin), (range.end - range.begin) * element_bytes);
     });
@@ -63,8 +63,8 @@ void Transpose(const KernelTable& kernels, const void* src, void* dst, size_t el
   const Cuts row_cuts(rows, ColumnBytes(columns * element_bytes, element_bytes), element_bytes),
       column_cuts(columns, kRowBytes, element_bytes);
   const size_t of_sample = row_cuts.count * column_cuts.count, blocks = samples * of_sample;
-  const size_t parts = threads == 1 ? 1 : 4 * static_cast<size_t>(threads);
-  Parallel(threads, parts, [&](size_t i) {
+  const size_t parts = team.threads == 1 ? 1 : 4 * static_cast<size_t>(team.threads);
+  Parallel(team, parts, [&](size_t i) {
     const Range range = PartOf(blocks, parts, i);
     for (size_t block = range.begin; block < range.end; ++block) {
       const size_t at = block / of_sample * rows * columns, in_sample = block % of_sample;

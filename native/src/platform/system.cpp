@@ -16,6 +16,8 @@
 #include <signal.h>
 #if defined(__APPLE__)
 #include <sys/sysctl.h>
+#elif defined(__linux__)
+#include <sched.h>
 #endif
 #endif
 
@@ -115,6 +117,24 @@ std::thread StartThread(int number, std::function<void()> body) {
     body();
   });
 }
+
+#if defined(__linux__)
+int CurrentProcessor() { return sched_getcpu(); }
+
+void LeaveProcessor(int processor) {
+  if (processor < 0 || CurrentProcessor() != processor) return;
+  cpu_set_t allowed;  // its size does for 1024 processors; with more the thread stays
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  cpu_set_t others = allowed;
+  CPU_CLR(processor, &others);
+  if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof others, &others) == 0) {
+    sched_setaffinity(0, sizeof allowed, &allowed);
+  }
+}
+#else
+int CurrentProcessor() { return -1; }
+void LeaveProcessor(int) {}
+#endif
 
 void CallInForkedChildren(void (*body)()) {
 #if defined(__linux__)

@@ -19,6 +19,13 @@ void SetLastLevelCacheBytes(size_t bytes);
 // creator does; throws std::system_error or std::bad_alloc where there can be no more.
 std::thread StartThread(int number, std::function<void()> body);
 
+// The one that the calling thread runs on; -1 where that cannot be told: not on Linux.
+int CurrentProcessor();
+// Moves the calling thread to another processor that it may run on, if it runs on this one and there is another. Linux
+// in a virtual machine puts a thread that it wakes beside the one that wakes it when the others have slept for 1 ms: it
+// takes a halted processor for one that its host has preempted.
+void LeaveProcessor(int processor);
+
 // Has this called in each child that fork makes, where such children may go on (Linux; elsewhere they only start
 // programs). Never called after the library is unloaded.
 void CallInForkedChildren(void (*body)());

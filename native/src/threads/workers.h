@@ -6,11 +6,21 @@
 
 namespace nn {
 
-// Runs task(context, i) for every i below `tasks`, each once, and returns when all are done. Up to `threads` threads
-// work on them, the caller among them: as many as are idle. While other callers keep the processors busy the caller
-// works alone, and so it does where there is no memory for a thread. Which thread does a task is not known beforehand,
-// so results must not depend on it. Tasks do not throw.
-void RunTasks(int threads, size_t tasks, void (*task)(const void* context, size_t i), const void* context);
+// Who may work on a job.
+struct Team {
+  int threads;  // the caller among them
+  bool wakes;   // whether it is large enough to wake workers that sleep
+};
+constexpr Team kAlone = {1, false};
+
+// Runs task(context, i) for every i below `tasks`, each once, and returns when all are done. Of the team's threads
+// there work as many as are idle, and awake unless it is worth waking them. While other callers, or threads of others,
+// keep the processors busy the caller works alone, and so it does where there is no memory for a thread. Which thread
+// does a task is not known beforehand, so results must not depend on it. Tasks do not throw.
+void RunTasks(Team team, size_t tasks, void (*task)(const void* context, size_t i), const void* context);
+
+// For tests: whether each job wakes the workers that it can use, small ones and those after waiting too. Off at first.
+void WakeForAll(bool all);
 
 // Allows so many workers. Ends those that are too many, and waits for them.
 void SetWorkers(int count);
@@ -19,9 +29,9 @@ void SetWorkers(int count);
 void EndIdleWorkers();
 
 template <class Body>
-void Parallel(int threads, size_t tasks, const Body& body) {
+void Parallel(Team team, size_t tasks, const Body& body) {
   RunTasks(
-      threads, tasks, [](const void* context, size_t i) { (*static_cast<const Body*>(context))(i); }, &body);
+      team, tasks, [](const void* context, size_t i) { (*static_cast<const Body*>(context))(i); }, &body);
 }
 
 // Part i of n things in `parts` parts of the same size, to one.
