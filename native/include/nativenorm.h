@@ -65,6 +65,15 @@ typedef struct nn_problem {
   int32_t affine; /* NN_WEIGHT + NN_BIAS: those that are not in it are not read */
   int32_t activation;
   int32_t task;
+  double unit_offset; /* what a weight is added to, as floats: 1 is Gemma's 1 + w. Of rows, and of a weight; finite */
+  /* Rows of NN_LAYER and NN_RMS that do not all follow each other: so many do, and the next ones begin `stride`
+   * elements after the first of these. 0 rows together are all of them, a stride of 0 is as close as they can lie.
+   * Strides are of one type only, those of gradients of NN_BACKWARD only. */
+  int64_t rows_together;
+  int64_t src_stride;
+  int64_t dst_stride;
+  int64_t diff_dst_stride;
+  int64_t diff_src_stride;
 } nn_problem;
 
 /* The memory that one call reads and writes. With n values in a unit, xhat = (x - mean) / sqrt(variance + eps) and
@@ -89,6 +98,9 @@ typedef struct nn_problem {
  * NN_APPLY_GRADIENTS: src, dst, weight, mean, variance, diff_dst, and the sums over all workers, of `count` values a
  * channel -> diff_src.
  *
+ * Where rows lie apart a result is an input in its place, row by row, or apart from all that is read; what is between
+ * rows is not touched.
+ *
  * Null may be: weight, for ones; bias, for zeros; mean and variance where they are written, of NN_INFER and NN_TRAIN,
  * and diff_weight and diff_bias, which are then not wanted. What a task does not name is not looked at. */
 typedef struct nn_operands {
@@ -106,6 +118,10 @@ typedef struct nn_operands {
   double* sum_dy;
   double* sum_dy_centered;
   double count;
+  /* Of NN_INFER and NN_TRAIN of rows in one type: a part of them, which its caller's thread does alone. 0 are all.
+   * Memory is that of the whole. */
+  int64_t first_row;
+  int64_t rows;
 } nn_operands;
 
 /* A problem made ready to run. */

@@ -53,7 +53,9 @@ nn::Forward ForwardOf(const Plan& p, const nn_operands& o) {
           p.affine & NN_WEIGHT ? static_cast<const float*>(o.weight) : nullptr,
           p.affine & NN_BIAS ? static_cast<const float*>(o.bias) : nullptr,
           of_floats && p.operation != NN_RMS ? static_cast<float*>(o.mean) : nullptr,
-          of_floats ? static_cast<float*>(o.variance) : nullptr};
+          of_floats ? static_cast<float*>(o.variance) : nullptr,
+          static_cast<size_t>(o.first_row),
+          static_cast<size_t>(o.rows)};
 }
 
 nn::Backward BackwardOf(const Plan& p, const nn_operands& o) {
@@ -71,8 +73,16 @@ nn::Backward BackwardOf(const Plan& p, const nn_operands& o) {
 
 // The tasks: whether there is what one needs, and what it does.
 
+// A part of the rows, or all.
+bool AreRows(const Plan& p, const nn_operands& o) {
+  if (o.rows == 0 && o.first_row == 0) return true;
+  const int64_t units = static_cast<int64_t>(p.Units());
+  return p.IsRows() && !p.Converts() && o.first_row >= 0 && o.rows > 0 && o.first_row < units &&
+         o.rows <= units - o.first_row;
+}
+
 bool CanNormalize(const Plan& p, const nn_operands& o) {
-  return IsThere({o.src, o.dst}) && (!p.given || IsThere({o.mean, o.variance}));
+  return IsThere({o.src, o.dst}) && (!p.given || IsThere({o.mean, o.variance})) && AreRows(p, o);
 }
 
 int Normalize(const Plan& p, const nn_operands& o) {
@@ -211,6 +221,16 @@ nn_plan* nn_prepare(const nn_problem* problem, char* reason, size_t room) {
   plan->spatial = static_cast<size_t>(p.spatial);
   plan->groups = static_cast<size_t>(p.groups);
   plan->eps = p.eps;
+  plan->weight_offset = p.unit_offset == 0 ? -0.f : static_cast<float>(p.unit_offset);
+  plan->rows_together = p.rows_together == 0 ? plan->Units() : static_cast<size_t>(p.rows_together);
+  // Of strides only those of rows count.
+  const auto stride = [&](int64_t given) {
+    return given == 0 ? plan->rows_together * plan->channels : static_cast<size_t>(given);
+  };
+  plan->src_stride = stride(p.src_stride);
+  plan->dst_stride = stride(p.dst_stride);
+  plan->diff_dst_stride = stride(p.diff_dst_stride);
+  plan->diff_src_stride = stride(p.diff_src_stride);
   const nn::Target& target = TargetInUse();
   const int dst_type = p.task == NN_MEASURE ? p.src_type : p.dst_type;
   const int computed = p.src_type == dst_type ? dst_type : NN_F32;

@@ -214,8 +214,8 @@ Timed row_normalize(std::remove_extent_t<decltype(Table::row_normalize)> body, u
   const float* weight = Has(options, kWeight) ? Numbers(3).data() : nullptr;
   const float* bias = Has(options, kBias) ? Numbers(2).data() : nullptr;
   const bool centered = Has(options, kCentered), relu = Has(options, kRelu);
-  const RowsToNormalize rows = {centered, kColumns, 1,       0,    kRows, kEps, weight,
-                                bias,     nullptr,  nullptr, relu, false, false};
+  const RowsToNormalize rows = {centered, kColumns, kColumns, kColumns, 1,       0,    kRows, kEps,
+                                weight,   -0.f,     bias,     nullptr,  nullptr, relu, false, false};
   return Time([&] { body(x.stored, result, rows); },
               [&] {
                 Moments of_row = {0, 1};

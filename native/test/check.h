@@ -113,6 +113,7 @@ void storage();
 void conversions();
 void transpositions();
 void running();
+void apart();
 }  // namespace groups
 
 // How long each body of an instruction set, or of all, takes.

@@ -190,8 +190,8 @@ void TestStores(const nn::Target& target) {
     std::vector<float> bias;
     for (size_t i = begin; i < begin + n; ++i) bias.push_back(cases[i].value);
     std::vector<T> y(n);
-    const nn::RowsToNormalize rows = {true,        n,       1,       0,     1,     kEps, weight.data(),
-                                      bias.data(), nullptr, nullptr, false, false, false};
+    const nn::RowsToNormalize rows = {true,          n,    n,           n,       1,       0,     1,     kEps,
+                                      weight.data(), -0.f, bias.data(), nullptr, nullptr, false, false, false};
     BodyOf(table.row_normalize, nn::kCentered | nn::kWeight | nn::kBias)(zeros.data(), y.data(), rows);
     bool good = true;
     // 0 * 0 + -0 is 0.

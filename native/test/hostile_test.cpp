@@ -20,10 +20,13 @@ std::string TextOf(const nn_problem& p) {
   char text[500];
   snprintf(text, sizeof text,
            "operation %d statistics %d eps %g batch %lld channels %lld spatial %lld groups %lld layout %d threads %d "
-           "types %d %d %d affine %d activation %d task %d",
+           "types %d %d %d affine %d activation %d task %d offset %g together %lld strides %lld %lld %lld %lld",
            p.operation, p.statistics, p.eps, static_cast<long long>(p.batch), static_cast<long long>(p.channels),
            static_cast<long long>(p.spatial), static_cast<long long>(p.groups), p.layout, p.threads, p.src_type,
-           p.dst_type, p.parameters_type, p.affine, p.activation, p.task);
+           p.dst_type, p.parameters_type, p.affine, p.activation, p.task, p.unit_offset,
+           static_cast<long long>(p.rows_together), static_cast<long long>(p.src_stride),
+           static_cast<long long>(p.dst_stride), static_cast<long long>(p.diff_dst_stride),
+           static_cast<long long>(p.diff_src_stride));
   return text;
 }
 
@@ -51,7 +54,19 @@ const char* WhatIsWrong(const nn_problem& p) {
   if (isnan(p.eps) || isinf(p.eps) || p.eps < 0) return "eps";
   if (p.task >= NN_MEASURE && (p.operation != NN_BATCH || p.statistics == NN_GIVEN)) return "phase";
   if (p.statistics == NN_GIVEN && p.operation != NN_BATCH) return "given";
-  if ((p.operation == NN_LAYER || p.operation == NN_RMS) && p.spatial != 1) return "rows";
+  const bool rows = p.operation == NN_LAYER || p.operation == NN_RMS;
+  if (rows && p.spatial != 1) return "rows";
+  if (p.rows_together < 0 || p.rows_together > (rows ? p.batch : 0)) return "together";
+  if (p.rows_together != 0 && p.src_type != p.dst_type) return "apart";
+  for (int64_t stride : {p.src_stride, p.dst_stride, p.diff_dst_stride, p.diff_src_stride}) {
+    if (stride == 0) continue;
+    if (p.rows_together == 0 || stride < p.rows_together * p.channels) return "stride";
+    const auto steps = static_cast<unsigned __int128>((p.batch - 1) / p.rows_together);
+    if (static_cast<unsigned __int128>(stride) * steps > most || stride > static_cast<int64_t>(most)) return "stride";
+  }
+  if (p.task != NN_BACKWARD && (p.diff_dst_stride != 0 || p.diff_src_stride != 0)) return "stride";
+  if (p.unit_offset == 0) return nullptr;
+  if (!isfinite(static_cast<float>(p.unit_offset)) || !rows || (p.affine & NN_WEIGHT) == 0) return "offset";
   return nullptr;
 }
 
@@ -81,6 +96,9 @@ class Hostile {
     a.activation = Choice(NN_RELU);
     a.threads = IsHostile() ? Odd(65536) : static_cast<int32_t>(1 + random_.Bits() % 5);
     if (IsHostile()) MakeProductWrap(a);
+    const bool rows = a.operation == NN_LAYER || a.operation == NN_RMS;
+    if (IsHostile() || (rows && (a.affine & NN_WEIGHT) != 0)) a.unit_offset = IsHostile() ? all[random_.Bits() % 8] : 1;
+    if (IsHostile() || rows) MakeApart(a);
     return a;
   }
 
@@ -128,6 +146,21 @@ class Hostile {
     }
   }
 
+  void MakeApart(nn_problem& a) {
+    if (a.src_type != a.dst_type && random_.Bits() % 8 != 0) return;
+    const auto together = Small();
+    a.rows_together = IsHostile() ? Extent() : std::min(a.batch, static_cast<int64_t>(together));
+    for (int64_t* stride : {&a.src_stride, &a.dst_stride, &a.diff_dst_stride, &a.diff_src_stride}) {
+      const bool used = a.task == NN_BACKWARD || stride == &a.src_stride || stride == &a.dst_stride;
+      const auto least = static_cast<uint64_t>(a.rows_together) * static_cast<uint64_t>(a.channels);
+      if (IsHostile()) {
+        *stride = Extent();
+      } else if (used && a.rows_together != 0) {
+        *stride = static_cast<int64_t>(least + Small());
+      }
+    }
+  }
+
   Random random_;
   uint64_t odds_ = 1;
 };
@@ -142,10 +175,16 @@ bool Runs(const nn_problem& a, const Plan& plan) {
                        static_cast<size_t>(a.groups),
                        a.eps,
                        a.activation == NN_RELU};
-  std::vector<float> x(shape.Elements(), 1), y(shape.Elements()), weight(shape.channels, 1), bias(shape.channels);
+  size_t elements = shape.Elements();
+  for (int64_t stride : {a.src_stride, a.dst_stride, a.diff_dst_stride, a.diff_src_stride}) {
+    if (stride > 5000) return true;  // memory that is not there
+    const auto groups = a.rows_together == 0 ? 1 : (a.batch - 1) / a.rows_together + 1;
+    elements = std::max(elements, static_cast<size_t>(groups * stride));
+  }
+  std::vector<float> x(elements, 1), y(elements), weight(shape.channels, 1), bias(shape.channels);
   std::vector<double> mean(shape.Units(), 1), variance(shape.Units(), 1), dy(shape.Units()), product(shape.Units());
   nn_operands all = ForwardOperands(x.data(), y.data(), weight.data(), bias.data(), mean.data(), variance.data());
-  std::vector<float> means(shape.Units(), 1), variances(shape.Units(), 1), dx(shape.Elements());
+  std::vector<float> means(shape.Units(), 1), variances(shape.Units(), 1), dx(elements);
   if (a.task < NN_MEASURE) {
     all.mean = means.data();
     all.variance = variances.data();
@@ -197,7 +236,7 @@ void groups::hostile() {
     }
   }
   Check(valid >= kCases / 10 && ran >= kCases / 20, "%d of %d cases are valid, %d ran", valid, kCases, ran);
-  Check(wrongs.size() == 15, "%zu kinds of wrong arguments", wrongs.size());
+  Check(wrongs.size() == 19, "%zu kinds of wrong arguments", wrongs.size());
   for (const auto& [wrong, count] : wrongs) Check(count >= 50, "%d cases of wrong %s", count, wrong.c_str());
 }
 

@@ -1,6 +1,7 @@
 // What nn_prepare takes and what it refuses, and why.
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <algorithm>
@@ -76,9 +77,55 @@ void TestReasons() {
       p.task = task;
     });
   }
-  refuses("the size of nn_problem is 0, expected 88", [](nn_problem& p) { p.size = 0; });
-  refuses("the size of nn_problem is 7, expected 88", [](nn_problem& p) { p.size = 7; });
-  refuses("the size of nn_problem is 4097, expected 88", [](nn_problem& p) { p.size = 4097; });
+  const auto rows = [](nn_problem& p) {
+    p.operation = NN_RMS;
+    p.spatial = 1;
+    p.batch = 7;
+    p.rows_together = 3;
+  };
+  refuses("rows_together is 1, expected 0 to 0", [](nn_problem& p) { p.rows_together = 1; });
+  refuses("src_stride is 12, expected 0 where all rows are together", [](nn_problem& p) { p.src_stride = 12; });
+  refuses("rows_together is 8, expected 0 to 7", [&](nn_problem& p) {
+    rows(p);
+    p.rows_together = 8;
+  });
+  refuses("rows_together is -1, expected 0 to 7", [&](nn_problem& p) {
+    rows(p);
+    p.rows_together = -1;
+  });
+  refuses("dst_stride is 17, expected 18 to 4503599627370496", [&](nn_problem& p) {
+    rows(p);
+    p.dst_stride = 17;
+  });
+  refuses("src_stride is 4503599627370497, expected 18 to 4503599627370496", [&](nn_problem& p) {
+    rows(p);
+    p.src_stride = (int64_t{1} << 52) + 1;
+  });
+  refuses("diff_src_stride is 18, expected 0 of a task that has no gradient", [&](nn_problem& p) {
+    rows(p);
+    p.diff_src_stride = 18;
+  });
+  if (nn::kStorageTypes > 1) {
+    refuses("rows lie apart in one type only", [&](nn_problem& p) {
+      rows(p);
+      p.dst_type = NN_BF16;
+    });
+  }
+  refuses("unit_offset is of rows only", [](nn_problem& p) { p.unit_offset = 1; });
+  refuses("unit_offset is 1, but there is no weight", [&](nn_problem& p) {
+    rows(p);
+    p.unit_offset = 1;
+    p.affine = NN_BIAS;
+  });
+  for (const char* text : {"nan", "inf", "1e+39"}) {
+    refuses(("unit_offset is " + std::string(text) + ", expected a finite float").c_str(), [&](nn_problem& p) {
+      rows(p);
+      p.unit_offset = strtod(text, nullptr);
+    });
+  }
+  refuses("the size of nn_problem is 0, expected 136", [](nn_problem& p) { p.size = 0; });
+  refuses("the size of nn_problem is 7, expected 136", [](nn_problem& p) { p.size = 7; });
+  refuses("the size of nn_problem is 4097, expected 136", [](nn_problem& p) { p.size = 4097; });
 }
 
 // There may be no room for a reason, or for a part of it.
@@ -108,9 +155,9 @@ void TestSizes() {
     if (more == 0) continue;
     later.more[more - 1] = 1;
     const Prepared refused(&later.problem);
-    Check(
-        refused.plan == nullptr && refused.reason == "nn_problem has something behind the 88 bytes that are known here",
-        "byte %zu that is not known is 1: %s", more - 1, refused.reason.c_str());
+    Check(refused.plan == nullptr &&
+              refused.reason == "nn_problem has something behind the 136 bytes that are known here",
+          "byte %zu that is not known is 1: %s", more - 1, refused.reason.c_str());
     later.more[more - 1] = 0;
   }
   later.problem.size = sizeof(nn_problem);

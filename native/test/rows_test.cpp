@@ -55,10 +55,13 @@ void row_normalize(const Table& table, const char* target) {
       if (length > 300 && (flags ^ turn) % 4 != 0) continue;
       const bool centered = flags & 1, weighted = flags & 2, biased = flags & 4, relu = flags & 8, stream = flags & 16;
       const bool in_place = turn % 3 == 1, with_statistics = turn % 4 != 2, prefetch = turn % 2 == 0;
-      const size_t n = length * part.rows, parameters = length * part.period, last = part.first + part.rows;
-      float* y = memory.y.Place<float>(n, place.side, place.gap);
-      float* x = in_place ? y : memory.x.Place<float>(n, place.side, place.Other(1));
-      std::copy_n(Numbers(0).data(), n, x);
+      const size_t parameters = length * part.period, last = part.first + part.rows;
+      const Matrix to = {part.rows, length, length + (turn % 5 == 2 ? 1 + turn % 19 : 0)};
+      const Matrix of = {part.rows, length, in_place ? to.stride : length + (turn % 7 == 3 ? 1 + turn % 23 : 0)};
+      const float offset = weighted && turn % 4 == 3 ? 1.5f : -0.f;
+      float* y = memory.y.Place<float>(to.Elements(), place.side, place.gap);
+      float* x = in_place ? y : memory.x.Place<float>(of.Elements(), place.side, place.Other(1));
+      of.ForAll([&](size_t row, size_t i, size_t at) { x[at] = Numbers(0)[row * length + i]; });
       float* weight = weighted ? memory.parameters[0].Place<float>(parameters, place.side, place.Other(2)) : nullptr;
       float* bias = biased ? memory.parameters[1].Place<float>(parameters, place.side, place.Other(3)) : nullptr;
       if (weighted) std::copy_n(Numbers(3).data(), parameters, weight);
@@ -67,11 +70,12 @@ void row_normalize(const Table& table, const char* target) {
       float* variance = with_statistics ? memory.parameters[3].Place<float>(last, Side::kEnd, 0) : nullptr;
       const unsigned options = OptionIf(relu, nn::kRelu) | OptionIf(centered, nn::kCentered) |
                                OptionIf(weighted, nn::kWeight) | OptionIf(biased, nn::kBias);
-      BodyOf(table.row_normalize, options)(x, y,
-                                           {centered, length, part.period, part.first, part.rows, kEps, weight, bias,
-                                            centered ? mean : nullptr, variance, relu, prefetch, stream});
+      BodyOf(table.row_normalize, options)(
+          x, y,
+          {centered, length, of.stride, to.stride, part.period, part.first, part.rows, kEps, weight, offset, bias,
+           centered ? mean : nullptr, variance, relu, prefetch, stream});
       Distance distance;
-      bool others = true;  // whether other rows' statistics stayed
+      bool others = to.GapsAreUntouched(y);  // whether what is between rows and other rows' statistics stayed
       for (size_t r = 0; with_statistics && r < part.first; ++r) {
         others &= GuardedMemory::IsUntouched(mean[r]) && GuardedMemory::IsUntouched(variance[r]);
       }
@@ -89,8 +93,8 @@ void row_normalize(const Table& table, const char* target) {
         for (size_t i = 0; i < length; ++i, distance.Next()) {
           const size_t at = row % part.period * length + i;
           double value = (from[i] - found.mean) / sqrt(found.m2 + kEps);
-          value = value * (weighted ? weight[at] : 1) + (biased ? bias[at] : 0);
-          distance.Add(y[r * length + i], Activated(value, relu), 1 + fabs(value));
+          value = value * (weighted ? double{weight[at]} + offset : 1) + (biased ? bias[at] : 0);
+          distance.Add(y[r * to.stride + i], Activated(value, relu), 1 + fabs(value));
         }
       }
       Report(

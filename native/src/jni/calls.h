@@ -12,26 +12,47 @@ namespace nn {
 inline nn_plan* Prepare(int32_t operation, int32_t statistics, double eps, int32_t layout, int64_t batch,
                         int64_t channels, int64_t spatial, int64_t groups, int32_t src_type, int32_t dst_type,
                         int32_t parameters_type, int32_t affine, int32_t activation, int32_t task, int32_t threads,
-                        signed char* reason, int32_t room) {
-  const nn_problem problem = {sizeof problem,  operation, statistics, eps,     batch,    channels,
-                              spatial,         groups,    layout,     threads, src_type, dst_type,
-                              parameters_type, affine,    activation, task};
+                        double unit_offset, int64_t rows_together, int64_t src_stride, int64_t dst_stride,
+                        int64_t diff_dst_stride, int64_t diff_src_stride, signed char* reason, int32_t room) {
+  const nn_problem problem = {
+      sizeof problem, operation,     statistics, eps,        batch,           channels,       spatial,    groups,
+      layout,         threads,       src_type,   dst_type,   parameters_type, affine,         activation, task,
+      unit_offset,    rows_together, src_stride, dst_stride, diff_dst_stride, diff_src_stride};
   return nn_prepare(&problem, reinterpret_cast<char*>(reason), static_cast<size_t>(room));
 }
 
 inline int32_t Execute(const nn_plan* plan, const void* src, void* dst, const void* weight, const void* bias,
                        void* mean, void* variance, const void* diff_dst, void* diff_src, void* diff_weight,
                        void* diff_bias, double* sum_dy, double* sum_dy_centered, double count) {
-  const nn_operands operands = {sizeof operands, src,      dst,      weight,      bias,      mean,
-                                variance,        diff_dst, diff_src, diff_weight, diff_bias, sum_dy,
-                                sum_dy_centered, count};
+  const nn_operands operands = {
+      sizeof operands, src,       dst,    weight,          bias,  mean, variance, diff_dst, diff_src,
+      diff_weight,     diff_bias, sum_dy, sum_dy_centered, count, 0,    0};
   return nn_execute(plan, &operands);
 }
 
-// Without gradients.
-inline int32_t Execute(const nn_plan* plan, const void* src, void* dst, const void* weight, const void* bias,
-                       void* mean, void* variance) {
-  return Execute(plan, src, dst, weight, bias, mean, variance, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, 0);
+// Inference from and to a place in arrays, of some rows, or of all if these are 0.
+inline int32_t Infer(const nn_plan* plan, const float* src, int32_t src_from, float* dst, int32_t dst_from,
+                     const void* weight, const void* bias, void* mean, void* variance, int64_t first_row,
+                     int64_t rows) {
+  nn_operands operands = {};
+  operands.size = sizeof operands;
+  operands.src = src + src_from;
+  operands.dst = dst + dst_from;
+  operands.weight = weight;
+  operands.bias = bias;
+  operands.mean = mean;
+  operands.variance = variance;
+  operands.first_row = first_row;
+  operands.rows = rows;
+  return nn_execute(plan, &operands);
+}
+
+// The same with parameters in arrays; a bias that is null has no place.
+inline int32_t Infer(const nn_plan* plan, const float* src, int32_t src_from, float* dst, int32_t dst_from,
+                     const float* weight, int32_t weight_from, const float* bias, int32_t bias_from, int64_t first_row,
+                     int64_t rows) {
+  return Infer(plan, src, src_from, dst, dst_from, weight + weight_from, bias == nullptr ? bias : bias + bias_from,
+               nullptr, nullptr, first_row, rows);
 }
 
 }  // namespace nn

@@ -55,17 +55,27 @@ Moments ExactMoments(const Unit& unit, const T* x, bool centered) {
   return {mean, m2};
 }
 
-template <class T>
-void ExactForward(const Unit& unit, const T* x, T* y, const float* weight, const float* bias, bool relu, double mean,
-                  double inverse) {
+namespace {
+
+template <class T, class WeightAt>
+void ForwardWith(const WeightAt& weight_at, const Unit& unit, const T* x, T* y, const float* bias, bool relu,
+                 double mean, double inverse) {
   ForAll(unit, [&](size_t at, size_t channel) {
     const double distance = static_cast<double>(x[at]) - mean;
     // In a constant unit it is 0, whatever the deviation.
     const double normalized = distance == 0 ? 0 : distance * inverse;
     const double shift = bias == nullptr ? 0 : bias[unit.first_channel + channel];
-    const double value = normalized * WeightOf(unit, weight, channel) + shift;
+    const double value = normalized * weight_at(channel) + shift;
     y[at] = static_cast<T>(relu && value <= 0 ? 0.0 : value);
   });
+}
+
+}  // namespace
+
+template <class T>
+void ExactForward(const Unit& unit, const T* x, T* y, const float* weight, const float* bias, bool relu, double mean,
+                  double inverse) {
+  ForwardWith([&](size_t channel) { return WeightOf(unit, weight, channel); }, unit, x, y, bias, relu, mean, inverse);
 }
 
 template <class T>
@@ -127,7 +137,10 @@ void ExactRowForward(const T* x, T* y, const RowsToNormalize& rows, size_t row) 
   const double variance = found.m2 / unit.Values();
   if (rows.mean != nullptr) rows.mean[row] = static_cast<float>(found.mean);
   if (rows.variance != nullptr) rows.variance[row] = static_cast<float>(variance);
-  ExactForward(unit, x, y, rows.weight, rows.bias, rows.relu, found.mean, InverseDeviation(variance, rows.eps, false));
+  const auto weight_at = [&](size_t channel) -> double {
+    return rows.weight == nullptr ? 1 : rows.weight[unit.first_channel + channel] + rows.weight_offset;
+  };
+  ForwardWith(weight_at, unit, x, y, rows.bias, rows.relu, found.mean, InverseDeviation(variance, rows.eps, false));
 }
 
 template <class T>

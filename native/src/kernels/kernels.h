@@ -95,11 +95,14 @@ struct ColumnGradientSums {
 struct RowsToNormalize {
   bool centered;  // false for RMS
   size_t length;
+  size_t x_stride;  // elements from row to row
+  size_t y_stride;
   size_t period;
   size_t first_row;
   size_t rows;
   double eps;
   const float* weight;
+  float weight_offset;  // what the weight is added to; -0 changes nothing
   const float* bias;
   float* mean;
   float* variance;

@@ -91,37 +91,51 @@ HWY_NOINLINE RowAffine Measure(const T* x, const RowsToNormalize& rows, size_t r
 constexpr size_t kWriteAhead = 1024;
 
 template <class Set, class T>
-HWY_INLINE void NormalizeRow(Set set, const T* x, T* y, size_t length, RowAffine row, const float* weight,
-                             const float* bias, bool prefetch, bool stream, size_t ahead) {
+HWY_INLINE void NormalizeRow(Set set, const T* x, T* y, RowAffine row, const RowsToNormalize& rows, const float* weight,
+                             const float* bias, size_t ahead) {
   const Floats center = hn::Set(kFloats, row.center);
   const Floats scale = hn::Set(kFloats, row.scale);
   const Floats shift = hn::Set(kFloats, row.shift);
+  const Floats offset = hn::Set(kFloats, rows.weight_offset);
   const RowParameters<kWeight, Set> weights(set, weight);
   const RowParameters<kBias, Set> biases(set, bias);
-  const auto value = [&](auto lanes, size_t i) NN_INLINED {
+  const auto value = [&](auto offsetting, auto lanes, size_t i) NN_INLINED {
+    const auto weight_at = [&]() NN_INLINED {
+      const Floats w = weights.At(lanes, i);
+      return offsetting.value ? hn::Add(w, offset) : w;
+    };
     const Floats v = Load(lanes, x + i);
     Floats result = hn::Mul(v, scale);
     if constexpr (kHas<kCentered, Set>) result = hn::MulAdd(hn::Sub(v, center), scale, shift);
     if constexpr (kReads<kWeight, Set> && kReads<kBias, Set>) {
-      result = hn::MulAdd(result, weights.At(lanes, i), biases.At(lanes, i));
+      result = hn::MulAdd(result, weight_at(), biases.At(lanes, i));
     } else if constexpr (kReads<kWeight, Set>) {
-      result = hn::Mul(result, weights.At(lanes, i));
+      result = hn::Mul(result, weight_at());
     } else if constexpr (kReads<kBias, Set>) {
       result = hn::Add(result, biases.At(lanes, i));
     }
     return Has<kRelu>(set) ? Relu(result) : result;
   };
-  const auto write = [&](auto prefetching, auto streaming) NN_INLINED {
-    Write<streaming.value, prefetching.value ? 2 : kUnroll>(y, length, [&](auto lanes, size_t i, auto k) NN_INLINED {
-      if constexpr (prefetching.value) Prefetch(k, x + i + ahead);
-      if constexpr (prefetching.value && !streaming.value) Prefetch(k, y + i + kWriteAhead);
-      return value(lanes, i);
-    });
+  const auto write = [&](auto prefetching, auto streaming, auto offsetting) NN_INLINED {
+    Write<streaming.value, prefetching.value ? 2 : kUnroll>(y, rows.length,
+                                                            [&](auto lanes, size_t i, auto k) NN_INLINED {
+                                                              if constexpr (prefetching.value)
+                                                                Prefetch(k, x + i + ahead);
+                                                              if constexpr (prefetching.value && !streaming.value)
+                                                                Prefetch(k, y + i + kWriteAhead);
+                                                              return value(offsetting, lanes, i);
+                                                            });
   };
-  if (stream) {
-    write(Index<true>(), Index<true>());
+  // Beside memory an addition costs nothing; rows in caches without an offset have a loop without it.
+  if (rows.stream) {
+    write(Index<true>(), Index<true>(), Index<true>());
+  } else if (rows.prefetch) {
+    write(Index<true>(), Index<false>(), Index<true>());
+  } else if constexpr (kReads<kWeight, Set>) {
+    Choose(rows.weight_offset != 0,
+           [&](auto offsetting) NN_INLINED { write(Index<false>(), Index<false>(), offsetting); });
   } else {
-    Choose(prefetch, [&](auto prefetching) NN_INLINED { write(prefetching, Index<false>()); });
+    write(Index<false>(), Index<false>(), Index<false>());
   }
 }
 
@@ -129,23 +143,23 @@ HWY_INLINE void NormalizeRow(Set set, const T* x, T* y, size_t length, RowAffine
 // number waits for the one before (LayerNorm of 128x768 takes 0.9 of the time).
 constexpr size_t kMeasuredEarly = 1024;
 
-// y = (x - mean) / sqrt(variance + eps) * weight + bias
+// y = (x - mean) / sqrt(variance + eps) * (weight + offset) + bias
 template <class Set, class T>
 void row_normalize(Set set, const T* x, T* y, const RowsToNormalize& rows) {
   const bool has_weight = Has<kWeight>(set), has_bias = Has<kBias>(set);
   const double share = 1 / static_cast<double>(rows.length);
   const auto measure = [&](size_t r) NN_INLINED {
-    return Measure<kHas<kCentered, Set>>(x + r * rows.length, rows, rows.first_row + r, share);
+    return Measure<kHas<kCentered, Set>>(x + r * rows.x_stride, rows, rows.first_row + r, share);
   };
   const bool early = rows.length <= kMeasuredEarly && !rows.prefetch && !rows.stream;
   RowAffine row = measure(0), next = row;
   for (size_t r = 0; r < rows.rows; ++r, row = next) {
     const bool is_last = r + 1 == rows.rows;
     if (early && !is_last) next = measure(r + 1);
-    const size_t at = r * rows.length;
     const size_t parameters = rows.period == 1 ? 0 : (rows.first_row + r) % rows.period * rows.length;
-    NormalizeRow(set, x + at, y + at, rows.length, row, has_weight ? rows.weight + parameters : nullptr,
-                 has_bias ? rows.bias + parameters : nullptr, rows.prefetch, rows.stream, Ahead(rows, r));
+    NormalizeRow(set, x + r * rows.x_stride, y + r * rows.y_stride, row, rows,
+                 has_weight ? rows.weight + parameters : nullptr, has_bias ? rows.bias + parameters : nullptr,
+                 is_last ? 0 : rows.x_stride);
     if (!early && !is_last) next = measure(r + 1);
   }
 }

@@ -39,6 +39,9 @@ struct Forward {
   const float* bias;
   float* mean;
   float* variance;
+  // A part of the rows, if these are not 0.
+  size_t first_row;
+  size_t rows;
 
   bool IsInPlace() const { return src.At(0) == dst.At(0); }
 };

@@ -29,6 +29,13 @@ struct nn_plan {
   size_t spatial;
   size_t groups;  // 1 but for group normalization
   double eps;
+  float weight_offset;  // of rows; -0 where there is none
+  // Where rows lie (rows.h): all together if these are as many, and then there are no strides.
+  size_t rows_together;
+  size_t src_stride;
+  size_t dst_stride;
+  size_t diff_dst_stride;
+  size_t diff_src_stride;
   size_t element_bytes;
   const nn::KernelTable* kernels;
   const nn::PlainLoops* loops;

@@ -13,8 +13,8 @@ namespace nn {
 namespace {
 
 // Neither struct may end in padding, where a caller that does not know the next field has anything.
-static_assert(sizeof(nn_problem) == offsetof(nn_problem, task) + sizeof(nn_problem::task));
-static_assert(sizeof(nn_operands) == offsetof(nn_operands, count) + sizeof(nn_operands::count));
+static_assert(sizeof(nn_problem) == offsetof(nn_problem, diff_src_stride) + sizeof(nn_problem::diff_src_stride));
+static_assert(sizeof(nn_operands) == offsetof(nn_operands, rows) + sizeof(nn_operands::rows));
 
 // More is not a number of threads but uninitialized memory.
 constexpr int32_t kMostThreadsAskedFor = 1 << 16;
@@ -74,6 +74,50 @@ bool AreStored(const nn_problem& p, const Reason& reason) {
                        kTypes[p.dst_type]);
 }
 
+// Whether the rows can lie so: what is apart are rows of one type, and no stride is less than the rows that it steps
+// over, or leads beyond so many elements.
+bool AreApart(const nn_problem& p, const Reason& reason) {
+  const struct {
+    const char* name;
+    int64_t value;
+    bool is_used;
+  } strides[] = {{"src_stride", p.src_stride, true},
+                 {"dst_stride", p.dst_stride, true},
+                 {"diff_dst_stride", p.diff_dst_stride, p.task == NN_BACKWARD},
+                 {"diff_src_stride", p.diff_src_stride, p.task == NN_BACKWARD}};
+  const bool rows = p.operation == NN_LAYER || p.operation == NN_RMS;
+  if (p.rows_together < 0 || p.rows_together > (rows ? p.batch : 0)) {
+    return reason.Refuse("rows_together is %lld, expected 0 to %lld", static_cast<long long>(p.rows_together),
+                         static_cast<long long>(rows ? p.batch : 0));
+  }
+  if (p.rows_together != 0 && p.src_type != p.dst_type) return reason.Refuse("rows lie apart in one type only");
+  const int64_t steps = p.rows_together == 0 ? 0 : (p.batch - 1) / p.rows_together;
+  const int64_t least = p.rows_together * p.channels, most = steps == 0 ? kMostElements : kMostElements / steps;
+  for (const auto& s : strides) {
+    if (s.value == 0) continue;
+    if (p.rows_together == 0 || !s.is_used) {
+      return reason.Refuse("%s is %lld, expected 0 %s", s.name, static_cast<long long>(s.value),
+                           s.is_used ? "where all rows are together" : "of a task that has no gradient");
+    }
+    if (s.value < least || s.value > most) {
+      return reason.Refuse("%s is %lld, expected %lld to %lld", s.name, static_cast<long long>(s.value),
+                           static_cast<long long>(least), static_cast<long long>(most));
+    }
+  }
+  return true;
+}
+
+// Whether there is something that an offset of the weight is added to, in a driver that does it.
+bool IsOffset(const nn_problem& p, const Reason& reason) {
+  if (p.unit_offset == 0) return true;
+  if (!isfinite(static_cast<float>(p.unit_offset))) {
+    return reason.Refuse("unit_offset is %g, expected a finite float", p.unit_offset);
+  }
+  if (p.operation != NN_LAYER && p.operation != NN_RMS) return reason.Refuse("unit_offset is of rows only");
+  if ((p.affine & NN_WEIGHT) == 0) return reason.Refuse("unit_offset is %g, but there is no weight", p.unit_offset);
+  return true;
+}
+
 }  // namespace
 
 Reason::Reason(char* text, size_t room) : text_(text), room_(text == nullptr ? 0 : room) {
@@ -107,7 +151,7 @@ bool IsProblem(const nn_problem& p, const Reason& reason) {
   if (p.statistics == NN_GIVEN && (is_phase || p.operation != NN_BATCH)) {
     return reason.Refuse("statistics are given %s", is_phase ? "to none of the phases" : "to batch normalization only");
   }
-  return AreStored(p, reason);
+  return AreStored(p, reason) && AreApart(p, reason) && IsOffset(p, reason);
 }
 
 }  // namespace nn

@@ -18,6 +18,30 @@ inline RowShape ShapeOf(const Plan& p) {
   return {p.batch, p.channels, 1};
 }
 
+// Where an operand's rows lie: `together` of them one after the other, the next ones `stride` elements after the first
+// of these.
+struct RowPlaces {
+  size_t length;
+  size_t together;
+  size_t stride;
+
+  size_t operator[](size_t row) const { return row / together * stride + row % together * length; }
+};
+
+inline RowPlaces PlacesOf(const Plan& p, const RowShape& shape, size_t stride) {
+  return {shape.length, p.rows_together, stride};
+}
+
+// body(first row, rows) over runs of rows that follow each other.
+template <class Body>
+void ForRowsTogether(size_t together, size_t first, size_t end, const Body& body) {
+  while (first < end) {
+    const size_t left = together - first % together, rows = left < end - first ? left : end - first;
+    body(first, rows);
+    first += rows;
+  }
+}
+
 }  // namespace nn
 
 #endif  // NATIVENORM_ROWS_H_

@@ -185,21 +185,53 @@ class AllSums {
   double* bias_total_;
 };
 
-// Rows that are outside (exact.h) add to the doubles: a float sum of 64 such rows would leave the range of floats too.
-void BackwardByRows(const Plan& p, const Backward& data, size_t at, RowsToDifferentiate rows, const PieceSums& sums) {
+// The operands of some rows.
+struct RowOperands {
+  Input x;
+  Input dy;
+  Input y;
+  Output dx;
+
+  RowOperands From(size_t element) const {
+    return {x.From(element), dy.From(element), y.From(element), dx.From(element)};
+  }
+};
+
+// Where the operands' rows lie.
+class RowsOf {
+ public:
+  RowsOf(const Plan& p, const RowShape& shape, const Backward& data)
+      : data_(data),
+        src_(PlacesOf(p, shape, p.src_stride)),
+        dst_(PlacesOf(p, shape, p.dst_stride)),
+        diff_dst_(PlacesOf(p, shape, p.diff_dst_stride)),
+        diff_src_(PlacesOf(p, shape, p.diff_src_stride)) {}
+
+  RowOperands operator[](size_t row) const {
+    return {data_.src.From(src_[row]), data_.diff_dst.From(diff_dst_[row]), data_.dst.From(dst_[row]),
+            data_.diff_src.From(diff_src_[row])};
+  }
+
+ private:
+  const Backward& data_;
+  RowPlaces src_, dst_, diff_dst_, diff_src_;
+};
+
+// Rows that follow each other. Those that are outside (exact.h) add to the doubles: a float sum of 64 such rows would
+// leave the range of floats too.
+void BackwardByRows(const Plan& p, RowOperands at, RowsToDifferentiate rows, const PieceSums& sums) {
   const unsigned options = p.Options() | OptionIf(rows.centered, kCentered) |
                            OptionIf(rows.weight != nullptr, kWeight) |
                            OptionIf(rows.weight_gradient != nullptr, kParameterSums);
   const auto row_gradient = p.kernels->row_gradient[options];
   size_t left = rows.rows;
   for (;;) {
-    const size_t done =
-        row_gradient(data.src.At(at), data.diff_dst.At(at), data.dst.At(at), data.diff_src.At(at), rows);
+    const size_t done = row_gradient(at.x.At(0), at.dy.At(0), at.y.At(0), at.dx.At(0), rows);
     if (done == left) return;
-    at += done * rows.length;
-    p.loops->exact_row_backward(data.src.At(at), data.diff_dst.At(at), data.dst.At(at), data.diff_src.At(at), rows,
-                                rows.first_row + done, sums.AsSums());
-    at += rows.length;
+    at = at.From(done * rows.length);
+    p.loops->exact_row_backward(at.x.At(0), at.dy.At(0), at.y.At(0), at.dx.At(0), rows, rows.first_row + done,
+                                sums.AsSums());
+    at = at.From(rows.length);
     left -= done + 1;
     if (left == 0) return;
     rows.rows = left;
@@ -209,17 +241,17 @@ void BackwardByRows(const Plan& p, const Backward& data, size_t at, RowsToDiffer
 
 // Sums a piece up again in doubles because a sum of it is not finite: floats have left their range, which the sums of
 // its rows may not show. Also computes again the gradients of those rows that have left it.
-void AgainInDoubles(const Plan& p, const RowShape& shape, const Backward& data, size_t first, size_t count,
-                    const PieceSums& sums) {
+void AgainInDoubles(const Plan& p, const RowShape& shape, const Backward& data, const RowsOf& operands, size_t first,
+                    size_t count, const PieceSums& sums) {
   *sums.in_doubles = false;
   const RowsToDifferentiate rows = {p.operation != NN_RMS, shape.length, shape.period,  0,       1,       p.eps,
                                     data.weight,           data.mean,    data.variance, nullptr, nullptr, false,
                                     nullptr};
   for (size_t r = first; r < first + count; ++r) {
-    const size_t at = r * shape.length;
-    const void* x = data.src.At(at);
-    const void* dy = data.diff_dst.At(at);
-    const void* y = data.dst.At(at);
+    const RowOperands at = operands[r];
+    const void* x = at.x.At(0);
+    const void* dy = at.dy.At(0);
+    const void* y = at.y.At(0);
     const Unit unit = {1, shape.length, 0, 1, r % shape.period * shape.length, 0, 1};
     const Moments found = p.loops->exact_moments(unit, x, rows.centered);
     ParameterSums to = sums.AsSums();
@@ -228,15 +260,24 @@ void AgainInDoubles(const Plan& p, const RowShape& shape, const Backward& data, 
     p.loops->exact_sums(unit, x, dy, y, data.weight, found.mean,
                         InverseDeviation(found.m2 / unit.Values(), p.eps, false), to);
     if (p.loops->leaves_range(dy, y, shape.length, data.variance[r], p.eps)) {
-      p.loops->exact_row_backward(x, dy, y, data.diff_src.At(at), rows, r, {nullptr, nullptr, 1});
+      p.loops->exact_row_backward(x, dy, y, at.dx.At(0), rows, r, {nullptr, nullptr, 1});
     }
   }
 }
 
+// The weight as it multiplies. A pass over it here, of all rows together, is little; in the kernels an addition more
+// would be paid by every row without an offset.
+const float* AddOffset(float* to, const float* weight, float offset, size_t length) {
+  for (size_t j = 0; j < length; ++j) to[j] = weight[j] + offset;
+  return to;
+}
+
 }  // namespace
 
-int RowsBackward(const Plan& p, const Backward& data) {
+int RowsBackward(const Plan& p, const Backward& given) {
   const RowShape shape = ShapeOf(p);
+  Backward data = given;
+  const RowsOf operands(p, shape, data);
   const bool sums = data.diff_weight != nullptr || data.diff_bias != nullptr;
   const size_t columns = sums ? shape.length * shape.period : 0;
   const Blocks blocks(shape.rows, shape.length);
@@ -244,17 +285,23 @@ int RowsBackward(const Plan& p, const Backward& data) {
   // A single piece adds up in the caller's arrays.
   const bool wants_bias = data.diff_bias != nullptr, direct = pieces == 1, one_thread = p.team.threads == 1;
   const size_t places = one_thread && pieces > 1 ? 1 : pieces;
-  Scratch scratch(AllSums::Bytes(places, columns));
+  const bool has_offset = p.weight_offset != 0 && data.weight != nullptr;
+  Scratch scratch(AllSums::Bytes(places, columns) + Scratch::Bytes<float>(has_offset ? shape.length : 0));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  if (has_offset)
+    data.weight = AddOffset(scratch.Take<float>(shape.length), data.weight, p.weight_offset, shape.length);
   const AllSums all(*p.kernels, scratch, places, columns, wants_bias || p.operation != NN_RMS,
                     direct ? data.diff_weight : nullptr, direct ? data.diff_bias : nullptr);
   const bool in_place = data.IsInPlace(), stream = p.StreamsRuns(p.BackwardBytes(), in_place, shape.length);
   const auto differentiate = [&](size_t row, size_t count, const PieceSums& to, bool* finite) {
-    const RowsToDifferentiate rows = {p.operation != NN_RMS, shape.length, shape.period,  row,       count,   p.eps,
-                                      data.weight,           data.mean,    data.variance, to.weight, to.bias, stream,
-                                      finite};
-    const size_t at = row * shape.length;
-    BackwardByRows(p, data, at, rows, to);
+    RowsToDifferentiate rows = {
+        p.operation != NN_RMS, shape.length, shape.period, row,    count, p.eps, data.weight, data.mean,
+        data.variance,         to.weight,    to.bias,      stream, finite};
+    ForRowsTogether(p.rows_together, row, row + count, [&](size_t first, size_t some) {
+      rows.first_row = first;
+      rows.rows = some;
+      BackwardByRows(p, operands[first], rows, to);
+    });
   };
   if (!sums) {
     const size_t parts = Parts(p, shape.rows);
@@ -284,7 +331,7 @@ int RowsBackward(const Plan& p, const Backward& data) {
         if (blocks.per_piece > 1 || *to.in_doubles) to.EndBlock();
       });
       if (*to.has_exact) finite &= to.AreDoublesFinite(wants_bias);
-      if (!finite && !in_place) AgainInDoubles(p, shape, data, blocks.First(piece), blocks.Rows(piece), to);
+      if (!finite && !in_place) AgainInDoubles(p, shape, data, operands, blocks.First(piece), blocks.Rows(piece), to);
       if (places < pieces) all.Add(piece);
     }
     EndStream(stream);

@@ -31,7 +31,7 @@ using RowNormalize = std::remove_extent_t<decltype(KernelTable::row_normalize)>;
 void ForwardByRows(const Plan& p, Input x, Output y, RowsToNormalize rows, RowNormalize row_normalize) {
   const size_t count = rows.rows;
   rows.rows = 1;
-  for (size_t r = 0; r < count; ++r, ++rows.first_row, x = x.From(rows.length), y = y.From(rows.length)) {
+  for (size_t r = 0; r < count; ++r, ++rows.first_row, x = x.From(rows.x_stride), y = y.From(rows.y_stride)) {
     if (SpreadOf(p, x, rows) + p.eps < kLeastVariance) {
       p.loops->exact_row_forward(x.At(0), y.At(0), rows, rows.first_row);
     } else {
@@ -44,33 +44,45 @@ void ForwardByRows(const Plan& p, Input x, Output y, RowsToNormalize rows, RowNo
 
 int RowsForward(const Plan& p, const Forward& data) {
   const RowShape shape = ShapeOf(p);
-  const size_t parts = Parts(p, shape.rows);
+  const RowPlaces from = PlacesOf(p, shape, p.src_stride), to = PlacesOf(p, shape, p.dst_stride);
+  const bool is_part = data.rows != 0;
+  const size_t count = is_part ? data.rows : shape.rows, parts = is_part ? 1 : Parts(p, count);
+  // Single rows are all as far apart: one run.
+  const bool single = p.rows_together == 1;
   const bool prefetch = p.Prefetches(p.ForwardBytes()),
              stream = p.StreamsRuns(p.ForwardBytes(), data.IsInPlace(), shape.length);
   const unsigned options = p.Options() | OptionIf(p.operation != NN_RMS, kCentered) |
                            OptionIf(data.weight != nullptr, kWeight) | OptionIf(data.bias != nullptr, kBias);
   const RowNormalize row_normalize = p.kernels->row_normalize[options];
-  Parallel(p.team, parts, [&](size_t i) {
-    const Range range = PartOf(shape.rows, parts, i);
-    const size_t at = range.begin * shape.length;
+  const auto normalize = [&](size_t first, size_t some) {
     const RowsToNormalize rows = {p.operation != NN_RMS,
                                   shape.length,
+                                  single ? from.stride : shape.length,
+                                  single ? to.stride : shape.length,
                                   shape.period,
-                                  range.begin,
-                                  range.end - range.begin,
+                                  first,
+                                  some,
                                   p.eps,
                                   data.weight,
+                                  p.weight_offset,
                                   data.bias,
                                   data.mean,
                                   data.variance,
                                   p.relu,
                                   prefetch,
                                   stream};
+    const Input x = data.src.From(from[first]);
+    const Output y = data.dst.From(to[first]);
     if (p.eps < kLeastVariance) {
-      ForwardByRows(p, data.src.From(at), data.dst.From(at), rows, row_normalize);
+      ForwardByRows(p, x, y, rows, row_normalize);
     } else {
-      row_normalize(data.src.At(at), data.dst.At(at), rows);
+      row_normalize(x.At(0), y.At(0), rows);
     }
+  };
+  Parallel(p.team, parts, [&](size_t i) {
+    const Range range = PartOf(count, parts, i);
+    ForRowsTogether(single ? shape.rows : p.rows_together, data.first_row + range.begin, data.first_row + range.end,
+                    normalize);
     EndStream(stream);
   });
   return NN_OK;

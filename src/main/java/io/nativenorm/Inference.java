@@ -99,7 +99,7 @@ final class Inference {
     }
     PlanMemo used = acquire(known, full, F32, F32, Layout.CHANNELS_FIRST, threads);
     try {
-      if (!used.plan().infer(x, y, constants)) {
+      if (!used.plan().infer(x, 0, y, 0, constants)) {
         runCopied(used.plan(), x, y);
       }
     } finally {

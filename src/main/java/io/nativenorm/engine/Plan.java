@@ -41,12 +41,53 @@ public abstract class Plan {
    * Runs a problem of inference on heap arrays as they are, if the engine can and it does not hold
    * off the collector for long.
    *
-   * @param src input, with as many elements as the problem has
+   * @param src input, which has all elements of the problem from a place on
+   * @param srcFrom that place
    * @param dst output, which may be the input
+   * @param dstFrom its place
    * @param constants all other memory the problem asks for
    * @return false if nothing was done: the arrays must be copied
    */
-  public boolean infer(float[] src, float[] dst, Operands constants) {
+  public boolean infer(float[] src, int srcFrom, float[] dst, int dstFrom, Operands constants) {
+    return false;
+  }
+
+  /**
+   * The same of rows whose parameters are in heap arrays too.
+   *
+   * @param src input, which has all rows of the problem from a place on
+   * @param srcFrom that place
+   * @param dst output, which may be the input
+   * @param dstFrom its place
+   * @param weight the weight, from a place on
+   * @param weightFrom that place
+   * @param bias the bias, or null if the problem has none
+   * @param biasFrom its place
+   * @return false if nothing was done: the arrays must be copied
+   */
+  public boolean infer(
+      float[] src,
+      int srcFrom,
+      float[] dst,
+      int dstFrom,
+      float[] weight,
+      int weightFrom,
+      float[] bias,
+      int biasFrom) {
+    return false;
+  }
+
+  /**
+   * The same with the weight elsewhere, which the caller keeps there, and no bias.
+   *
+   * @param src input, which has all rows of the problem from a place on
+   * @param srcFrom that place
+   * @param dst output, which may be the input
+   * @param dstFrom its place
+   * @param weight the weight's address
+   * @return false if nothing was done: the arrays must be copied
+   */
+  public boolean infer(float[] src, int srcFrom, float[] dst, int dstFrom, long weight) {
     return false;
   }
 

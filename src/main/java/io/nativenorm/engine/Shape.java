@@ -14,14 +14,29 @@ import io.nativenorm.Layout;
  * @param channels C, or the elements of a row
  * @param spatial product of the spatial dimensions, 1 where there are none
  * @param groups groups of the channels; 1 except for GROUP
+ * @param strides where rows lie
  */
-public record Shape(Layout layout, long batch, long channels, long spatial, long groups) {
+public record Shape(
+    Layout layout, long batch, long channels, long spatial, long groups, RowStrides strides) {
 
   /** Names the one layout of a shape without spatial extent. */
   public Shape {
     if (spatial == 1) {
       layout = Layout.CHANNELS_LAST;
     }
+  }
+
+  /**
+   * Elements that follow each other.
+   *
+   * @param layout physical order of input and output
+   * @param batch N, or the number of rows
+   * @param channels C, or the elements of a row
+   * @param spatial product of the spatial dimensions, 1 where there are none
+   * @param groups groups of the channels; 1 except for GROUP
+   */
+  public Shape(Layout layout, long batch, long channels, long spatial, long groups) {
+    this(layout, batch, channels, spatial, groups, RowStrides.CLOSE);
   }
 
   /**
@@ -65,11 +80,36 @@ public record Shape(Layout layout, long batch, long channels, long spatial, long
     return new Shape(layout, batch, channels, spatial, otherGroups);
   }
 
+  /**
+   * The same rows, which lie elsewhere. If they follow each other after all, as one group or none
+   * does whatever the stride, the shape is that of such rows: they have one plan.
+   *
+   * @param other where they lie
+   * @return a shape that differs in nothing else
+   */
+  public Shape withStrides(RowStrides other) {
+    long close = other.together() * channels;
+    boolean areClose =
+        other.together() >= batch
+            || (isClose(other.src(), close)
+                && isClose(other.dst(), close)
+                && isClose(other.diffDst(), close)
+                && isClose(other.diffSrc(), close));
+    RowStrides where = areClose ? RowStrides.CLOSE : other;
+    return new Shape(layout, batch, channels, spatial, groups, where);
+  }
+
+  private static boolean isClose(long stride, long close) {
+    return stride == 0 || stride == close;
+  }
+
   /** The extents, behind the layout where there are two. */
   @Override
   public String toString() {
-    return spatial == 1
-        ? batch + "x" + channels
-        : layout + " " + batch + "x" + channels + "x" + spatial;
+    if (spatial != 1) {
+      return layout + " " + batch + "x" + channels + "x" + spatial;
+    }
+    String text = batch + "x" + channels;
+    return strides.areClose() ? text : text + " (" + strides + ")";
   }
 }

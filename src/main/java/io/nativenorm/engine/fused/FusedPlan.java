@@ -32,14 +32,15 @@ final class FusedPlan extends Plan {
   /** Null where one thread is enough. */
   private final Helpers helpers;
 
-  private final boolean onHeapArrays;
+  /** For how many rows heap arrays are held at once. */
+  private final long rowsHeld;
 
   private FusedPlan(String name, long address, Problem problem, Helpers helpers) {
     super("fused " + name);
     this.address = address;
     this.problem = problem;
     this.helpers = helpers;
-    this.onHeapArrays = HeapArrays.mayBeHeld(problem.shape().elements(), helpers == null);
+    this.rowsHeld = HeapArrays.rowsHeld(problem, helpers == null);
   }
 
   /**
@@ -91,6 +92,12 @@ final class FusedPlan extends Plan {
         problem.fusion().activation().ordinal(),
         problem.task().ordinal(),
         threads,
+        problem.affine().unitOffset(),
+        shape.strides().together(),
+        shape.strides().src(),
+        shape.strides().dst(),
+        shape.strides().diffDst(),
+        shape.strides().diffSrc(),
         reason,
         reason.length);
   }
@@ -143,27 +150,98 @@ final class FusedPlan extends Plan {
   }
 
   @Override
-  public boolean infer(float[] src, float[] dst, Operands constants) {
-    if (!onHeapArrays || !HeapArrays.mayBeHeldNow()) {
-      return false;
-    }
-    boolean counted = beginHelp();
-    int status;
+  public boolean infer(float[] src, int srcFrom, float[] dst, int dstFrom, Operands constants) {
     try {
-      status =
-          NativeKernels.execute(
-              address,
-              src,
-              dst,
-              constants.address(Slot.WEIGHT),
-              constants.address(Slot.BIAS),
-              constants.address(Slot.MEAN),
-              constants.address(Slot.VARIANCE));
+      return hold(
+          src,
+          srcFrom,
+          dst,
+          dstFrom,
+          constants.address(Slot.WEIGHT),
+          constants.address(Slot.BIAS),
+          constants.address(Slot.MEAN),
+          constants.address(Slot.VARIANCE),
+          null,
+          0,
+          null,
+          0);
     } finally {
-      endHelp(counted);
       Reference.reachabilityFence(constants);
     }
+  }
+
+  @Override
+  public boolean infer(float[] src, int srcFrom, float[] dst, int dstFrom, long weight) {
+    return hold(src, srcFrom, dst, dstFrom, weight, 0, 0, 0, null, 0, null, 0);
+  }
+
+  @Override
+  public boolean infer(
+      float[] src,
+      int srcFrom,
+      float[] dst,
+      int dstFrom,
+      float[] weight,
+      int weightFrom,
+      float[] bias,
+      int biasFrom) {
+    return hold(src, srcFrom, dst, dstFrom, 0, 0, 0, 0, weight, weightFrom, bias, biasFrom);
+  }
+
+  /** With the parameters in arrays, if there is such a weight, else at the addresses. */
+  private boolean hold(
+      float[] src,
+      int srcFrom,
+      float[] dst,
+      int dstFrom,
+      long weight,
+      long bias,
+      long mean,
+      long variance,
+      float[] weights,
+      int weightsFrom,
+      float[] biases,
+      int biasesFrom) {
+    if (rowsHeld == HeapArrays.NONE || !HeapArrays.mayBeHeldNow()) {
+      return false;
+    }
+    boolean counted = rowsHeld == HeapArrays.ALL && beginHelp();
+    int status;
+    try {
+      long row = 0;
+      do {
+        long rows = Math.min(rowsHeld, problem.shape().batch() - row);
+        status =
+            weights == null
+                ? NativeKernels.infer(
+                    address, src, srcFrom, dst, dstFrom, weight, bias, mean, variance, row, rows)
+                : NativeKernels.infer(
+                    address,
+                    src,
+                    srcFrom,
+                    dst,
+                    dstFrom,
+                    weights,
+                    weightsFrom,
+                    biases,
+                    biasesFrom,
+                    row,
+                    rows);
+        row += rowsHeld;
+      } while (status == 0 && goesOn(row));
+    } finally {
+      endHelp(counted);
+    }
     check(status);
+    return true;
+  }
+
+  /** Whether there is another section. Before it others may have their turn. */
+  private boolean goesOn(long row) {
+    if (rowsHeld == HeapArrays.ALL || row >= problem.shape().batch()) {
+      return false;
+    }
+    HeapArrays.takeTurn();
     return true;
   }
 

@@ -48,6 +48,12 @@ final class NativeKernels {
       int activation,
       int task,
       int threads,
+      double unitOffset,
+      @Cast("int64_t") long rowsTogether,
+      @Cast("int64_t") long srcStride,
+      @Cast("int64_t") long dstStride,
+      @Cast("int64_t") long diffDstStride,
+      @Cast("int64_t") long diffSrcStride,
       byte[] reason,
       int room);
 
@@ -77,17 +83,37 @@ final class NativeKernels {
       @Cast(DOUBLES) long sumDyCentered,
       double count);
 
-  /** On heap arrays, which do not move while it runs. */
-  @Name("nn::Execute")
+  /** On heap arrays, which do not move while it runs; of some rows, or of all if these are 0. */
+  @Name("nn::Infer")
   @CriticalRegion
-  static native int execute(
+  static native int infer(
       @Cast(PLAN) long plan,
       @Const float[] src,
+      int srcFrom,
       float[] dst,
+      int dstFrom,
       @Cast(MEMORY) long weight,
       @Cast(MEMORY) long bias,
       @Cast(MEMORY) long mean,
-      @Cast(MEMORY) long variance);
+      @Cast(MEMORY) long variance,
+      @Cast("int64_t") long firstRow,
+      @Cast("int64_t") long rows);
+
+  /** The same with parameters in heap arrays. */
+  @Name("nn::Infer")
+  @CriticalRegion
+  static native int infer(
+      @Cast(PLAN) long plan,
+      @Const float[] src,
+      int srcFrom,
+      float[] dst,
+      int dstFrom,
+      @Const float[] weight,
+      int weightFrom,
+      @Const float[] bias,
+      int biasFrom,
+      @Cast("int64_t") long firstRow,
+      @Cast("int64_t") long rows);
 
   @Name("nn_targets")
   static native int targets();

@@ -147,6 +147,13 @@ public final class OnednnEngine implements Engine {
     if (other.isPresent()) {
       return Optional.of("computes F32 only, not " + other.get());
     }
+    if (!problem.shape().strides().areClose()) {
+      return Optional.of("has no rows that lie apart");
+    }
+    if (problem.affine().unitOffset() != 0) {
+      return Optional.of(
+          "multiplies by the weight as it is, not by weight + " + problem.affine().unitOffset());
+    }
     if (problem.task().isPhase()) {
       return Optional.of("has no phases: its primitives compute a batch as a whole");
     }

@@ -50,7 +50,7 @@ final class ColumnsForwardPlan extends Plan {
     private final float[] old = new float[chunk.length];
 
     Execution(Operands operands) {
-      views = ForwardViews.of(operands);
+      views = ForwardViews.of(problem, operands);
       int columns = samples.columns();
       affines =
           new ColumnAffines(

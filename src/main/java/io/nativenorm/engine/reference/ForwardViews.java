@@ -1,6 +1,7 @@
 package io.nativenorm.engine.reference;
 
 import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.memory.FloatView;
 
@@ -12,11 +13,12 @@ record ForwardViews(
     FloatView bias,
     FloatView means,
     FloatView variances) {
-  static ForwardViews of(Operands operands) {
+  static ForwardViews of(Problem problem, Operands operands) {
+    ProblemViews views = new ProblemViews(problem, operands);
     return new ForwardViews(
-        operands.view(Slot.SRC),
-        operands.view(Slot.DST),
-        operands.view(Slot.WEIGHT),
+        views.src(),
+        views.dst(),
+        views.weight(),
         operands.view(Slot.BIAS),
         operands.view(Slot.MEAN),
         operands.view(Slot.VARIANCE));

@@ -19,14 +19,15 @@ record GradientViews(
     FloatView diffBias) {
   static GradientViews of(Problem problem, Operands operands) {
     boolean relu = problem.fusion().activation() == Activation.RELU;
+    ProblemViews views = new ProblemViews(problem, operands);
     return new GradientViews(
-        operands.view(Slot.SRC),
-        relu ? operands.view(Slot.DST) : null,
-        operands.view(Slot.WEIGHT),
+        views.src(),
+        relu ? views.dst() : null,
+        views.weight(),
         operands.view(Slot.MEAN),
         operands.view(Slot.VARIANCE),
-        operands.view(Slot.DIFF_DST),
-        operands.view(Slot.DIFF_SRC),
+        views.diffDst(),
+        views.diffSrc(),
         operands.view(Slot.DIFF_WEIGHT),
         operands.view(Slot.DIFF_BIAS));
   }

@@ -60,13 +60,14 @@ final class ReferenceBackwardPlan extends Plan {
     private double sumGXhat;
 
     Execution(Operands operands) {
-      src = operands.view(Slot.SRC);
-      dst = operands.view(Slot.DST);
-      weight = operands.view(Slot.WEIGHT);
+      ProblemViews views = new ProblemViews(problem, operands);
+      src = views.src();
+      dst = views.dst();
+      weight = views.weight();
       means = operands.view(Slot.MEAN);
       variances = operands.view(Slot.VARIANCE);
-      diffDst = operands.view(Slot.DIFF_DST);
-      diffSrc = operands.view(Slot.DIFF_SRC);
+      diffDst = views.diffDst();
+      diffSrc = views.diffSrc();
       diffWeight = operands.view(Slot.DIFF_WEIGHT);
       diffBias = operands.view(Slot.DIFF_BIAS);
       int channels = Math.toIntExact(problem.shape().channels());

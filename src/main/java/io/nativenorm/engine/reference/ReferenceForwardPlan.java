@@ -28,9 +28,10 @@ final class ReferenceForwardPlan extends Plan {
 
   @Override
   public void execute(Operands operands) {
-    FloatView src = operands.view(Slot.SRC);
-    FloatView dst = operands.view(Slot.DST);
-    FloatView weight = operands.view(Slot.WEIGHT);
+    ProblemViews views = new ProblemViews(problem, operands);
+    FloatView src = views.src();
+    FloatView dst = views.dst();
+    FloatView weight = views.weight();
     FloatView bias = operands.view(Slot.BIAS);
     FloatView means = operands.view(Slot.MEAN);
     FloatView variances = operands.view(Slot.VARIANCE);

@@ -38,7 +38,7 @@ final class RowsForwardPlan extends Plan {
     private final RowParameters biases;
 
     Execution(Operands operands) {
-      views = ForwardViews.of(operands);
+      views = ForwardViews.of(problem, operands);
       sums = new PivotSums(views.x());
       weights = new RowParameters(views.weight(), chunk.length, RowParameters.NO_WEIGHT);
       biases = new RowParameters(views.bias(), chunk.length, RowParameters.NO_BIAS);

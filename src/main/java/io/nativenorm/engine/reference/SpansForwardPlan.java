@@ -43,7 +43,7 @@ final class SpansForwardPlan extends Plan {
     private final float[] chunk = new float[(int) Math.min(CHUNK, units.inner())];
 
     Execution(Operands operands) {
-      views = ForwardViews.of(operands);
+      views = ForwardViews.of(problem, operands);
       sums = new PivotSums(views.x());
     }
 

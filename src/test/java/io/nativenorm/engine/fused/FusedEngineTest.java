@@ -107,27 +107,52 @@ class FusedEngineTest {
     plan.infer(x, y, none);
     assertEquals(1, y.view().get(3));
     float[] result = new float[4];
-    assertTrue(plan.infer(values, result, none));
+    assertTrue(plan.infer(values, 0, result, 0, none));
     assertArrayEquals(values, result);
-    assertTrue(plan.infer(values, values, none));
+    assertTrue(plan.infer(values, 0, values, 0, none));
     assertArrayEquals(result, values);
     plan.free();
     pooled.close();
   }
 
   @Test
-  void longCallsDoNotHoldArraysUnlessTheCollectorLikesIt() {
-    boolean pinned = HeapArrays.mayBeHeld(1L << 30, false);
-    assertTrue(HeapArrays.mayBeHeld(HeapArrays.SHORT_ELEMENTS, true));
-    assertEquals(pinned, HeapArrays.mayBeHeld(HeapArrays.SHORT_ELEMENTS + 1, true));
-    assertEquals(pinned, HeapArrays.mayBeHeld(1, false));
+  void longCallsHoldArraysSomeRowsAtATimeUnlessTheCollectorLikesIt() {
+    long most = HeapArrays.SHORT_ELEMENTS;
+    boolean pinned = held(1L << 30, 4, false) == HeapArrays.ALL;
     if (Runtime.version().feature() < 22) {
       assertFalse(pinned);
     }
-    Plan plan = engine.prepare(rows(DataType.F32, HeapArrays.SHORT_ELEMENTS, 1));
-    float[] x = new float[(int) HeapArrays.SHORT_ELEMENTS * 4];
+    assertEquals(HeapArrays.ALL, held(most / 4, 4, true));
+    assertEquals(pinned ? HeapArrays.ALL : most / 4, held(most / 4, 4, false));
+    assertEquals(pinned ? HeapArrays.ALL : most / 4, held(most / 4 + 1, 4, true));
+    assertEquals(pinned ? HeapArrays.ALL : most / 700, held(most, 700, false));
+    assertEquals(pinned ? HeapArrays.ALL : 1, held(2, most, false));
+    assertEquals(pinned ? HeapArrays.ALL : HeapArrays.NONE, held(1, most + 1, true));
+    Shape image = new Shape(Layout.CHANNELS_LAST, 2, 4, most, 1);
+    Norm channels = new Norm(Operation.BATCH, StatisticsSource.COMPUTED, 0);
+    Problem batch = rows(DataType.F32, 1, 1).withNorm(channels).withShape(image);
+    assertEquals(pinned ? HeapArrays.ALL : HeapArrays.NONE, HeapArrays.rowsHeld(batch, true));
+  }
+
+  private static long held(long rows, long length, boolean alone) {
+    Problem problem = rows(DataType.F32, 1, 1).withShape(Shape.ofRows(rows, length));
+    return HeapArrays.rowsHeld(problem, alone);
+  }
+
+  @Test
+  void allSectionsOfALongCallAreDone() {
+    int rows = (int) HeapArrays.SHORT_ELEMENTS; // four sections of rows of 4
+    Plan plan = engine.prepare(rows(DataType.F32, rows, 2));
+    float[] x = new float[rows * 4 + 2];
     Arrays.fill(x, 3);
-    assertEquals(pinned, plan.infer(x, x, Operands.NONE));
-    assertEquals(pinned ? 0 : 3, x[0]); // without spread and without a bias
+    x[x.length - 3] = 4;
+    float[] y = x.clone();
+    assertTrue(plan.infer(x, 1, y, 1, Operands.NONE));
+    float[] expected = new float[x.length]; // without spread and without a bias
+    expected[0] = expected[x.length - 1] = 3;
+    for (int i = x.length - 5; i < x.length - 1; i++) {
+      expected[i] = i == x.length - 3 ? (float) Math.sqrt(3) : (float) (-1 / Math.sqrt(3));
+    }
+    assertArrayEquals(expected, y, 1e-6f);
   }
 }
