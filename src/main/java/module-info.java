@@ -5,6 +5,8 @@ module io.nativenorm {
   requires org.bytedeco.dnnl;
   // dnnl's classes inherit from opencl's, which its own module forgets to require.
   requires org.bytedeco.opencl;
+  // The headers of safetensors files.
+  requires com.google.gson;
   // Which collector runs: see HeapArrays.
   requires java.management;
   // Whether the processor has fma: see FusedMultiplyAdd, which does without.

@@ -29,7 +29,8 @@ class ArchitectureTest {
 
   @Test
   void allPackagesAreThere() {
-    for (String part : new String[] {"", ".engine", ".engine.fused", ".engine.memory", ".cli"}) {
+    for (String part :
+        new String[] {"", ".engine", ".engine.fused", ".engine.memory", ".file", ".cli"}) {
       assertTrue(MAIN.containPackage(LAYERS + part), part);
     }
   }

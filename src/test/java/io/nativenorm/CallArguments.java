@@ -4,6 +4,7 @@ import java.lang.reflect.Executable;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
@@ -47,6 +48,8 @@ final class CallArguments {
         yield new Object[] {DataType.F32, subjects.layout(), shape};
       }
       case "wrap" -> wrapped(types[0]);
+      case "read" -> new Object[] {subjects.file(), ""};
+      case "write" -> new Object[] {subjects.file(), subjects.layer(NormLayer.class).state()};
       case "plainPass" -> {
         Tensor x = subjects.openTensor();
         Tensor y = subjects.tensor(x.layout(), x.shape());
@@ -248,6 +251,10 @@ final class CallArguments {
     }
     if (type == String.class) {
       return "";
+    }
+    if (type == Path.class) {
+      Path file = (Path) valid;
+      return random.nextBoolean() ? file.getParent() : file.resolve("none");
     }
     return type.isEnum() ? anyOf(type) : valid;
   }

@@ -4,6 +4,7 @@ import java.lang.reflect.Executable;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.IdentityHashMap;
@@ -67,6 +68,8 @@ final class CallSubjects implements AutoCloseable {
   final Map<Pass, Trained> passes = new IdentityHashMap<>();
 
   private final List<FloatPointer> pointers = new ArrayList<>();
+
+  private Path file;
 
   CallSubjects(Random random) {
     this.random = random;
@@ -173,6 +176,12 @@ final class CallSubjects implements AutoCloseable {
     FloatPointer made = new FloatPointer(Math.max(floats, 1));
     pointers.add(made);
     return made;
+  }
+
+  /** A file of tensors, for one call after another to be read and written. */
+  Path file() {
+    file = file == null ? PublicApi.weightsFile() : file;
+    return file;
   }
 
   /** An input for a layer. */
@@ -342,5 +351,8 @@ final class CallSubjects implements AutoCloseable {
   public void close() {
     kept.values().forEach(objects -> objects.forEach(this::forget));
     pointers.forEach(FloatPointer::close);
+    if (file != null) {
+      file.toFile().delete();
+    }
   }
 }

@@ -42,9 +42,10 @@ class DocsTest {
       """
       import io.nativenorm.*;
       import java.nio.*;
+      import java.nio.file.*;
       import java.util.*;
       public class Snippet {
-        public static void main(String[] args) {
+        public static void main(String[] args) throws Exception {
       %s
         }
       }

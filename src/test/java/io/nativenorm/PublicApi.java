@@ -1,6 +1,7 @@
 package io.nativenorm;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.reflect.Constructor;
 import java.lang.reflect.Executable;
 import java.lang.reflect.InvocationTargetException;
@@ -179,6 +180,17 @@ final class PublicApi {
     return builder.backend(Backend.JAVA);
   }
 
+  /** A file of one tensor; it goes when the process ends. */
+  static Path weightsFile() {
+    try {
+      Path file = Files.createTempFile("nativenorm", ".safetensors");
+      file.toFile().deleteOnExit();
+      return Files.write(file, new SafetensorsBytes().add("text", 1, 2).file(0));
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
   private static ByteBuffer bytes() {
     return ByteBuffer.allocateDirect(SIZE * Float.BYTES).order(ByteOrder.nativeOrder());
   }
@@ -201,6 +213,8 @@ final class PublicApi {
       return new FloatPointer(SIZE);
     } else if (type == Tensor.class) {
       return Tensor.zeros(SHAPE);
+    } else if (type == Path.class) {
+      return weightsFile();
     } else if (type == Map.class) {
       return receiver == null ? Map.of() : ((NormLayer) receiver).state();
     } else if (type == List.class) {

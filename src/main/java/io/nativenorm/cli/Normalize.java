@@ -10,6 +10,7 @@ import io.nativenorm.Layout;
 import io.nativenorm.NormLayer;
 import io.nativenorm.RmsNorm;
 import io.nativenorm.Tensor;
+import io.nativenorm.file.TensorBytes;
 import java.io.IOException;
 import java.nio.ByteOrder;
 import java.nio.file.Path;

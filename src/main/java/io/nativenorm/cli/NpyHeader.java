@@ -1,7 +1,7 @@
 package io.nativenorm.cli;
 
 import io.nativenorm.DataType;
-import java.io.EOFException;
+import io.nativenorm.file.TensorBytes;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -62,7 +62,7 @@ record NpyHeader(DataType type, ByteOrder order, long[] shape) {
   static NpyHeader read(String name, ReadableByteChannel in)
       throws IOException, UnusableInputException {
     ByteBuffer start = ByteBuffer.allocate(MAGIC.length + 2);
-    boolean whole = fill(start, in);
+    boolean whole = TensorBytes.fill(start, in);
     if (!whole || !Arrays.equals(MAGIC, Arrays.copyOf(start.array(), MAGIC.length))) {
       throw new UnusableInputException(name + " is not an .npy file");
     }
@@ -73,14 +73,14 @@ record NpyHeader(DataType type, ByteOrder order, long[] shape) {
           name + " has version " + version + "." + minor + " of the format; known are 1.0 to 3.0");
     }
     ByteBuffer text = ByteBuffer.allocate(length(name, version, in));
-    readFully(text, in);
+    TensorBytes.readFully(text, in);
     return parse(name, new String(text.array(), StandardCharsets.UTF_8).strip());
   }
 
   private static int length(String name, int version, ReadableByteChannel in)
       throws IOException, UnusableInputException {
     ByteBuffer bytes = ByteBuffer.allocate(version == 1 ? Short.BYTES : Integer.BYTES);
-    readFully(bytes, in);
+    TensorBytes.readFully(bytes, in);
     bytes.order(ByteOrder.LITTLE_ENDIAN);
     long length =
         version == 1
@@ -90,22 +90,6 @@ record NpyHeader(DataType type, ByteOrder order, long[] shape) {
       throw new UnusableInputException(name + " has a header of " + length + " bytes");
     }
     return (int) length;
-  }
-
-  /** Reads until a buffer is full. */
-  static void readFully(ByteBuffer bytes, ReadableByteChannel in) throws IOException {
-    if (!fill(bytes, in)) {
-      throw new EOFException();
-    }
-  }
-
-  private static boolean fill(ByteBuffer bytes, ReadableByteChannel in) throws IOException {
-    while (bytes.hasRemaining()) {
-      if (in.read(bytes) < 0) {
-        return false;
-      }
-    }
-    return true;
   }
 
   private static NpyHeader parse(String name, String text) throws UnusableInputException {

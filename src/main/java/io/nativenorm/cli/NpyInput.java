@@ -3,6 +3,7 @@ package io.nativenorm.cli;
 import io.nativenorm.DataType;
 import io.nativenorm.Layout;
 import io.nativenorm.Tensor;
+import io.nativenorm.file.TensorBytes;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;

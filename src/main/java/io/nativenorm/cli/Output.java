@@ -1,5 +1,6 @@
 package io.nativenorm.cli;
 
+import io.nativenorm.file.PartialFile;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.channels.Channels;
@@ -20,9 +21,6 @@ import java.nio.file.attribute.BasicFileAttributes;
 abstract class Output {
   /** What {@code -} stands beside: this name for the same thing. */
   private static final Path STANDARD_OUTPUT = Path.of("/dev/stdout");
-
-  /** As many symbolic links as Linux follows. */
-  private static final int MOST_LINKS = 40;
 
   private final String name;
 
@@ -51,7 +49,7 @@ abstract class Output {
       if (found != null && found.isDirectory()) {
         throw new UnusableInputException("--output is a directory: " + path);
       }
-      Path file = followed(path);
+      Path file = PartialFile.followed(path);
       boolean unnamed = found != null && !isSame(path, file); // /proc/self/fd/9 of a deleted file
       if (found != null && !Files.isWritable(path)) {
         throw new UnusableInputException("--output is write-protected: " + path);
@@ -75,18 +73,6 @@ abstract class Output {
     } catch (NoSuchFileException e) {
       return null;
     }
-  }
-
-  /** The name behind symbolic links, which need not be there. */
-  private static Path followed(Path path) throws IOException {
-    Path file = path;
-    for (int links = 0; Files.isSymbolicLink(file); links++) {
-      if (links == MOST_LINKS) {
-        throw new IOException("too many levels of symbolic links");
-      }
-      file = file.resolveSibling(Files.readSymbolicLink(file));
-    }
-    return file;
   }
 
   private static Output toStream(OutputStream standard) {

@@ -10,6 +10,7 @@ import io.nativenorm.LayerNorm;
 import io.nativenorm.Layout;
 import io.nativenorm.NormLayer;
 import io.nativenorm.Tensor;
+import io.nativenorm.file.TensorBytes;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.nativenorm.DataType;
 import io.nativenorm.Layout;
 import io.nativenorm.Tensor;
+import io.nativenorm.file.TensorBytes;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;

@@ -1,7 +1,9 @@
-package io.nativenorm.cli;
+package io.nativenorm.file;
 
+import io.nativenorm.DataType;
 import io.nativenorm.Tensor;
 import io.nativenorm.engine.NativeAccess;
+import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -10,7 +12,7 @@ import java.nio.channels.WritableByteChannel;
 import org.bytedeco.javacpp.BytePointer;
 
 /** A tensor's elements to and from channels, in memory order and the machine's byte order. */
-final class TensorBytes {
+public final class TensorBytes {
   /** Bytes in a window on a tensor's memory: a buffer has at most 2^31 - 1. */
   private static final int WINDOW = 1 << 30;
 
@@ -21,14 +23,22 @@ final class TensorBytes {
     void visit(ByteBuffer window) throws IOException;
   }
 
-  /** Fills a tensor from bytes in an order. */
-  static void read(Tensor tensor, ByteOrder order, ReadableByteChannel in) throws IOException {
+  /**
+   * Fills a tensor from bytes in an order.
+   *
+   * @param tensor of floats, of 32 or 16 bits
+   * @param order the bytes'
+   * @param in where they come from
+   * @throws IOException if they cannot be read, an EOFException if there are too few
+   */
+  public static void read(Tensor tensor, ByteOrder order, ReadableByteChannel in)
+      throws IOException {
     boolean swapped = order != ByteOrder.nativeOrder();
     visit(
         tensor,
         true,
         window -> {
-          NpyHeader.readFully(window, in);
+          readFully(window, in);
           if (swapped) {
             swap(window.flip(), tensor.dataType().bytes());
           }
@@ -45,13 +55,55 @@ final class TensorBytes {
     }
   }
 
-  /** Writes a tensor's bytes. */
-  static void write(Tensor tensor, WritableByteChannel out) throws IOException {
+  /**
+   * Writes a tensor's bytes.
+   *
+   * @param tensor which stays open meanwhile
+   * @param out where they go
+   * @throws IOException if they cannot be written
+   */
+  public static void write(Tensor tensor, WritableByteChannel out) throws IOException {
     visit(tensor, false, window -> writeFully(window, out));
   }
 
-  /** Writes until a buffer is empty. */
-  static void writeFully(ByteBuffer bytes, WritableByteChannel out) throws IOException {
+  /**
+   * Reads until a buffer is full.
+   *
+   * @param bytes where they go
+   * @param in where they come from
+   * @throws IOException if they cannot be read, an EOFException if there are too few
+   */
+  public static void readFully(ByteBuffer bytes, ReadableByteChannel in) throws IOException {
+    if (!fill(bytes, in)) {
+      throw new EOFException();
+    }
+  }
+
+  /**
+   * Reads until a buffer is full, or there is no more.
+   *
+   * @param bytes where they go
+   * @param in where they come from
+   * @return whether it is full
+   * @throws IOException if they cannot be read
+   */
+  public static boolean fill(ByteBuffer bytes, ReadableByteChannel in) throws IOException {
+    while (bytes.hasRemaining()) {
+      if (in.read(bytes) < 0) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /**
+   * Writes until a buffer is empty.
+   *
+   * @param bytes what is written
+   * @param out where they go
+   * @throws IOException if they cannot be written
+   */
+  public static void writeFully(ByteBuffer bytes, WritableByteChannel out) throws IOException {
     while (bytes.hasRemaining()) {
       out.write(bytes);
     }
@@ -85,10 +137,22 @@ final class TensorBytes {
             tensor.dataType(),
             tensor.layout(),
             tensor.shape())) {
-      copy.copyFrom(tensor.toArray());
+      if (tensor.dataType() == DataType.I64) {
+        putLongs(tensor, bytes); // floats do not hold them
+      } else {
+        copy.copyFrom(tensor.toArray());
+      }
       visitor.visit(bytes);
       if (changes) {
         tensor.copyFrom(copy.toArray());
+      }
+    }
+  }
+
+  private static void putLongs(Tensor tensor, ByteBuffer bytes) {
+    try (Tensor row = tensor.reshape(tensor.size())) {
+      for (int i = 0; i < row.size(); i++) {
+        bytes.putLong(i * Long.BYTES, row.getLong(i));
       }
     }
   }

@@ -1,4 +1,4 @@
-package io.nativenorm.cli;
+package io.nativenorm.file;
 
 import java.io.IOException;
 import java.nio.channels.FileChannel;
@@ -19,7 +19,10 @@ import java.util.UUID;
  * removed when it is closed before that, and when the process ends, as it does on SIGTERM, SIGINT
  * and SIGHUP.
  */
-final class PartialFile implements AutoCloseable {
+public final class PartialFile implements AutoCloseable {
+  /** As many symbolic links as Linux follows. */
+  private static final int MOST_LINKS = 40;
+
   private final Path target;
   private final Path path;
 
@@ -44,8 +47,32 @@ final class PartialFile implements AutoCloseable {
     return Files.getFileAttributeView(path, PosixFileAttributeView.class);
   }
 
-  /** Makes an empty file in the folder of one that is there or not. */
-  static PartialFile of(Path target) throws IOException {
+  /**
+   * The name behind symbolic links, which need not be there.
+   *
+   * @param path a name, of a link or not
+   * @return where a file is to be replaced, so that the links stay
+   * @throws IOException if a link cannot be read, or there are too many
+   */
+  public static Path followed(Path path) throws IOException {
+    Path file = path;
+    for (int links = 0; Files.isSymbolicLink(file); links++) {
+      if (links == MOST_LINKS) {
+        throw new IOException("too many levels of symbolic links");
+      }
+      file = file.resolveSibling(Files.readSymbolicLink(file));
+    }
+    return file;
+  }
+
+  /**
+   * Makes an empty file in the folder of one that is there or not.
+   *
+   * @param target what it is to replace, no link
+   * @return the file, to be written, to {@link #replace} and to be closed
+   * @throws IOException if none can be made there
+   */
+  public static PartialFile of(Path target) throws IOException {
     PartialFile partial = new PartialFile(target);
     try {
       Runtime.getRuntime().addShutdownHook(partial.atExit);
@@ -78,12 +105,21 @@ final class PartialFile implements AutoCloseable {
     }
   }
 
-  FileChannel channel() {
+  /**
+   * Where to write.
+   *
+   * @return the file's channel
+   */
+  public FileChannel channel() {
     return channel;
   }
 
-  /** Gives the file its name, and the mode and the owner of the one it replaces. */
-  synchronized void replace() throws IOException {
+  /**
+   * Gives the file its name, and the mode and the owner of the one it replaces.
+   *
+   * @throws IOException if that cannot be done; then the old file is as it was
+   */
+  public synchronized void replace() throws IOException {
     requireNotRemoved();
     channel.close();
     if (old != null) {
