@@ -85,8 +85,8 @@ typedef struct nn_problem {
  * no spread is the bias, and its gradient 0.
  *
  * NN_BACKWARD: src, dst, weight, mean (not of RMS), variance, diff_dst -> diff_src, which may be diff_dst; diff_weight,
- * diff_bias. With an activation dst is the output of forward, which cuts diff_dst where it is 0 or less; else it is not
- * read.
+ * diff_bias, which with `accumulate` are added to, each sum rounded once more. With an activation dst is the output of
+ * forward, which cuts diff_dst where it is 0 or less; else it is not read.
  *   diff_weight = sum(diff_dst * xhat), diff_bias = sum(diff_dst),
  *   diff_src = (g - sum(g) / n - xhat * sum(g * xhat) / n) / sqrt(variance + eps).
  * RMS has no sum(g); given statistics are constants, both sums fall away.
@@ -102,7 +102,10 @@ typedef struct nn_problem {
  * rows is not touched.
  *
  * Null may be: weight, for ones; bias, for zeros; mean and variance where they are written, of NN_INFER and NN_TRAIN,
- * and diff_weight and diff_bias, which are then not wanted. What a task does not name is not looked at. */
+ * and diff_src, diff_weight and diff_bias of NN_BACKWARD, which are then not wanted: the others' bits are the same. But
+ * in a row where a diff_dst / sqrt(variance + eps) is too large for a float, which a small weight may bring back, an
+ * element of diff_src is infinite if it alone is wanted, or written in diff_dst's place. What a task does not name is
+ * not looked at. */
 typedef struct nn_operands {
   size_t size; /* sizeof(nn_operands) */
   const void* src;
@@ -122,6 +125,7 @@ typedef struct nn_operands {
    * Memory is that of the whole. */
   int64_t first_row;
   int64_t rows;
+  int64_t accumulate; /* 0 or 1 */
 } nn_operands;
 
 /* A problem made ready to run. */

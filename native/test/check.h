@@ -114,6 +114,7 @@ void conversions();
 void transpositions();
 void running();
 void apart();
+void wanted();
 }  // namespace groups
 
 // How long each body of an instruction set, or of all, takes.

@@ -81,7 +81,7 @@ constexpr Operand kOperands[] = {
     {"mean", offsetof(nn_operands, mean), {O, O, R, R, R, R, R}},
     {"variance", offsetof(nn_operands, variance), {O, O, R, R, R, N, R}},
     {"diff_dst", offsetof(nn_operands, diff_dst), {N, N, R, N, N, R, R}},
-    {"diff_src", offsetof(nn_operands, diff_src), {N, N, R, N, N, N, R}},
+    {"diff_src", offsetof(nn_operands, diff_src), {N, N, O, N, N, N, R}},
     {"diff_weight", offsetof(nn_operands, diff_weight), {N, N, O, N, N, N, N}},
     {"diff_bias", offsetof(nn_operands, diff_bias), {N, N, O, N, N, N, N}},
     {"sum_dy", offsetof(nn_operands, sum_dy), {N, N, N, N, N, R, R}},

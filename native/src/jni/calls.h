@@ -23,10 +23,10 @@ inline nn_plan* Prepare(int32_t operation, int32_t statistics, double eps, int32
 
 inline int32_t Execute(const nn_plan* plan, const void* src, void* dst, const void* weight, const void* bias,
                        void* mean, void* variance, const void* diff_dst, void* diff_src, void* diff_weight,
-                       void* diff_bias, double* sum_dy, double* sum_dy_centered, double count) {
-  const nn_operands operands = {
-      sizeof operands, src,       dst,    weight,          bias,  mean, variance, diff_dst, diff_src,
-      diff_weight,     diff_bias, sum_dy, sum_dy_centered, count, 0,    0};
+                       void* diff_bias, double* sum_dy, double* sum_dy_centered, double count, int64_t accumulate) {
+  const nn_operands operands = {sizeof operands, src,      dst,      weight,      bias,      mean,
+                                variance,        diff_dst, diff_src, diff_weight, diff_bias, sum_dy,
+                                sum_dy_centered, count,    0,        0,           accumulate};
   return nn_execute(plan, &operands);
 }
 
@@ -53,6 +53,20 @@ inline int32_t Infer(const nn_plan* plan, const float* src, int32_t src_from, fl
                      int64_t rows) {
   return Infer(plan, src, src_from, dst, dst_from, weight + weight_from, bias == nullptr ? bias : bias + bias_from,
                nullptr, nullptr, first_row, rows);
+}
+
+// Training with some operands on heap arrays, which are null for the others.
+inline int32_t ExecuteOnArrays(const nn_plan* plan, const float* src_array, const void* src, float* dst_array,
+                               void* dst, const void* weight, const void* bias, void* mean, void* variance,
+                               const float* diff_dst_array, const void* diff_dst, float* diff_src_array, void* diff_src,
+                               float* diff_weight_array, void* diff_weight, float* diff_bias_array, void* diff_bias,
+                               int64_t accumulate) {
+  const auto choose = [](auto* array, auto* memory) { return array != nullptr ? array : memory; };
+  return Execute(plan, choose(static_cast<const void*>(src_array), src), choose(static_cast<void*>(dst_array), dst),
+                 weight, bias, mean, variance, choose(static_cast<const void*>(diff_dst_array), diff_dst),
+                 choose(static_cast<void*>(diff_src_array), diff_src),
+                 choose(static_cast<void*>(diff_weight_array), diff_weight),
+                 choose(static_cast<void*>(diff_bias_array), diff_bias), nullptr, nullptr, 0, accumulate);
 }
 
 }  // namespace nn

@@ -125,6 +125,7 @@ void ExactBackward(const Unit& unit, const T* x, const T* dy, const T* y, T* dx,
   const double variance = given != nullptr ? found.m2 : found.m2 / n;
   const double inverse = InverseDeviation(variance, eps, given != nullptr);
   const GradientSums total = ExactSums(unit, x, dy, y, weight, found.mean, inverse, sums);
+  if (dx == nullptr) return;
   const double dy_mean = given != nullptr || !centered ? 0 : total.dy / n;
   const double x_factor = given != nullptr ? 0 : XFactor(inverse, total.product / n);
   ExactGradient(unit, x, dy, y, dx, weight, found.mean, inverse, dy_mean, x_factor);

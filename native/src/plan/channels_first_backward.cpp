@@ -100,6 +100,7 @@ bool ApplyGradients(const Plan& p, const Backward& data, const UnitGradient* uni
   };
   bool some_outside = false;
   for (size_t unit = 0; unit < p.Units(); ++unit) some_outside |= units[unit].outside;
+  if (!data.WantsInput()) return some_outside;
   if (some_outside) {
     apply([&](size_t unit) { return units[unit].outside; });
   } else {
@@ -151,6 +152,8 @@ int ChannelsFirstBackward(const Plan& p, const Backward& data) {
         const UnitGradient found = finish(unit, normal);
         if (found.outside) {
           differentiate_exactly(unit);
+        } else if (!data.WantsInput()) {
+          continue;
         } else if (p.operation == NN_BATCH) {
           const Gradient gradient = found.With(data.weight, unit);
           differentiate(data.src.At(first), data.diff_dst.At(first), data.dst.At(first), data.diff_src.At(first),

@@ -66,6 +66,7 @@ bool SetGradients(const Plan& p, const Samples& s, const float* weight, double n
 // The gradients of rows of a sample, but for columns that are outside; the first row begins at element `at`.
 void DifferentiateRows(const Plan& p, const Samples& s, const Backward& data, const Parameters& set, bool some_outside,
                        size_t at, size_t rows, bool stream) {
+  if (!data.WantsInput()) return;
   set.ForInside(s.columns, some_outside, [&](size_t j, size_t columns) {
     const size_t from = at + j;
     p.kernels->column_gradient[p.Options(stream)](data.src.At(from), data.diff_dst.At(from), data.dst.At(from),
@@ -140,6 +141,7 @@ void SumGradientsTogether(const Plan& p, const Samples& s, const RowPieces& piec
 template <class Flags>
 void ApplyByRows(const Plan& p, const Samples& s, const RowParts& parts, const Backward& data,
                  const ParameterSets& sets, const Flags& some_outside) {
+  if (!data.WantsInput()) return;
   const bool stream = p.Streams(p.BackwardBytes(), data.IsInPlace());
   parts.ForAll(p, s, [&](size_t sample, size_t at, size_t rows) {
     DifferentiateRows(p, s, data, sets[sample], some_outside[sample], at, rows, stream);

@@ -43,7 +43,8 @@ void Convert(const KernelTable& src_type, const void* src, const KernelTable& ds
 
 int RunConverted(const Plan& p, const nn_operands& given, int (*task)(const Plan&, const nn_operands&)) {
   const size_t n = p.Elements(), bytes = Scratch::Bytes<float>(n);
-  const bool src_is_f32 = p.src_type == p.kernels, writes = p.task != NN_SUM_GRADIENTS;
+  const bool src_is_f32 = p.src_type == p.kernels;
+  const bool writes = p.task != NN_SUM_GRADIENTS && given.diff_src != nullptr;
   const auto widen = [&](const KernelTable* type, const void* from, void* to) {
     Convert(*type, from, *p.kernels, to, n, p.team);
     return to;

@@ -19,12 +19,12 @@ class Input {
   size_t bytes_;
 };
 
-// An operand that is written.
+// An operand that is written, or likewise not there.
 class Output {
  public:
   Output(void* first, size_t element_bytes) : first_(static_cast<char*>(first)), bytes_(element_bytes) {}
 
-  void* At(size_t element) const { return first_ + element * bytes_; }
+  void* At(size_t element) const { return first_ == nullptr ? nullptr : first_ + element * bytes_; }
   Output From(size_t element) const { return {At(element), bytes_}; }
 
  private:
@@ -53,10 +53,11 @@ struct Backward {
   const float* mean;
   const float* variance;
   Input diff_dst;
-  Output diff_src;
+  Output diff_src;  // null where it is not wanted, as the next two
   float* diff_weight;
   float* diff_bias;
 
+  bool WantsInput() const { return diff_src.At(0) != nullptr; }
   bool IsInPlace() const { return diff_dst.At(0) == diff_src.At(0); }
 };
 

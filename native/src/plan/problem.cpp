@@ -14,7 +14,7 @@ namespace {
 
 // Neither struct may end in padding, where a caller that does not know the next field has anything.
 static_assert(sizeof(nn_problem) == offsetof(nn_problem, diff_src_stride) + sizeof(nn_problem::diff_src_stride));
-static_assert(sizeof(nn_operands) == offsetof(nn_operands, rows) + sizeof(nn_operands::rows));
+static_assert(sizeof(nn_operands) == offsetof(nn_operands, accumulate) + sizeof(nn_operands::accumulate));
 
 // More is not a number of threads but uninitialized memory.
 constexpr int32_t kMostThreadsAskedFor = 1 << 16;

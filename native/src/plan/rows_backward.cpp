@@ -259,7 +259,7 @@ void AgainInDoubles(const Plan& p, const RowShape& shape, const Backward& data, 
     to.bias += unit.first_channel;
     p.loops->exact_sums(unit, x, dy, y, data.weight, found.mean,
                         InverseDeviation(found.m2 / unit.Values(), p.eps, false), to);
-    if (p.loops->leaves_range(dy, y, shape.length, data.variance[r], p.eps)) {
+    if (data.WantsInput() && p.loops->leaves_range(dy, y, shape.length, data.variance[r], p.eps)) {
       p.loops->exact_row_backward(x, dy, y, at.dx.At(0), rows, r, {nullptr, nullptr, 1});
     }
   }
@@ -286,35 +286,46 @@ int RowsBackward(const Plan& p, const Backward& given) {
   const bool wants_bias = data.diff_bias != nullptr, direct = pieces == 1, one_thread = p.team.threads == 1;
   const size_t places = one_thread && pieces > 1 ? 1 : pieces;
   const bool has_offset = p.weight_offset != 0 && data.weight != nullptr;
-  Scratch scratch(AllSums::Bytes(places, columns) + Scratch::Bytes<float>(has_offset ? shape.length : 0));
+  const size_t parts = Parts(p, sums ? pieces : shape.rows);
+  // Gradients of rows that are not wanted: those of a few rows, which kernels take together, stay in the first-level
+  // cache.
+  constexpr size_t kUnwanted = 4;
+  const size_t unwanted = data.WantsInput() ? 0 : Scratch::Bytes<char>(kUnwanted * shape.length * p.element_bytes);
+  Scratch scratch(AllSums::Bytes(places, columns) + Scratch::Bytes<float>(has_offset ? shape.length : 0) +
+                  parts * unwanted);
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
   if (has_offset)
     data.weight = AddOffset(scratch.Take<float>(shape.length), data.weight, p.weight_offset, shape.length);
   const AllSums all(*p.kernels, scratch, places, columns, wants_bias || p.operation != NN_RMS,
                     direct ? data.diff_weight : nullptr, direct ? data.diff_bias : nullptr);
-  const bool in_place = data.IsInPlace(), stream = p.StreamsRuns(p.BackwardBytes(), in_place, shape.length);
-  const auto differentiate = [&](size_t row, size_t count, const PieceSums& to, bool* finite) {
+  char* const nowhere = unwanted == 0 ? nullptr : scratch.Take<char>(parts * unwanted);
+  const bool in_place = data.IsInPlace();
+  const bool stream = data.WantsInput() && p.StreamsRuns(p.BackwardBytes(), in_place, shape.length);
+  const auto differentiate = [&](size_t part, size_t row, size_t count, const PieceSums& to, bool* finite) {
     RowsToDifferentiate rows = {
         p.operation != NN_RMS, shape.length, shape.period, row,    count, p.eps, data.weight, data.mean,
         data.variance,         to.weight,    to.bias,      stream, finite};
     ForRowsTogether(p.rows_together, row, row + count, [&](size_t first, size_t some) {
-      rows.first_row = first;
-      rows.rows = some;
-      BackwardByRows(p, operands[first], rows, to);
+      const size_t end = first + some, step = nowhere == nullptr ? some : kUnwanted;
+      for (; first < end; first += step) {
+        rows.first_row = first;
+        rows.rows = end - first < step ? end - first : step;
+        RowOperands at = operands[first];
+        if (nowhere != nullptr) at.dx = Output(nowhere + part * unwanted, p.element_bytes);
+        BackwardByRows(p, at, rows, to);
+      }
     });
   };
   if (!sums) {
-    const size_t parts = Parts(p, shape.rows);
     Parallel(p.team, parts, [&](size_t i) {
       const Range range = PartOf(shape.rows, parts, i);
       bool in_doubles = true, has_exact = false, finite;
-      differentiate(range.begin, range.end - range.begin,
+      differentiate(i, range.begin, range.end - range.begin,
                     {nullptr, nullptr, nullptr, nullptr, nullptr, 0, &in_doubles, &has_exact}, &finite);
       EndStream(stream);
     });
     return NN_OK;
   }
-  const size_t parts = Parts(p, pieces);
   const auto all_finite = p.kernels->all_finite[kPlain];
   Parallel(p.team, parts, [&](size_t i) {
     const Range range = PartOf(pieces, parts, i);
@@ -323,7 +334,7 @@ int RowsBackward(const Plan& p, const Backward& given) {
       to.Begin();
       bool finite = true;
       blocks.ForAll(piece, [&](size_t row, size_t count) {
-        differentiate(row, count, to, &finite);
+        differentiate(i, row, count, to, &finite);
         // Of one row the kernel has checked dweight, and dbias is dy itself.
         if (shape.rows > 1) {
           finite &= all_finite(to.weight, columns) && (!wants_bias || all_finite(to.bias, columns));

@@ -5,7 +5,8 @@ import io.nativenorm.engine.memory.Memory;
 
 /**
  * The memory one execution of a {@link Plan} reads and writes, by its slots. It stays the caller's
- * and must stay valid until the execution returns.
+ * and must stay valid until the execution returns. Where {@link Plan#holdsArrays} says so, tensors
+ * and parameter gradients may be heap arrays instead.
  */
 public final class Operands {
   private static final int SLOTS = Slot.values().length;
@@ -14,17 +15,26 @@ public final class Operands {
   public static final Operands NONE = builder().build();
 
   private final Memory[] memories;
-  private final double count;
 
-  private Operands(Memory[] memories, double count) {
+  /** Null without any. */
+  private final float[][] arrays;
+
+  private final double count;
+  private final boolean accumulates;
+
+  private Operands(Memory[] memories, float[][] arrays, double count, boolean accumulates) {
     this.memories = memories;
+    this.arrays = arrays;
     this.count = count;
+    this.accumulates = accumulates;
   }
 
   /** Operands in the making: one by one, {@link #with} took a tenth of a small training step. */
   public static final class Builder {
     private final Memory[] memories = new Memory[SLOTS];
+    private float[][] arrays;
     private double count;
+    private boolean accumulates;
 
     private Builder() {}
 
@@ -37,6 +47,32 @@ public final class Operands {
      */
     public Builder put(Slot slot, Memory memory) {
       memories[slot.ordinal()] = memory;
+      return this;
+    }
+
+    /**
+     * Adds an operand on the heap.
+     *
+     * @param slot its role
+     * @param array all of its elements
+     * @return this
+     */
+    public Builder put(Slot slot, float[] array) {
+      if (arrays == null) {
+        arrays = new float[SLOTS][];
+      }
+      arrays[slot.ordinal()] = array;
+      return this;
+    }
+
+    /**
+     * Says whether {@link Plan#differentiate} adds to the parameters' gradients.
+     *
+     * @param adds whether it does, instead of writing them
+     * @return this
+     */
+    public Builder accumulate(boolean adds) {
+      accumulates = adds;
       return this;
     }
 
@@ -57,7 +93,7 @@ public final class Operands {
      * @return the operands, for which this is used up
      */
     public Operands build() {
-      return new Operands(memories, count);
+      return new Operands(memories, arrays, count, accumulates);
     }
   }
 
@@ -83,7 +119,35 @@ public final class Operands {
     }
     Memory[] changed = memories.clone();
     changed[slot.ordinal()] = memory;
-    return new Operands(changed, count);
+    return new Operands(changed, arrays, count, accumulates);
+  }
+
+  /**
+   * Whether some operands are on the heap.
+   *
+   * @return false if {@link #array} gives null for each
+   */
+  public boolean hasArrays() {
+    return arrays != null;
+  }
+
+  /**
+   * An operand on the heap.
+   *
+   * @param slot its role
+   * @return its array, or null if it is not one
+   */
+  public float[] array(Slot slot) {
+    return arrays == null ? null : arrays[slot.ordinal()];
+  }
+
+  /**
+   * Whether the parameters' gradients are added to.
+   *
+   * @return false if they are written
+   */
+  public boolean accumulates() {
+    return accumulates;
   }
 
   /**

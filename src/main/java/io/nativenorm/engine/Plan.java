@@ -91,6 +91,35 @@ public abstract class Plan {
     return false;
   }
 
+  /**
+   * Runs a problem of backward whose gradients may be wanted or not: the slots of those that are
+   * not are empty. Where the operands say so, the parameters' gradients are added to what is there,
+   * each sum rounded once more. An engine that can do it computes no more than that.
+   *
+   * @param operands all memory the problem asks for, but for gradients
+   */
+  public void differentiate(Operands operands) {
+    WantedGradients.run(this, operands);
+  }
+
+  /**
+   * Whether the parameters' gradients are written always.
+   *
+   * @return true if {@link #execute} must have memory for them
+   */
+  protected boolean needsParameterGradients() {
+    return false;
+  }
+
+  /**
+   * Whether this thread may now execute this plan on heap arrays as they are.
+   *
+   * @return false if they must be copied
+   */
+  public boolean holdsArrays() {
+    return false;
+  }
+
   /** Frees what the plan holds; called once, when it is neither cached nor in use. */
   protected void free() {}
 

@@ -112,7 +112,52 @@ final class FusedPlan extends Plan {
 
   @Override
   public void execute(Operands operands) {
-    execute(operands.get(Slot.SRC), operands.get(Slot.DST), operands);
+    if (operands.hasArrays()) {
+      executeOnArrays(operands);
+    } else {
+      execute(operands.get(Slot.SRC), operands.get(Slot.DST), operands);
+    }
+  }
+
+  @Override
+  public void differentiate(Operands operands) {
+    execute(operands);
+  }
+
+  @Override
+  public boolean holdsArrays() {
+    return rowsHeld == HeapArrays.ALL && HeapArrays.mayBeHeldNow();
+  }
+
+  private void executeOnArrays(Operands operands) {
+    boolean counted = beginHelp();
+    int status;
+    try {
+      status =
+          NativeKernels.executeOnArrays(
+              address,
+              operands.array(Slot.SRC),
+              operands.address(Slot.SRC),
+              operands.array(Slot.DST),
+              operands.address(Slot.DST),
+              operands.address(Slot.WEIGHT),
+              operands.address(Slot.BIAS),
+              operands.address(Slot.MEAN),
+              operands.address(Slot.VARIANCE),
+              operands.array(Slot.DIFF_DST),
+              operands.address(Slot.DIFF_DST),
+              operands.array(Slot.DIFF_SRC),
+              operands.address(Slot.DIFF_SRC),
+              operands.array(Slot.DIFF_WEIGHT),
+              operands.address(Slot.DIFF_WEIGHT),
+              operands.array(Slot.DIFF_BIAS),
+              operands.address(Slot.DIFF_BIAS),
+              operands.accumulates() ? 1 : 0);
+    } finally {
+      endHelp(counted);
+      Reference.reachabilityFence(operands);
+    }
+    check(status);
   }
 
   @Override
@@ -139,7 +184,8 @@ final class FusedPlan extends Plan {
               others.address(Slot.DIFF_BIAS),
               others.address(Slot.SUM_DY),
               others.address(Slot.SUM_DY_CENTERED),
-              others.count());
+              others.count(),
+              others.accumulates() ? 1 : 0);
     } finally {
       endHelp(counted);
       Reference.reachabilityFence(src);

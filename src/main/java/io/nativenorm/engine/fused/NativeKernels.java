@@ -81,7 +81,8 @@ final class NativeKernels {
       @Cast(MEMORY) long diffBias,
       @Cast(DOUBLES) long sumDy,
       @Cast(DOUBLES) long sumDyCentered,
-      double count);
+      double count,
+      @Cast("int64_t") long accumulate);
 
   /** On heap arrays, which do not move while it runs; of some rows, or of all if these are 0. */
   @Name("nn::Infer")
@@ -114,6 +115,29 @@ final class NativeKernels {
       int biasFrom,
       @Cast("int64_t") long firstRow,
       @Cast("int64_t") long rows);
+
+  /** Training, where an operand is an array or, if that is null, at an address. */
+  @Name("nn::ExecuteOnArrays")
+  @CriticalRegion
+  static native int executeOnArrays(
+      @Cast(PLAN) long plan,
+      @Const float[] srcArray,
+      @Cast(MEMORY) long src,
+      float[] dstArray,
+      @Cast(MEMORY) long dst,
+      @Cast(MEMORY) long weight,
+      @Cast(MEMORY) long bias,
+      @Cast(MEMORY) long mean,
+      @Cast(MEMORY) long variance,
+      @Const float[] diffDstArray,
+      @Cast(MEMORY) long diffDst,
+      float[] diffSrcArray,
+      @Cast(MEMORY) long diffSrc,
+      float[] diffWeightArray,
+      @Cast(MEMORY) long diffWeight,
+      float[] diffBiasArray,
+      @Cast(MEMORY) long diffBias,
+      @Cast("int64_t") long accumulate);
 
   @Name("nn_targets")
   static native int targets();

@@ -102,6 +102,12 @@ final class OnednnPlan extends Plan {
     }
   }
 
+  /** oneDNN's loops write them whether there is memory or not. */
+  @Override
+  protected boolean needsParameterGradients() {
+    return true;
+  }
+
   private void executeAlone(Operands operands) {
     if (aloneOnCaller) {
       alone.run(operands);
