@@ -90,7 +90,7 @@ final class Inference {
             : layer.normalizesRows() ? PlanMemo.matching(memo, x.length, threads) : null;
     long[] full =
         known != null ? known.shape() : implied ? layer.impliedShape(x.length) : shape.clone();
-    requireLengths(x, y, full, known != null ? known.size() : Shapes.size(full));
+    layer.requireLengths(x, y, full, known != null ? known.size() : Shapes.size(full));
     if (known == null) {
       layer.requireInferable(full, Layout.CHANNELS_FIRST);
     }
@@ -163,21 +163,6 @@ final class Inference {
               + (sameType
                   ? ": the output must be the input or apart from it, but overlaps it in part"
                   : ": the output must be apart from an input of another type, but overlaps it"));
-    }
-  }
-
-  private void requireLengths(float[] x, float[] y, long[] shape, long size) {
-    if (x.length != size || y.length != size) {
-      throw new IllegalArgumentException(
-          layer
-              + ": expected arrays of "
-              + size
-              + " elements for shape "
-              + Shapes.text(shape)
-              + ", but got x of "
-              + x.length
-              + " and y of "
-              + y.length);
     }
   }
 }

@@ -80,7 +80,7 @@ public abstract sealed class NormLayer extends LayerState permits RunningNorm, R
     Tensor y = Tensor.uninitialized(x.dataType(), x.layout(), x.extents());
     try {
       forward(x, y);
-      return y;
+      return TensorScope.made(y);
     } catch (RuntimeException | Error e) {
       y.close();
       throw e;
@@ -170,22 +170,71 @@ public abstract sealed class NormLayer extends LayerState permits RunningNorm, R
    */
   public Pass forwardTraining(Tensor x) {
     Objects.requireNonNull(x, "x");
-    return training.forward(x);
+    return TensorScope.made(training.forward(x));
+  }
+
+  /**
+   * Training into memory that is there.
+   *
+   * @param x input, not to be changed until the last backward
+   * @param y output, of the input's shape, type and layout, apart from it; not to be changed until
+   *     the last backward if the layer has an activation
+   * @return what backward needs, to be closed by the caller. It does the next step too: {@link
+   *     Pass#forward(Tensor, Tensor)}
+   */
+  public Pass forwardTraining(Tensor x, Tensor y) {
+    Objects.requireNonNull(x, "x");
+    Objects.requireNonNull(y, "y");
+    return TensorScope.made(training.forward(x, y));
+  }
+
+  /**
+   * Training on heap arrays, {@link Layout#CHANNELS_FIRST}. They are kept, not copied, where FUSED
+   * may work on them as they are; else each is copied once.
+   *
+   * @param x input, not to be changed until the last backward
+   * @param y another array, as long as the input, for the output; not to be changed until the last
+   *     backward if the layer has an activation. Untouched if this throws
+   * @param shape the input's logical shape; may be left out for LayerNorm and RmsNorm, whose rows
+   *     the length tells
+   * @return what backward needs, to be closed by the caller. It does the next step too: {@link
+   *     Pass#forward(float[], float[])}
+   */
+  public Pass forwardTraining(float[] x, float[] y, long... shape) {
+    Objects.requireNonNull(x, "x");
+    Objects.requireNonNull(y, "y");
+    Objects.requireNonNull(shape, "shape");
+    return TensorScope.made(training.forward(x, y, shape));
   }
 
   /** The same with the running statistics as constants. */
   final Pass frozenPass(Tensor x) {
     Objects.requireNonNull(x, "x");
-    return training.frozen(x);
+    return TensorScope.made(training.frozen(x));
   }
 
-  /** The problem of training on an input, if this takes it. */
-  final Problem trainingProblem(Tensor x) {
-    requireComputed(x);
-    Shape shape = shapeOf(x.extents(), x.layout());
-    checkComputable(shape, x.extents());
-    checkTrainable(shape, x.extents());
-    return problems.training(shape, x.dataType(), threads());
+  /** The problem of training on a shape, if this takes it. */
+  final Problem trainingProblem(long[] extents, DataType type, Layout layout) {
+    Shape shape = shapeOf(extents, layout);
+    checkComputable(shape, extents);
+    checkTrainable(shape, extents);
+    return problems.training(shape, type, threads());
+  }
+
+  /** Checks that arrays have as many elements as a shape. */
+  final void requireLengths(float[] x, float[] y, long[] shape, long size) {
+    if (x.length != size || y.length != size) {
+      throw new IllegalArgumentException(
+          name
+              + ": expected arrays of "
+              + size
+              + " elements for shape "
+              + Shapes.text(shape)
+              + ", but got x of "
+              + x.length
+              + " and y of "
+              + y.length);
+    }
   }
 
   /** The problem of inference on a shape that this takes. */

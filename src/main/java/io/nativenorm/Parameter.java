@@ -24,7 +24,9 @@ final class Parameter {
 
   /** A count, of nothing yet. */
   static Parameter count() {
-    return new Parameter(Tensor.allocate(DataType.I64, Layout.CHANNELS_FIRST));
+    Tensor memory = Tensor.uninitialized(DataType.I64, Layout.CHANNELS_FIRST);
+    memory.memory().setAll(0);
+    return new Parameter(memory);
   }
 
   static Tensor handle(Parameter parameter) {
@@ -44,6 +46,10 @@ final class Parameter {
 
   long[] shape() {
     return memory.shape();
+  }
+
+  long[] extents() {
+    return memory.extents();
   }
 
   long size() {

@@ -1,28 +1,44 @@
 package io.nativenorm;
 
 import io.nativenorm.engine.Lifetime;
-import io.nativenorm.engine.Problem;
-import java.util.Arrays;
 import java.util.Objects;
 
 /**
  * One training pass through a layer: its output, its statistics, and what backward needs. It keeps
  * the memory of the input, whose elements must not change until the last {@link #backward}, and
  * uses the weight the layer has at that time. Passes are independent of each other.
+ *
+ * <p>A pass may be used for one step after the other: {@link #forward(Tensor, Tensor)} takes the
+ * next input of the same shape, and backward is then of that one. With outputs and gradients in
+ * memory that is there, a step allocates nothing outside the heap and little on it:
+ *
+ * <pre>{@code
+ * try (LayerNorm norm = LayerNorm.of(768);
+ *     Pass pass = norm.forwardTraining(x, y, 32, 768)) {        // float[], as all that follow
+ *   pass.backward(dy, dx, dWeight, null);                       // no gradient of the bias
+ *   pass.forward(x, y);                                         // the next step
+ *   pass.accumulate(dy, dx, dWeight, null);                     // dWeight is now of both
+ * }
+ * }</pre>
+ *
+ * <p>Gradients that are null are not computed. Those that are given may lie as follows; all else
+ * that overlaps is refused, before anything is written:
+ *
+ * <ul>
+ *   <li>dx may be dy, on exactly its memory (where a dy over the standard deviation is too large
+ *       for a float, which a small weight may bring back, dx is infinite then, and dWeight too). It
+ *       is apart from the input and, if the layer has an activation, from the output; else it may
+ *       be the output, on exactly its memory.
+ *   <li>dWeight and dBias are apart from each other, from dx and from all that backward reads: dy,
+ *       the input, the output of a layer with an activation, the weight, mean and variance.
+ * </ul>
+ *
+ * <p>Different passes may be used at once. One pass is for one thread at a time: calls beside each
+ * other are safe, but their results are of one or the other. Closing beside a call is safe.
  */
 public final class Pass implements AutoCloseable {
   private final Training training;
-  private final Problem problem;
-
-  /** The input in the order the engines take: channels first where the layer normalizes rows. */
-  private final Tensor input;
-
-  /** The output in the same order, and in the input's own if that differs. */
-  private final Tensor result;
-
-  private final Tensor output;
-  private final Tensor mean;
-  private final Tensor variance;
+  private final PassState state;
 
   /** What users see: closing it takes nothing from backward. */
   private final Tensor meanHandle;
@@ -30,34 +46,22 @@ public final class Pass implements AutoCloseable {
   private final Tensor varianceHandle;
   private final Lifetime lifetime = new Lifetime(this::free);
 
-  /** Takes over the tensors, whose values are computed. */
-  Pass(
-      Training training,
-      Problem problem,
-      Tensor input,
-      Tensor result,
-      Tensor output,
-      Tensor mean,
-      Tensor variance) {
+  /** Takes over a state whose first forward is done. */
+  Pass(Training training, PassState state) {
     this.training = training;
-    this.problem = problem;
-    this.input = input;
-    this.result = result;
-    this.output = output;
-    this.mean = mean;
-    this.variance = variance;
-    meanHandle = mean == null ? null : mean.share();
-    varianceHandle = variance.share();
+    this.state = state;
+    meanHandle = state.mean == null ? null : state.mean.share();
+    varianceHandle = state.variance.share();
   }
 
   /**
-   * The layer's output.
+   * The layer's output of the last forward.
    *
-   * @return a tensor that this pass closes; not to be changed before backward if the layer has an
-   *     activation
+   * @return a tensor that this pass closes, also with its next forward into another one; not to be
+   *     changed before backward if the layer has an activation. Null if the output is an array
    */
   public Tensor output() {
-    return output;
+    return state.output();
   }
 
   /**
@@ -83,6 +87,49 @@ public final class Pass implements AutoCloseable {
   }
 
   /**
+   * The next step: normalizes another input of the same shape, type and layout as the first, and
+   * takes it into the running statistics; frozen statistics are those that the layer has now. From
+   * here on backward is of this input.
+   *
+   * @param x input, not to be changed until the last backward; may be that of the last step
+   * @param y output, like the input and apart from it; not to be changed until the last backward if
+   *     the layer has an activation
+   * @throws IllegalArgumentException if they are not like that; the last step is still there then
+   * @throws IllegalStateException if this pass, its layer or a tensor is closed
+   */
+  public void forward(Tensor x, Tensor y) {
+    Objects.requireNonNull(x, "x");
+    Objects.requireNonNull(y, "y");
+    Tensor[] used = begin(x, y);
+    try {
+      training.requireFit(state, x, y);
+      training.run(state, x, y);
+    } finally {
+      end(used);
+    }
+  }
+
+  /**
+   * The same on heap arrays, where the pass is of F32 and {@link Layout#CHANNELS_FIRST}, or has no
+   * spatial dimension.
+   *
+   * @param x input, not to be changed until the last backward
+   * @param y another array, for the output; not to be changed until the last backward if the layer
+   *     has an activation
+   */
+  public void forward(float[] x, float[] y) {
+    Objects.requireNonNull(x, "x");
+    Objects.requireNonNull(y, "y");
+    Tensor[] none = begin();
+    try {
+      training.requireFit(state, x, y);
+      training.run(state, x, y);
+    } finally {
+      end(none);
+    }
+  }
+
+  /**
    * The gradients of a loss, given its gradient at the output. May be called more than once.
    *
    * @param dy a tensor of the output's shape, type and layout
@@ -92,52 +139,116 @@ public final class Pass implements AutoCloseable {
    */
   public Gradients backward(Tensor dy) {
     Objects.requireNonNull(dy, "dy");
+    Tensor[] used = begin(dy);
+    try {
+      return TensorScope.made(training.differentiation().run(state, dy));
+    } finally {
+      end(used);
+    }
+  }
+
+  /**
+   * The same into memory that is there; what is null is not wanted, and not computed. Where they
+   * may lie is said above.
+   *
+   * @param dy a tensor of the output's shape, type and layout
+   * @param dx gets the gradient of the input, which it is like; or null
+   * @param dWeight gets that of the weight, F32 of the weight's shape; or null
+   * @param dBias gets that of the bias, F32 of the bias's shape; or null
+   * @throws IllegalArgumentException if one of them is not like that, or is of a parameter that the
+   *     layer does not have; nothing is written then
+   * @throws IllegalStateException if this pass, its layer or a tensor is closed
+   */
+  public void backward(Tensor dy, Tensor dx, Tensor dWeight, Tensor dBias) {
+    differentiate(dy, dx, dWeight, dBias, false);
+  }
+
+  /**
+   * The same, but dWeight and dBias are added to, each sum rounded once more: for a step over
+   * several batches. Two passes must not add to the same at once.
+   *
+   * @param dy a tensor of the output's shape, type and layout
+   * @param dx gets the gradient of the input, which it is like; or null
+   * @param dWeight gets that of the weight in addition, F32 of the weight's shape; or null
+   * @param dBias gets that of the bias in addition, F32 of the bias's shape; or null
+   */
+  public void accumulate(Tensor dy, Tensor dx, Tensor dWeight, Tensor dBias) {
+    differentiate(dy, dx, dWeight, dBias, true);
+  }
+
+  private void differentiate(Tensor dy, Tensor dx, Tensor dWeight, Tensor dBias, boolean adds) {
+    Objects.requireNonNull(dy, "dy");
+    Tensor[] used = begin(dy, dx, dWeight, dBias);
+    try {
+      training.differentiation().run(state, new TensorTargets(dy, dx, dWeight, dBias, adds));
+    } finally {
+      end(used);
+    }
+  }
+
+  /**
+   * The same on heap arrays, where the pass is of F32 and {@link Layout#CHANNELS_FIRST}, or has no
+   * spatial dimension. They are not copied where FUSED may work on them as they are; else each is
+   * once.
+   *
+   * @param dy as many elements as the output
+   * @param dx gets the gradient of the input; or null
+   * @param dWeight gets that of the weight; or null
+   * @param dBias gets that of the bias; or null
+   * @throws IllegalArgumentException if a length is wrong, one of them is another or the pass's
+   *     input or output (but dx may be dy), or a parameter is not there; nothing is written then
+   * @throws IllegalStateException if this pass or its layer is closed
+   */
+  public void backward(float[] dy, float[] dx, float[] dWeight, float[] dBias) {
+    differentiate(dy, dx, dWeight, dBias, false);
+  }
+
+  /**
+   * The same, but dWeight and dBias are added to, each sum rounded once more.
+   *
+   * @param dy as many elements as the output
+   * @param dx gets the gradient of the input; or null
+   * @param dWeight gets that of the weight in addition; or null
+   * @param dBias gets that of the bias in addition; or null
+   */
+  public void accumulate(float[] dy, float[] dx, float[] dWeight, float[] dBias) {
+    differentiate(dy, dx, dWeight, dBias, true);
+  }
+
+  private void differentiate(float[] dy, float[] dx, float[] dWeight, float[] dBias, boolean adds) {
+    Objects.requireNonNull(dy, "dy");
+    Tensor[] none = begin();
+    try {
+      training.differentiation().run(state, new ArrayTargets(dy, dx, dWeight, dBias, adds));
+    } finally {
+      end(none);
+    }
+  }
+
+  /** Begins a use of this pass and of tensors. */
+  private Tensor[] begin(Tensor... tensors) {
     if (!lifetime.acquire()) {
       throw new IllegalStateException("the pass of " + training + " is closed");
     }
     try {
-      dy.acquire();
-      try {
-        requireLikeOutput(dy);
-        return gradients(dy);
-      } finally {
-        dy.release();
-      }
-    } finally {
+      Uses.begin(tensors);
+      return tensors;
+    } catch (RuntimeException | Error e) {
       lifetime.release();
+      throw e;
     }
   }
 
-  private void requireLikeOutput(Tensor dy) {
-    boolean alike =
-        dy.dataType() == output.dataType()
-            && dy.layout() == output.layout()
-            && Arrays.equals(dy.extents(), output.extents());
-    if (!alike) {
-      throw new IllegalArgumentException(
-          training + ": expected a gradient like the output, " + output + ", but got " + dy);
-    }
-  }
-
-  private Gradients gradients(Tensor dy) {
-    input.acquire(); // it may be on a pointer that its owner has freed by now
-    try (Tensor ordered = dy.in(input.layout())) {
-      return training.differentiate(
-          problem, input, result, mean, variance, ordered, output.layout());
-    } finally {
-      input.release();
-    }
+  private void end(Tensor... tensors) {
+    Uses.end(tensors);
+    lifetime.release();
   }
 
   private void free() {
-    input.close();
-    result.close();
-    output.close();
-    if (mean != null) {
-      mean.close();
+    state.free();
+    if (meanHandle != null) {
       meanHandle.close();
     }
-    variance.close();
     varianceHandle.close();
   }
 

@@ -56,7 +56,7 @@ public final class Tensor extends TensorElements {
     Objects.requireNonNull(layout, "layout");
     Tensor tensor = uninitialized(type, layout, ownCopy(shape));
     tensor.memory().setAll(0);
-    return tensor;
+    return TensorScope.made(tensor);
   }
 
   /** A new tensor whose elements are all going to be written; the shape becomes its own. */
@@ -92,7 +92,7 @@ public final class Tensor extends TensorElements {
     requireLength(values.length, Shapes.size(extents), "values");
     Tensor tensor = uninitialized(DataType.F32, Layout.CHANNELS_FIRST, extents);
     tensor.copyFrom(values);
-    return tensor;
+    return TensorScope.made(tensor);
   }
 
   private static long[] ownCopy(long[] shape) {
@@ -119,7 +119,7 @@ public final class Tensor extends TensorElements {
     Objects.requireNonNull(direct, "direct");
     long[] extents = ownCopy(shape);
     Memory foreign = ForeignMemory.of(direct, Shapes.size(extents));
-    return onForeign(foreign, Layout.CHANNELS_FIRST, extents);
+    return TensorScope.made(onForeign(foreign, Layout.CHANNELS_FIRST, extents));
   }
 
   /**
@@ -144,7 +144,8 @@ public final class Tensor extends TensorElements {
     Objects.requireNonNull(layout, "layout");
     long[] extents = ownCopy(shape);
     requireSupported(type);
-    return onForeign(ForeignMemory.of(direct, type, Shapes.size(extents)), layout, extents);
+    Memory foreign = ForeignMemory.of(direct, type, Shapes.size(extents));
+    return TensorScope.made(onForeign(foreign, layout, extents));
   }
 
   /**
@@ -172,7 +173,8 @@ public final class Tensor extends TensorElements {
     long[] extents = ownCopy(shape);
     requireSupported(type);
     requirePointers();
-    return onForeign(ForeignMemory.of(memory, type, Shapes.size(extents)), layout, extents);
+    Memory foreign = ForeignMemory.of(memory, type, Shapes.size(extents));
+    return TensorScope.made(onForeign(foreign, layout, extents));
   }
 
   private static void requireSupported(DataType type) {
@@ -199,7 +201,7 @@ public final class Tensor extends TensorElements {
       Tensor copy = uninitialized(type, layout(), extents());
       try {
         convert(this, copy);
-        return copy;
+        return TensorScope.made(copy);
       } catch (RuntimeException | Error e) {
         copy.close();
         throw e;
@@ -218,6 +220,10 @@ public final class Tensor extends TensorElements {
    */
   public Tensor to(Layout wanted) {
     Objects.requireNonNull(wanted, "wanted");
+    return TensorScope.made(copy(wanted));
+  }
+
+  private Tensor copy(Layout wanted) {
     acquire();
     try {
       Tensor copy = uninitialized(dataType(), wanted, extents());
@@ -271,16 +277,16 @@ public final class Tensor extends TensorElements {
           "shape " + Shapes.text(extents) + " is invalid for input of size " + size());
     }
     if (layout() == Layout.CHANNELS_LAST && rank() > 2) {
-      try (Tensor ordered = to(Layout.CHANNELS_FIRST)) {
-        return ordered.sharing(Layout.CHANNELS_FIRST, extents);
+      try (Tensor ordered = copy(Layout.CHANNELS_FIRST)) {
+        return TensorScope.made(ordered.sharing(Layout.CHANNELS_FIRST, extents));
       }
     }
-    return sharing(Layout.CHANNELS_FIRST, extents);
+    return TensorScope.made(sharing(Layout.CHANNELS_FIRST, extents));
   }
 
   /** This tensor in an order: another handle on the same memory, or a copy. */
   Tensor in(Layout wanted) {
-    return wanted == layout() || rank() < 3 ? sharing(wanted, extents()) : to(wanted);
+    return wanted == layout() || rank() < 3 ? sharing(wanted, extents()) : copy(wanted);
   }
 
   /** Another handle on the same memory, which keeps it. */

@@ -8,51 +8,258 @@ import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Storage;
-import io.nativenorm.engine.Task;
 import io.nativenorm.engine.memory.Memory;
+import io.nativenorm.engine.memory.MemoryPool;
+import io.nativenorm.engine.memory.PooledMemory;
 import java.util.Arrays;
 
 /**
- * The training of a layer, beside its {@link Inference}: makes passes, and computes their
- * gradients.
+ * The training of a layer, beside its {@link Inference}: makes passes and runs them. Their
+ * gradients are {@link Differentiation}'s.
  */
 final class Training {
   private final NormLayer layer;
   private final Backend backend;
   private final LayerParameters parameters;
   private final LayerLock lock;
+  private final Differentiation differentiation;
 
   Training(NormLayer layer, Backend backend, LayerParameters parameters, LayerLock lock) {
     this.layer = layer;
     this.backend = backend;
     this.parameters = parameters;
     this.lock = lock;
+    differentiation = new Differentiation(this, parameters, lock);
+  }
+
+  Differentiation differentiation() {
+    return differentiation;
   }
 
   /** A pass with the input's own statistics, which go into the running ones. */
   Pass forward(Tensor x) {
     x.acquire();
     try {
-      Problem problem = layer.trainingProblem(x);
-      Pass pass = pass(problem, x);
-      try {
-        if (parameters.running() != null && x.size() > 0) {
-          update(pass, problem.shape().elements() / problem.unitCount());
-        }
-        return pass;
-      } catch (RuntimeException | Error e) {
-        pass.close();
-        throw e;
-      }
+      layer.requireComputed(x);
+      return ran(state(problem(x), x), x);
     } finally {
       x.release();
     }
   }
 
-  private void update(Pass pass, long valuesPerUnit) {
+  /** The same into memory that is there. */
+  Pass forward(Tensor x, Tensor y) {
+    Uses.begin(x, y);
+    try {
+      layer.requireComputed(x);
+      Problem problem = problem(x);
+      requireOutput(x, y);
+      PassState state = state(problem, x);
+      try {
+        run(state, x, y);
+        return new Pass(this, state);
+      } catch (RuntimeException | Error e) {
+        state.free();
+        throw e;
+      }
+    } finally {
+      Uses.end(x, y);
+    }
+  }
+
+  /** The same on arrays; without a shape it is the one that their length implies. */
+  Pass forward(float[] x, float[] y, long[] shape) {
+    long[] extents = shape.length == 0 ? layer.impliedShape(x.length) : shape.clone();
+    long size = Shapes.size(extents);
+    requireArrays(x, y, extents, size);
+    Problem problem = layer.trainingProblem(extents, DataType.F32, Layout.CHANNELS_FIRST);
+    PassState state = state(problem, DataType.F32, Layout.CHANNELS_FIRST, extents);
+    try {
+      run(state, x, y);
+      return new Pass(this, state);
+    } catch (RuntimeException | Error e) {
+      state.free();
+      throw e;
+    }
+  }
+
+  /** A pass with frozen statistics: those that inference uses, as constants to the gradient. */
+  Pass frozen(Tensor x) {
+    if (parameters.running() == null) {
+      throw new IllegalStateException(layer + " has no running statistics to freeze");
+    }
+    x.acquire();
+    try {
+      layer.requireComputed(x);
+      Storage storage = Storage.of(x.dataType());
+      Problem problem = layer.inferenceProblem(x.extents(), storage, x.layout(), layer.threads());
+      return ran(state(problem, x), x);
+    } finally {
+      x.release();
+    }
+  }
+
+  private Problem problem(Tensor x) {
+    return layer.trainingProblem(x.extents(), x.dataType(), x.layout());
+  }
+
+  private PassState state(Problem problem, Tensor x) {
+    return state(problem, x.dataType(), x.layout(), x.extents());
+  }
+
+  private PassState state(Problem problem, DataType type, Layout layout, long[] extents) {
+    long[] statistics = statisticsShape(problem, extents);
+    boolean reordered = layer.needsReordering(extents, layout);
+    boolean rms = problem.norm().operation() == Operation.RMS;
+    try (Closer made = new Closer()) {
+      Tensor mean = made.add(rms ? null : unwritten(statistics));
+      Tensor variance = made.add(unwritten(statistics));
+      PassState state =
+          new PassState(problem, backend, type, layout, extents, reordered, mean, variance);
+      made.keep(mean, variance);
+      return state;
+    }
+  }
+
+  /** An empty input has no statistics, though there may be 2^40 units without an element. */
+  private long[] statisticsShape(Problem problem, long[] extents) {
+    if (problem.norm().statistics() == StatisticsSource.GIVEN) {
+      return new long[] {problem.shape().channels()};
+    }
+    long[] shape = layer.statisticsShape(extents);
+    if (Shapes.size(extents) == 0 && Arrays.stream(shape).noneMatch(extent -> extent == 0)) {
+      shape[0] = 0;
+    }
+    return shape;
+  }
+
+  /** A pass with an output of its own. */
+  private Pass ran(PassState state, Tensor x) {
+    Tensor y = null;
+    try {
+      y = Tensor.uninitialized(state.type, state.layout, state.extents);
+      compute(state, x, y);
+      state.doneInto(y);
+      return new Pass(this, state);
+    } catch (RuntimeException | Error e) {
+      if (y != null) {
+        y.close();
+      }
+      state.free();
+      throw e;
+    }
+  }
+
+  /** The first or another forward of a pass on tensors in use. */
+  void run(PassState state, Tensor x, Tensor y) {
+    compute(state, x, y);
+    state.done(y);
+  }
+
+  private void compute(PassState state, Tensor x, Tensor y) {
+    state.begin();
+    if (state.reordered && state.size > 0) {
+      computeReordered(state, x, y);
+    } else {
+      state.input.keep(x);
+      if (state.keepsResult()) {
+        state.result.keep(y);
+      }
+      normalize(state, x.memory(), y.memory());
+    }
+    update(state);
+  }
+
+  private void computeReordered(PassState state, Tensor x, Tensor y) {
+    Tensor rows = state.input.own(state.type, state.extents);
+    Tensor.reorder(x, rows);
+    try (PooledMemory block = state.keepsResult() ? null : takeLike(state)) {
+      Memory results =
+          block == null
+              ? state.result.own(state.type, state.extents).memory()
+              : block.first(state.type, state.size);
+      normalize(state, rows.memory(), results);
+      Tensor.reorder(
+          state.extents, results, y.memory(), Layout.CHANNELS_LAST, state.problem.threads());
+    }
+  }
+
+  static PooledMemory takeLike(PassState state) {
+    return MemoryPool.take(state.type, state.size);
+  }
+
+  /** The first or another forward of a pass on arrays, which fit it. */
+  void run(PassState state, float[] x, float[] y) {
+    state.begin();
+    Plan plan = state.size == 0 ? null : state.forwardPlan();
+    try {
+      if (plan == null || plan.holdsArrays()) {
+        state.input.keep(x);
+        if (state.keepsResult()) {
+          state.result.keep(y);
+        }
+        normalize(state, plan, state.operands(parameters).put(Slot.SRC, x).put(Slot.DST, y));
+      } else {
+        computeCopied(state, plan, x, y);
+      }
+    } finally {
+      if (plan != null) {
+        Engines.release(plan);
+      }
+    }
+    update(state);
+    state.done(y);
+  }
+
+  private void computeCopied(PassState state, Plan plan, float[] x, float[] y) {
+    Memory input = state.input.own(state.type, state.extents).memory();
+    input.write(0, x, 0, x.length);
+    try (PooledMemory block = state.keepsResult() ? null : takeLike(state)) {
+      Memory results =
+          block == null
+              ? state.result.own(state.type, state.extents).memory()
+              : block.first(state.type, state.size);
+      normalize(
+          state, plan, state.operands(parameters).put(Slot.SRC, input).put(Slot.DST, results));
+      results.read(0, y, 0, y.length);
+    }
+  }
+
+  private void normalize(PassState state, Memory src, Memory dst) {
+    Plan plan = state.size == 0 ? null : state.forwardPlan();
+    try {
+      normalize(state, plan, state.operands(parameters).put(Slot.SRC, src).put(Slot.DST, dst));
+    } finally {
+      if (plan != null) {
+        Engines.release(plan);
+      }
+    }
+  }
+
+  /** The result, and the statistics: the input's own, or a copy of the running ones. */
+  private void normalize(PassState state, Plan plan, Operands.Builder operands) {
+    long stamp = lock.read();
+    try {
+      if (state.isFrozen()) {
+        Parameter.memory(parameters.running().mean()).copyTo(state.mean.memory());
+        Parameter.memory(parameters.running().variance()).copyTo(state.variance.memory());
+      }
+      if (plan != null) {
+        plan.execute(operands.build());
+      }
+    } finally {
+      lock.endRead(stamp);
+    }
+  }
+
+  private void update(PassState state) {
+    if (parameters.running() == null || state.isFrozen() || state.size == 0) {
+      return;
+    }
+    long values = state.size / state.problem.unitCount();
     long stamp = lock.write();
     try {
-      parameters.running().update(pass.mean(), pass.variance(), valuesPerUnit);
+      parameters.running().update(state.mean, state.variance, values);
     } finally {
       lock.endWrite(stamp);
     }
@@ -68,155 +275,62 @@ final class Training {
     }
   }
 
-  /** A pass with frozen statistics: those that inference uses, as constants to the gradient. */
-  Pass frozen(Tensor x) {
-    if (parameters.running() == null) {
-      throw new IllegalStateException(layer + " has no running statistics to freeze");
+  /** Checks a pass's next input and output, in use. */
+  void requireFit(PassState pass, Tensor x, Tensor y) {
+    boolean alike =
+        x.dataType() == pass.type
+            && x.layout() == pass.layout
+            && Arrays.equals(x.extents(), pass.extents);
+    if (!alike) {
+      throw refused("expected an input like the pass's, " + pass + ", but got " + x);
     }
-    x.acquire();
-    try {
-      layer.requireComputed(x);
-      return pass(
-          layer.inferenceProblem(
-              x.extents(), Storage.of(x.dataType()), x.layout(), layer.threads()),
-          x);
-    } finally {
-      x.release();
+    requireOutput(x, y);
+  }
+
+  private void requireOutput(Tensor x, Tensor y) {
+    boolean alike =
+        y.dataType() == x.dataType()
+            && y.layout() == x.layout()
+            && Arrays.equals(y.extents(), x.extents());
+    if (!alike) {
+      throw refused("expected an output like the input, " + x + ", but got " + y);
+    }
+    if (y.isReadOnly()) {
+      throw refused("the output is on a read-only buffer");
+    }
+    if (x == y || Overlap.isThere(x.memory(), y.memory())) {
+      throw refused("the output of training must be apart from the input, which backward reads");
     }
   }
 
-  /** The result is in the order the engines take, the output in the input's own. */
-  private Pass pass(Problem problem, Tensor x) {
-    long[] extents = x.extents();
-    boolean reordered = layer.needsReordering(extents, x.layout());
-    Layout order = reordered ? Layout.CHANNELS_FIRST : x.layout();
-    long[] statisticsShape = statisticsShape(problem, x);
-    try (Closer made = new Closer()) {
-      Tensor input = made.add(x.in(order));
-      boolean rms = problem.norm().operation() == Operation.RMS;
-      Tensor mean = made.add(rms ? null : unwritten(statisticsShape));
-      Tensor variance = made.add(unwritten(statisticsShape));
-      Tensor result = made.add(Tensor.uninitialized(x.dataType(), order, extents));
-      Tensor output =
-          made.add(
-              reordered ? Tensor.uninitialized(x.dataType(), x.layout(), extents) : result.share());
-      normalize(problem, input, result, mean, variance);
-      if (reordered) {
-        Tensor.reorder(result, output);
-      }
-      Pass pass = new Pass(this, problem, input, result, output, mean, variance);
-      made.keep(input, mean, variance, result, output);
-      return pass;
+  /** Checks a pass's next input and output. */
+  void requireFit(PassState pass, float[] x, float[] y) {
+    requireArrays(pass);
+    requireArrays(x, y, pass.extents, pass.size);
+  }
+
+  private void requireArrays(float[] x, float[] y, long[] shape, long size) {
+    layer.requireLengths(x, y, shape, size);
+    if (x == y) {
+      throw refused("the output of training must be apart from the input, which backward reads");
     }
   }
 
-  /** An empty input has no statistics, though there may be 2^40 units without an element. */
-  private long[] statisticsShape(Problem problem, Tensor x) {
-    if (problem.norm().statistics() == StatisticsSource.GIVEN) {
-      return new long[] {problem.shape().channels()};
-    }
-    long[] shape = layer.statisticsShape(x.extents());
-    if (x.size() == 0 && Arrays.stream(shape).noneMatch(extent -> extent == 0)) {
-      shape[0] = 0;
-    }
-    return shape;
-  }
-
-  /** The result, and the statistics: the input's own, or a copy of the running ones. */
-  private void normalize(
-      Problem problem, Tensor input, Tensor result, Tensor mean, Tensor variance) {
-    long stamp = lock.read();
-    try {
-      if (problem.norm().statistics() == StatisticsSource.GIVEN) {
-        Parameter.memory(parameters.running().mean()).copyTo(mean.memory());
-        Parameter.memory(parameters.running().variance()).copyTo(variance.memory());
-      }
-      if (input.size() > 0) {
-        execute(problem, operands(input, result, mean, variance).build());
-      }
-    } finally {
-      lock.endRead(stamp);
+  /** Whether arrays can be what a pass's tensors are. */
+  void requireArrays(PassState pass) {
+    boolean ordered = pass.layout == Layout.CHANNELS_FIRST || pass.extents.length < 3;
+    if (pass.type != DataType.F32 || !ordered) {
+      throw refused("expected tensors like the pass's, " + pass + ", but got arrays");
     }
   }
 
-  /**
-   * The gradients of a pass, for which the layer must still be open.
-   *
-   * @param problem that of the pass
-   * @param dy in the input's order
-   * @param layout that of the gradient of the input
-   */
-  Gradients differentiate(
-      Problem problem,
-      Tensor input,
-      Tensor result,
-      Tensor mean,
-      Tensor variance,
-      Tensor dy,
-      Layout layout) {
-    long stamp = lock.read();
-    try (Closer made = new Closer()) {
-      Tensor dx = made.add(Tensor.uninitialized(input.dataType(), input.layout(), input.extents()));
-      Tensor dWeight = made.add(unwrittenLike(parameters.weight()));
-      Tensor dBias = made.add(unwrittenLike(parameters.bias()));
-      if (input.size() == 0) {
-        clear(dWeight);
-        clear(dBias);
-      } else {
-        execute(
-            problem.withTask(Task.BACKWARD),
-            operands(input, result, mean, variance)
-                .put(Slot.DIFF_DST, dy.memory())
-                .put(Slot.DIFF_SRC, dx.memory())
-                .put(Slot.DIFF_WEIGHT, memory(dWeight))
-                .put(Slot.DIFF_BIAS, memory(dBias))
-                .build());
-      }
-      Gradients gradients = new Gradients(dx.in(layout), dWeight, dBias);
-      made.keep(dWeight, dBias);
-      return gradients;
-    } finally {
-      lock.endRead(stamp);
-    }
-  }
-
-  /** What a pass computes, and its gradient reads. */
-  private Operands.Builder operands(Tensor input, Tensor result, Tensor mean, Tensor variance) {
-    return Operands.builder()
-        .put(Slot.SRC, input.memory())
-        .put(Slot.DST, result.memory())
-        .put(Slot.WEIGHT, Parameter.memory(parameters.weight()))
-        .put(Slot.BIAS, Parameter.memory(parameters.bias()))
-        .put(Slot.MEAN, memory(mean))
-        .put(Slot.VARIANCE, variance.memory());
-  }
-
-  private void execute(Problem problem, Operands operands) {
-    Plan plan = Engines.acquire(problem, backend);
-    try {
-      plan.execute(operands);
-    } finally {
-      Engines.release(plan);
-    }
-  }
-
-  private static Memory memory(Tensor tensor) {
-    return tensor == null ? null : tensor.memory();
+  private IllegalArgumentException refused(String what) {
+    return new IllegalArgumentException(layer + ": " + what);
   }
 
   /** A plan writes all that it is given: zeros before took 7 % of a step of one row of 64. */
-  private static Tensor unwritten(long[] shape) {
+  static Tensor unwritten(long[] shape) {
     return Tensor.uninitialized(DataType.F32, Layout.CHANNELS_FIRST, shape);
-  }
-
-  private static Tensor unwrittenLike(Parameter parameter) {
-    return parameter == null ? null : unwritten(parameter.shape());
-  }
-
-  private static void clear(Tensor tensor) {
-    if (tensor != null) {
-      tensor.memory().setAll(0);
-    }
   }
 
   /** The layer's kind and size. */

@@ -37,11 +37,14 @@ final class CallArguments {
     if (receiver instanceof NormLayer layer) {
       return ofLayer(method, layer);
     }
+    if (receiver instanceof Pass pass) {
+      return ofPass(method.getName(), types, pass);
+    }
     if (receiver instanceof Tensor tensor) {
       return ofTensor(method.getName(), types[0], tensor);
     }
     return switch (method.getName()) {
-      case "backward" -> new Object[] {gradient((Pass) receiver)};
+      case "keep" -> new Object[] {subjects.openTensor()};
       case "of", "builder", "zeros" -> shaped(types);
       case "allocate" -> {
         long[] shape = shape();
@@ -85,7 +88,7 @@ final class CallArguments {
     if (types[0] == float[].class) {
       long[] shape = spec.shape(random);
       float[] x = subjects.values((int) Shapes.size(shape));
-      Object y = random.nextBoolean() ? x : new float[x.length];
+      Object y = mayBeInPlace(method) && random.nextBoolean() ? x : new float[x.length];
       return types.length == 3
           ? new Object[] {x, y, shape}
           : new Object[] {x, types[1] == float[].class ? y : shape};
@@ -94,7 +97,50 @@ final class CallArguments {
     if (types.length == 1) {
       return new Object[] {x};
     }
-    return new Object[] {x, random.nextBoolean() ? x : subjects.tensor(x.layout(), x.shape())};
+    boolean inPlace = mayBeInPlace(method) && random.nextBoolean();
+    return new Object[] {x, inPlace ? x : subjects.tensor(x.layout(), x.shape())};
+  }
+
+  private static boolean mayBeInPlace(Executable method) {
+    return !method.getName().equals("forwardTraining");
+  }
+
+  /** Of the pass's shape; a gradient may be left out, and dx be dy. */
+  private Object[] ofPass(String method, Class<?>[] types, Pass pass) {
+    CallSubjects.Trained trained = subjects.passes.get(pass);
+    Layout layout = trained.input().layout();
+    long[] shape = trained.shape();
+    boolean arrays = types[0] == float[].class;
+    int size = (int) Shapes.size(shape);
+    Object first = arrays ? subjects.values(size) : gradient(layout, shape);
+    if (types.length == 1) {
+      return new Object[] {first};
+    }
+    Object second = arrays ? new float[size] : subjects.tensor(layout, shape);
+    if (method.equals("forward")) {
+      return new Object[] {first, second};
+    }
+    Object dx =
+        switch (random.nextInt(4)) {
+          case 0 -> null;
+          case 1 -> first;
+          default -> second;
+        };
+    return new Object[] {
+      first,
+      dx,
+      parameterGradient(trained.weightShape(), arrays),
+      parameterGradient(trained.biasShape(), arrays)
+    };
+  }
+
+  private Object parameterGradient(long[] shape, boolean array) {
+    if (shape == null || random.nextInt(3) == 0) {
+      return null;
+    }
+    return array
+        ? subjects.values((int) Shapes.size(shape))
+        : subjects.tensor(Layout.CHANNELS_FIRST, shape);
   }
 
   private Map<String, Tensor> stateLike(NormLayer layer) {
@@ -131,9 +177,8 @@ final class CallArguments {
     };
   }
 
-  private Tensor gradient(Pass pass) {
-    Tensor output = pass.output();
-    Tensor dy = subjects.tensor(output.layout(), output.shape());
+  private Tensor gradient(Layout layout, long[] shape) {
+    Tensor dy = subjects.tensor(layout, shape);
     dy.copyFrom(TestData.normal(random.nextLong(), (int) dy.size(), 0, 1));
     return dy;
   }
@@ -255,6 +300,9 @@ final class CallArguments {
     if (type == Path.class) {
       Path file = (Path) valid;
       return random.nextBoolean() ? file.getParent() : file.resolve("none");
+    }
+    if (type == AutoCloseable.class) {
+      return valid;
     }
     return type.isEnum() ? anyOf(type) : valid;
   }

@@ -24,13 +24,20 @@ interface CallCheck {
       LayerSpec spec = subjects.layers.get(layer);
       return switch (method.getName()) {
         case "forward" -> forward(layer, spec, given);
-        case "forwardTraining" -> training(layer, spec, (Tensor) given[0]);
+        case "forwardTraining" ->
+            given[0] instanceof Tensor input
+                ? training(layer, spec, input)
+                : training(layer, spec, (float[]) given[0], (float[]) given[1], (long[]) given[2]);
         case "forwardFrozen" -> spec.tracks ? frozen(layer, spec, (Tensor) given[0]) : result -> {};
         default -> result -> {};
       };
     }
-    if (receiver instanceof Pass pass && method.getName().equals("backward")) {
+    if (receiver instanceof Pass pass && given.length == 1) {
       return backward(pass, subjects.passes.get(pass), (Tensor) given[0]);
+    }
+    if (receiver instanceof Pass pass && given.length == 4) {
+      boolean adds = method.getName().equals("accumulate");
+      return gradients(pass, subjects.passes.get(pass), given, adds);
     }
     return result -> {};
   }
@@ -91,6 +98,13 @@ interface CallCheck {
     return result -> check(spec, oracle, x, CallSubjects.inOrder(((Pass) result).output()));
   }
 
+  private static CallCheck training(
+      NormLayer layer, LayerSpec spec, float[] x, float[] y, long[] shape) {
+    float[] before = x.clone();
+    Oracle oracle = oracle(layer, spec, shape, null);
+    return result -> check(spec, oracle, before, y);
+  }
+
   private static CallCheck frozen(NormLayer layer, LayerSpec spec, Tensor input) {
     float[] x = CallSubjects.inOrder(input);
     Oracle oracle = oracle(layer, spec, input.shape(), CallNumbers.runningOf(layer));
@@ -103,14 +117,53 @@ interface CallCheck {
     }
   }
 
+  /**
+   * Given gradients against those of {@link Pass#backward(Tensor)}, by bits; but not dx alone or in
+   * dy's place, which may be infinite where it else is not.
+   */
+  private static CallCheck gradients(
+      Pass pass, CallSubjects.Trained trained, Object[] given, boolean adds) {
+    boolean arrays = given[0] instanceof float[];
+    boolean ordered = trained.input().layout() == Layout.CHANNELS_FIRST;
+    boolean alone = given[2] == null && given[3] == null;
+    if (alone || given[0] == given[1] || (arrays && !ordered) || !isKnown(pass, trained)) {
+      return result -> {};
+    }
+    Tensor dy =
+        arrays ? Tensor.of((float[]) given[0], trained.shape()) : ((Tensor) given[0]).share();
+    float[][] expected = new float[3][];
+    try (dy;
+        Gradients all = pass.backward(dy)) {
+      Tensor[] made = {all.input(), all.weight(), all.bias()};
+      for (int i = 0; i < expected.length; i++) {
+        expected[i] = given[i + 1] == null ? null : made[i].toArray();
+        float[] before = adds && i > 0 ? contents(given[i + 1]) : null;
+        for (int k = 0; before != null && k < before.length; k++) {
+          expected[i][k] = before[k] + expected[i][k];
+        }
+      }
+    } catch (NativeNormException e) {
+      return result -> {}; // no engine
+    }
+    return result -> {
+      for (int i = 0; i < expected.length; i++) {
+        if (expected[i] != null && !Arrays.equals(expected[i], contents(given[i + 1]))) {
+          throw new AssertionError("given gradient " + i + " is not that of backward(dy)");
+        }
+      }
+    };
+  }
+
+  private static boolean isKnown(Pass pass, CallSubjects.Trained trained) {
+    return trained != null
+        && !CallSubjects.isClosed(trained.layer())
+        && trained.x().length > 0
+        && trained.x().length <= MANY
+        && trained.isUnchanged(pass);
+  }
+
   private static CallCheck backward(Pass pass, CallSubjects.Trained trained, Tensor dy) {
-    boolean isKnown =
-        trained != null
-            && !CallSubjects.isClosed(trained.layer())
-            && trained.x().length > 0
-            && trained.x().length <= MANY
-            && trained.isUnchanged(pass);
-    if (!isKnown) {
+    if (!isKnown(pass, trained)) {
       return result -> {};
     }
     float[] gradient = CallSubjects.inOrder(dy);

@@ -35,6 +35,15 @@ final class CallSubjects implements AutoCloseable {
       return input.shape();
     }
 
+    /** Null where the layer has none; a closed tensor still has a shape. */
+    long[] weightShape() {
+      return layer.weight() == null ? null : layer.weight().shape();
+    }
+
+    long[] biasShape() {
+      return layer.bias() == null ? null : layer.bias().shape();
+    }
+
     /** Whether the layer or the pass is closed, as its output shows. */
     boolean isClosed(Pass pass) {
       return CallSubjects.isClosed(layer) || pass.output().isClosed();
@@ -329,6 +338,14 @@ final class CallSubjects implements AutoCloseable {
     }
     Tensor x = input(layers.get(layer));
     return keepPass(layer, x, layer.forwardTraining(x), false);
+  }
+
+  /** A known pass after a forward that it was called for: it takes a tensor that is known. */
+  void forwardAgain(Pass pass) {
+    Trained before = passes.get(pass);
+    Tensor x = tensor(before.input().layout(), before.shape());
+    pass.forward(x, tensor(x.layout(), x.shape()));
+    keepPass(before.layer(), x, pass, before.running() != null);
   }
 
   /** A pass that a call made. */

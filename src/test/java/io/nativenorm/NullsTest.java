@@ -42,7 +42,7 @@ class NullsTest {
         call + " must take what the nulls stand beside");
     Parameter[] parameters = call.executable().getParameters();
     for (int i = 0; i < parameters.length; i++) {
-      if (!parameters[i].getType().isPrimitive()) {
+      if (!parameters[i].getType().isPrimitive() && !call.mayBeNull(parameters[i])) {
         Object receiver = call.receiver();
         Object[] arguments = call.arguments(receiver);
         arguments[i] = null;

@@ -51,15 +51,33 @@ final class PublicApi {
           .toArray();
     }
 
-    /** The call's result; throws what the method does. */
+    /** The call's result; throws what the method does. A scope is not left open. */
     Object invoke(Object receiver, Object... arguments) throws Throwable {
       try {
-        return executable instanceof Method method
-            ? method.invoke(receiver, arguments)
-            : ((Constructor<?>) executable).newInstance(arguments);
+        Object result =
+            executable instanceof Method method
+                ? method.invoke(receiver, arguments)
+                : ((Constructor<?>) executable).newInstance(arguments);
+        close(result);
+        return result;
       } catch (InvocationTargetException e) {
         throw e.getCause();
+      } finally {
+        close(receiver);
       }
+    }
+
+    private static void close(Object perhapsAScope) {
+      if (perhapsAScope instanceof TensorScope scope) {
+        scope.close();
+      }
+    }
+
+    /** Gradients that are not wanted. */
+    boolean mayBeNull(Parameter parameter) {
+      return owner == Pass.class
+          && List.of("backward", "accumulate").contains(executable.getName())
+          && !parameter.getName().equals("dy");
     }
 
     @Override
@@ -95,9 +113,10 @@ final class PublicApi {
   /** What classes that are not public give to one that is, which has but a bridge to it. */
   private static List<Method> inheritedFromHidden(Class<?> type) {
     List<Method> methods = new ArrayList<>();
-    for (Class<?> above = type.getSuperclass();
-        above != null && !Modifier.isPublic(above.getModifiers());
-        above = above.getSuperclass()) {
+    for (Class<?> above = type.getSuperclass(); above != null; above = above.getSuperclass()) {
+      if (Modifier.isPublic(above.getModifiers())) {
+        continue;
+      }
       for (Method method : above.getDeclaredMethods()) {
         if (Modifier.isPublic(method.getModifiers())) {
           methods.add(method);
@@ -149,6 +168,8 @@ final class PublicApi {
       return Tensor.zeros(SHAPE);
     } else if (type == Pass.class) {
       return GroupNorm.of(1, 1).forwardTraining(Tensor.zeros(SHAPE));
+    } else if (type == TensorScope.class) {
+      return TensorScope.open();
     } else if (type == Gradients.class) {
       return ((Pass) example(Pass.class)).backward(Tensor.zeros(SHAPE));
     } else if (type == IncompatibleKeys.class) {
@@ -204,7 +225,7 @@ final class PublicApi {
         default -> SHAPE.clone();
       };
     } else if (type == float[].class) {
-      return new float[SIZE];
+      return new float[isOfAParameter(parameter) ? 1 : SIZE];
     } else if (type == FloatBuffer.class) {
       return bytes().asFloatBuffer();
     } else if (type == ByteBuffer.class) {
@@ -212,6 +233,8 @@ final class PublicApi {
     } else if (type == Pointer.class) {
       return new FloatPointer(SIZE);
     } else if (type == Tensor.class) {
+      return isOfAParameter(parameter) ? Tensor.zeros(1) : Tensor.zeros(SHAPE);
+    } else if (type == AutoCloseable.class) {
       return Tensor.zeros(SHAPE);
     } else if (type == Path.class) {
       return weightsFile();
@@ -239,5 +262,9 @@ final class PublicApi {
       return type.getEnumConstants()[0];
     }
     throw new AssertionError("say here what to pass as a " + type);
+  }
+
+  private static boolean isOfAParameter(Parameter parameter) {
+    return List.of("dWeight", "dBias").contains(parameter.getName());
   }
 }

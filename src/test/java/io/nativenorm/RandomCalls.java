@@ -59,6 +59,9 @@ final class RandomCalls {
       if (result != null) {
         keep(method, receiver, given, result);
       }
+      if (receiver instanceof Pass pass && method.getName().equals("forward")) {
+        subjects.forwardAgain(pass);
+      }
       tally.returned(call, subjects.layers.get(receiver));
     } catch (AssertionError e) {
       throw new AssertionError(describe(call, receiver, given) + ": " + e.getMessage(), e);
@@ -109,6 +112,9 @@ final class RandomCalls {
     if (type.isEnum()) {
       return type.getEnumConstants()[0];
     }
+    if (type == TensorScope.class) {
+      return TensorScope.open();
+    }
     if (type == Explanation.class || type == Explanation.Choice.class) {
       return PublicApi.example(type);
     }
@@ -126,6 +132,8 @@ final class RandomCalls {
       subjects.keepBuilder(method, receiver, given, builder);
     } else if (result instanceof NormLayer layer) {
       subjects.keepLayer(method, receiver, given, layer);
+    } else if (result instanceof Pass pass && given[0] instanceof float[]) {
+      pass.close();
     } else if (result instanceof Pass pass) {
       subjects.keepPass(
           (NormLayer) receiver, (Tensor) given[0], pass, method.getName().equals("forwardFrozen"));
@@ -170,6 +178,9 @@ final class RandomCalls {
       return !TestEngines.hasFused();
     }
     Class<?>[] types = call.executable().getParameterTypes();
+    if (!NormLayer.class.isAssignableFrom(call.owner())) {
+      return false;
+    }
     boolean ofRows = call.owner() == LayerNorm.class || call.owner() == RmsNorm.class;
     return !ofRows && Arrays.equals(types, new Class<?>[] {float[].class, float[].class});
   }
@@ -177,14 +188,18 @@ final class RandomCalls {
   /** Calls with good arguments that are refused all the same, as documented. */
   private boolean mayRefuse(Executable method, Object receiver, Throwable thrown) {
     LayerSpec spec = subjects.layers.get(receiver);
+    if (receiver instanceof Pass) {
+      boolean ofArrays = method.getParameterTypes()[0] == float[].class;
+      return thrown instanceof NativeNormException
+          || thrown instanceof IllegalStateException
+          || (ofArrays && thrown.getMessage().endsWith("but got arrays"));
+    }
     return switch (method.getName()) {
       case "forwardFrozen" -> !spec.tracks && thrown instanceof IllegalStateException;
       case "forward", "explain", "forwardTraining" ->
           thrown instanceof NativeNormException
               || (spec.kind == BatchNorm.class && spec.eps == 0)
               || isAlwaysRefused(new PublicApi.Call(spec.kind, method));
-      case "backward" ->
-          thrown instanceof NativeNormException || thrown instanceof IllegalStateException;
       case "plainPass" -> !TestEngines.hasFused();
       default -> false;
     };

@@ -1,0 +1,114 @@
+package io.nativenorm;
+
+import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Plan;
+import io.nativenorm.engine.Slot;
+import io.nativenorm.engine.memory.Memory;
+import io.nativenorm.engine.memory.MemoryPool;
+import io.nativenorm.engine.memory.PooledMemory;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * The operands of one call of which some may be heap arrays: as they are where the plan may hold
+ * them, else copied into pooled memory, and out of it.
+ */
+final class LentArrays implements AutoCloseable {
+  private final Plan plan;
+  private final Operands.Builder operands;
+
+  /** Asked of the plan with the first array. */
+  private Boolean held;
+
+  /** Null where there are none. */
+  private List<Copy> copies;
+
+  private record Copy(float[] array, PooledMemory block, boolean ownsBlock, boolean goesBack) {
+    Memory memory() {
+      return block.first(DataType.F32, array.length);
+    }
+  }
+
+  LentArrays(Plan plan, Operands.Builder operands) {
+    this.plan = plan;
+    this.operands = operands;
+  }
+
+  void put(Slot slot, Memory memory) {
+    operands.put(slot, memory);
+  }
+
+  /** An array that is only read. */
+  void read(Slot slot, float[] array) {
+    lend(slot, array, true, false);
+  }
+
+  /** An array, or none, that is written, and read before if it is added to. */
+  void write(Slot slot, float[] array, boolean adds) {
+    if (array != null) {
+      lend(slot, array, adds, true);
+    }
+  }
+
+  private void lend(Slot slot, float[] array, boolean isRead, boolean isWritten) {
+    if (held == null) {
+      held = plan.holdsArrays();
+    }
+    if (held) {
+      operands.put(slot, array);
+    } else {
+      operands.put(slot, copy(array, isRead, isWritten));
+    }
+  }
+
+  /** In place where the caller's arrays are: the bits are those of one that is held. */
+  private Memory copy(float[] array, boolean isRead, boolean isWritten) {
+    if (copies == null) {
+      copies = new ArrayList<>(4);
+    }
+    PooledMemory block = blockOf(array);
+    boolean isNew = block == null;
+    if (isNew) {
+      block = MemoryPool.take(DataType.F32, array.length);
+    }
+    Copy made = new Copy(array, block, isNew, isWritten);
+    copies.add(made);
+    if (isNew && isRead) {
+      made.memory().write(0, array, 0, array.length);
+    }
+    return made.memory();
+  }
+
+  private PooledMemory blockOf(float[] array) {
+    for (Copy copy : copies) {
+      if (copy.array == array) {
+        return copy.block;
+      }
+    }
+    return null;
+  }
+
+  Operands build() {
+    return operands.build();
+  }
+
+  /** Copies out what the call has written. */
+  void copyBack() {
+    for (int i = 0; copies != null && i < copies.size(); i++) {
+      Copy copy = copies.get(i);
+      if (copy.goesBack) {
+        copy.memory().read(0, copy.array, 0, copy.array.length);
+      }
+    }
+  }
+
+  @Override
+  public void close() {
+    for (int i = 0; copies != null && i < copies.size(); i++) {
+      Copy copy = copies.get(i);
+      if (copy.ownsBlock) {
+        copy.block.close();
+      }
+    }
+  }
+}

@@ -1,0 +1,172 @@
+package io.nativenorm;
+
+import io.nativenorm.engine.Engines;
+import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Plan;
+import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Slot;
+import io.nativenorm.engine.StatisticsSource;
+import io.nativenorm.engine.Task;
+
+/**
+ * What a pass is of, and what it keeps of its last forward for backward. Tensors are in the order
+ * the engines take: channels first where the layer normalizes rows.
+ */
+final class PassState {
+  final Problem problem;
+  final DataType type;
+  final Layout layout;
+  final long[] extents;
+  final long size;
+
+  /** Whether input and output are reordered to rows. */
+  final boolean reordered;
+
+  /** Null for RMS. */
+  final Tensor mean;
+
+  final Tensor variance;
+  final Kept input = new Kept();
+
+  /** The output, where backward reads it: with an activation. */
+  final Kept result = new Kept();
+
+  private final Backend backend;
+  private final Problem gradient;
+
+  /** The last plans, which may have been freed since. */
+  private Plan lastForward;
+
+  private Plan lastBackward;
+
+  /** Another handle on the output, for the user; null if it is an array. */
+  private Tensor output;
+
+  /** The caller's tensor that this is a handle on. */
+  private Tensor outputSource;
+
+  /** The output, if it is an array. */
+  private float[] outputArray;
+
+  /** Whether there is a forward that did not fail. */
+  private volatile boolean complete;
+
+  PassState(
+      Problem problem,
+      Backend backend,
+      DataType type,
+      Layout layout,
+      long[] extents,
+      boolean reordered,
+      Tensor mean,
+      Tensor variance) {
+    this.problem = problem;
+    this.backend = backend;
+    this.type = type;
+    this.layout = layout;
+    this.extents = extents;
+    this.size = Shapes.size(extents);
+    this.reordered = reordered;
+    this.mean = mean;
+    this.variance = variance;
+    gradient = problem.withTask(Task.BACKWARD);
+  }
+
+  boolean isFrozen() {
+    return problem.norm().statistics() == StatisticsSource.GIVEN;
+  }
+
+  boolean keepsResult() {
+    return problem.fusion().activation() != Activation.NONE;
+  }
+
+  boolean isComplete() {
+    return complete;
+  }
+
+  Tensor output() {
+    return output;
+  }
+
+  float[] outputArray() {
+    return outputArray;
+  }
+
+  /** The plan of forward, in use. */
+  Plan forwardPlan() {
+    if (lastForward == null || !Engines.reacquire(lastForward)) {
+      lastForward = Engines.acquire(problem, backend);
+    }
+    return lastForward;
+  }
+
+  /** The plan of backward, in use. */
+  Plan backwardPlan() {
+    if (lastBackward == null || !Engines.reacquire(lastBackward)) {
+      lastBackward = Engines.acquire(gradient, backend);
+    }
+    return lastBackward;
+  }
+
+  /** Parameters and statistics, which forward and backward have in common. */
+  Operands.Builder operands(LayerParameters parameters) {
+    return Operands.builder()
+        .put(Slot.WEIGHT, Parameter.memory(parameters.weight()))
+        .put(Slot.BIAS, Parameter.memory(parameters.bias()))
+        .put(Slot.MEAN, mean == null ? null : mean.memory())
+        .put(Slot.VARIANCE, variance.memory());
+  }
+
+  /** Begins another forward: there is nothing for backward until it is done. */
+  void begin() {
+    complete = false;
+  }
+
+  /** A forward into a caller's tensor, which is in use, is done. */
+  void done(Tensor y) {
+    if (outputSource != y || output.isClosed()) {
+      setOutput(y.share());
+      outputSource = y;
+    }
+    complete = true;
+  }
+
+  /** The same into a tensor that becomes this pass's. */
+  void doneInto(Tensor own) {
+    setOutput(own);
+    complete = true;
+  }
+
+  void done(float[] y) {
+    setOutput(null);
+    outputArray = y;
+    complete = true;
+  }
+
+  private void setOutput(Tensor made) {
+    if (output != null) {
+      output.close();
+    }
+    output = made;
+    outputSource = null;
+    outputArray = null;
+  }
+
+  void free() {
+    if (output != null) {
+      output.close();
+    }
+    input.close();
+    result.close();
+    if (mean != null) {
+      mean.close();
+    }
+    variance.close();
+  }
+
+  /** What an input, an output and its gradients are like. */
+  @Override
+  public String toString() {
+    return Tensor.text(type, layout, extents);
+  }
+}

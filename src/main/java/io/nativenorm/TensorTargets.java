@@ -1,0 +1,65 @@
+package io.nativenorm;
+
+import io.nativenorm.engine.Slot;
+import io.nativenorm.engine.memory.Memory;
+
+/** Tensors of gradients, in use; all but dy may be null. */
+record TensorTargets(Tensor dy, Tensor dx, Tensor dWeight, Tensor dBias, boolean adds)
+    implements GradientTargets {
+  @Override
+  public void requireFit(GradientCheck check) {
+    check.requireGradientOfOutput(dy);
+    if (dx != null) {
+      check.requireGradientOfInput(dx);
+      check.requireSameOrApart("dx", dx, "dy", dy);
+      check.requireApartFromRead("dx", dx);
+    }
+    check.requireParameter("dWeight", dWeight, "weight");
+    check.requireParameter("dBias", dBias, "bias");
+    requireParametersApart(check, "dWeight", dWeight);
+    requireParametersApart(check, "dBias", dBias);
+    if (dWeight != null) {
+      check.requireApart("dWeight", dWeight, "dBias", memory(dBias));
+    }
+  }
+
+  private void requireParametersApart(GradientCheck check, String name, Tensor gradient) {
+    if (gradient != null) {
+      check.requireApart(name, gradient, "dy", dy.memory());
+      check.requireApart(name, gradient, "dx", memory(dx));
+      check.requireApartFromRead(name, gradient);
+    }
+  }
+
+  @Override
+  public boolean isAnyWanted() {
+    return dx != null || dWeight != null || dBias != null;
+  }
+
+  @Override
+  public void clear() {
+    if (dWeight != null && !adds) {
+      dWeight.memory().setAll(0);
+    }
+    if (dBias != null && !adds) {
+      dBias.memory().setAll(0);
+    }
+  }
+
+  @Override
+  public void putInto(LentArrays operands) {
+    putInto(operands, dy.memory(), memory(dx));
+  }
+
+  /** The same with other memory for the first two. */
+  void putInto(LentArrays operands, Memory orderedDy, Memory orderedDx) {
+    operands.put(Slot.DIFF_DST, orderedDy);
+    operands.put(Slot.DIFF_SRC, orderedDx);
+    operands.put(Slot.DIFF_WEIGHT, memory(dWeight));
+    operands.put(Slot.DIFF_BIAS, memory(dBias));
+  }
+
+  private static Memory memory(Tensor tensor) {
+    return tensor == null ? null : tensor.memory();
+  }
+}
