@@ -25,14 +25,15 @@ constexpr size_t kElementsPerThread = 1 << 15;
 constexpr int kMostThreads = 256;
 std::atomic<int> target_in_use{-1};
 
-// From here on, 0.1 ms on one thread, a call gains by workers that it has to wake.
-constexpr size_t kElementsToWake = 1 << 19;
+// A call gains by workers that it has to wake if they take so much off it: 50 us. On 2 threads those are from 2^19
+// elements on.
+constexpr size_t kElementsToWake = 7 << 15;
 
 nn::Team WorthwhileTeam(size_t elements, int threads) {
   const size_t most = elements / kElementsPerThread;
   const int allowed = threads > kMostThreads ? kMostThreads : threads;
-  const bool all = static_cast<size_t>(allowed) <= most;
-  return {all ? allowed : most < 1 ? 1 : static_cast<int>(most), elements >= kElementsToWake};
+  const size_t team = static_cast<size_t>(allowed) <= most ? static_cast<size_t>(allowed) : most < 1 ? 1 : most;
+  return {static_cast<int>(team), elements - elements / team >= kElementsToWake};
 }
 
 const nn::Target& TargetInUse() {

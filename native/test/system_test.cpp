@@ -205,7 +205,8 @@ void TestForks() {
   nn_set_workers(0);
 }
 
-// A thread leaves a processor for another that it may run on, and may then run on all as before.
+// A thread leaves a processor for the one that it is to go to, or another that it may run on, and may then run on all
+// as before.
 void TestLeavesProcessor() {
   std::thread([] {
     cpu_set_t before, after;
@@ -213,15 +214,18 @@ void TestLeavesProcessor() {
     for (int turn = 0; turn < 20 && CPU_COUNT(&before) > 1; ++turn) {
       cpu_set_t one;
       CPU_ZERO(&one);
-      const int processor = nn::CurrentProcessor();
-      CPU_SET(processor, &one);
+      const int first = nn::CurrentProcessor();
+      CPU_SET(first, &one);
       sched_setaffinity(0, sizeof one, &one);
-      nn::LeaveProcessor(processor);  // may run on no other
-      Check(nn::CurrentProcessor() == processor, "left processor %d for one it may not run on", processor);
+      nn::LeaveProcessor(first, first + 1);  // may run on no other
+      Check(nn::CurrentProcessor() == first, "left processor %d for one it may not run on", first);
       sched_setaffinity(0, sizeof before, &before);
       const int begun = nn::CurrentProcessor();
-      nn::LeaveProcessor(begun);
-      Check(nn::CurrentProcessor() != begun, "is still on processor %d", begun);
+      nn::LeaveProcessor(begun, turn % 2 == 0 ? begun : CPU_SETSIZE);
+      const int second = nn::CurrentProcessor();
+      Check(second != begun, "is still on processor %d", begun);
+      nn::LeaveProcessor(second, begun);
+      Check(nn::CurrentProcessor() == begun, "is not back on processor %d", begun);
       sched_getaffinity(0, sizeof after, &after);
       Check(CPU_EQUAL(&before, &after), "may run on %d processors, not on %d as before", CPU_COUNT(&after),
             CPU_COUNT(&before));

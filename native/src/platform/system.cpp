@@ -121,19 +121,23 @@ std::thread StartThread(int number, std::function<void()> body) {
 #if defined(__linux__)
 int CurrentProcessor() { return sched_getcpu(); }
 
-void LeaveProcessor(int processor) {
-  if (processor < 0 || CurrentProcessor() != processor) return;
+void LeaveProcessor(int from, int to) {
+  if (from < 0 || CurrentProcessor() != from) return;
   cpu_set_t allowed;  // its size does for 1024 processors; with more the thread stays
   if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
   cpu_set_t others = allowed;
-  CPU_CLR(processor, &others);
+  CPU_CLR(from, &others);
+  if (to >= 0 && CPU_ISSET(to, &others)) {
+    CPU_ZERO(&others);
+    CPU_SET(to, &others);
+  }
   if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof others, &others) == 0) {
     sched_setaffinity(0, sizeof allowed, &allowed);
   }
 }
 #else
 int CurrentProcessor() { return -1; }
-void LeaveProcessor(int) {}
+void LeaveProcessor(int, int) {}
 #endif
 
 void CallInForkedChildren(void (*body)()) {

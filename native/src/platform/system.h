@@ -21,10 +21,10 @@ std::thread StartThread(int number, std::function<void()> body);
 
 // The one that the calling thread runs on; -1 where that cannot be told: not on Linux.
 int CurrentProcessor();
-// Moves the calling thread to another processor that it may run on, if it runs on this one and there is another. Linux
-// in a virtual machine puts a thread that it wakes beside the one that wakes it when the others have slept for 1 ms: it
-// takes a halted processor for one that its host has preempted.
-void LeaveProcessor(int processor);
+// Moves the calling thread from this processor, if it runs there, to that one, or where that is the same or forbidden
+// to any other that it may run on. Linux in a virtual machine puts a thread that it wakes beside the one that wakes it
+// when the others have slept for 1 ms: it takes a halted processor for one that its host has preempted.
+void LeaveProcessor(int from, int to);
 
 // Has this called in each child that fork makes, where such children may go on (Linux; elsewhere they only start
 // programs). Never called after the library is unloaded.

@@ -24,8 +24,10 @@ constexpr std::chrono::microseconds kLookingTime(50);
 // a pause of 0.1 ms and more BatchNorm's training of 16x16x16x16 took two threads 1.3 times one's time.
 constexpr std::chrono::microseconds kSteadyTime(100);
 // A worker that another program's thread keeps from its processor in the middle of a task makes its caller wait, for
-// some ms. So much longer than it waited the caller then goes without: at most a twentieth of the time is lost.
+// some ms. Once that has cost more than workers had brought lately, at most as much as kMostSaved, callers go without
+// for so many times the difference: a twentieth of the time is lost.
 constexpr int kTimesAlone = 20;
+constexpr std::chrono::microseconds kMostSaved(4000), kMostLost(50);
 // Looks at the gate between two reads of the clock: 0.1 to 1 us, since a pause takes 5 to 60 ns.
 constexpr int kLooks = 16;
 
@@ -52,7 +54,9 @@ struct Job {
   int participants;
   Share shares[kMaxThreads];
 
-  void Work(int participant) {
+  // How many it did.
+  size_t Work(int participant) {
+    size_t done = 0;
     for (int k = 0; k < participants; ++k) {
       Share& share = shares[(participant + k) % participants];
       for (;;) {
@@ -60,8 +64,10 @@ struct Job {
         const size_t i = share.next.fetch_add(1, std::memory_order_relaxed);
         if (i >= share.end) break;
         task(context, i);
+        ++done;
       }
     }
+    return done;
   }
 };
 
@@ -135,7 +141,9 @@ class Workers {
   int WorthHaving(int helpers, bool wakes) {
     if (wake_for_all.load(std::memory_order_relaxed)) return helpers;
     int awake = 0;
-    while (awake < helpers && awake < started_ && !workers_[awake].sleeping.load(std::memory_order_relaxed)) ++awake;
+    if (asleep_.load(std::memory_order_relaxed) < started_) {
+      while (awake < helpers && awake < started_ && !workers_[awake].sleeping.load(std::memory_order_relaxed)) ++awake;
+    }
     const bool kept_waiting = alone_until_ != Clock::time_point();
     if (!kept_waiting && (awake == helpers || wakes)) return helpers;
     const auto now = Clock::now();
@@ -162,12 +170,13 @@ class Workers {
       job_.shares[p].next.store(range.begin, std::memory_order_relaxed);
       job_.shares[p].end = range.end;
     }
-    helpers_.store(helpers, std::memory_order_relaxed);
     const auto begin = Clock::now();
     const uint64_t epoch = Epoch(gate_.load(std::memory_order_relaxed)) + 1;
     gate_.store(epoch << 32 | kOpen, std::memory_order_seq_cst);
-    WakeBelow(kCaller);
-    job_.Work(0);
+    for (int w = 0; w < helpers; ++w) {
+      if (workers_[w].sleeping.load(std::memory_order_seq_cst)) Wake(workers_[w]);
+    }
+    const size_t own = job_.Work(0);
     gate_.fetch_and(~kOpen, std::memory_order_relaxed);
     const auto done = Clock::now();
     auto now = done;
@@ -179,17 +188,16 @@ class Workers {
       }
       now = Clock::now();
     }
-    if (now - done > kLookingTime && now - done > 2 * (done - begin)) alone_until_ = now + kTimesAlone * (now - done);
+    if (own > 0) Account((done - begin) * static_cast<Clock::rep>(tasks) / static_cast<Clock::rep>(own), now - begin);
   }
 
-  // Workers wake each other, so that a caller of 15 does not spend 15 system calls on it: the caller those at 0 and 1,
-  // worker w those at 2w + 2 and 2w + 3.
-  static constexpr int kCaller = -1;
-  void WakeBelow(int index) {
-    const int helpers = helpers_.load(std::memory_order_relaxed);
-    for (int w = 2 * index + 2; w <= 2 * index + 3 && w < helpers; ++w) {
-      if (workers_[w].sleeping.load(std::memory_order_seq_cst)) Wake(workers_[w]);
-    }
+  // A job took so long that would have taken a caller alone so long.
+  void Account(Clock::duration alone, Clock::duration together) {
+    saved_ += alone - together;
+    if (saved_ > kMostSaved) saved_ = kMostSaved;
+    if (saved_ > -kMostLost) return;
+    alone_until_ = Clock::now() - kTimesAlone * saved_;
+    saved_ = Clock::duration();
   }
 
   bool Start(int index) {
@@ -207,7 +215,6 @@ class Workers {
   void Serve(int index, uint64_t seen) {
     Worker& worker = workers_[index];
     while (AwaitEpoch(worker, seen)) {
-      WakeBelow(index);
       uint64_t gate = gate_.load(std::memory_order_acquire);
       seen = Epoch(gate);
       while ((gate & kOpen) != 0 && Epoch(gate) == seen) {
@@ -230,14 +237,17 @@ class Workers {
         Pause();
       }
     } while (std::chrono::steady_clock::now() < end);
+    const int home = CurrentProcessor();
     std::unique_lock<std::mutex> lock(worker.mutex);
+    asleep_.fetch_add(1, std::memory_order_relaxed);
     worker.sleeping.store(true, std::memory_order_seq_cst);
     worker.wake.wait(lock, [&] {
       return Epoch(gate_.load(std::memory_order_seq_cst)) != seen || worker.ends.load(std::memory_order_acquire);
     });
     worker.sleeping.store(false, std::memory_order_relaxed);
+    asleep_.fetch_sub(1, std::memory_order_relaxed);
     lock.unlock();
-    LeaveProcessor(worker.waker.load(std::memory_order_relaxed));
+    LeaveProcessor(worker.waker.load(std::memory_order_relaxed), home);
     return !worker.ends.load(std::memory_order_acquire);
   }
 
@@ -253,16 +263,18 @@ class Workers {
     worker.thread.join();
   }
 
-  std::atomic<bool> busy_{false};  // held by the caller whose job it is
+  // All that a small call looks at after a pause, in one cache line.
+  alignas(64) std::atomic<bool> busy_{false};  // held by the caller whose job it is
   std::atomic<int> callers_{0};
   std::atomic<int> limit_{0};
-  alignas(64) std::atomic<uint64_t> gate_{0};
-  std::atomic<int> helpers_{0};  // of the last job, who wake those below them
-  Job job_;
-  Clock::time_point alone_until_;  // the beginning of time unless a caller was kept waiting
+  std::atomic<int> asleep_{0};
+  int started_ = 0;
+  Clock::duration saved_{};        // by workers, lately
+  Clock::time_point alone_until_;  // the beginning of time unless workers lately cost more
   Clock::time_point steady_since_;
   std::atomic<Clock::rep> last_alone_{0};  // when the last job ended that woke nobody
-  int started_ = 0;
+  alignas(64) std::atomic<uint64_t> gate_{0};
+  Job job_;
   Worker workers_[kMaxThreads];
 };
 
