@@ -9,7 +9,7 @@ import java.util.Objects;
  * @param <B> the builder itself, for chained calls
  */
 public abstract sealed class LayerBuilder<B extends LayerBuilder<B>>
-    permits LayerNorm.Builder, RmsNorm.Builder, GroupNorm.Builder, RunningBuilder {
+    permits RowBuilder, GroupNorm.Builder, RunningBuilder {
   /** Name and shape of the layer, for messages. */
   private final String name;
 
@@ -29,7 +29,7 @@ public abstract sealed class LayerBuilder<B extends LayerBuilder<B>>
     this.affine = affine;
   }
 
-  private static Backend defaultBackend() {
+  static Backend defaultBackend() {
     String wanted = System.getProperty("nativenorm.backend", "auto");
     try {
       return Backend.valueOf(wanted.strip().toUpperCase(Locale.ROOT));
@@ -56,12 +56,16 @@ public abstract sealed class LayerBuilder<B extends LayerBuilder<B>>
    * @throws IllegalArgumentException if it is negative or not finite
    */
   public B eps(double value) {
+    requireEps(name, value);
+    eps = value;
+    return self();
+  }
+
+  static void requireEps(String name, double value) {
     if (!(value >= 0) || Double.isInfinite(value)) {
       throw new IllegalArgumentException(
           name + ": eps must be non-negative and finite, but got " + value);
     }
-    eps = value;
-    return self();
   }
 
   /**
@@ -135,6 +139,11 @@ public abstract sealed class LayerBuilder<B extends LayerBuilder<B>>
 
   double eps() {
     return eps;
+  }
+
+  /** What is added to the weight; of rows only. */
+  double unitOffset() {
+    return 0;
   }
 
   boolean hasWeight() {

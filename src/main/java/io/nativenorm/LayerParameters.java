@@ -12,7 +12,9 @@ record LayerParameters(Parameter weight, Parameter bias, RunningStatistics runni
   static LayerParameters of(
       LayerBuilder<?> options, RunningStatistics running, long... parameterShape) {
     return new LayerParameters(
-        options.hasWeight() ? Parameter.filled(1, parameterShape) : null,
+        options.hasWeight()
+            ? Parameter.filled((float) (1 - options.unitOffset()), parameterShape)
+            : null,
         options.hasBias() ? Parameter.filled(0, parameterShape) : null,
         running);
   }

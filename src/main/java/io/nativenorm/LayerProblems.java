@@ -16,6 +16,7 @@ record LayerProblems(
     Operation operation,
     double eps,
     Activation activation,
+    double unitOffset,
     LayerParameters parameters) {
 
   /** Checks an input's type. */
@@ -56,7 +57,7 @@ record LayerProblems(
         new Norm(unit, statistics, eps),
         shape,
         storage,
-        new Affine(parameters.weight() != null, parameters.bias() != null),
+        new Affine(parameters.weight() != null, parameters.bias() != null, unitOffset),
         new Fusion(activation),
         task,
         threads);

@@ -32,7 +32,9 @@ public abstract sealed class NormLayer extends LayerState permits RunningNorm, R
     super(options, running, parameterShape);
     backend = options.backend();
     ownThreads = options.threads();
-    problems = new LayerProblems(name, operation, eps, options.activation(), parameters);
+    problems =
+        new LayerProblems(
+            name, operation, eps, options.activation(), options.unitOffset(), parameters);
     inference = new Inference(this, backend, parameters);
     training = new Training(this, backend, parameters, lock);
   }
@@ -240,6 +242,11 @@ public abstract sealed class NormLayer extends LayerState permits RunningNorm, R
   /** The problem of inference on a shape that this takes. */
   final Problem inferenceProblem(long[] extents, Storage storage, Layout layout, int threads) {
     return problems.inference(shapeOf(extents, layout), storage, threads);
+  }
+
+  /** The same of rows, wherever they lie. */
+  final Problem inferenceProblem(Shape shape, int threads) {
+    return problems.inference(shape, Storage.of(DataType.F32), threads);
   }
 
   int threads() {

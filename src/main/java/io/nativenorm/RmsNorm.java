@@ -1,6 +1,7 @@
 package io.nativenorm;
 
 import io.nativenorm.engine.Operation;
+import java.nio.FloatBuffer;
 import java.util.Objects;
 
 /**
@@ -40,8 +41,146 @@ public final class RmsNorm extends RowNorm {
     return new Builder(Objects.requireNonNull(normalizedShape, "normalizedShape").clone());
   }
 
+  /**
+   * Inference of rows that follow each other inside heap arrays, without a layer: nothing to close,
+   * nothing allocated once a program has made its different calls, from any thread at once. The
+   * engine is AUTO, or the system property {@code nativenorm.backend}.
+   *
+   * <pre>{@code
+   * RmsNorm.normalize(x, 0, xb, 0, 1, dim, weights, layer * dim, 1e-5);
+   * }</pre>
+   *
+   * @param x input
+   * @param xOffset index of its first element that is read
+   * @param y output, which may be the input: each row is written where it is read or apart from all
+   *     that is read. Untouched if this throws
+   * @param yOffset index of its first element that is written
+   * @param rows how many; 0 does nothing
+   * @param length elements of each
+   * @param weight what multiplies each element of a row
+   * @param weightFrom index of the first of these
+   * @param eps what is added to the mean square inside the root, 0 or more
+   * @throws IllegalArgumentException if an array does not have what is asked for, or a row would be
+   *     written over something else that is read
+   */
+  public static void normalize(
+      float[] x,
+      int xOffset,
+      float[] y,
+      int yOffset,
+      int rows,
+      int length,
+      float[] weight,
+      int weightFrom,
+      double eps) {
+    normalize(x, xOffset, y, yOffset, rows, length, weight, weightFrom, eps, 0);
+  }
+
+  /**
+   * The same with {@code weight + unitOffset} in place of the weight, added in float.
+   *
+   * @param x input
+   * @param xOffset index of its first element that is read
+   * @param y output
+   * @param yOffset index of its first element that is written
+   * @param rows how many
+   * @param length elements of each
+   * @param weight what multiplies each element of a row, less the offset
+   * @param weightFrom index of the first of these
+   * @param eps what is added to the mean square inside the root, 0 or more
+   * @param unitOffset a finite float; 1 for checkpoints of Gemma
+   * @throws IllegalArgumentException as above
+   */
+  public static void normalize(
+      float[] x,
+      int xOffset,
+      float[] y,
+      int yOffset,
+      int rows,
+      int length,
+      float[] weight,
+      int weightFrom,
+      double eps,
+      double unitOffset) {
+    Objects.requireNonNull(x, "x");
+    Objects.requireNonNull(y, "y");
+    Objects.requireNonNull(weight, "weight");
+    Function.INSTANCE.run(
+        x, xOffset, y, yOffset, rows, length, weight, weightFrom, null, 0, eps, unitOffset);
+  }
+
+  /**
+   * The same with the weight in a direct buffer, such as a mapped file's.
+   *
+   * @param x input
+   * @param xOffset index of its first element that is read
+   * @param y output
+   * @param yOffset index of its first element that is written
+   * @param rows how many
+   * @param length elements of each
+   * @param weight a direct buffer in native byte order
+   * @param weightFrom index of the first of these, whatever the buffer's position
+   * @param eps what is added to the mean square inside the root, 0 or more
+   * @throws IllegalArgumentException as above
+   * @throws IllegalStateException if the arena of the buffer's memory is closed; it must not be
+   *     closed during the call
+   */
+  public static void normalize(
+      float[] x,
+      int xOffset,
+      float[] y,
+      int yOffset,
+      int rows,
+      int length,
+      FloatBuffer weight,
+      int weightFrom,
+      double eps) {
+    normalize(x, xOffset, y, yOffset, rows, length, weight, weightFrom, eps, 0);
+  }
+
+  /**
+   * The same with {@code weight + unitOffset} in place of the weight, added in float.
+   *
+   * @param x input
+   * @param xOffset index of its first element that is read
+   * @param y output
+   * @param yOffset index of its first element that is written
+   * @param rows how many
+   * @param length elements of each
+   * @param weight a direct buffer in native byte order
+   * @param weightFrom index of the first of these, whatever the buffer's position
+   * @param eps what is added to the mean square inside the root, 0 or more
+   * @param unitOffset a finite float; 1 for checkpoints of Gemma
+   * @throws IllegalArgumentException as above
+   * @throws IllegalStateException if the arena of the buffer's memory is closed; it must not be
+   *     closed during the call
+   */
+  public static void normalize(
+      float[] x,
+      int xOffset,
+      float[] y,
+      int yOffset,
+      int rows,
+      int length,
+      FloatBuffer weight,
+      int weightFrom,
+      double eps,
+      double unitOffset) {
+    Objects.requireNonNull(x, "x");
+    Objects.requireNonNull(y, "y");
+    Objects.requireNonNull(weight, "weight");
+    Function.INSTANCE.run(
+        x, xOffset, y, yOffset, rows, length, weight, weightFrom, eps, unitOffset);
+  }
+
+  /** Made when it is first asked for: only then the property is read. */
+  private static final class Function {
+    static final RowFunction INSTANCE =
+        new RowFunction("RmsNorm.normalize", Operation.RMS, LayerBuilder.defaultBackend());
+  }
+
   /** Options of a {@link RmsNorm}. */
-  public static final class Builder extends LayerBuilder<Builder> {
+  public static final class Builder extends RowBuilder<Builder> {
     private final NormalizedShape rows;
 
     private Builder(long[] normalizedShape) {

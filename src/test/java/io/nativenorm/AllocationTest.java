@@ -7,6 +7,7 @@ import io.nativenorm.engine.LeakCheck;
 import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.javacpp.FloatPointer;
@@ -116,13 +117,61 @@ class AllocationTest {
   }
 
   @Test
-  void onHeapArraysThatAreCopied() {
-    // 18 rows of 4096 are more than a call may hold.
-    float[] x = TestData.normal(1, 18 * 4096, 0, 1);
+  void onRowsInsideHeapArrays() {
+    float[] packed = TestData.normal(1, 64 * 600, 0, 1);
+    float[] y = new float[packed.length];
+    float[] many = TestData.normal(1, 70 * 2048, 0, 1);
+    for (Backend backend : new Backend[] {Backend.AUTO, Backend.FUSED}) {
+      try (RmsNorm heads = RmsNorm.builder(128).unitOffset(1).backend(backend).build();
+          LayerNorm rows = LayerNorm.builder(200).backend(backend).build();
+          RmsNorm large = RmsNorm.builder(2048).backend(backend).build()) {
+        assertAllocatesNothing("one row", () -> rows.forward(packed, 7, y, 3, 1));
+        assertAllocatesNothing("some rows", () -> rows.forward(packed, 7, packed, 7, 30));
+        assertAllocatesNothing(
+            "heads", () -> heads.forward(packed, 5, 600, packed, 5, 600, 3, 64 * 3 - 1));
+        assertAllocatesNothing(
+            "heads to others", () -> heads.forward(packed, 0, 600, y, 1, 385, 3, 64 * 3));
+        assertAllocatesNothing("sections", () -> large.forward(many, 1, many, 1, 68));
+        assertAllocatesNothing(
+            "sections apart", () -> large.forward(many, 1, 2049, many, 1, 2049, 1, 68));
+      }
+    }
+  }
+
+  @Test
+  void withoutALayer() {
+    float[] x = TestData.normal(1, 4096, 0, 1);
     float[] y = new float[x.length];
-    try (RmsNorm layer = RmsNorm.builder(4096).backend(Backend.FUSED).build();
-        RmsNorm alone = RmsNorm.builder(4096).backend(Backend.FUSED).threads(1).build()) {
+    float[] weights = TestData.normal(2, 4096, 1, 0.5);
+    FloatBuffer buffer =
+        ByteBuffer.allocateDirect(4096 * Float.BYTES)
+            .order(ByteOrder.nativeOrder())
+            .asFloatBuffer();
+    assertAllocatesNothing(
+        "an array", () -> RmsNorm.normalize(x, 5, y, 9, 3, 512, weights, 100, 1e-5));
+    assertAllocatesNothing(
+        "a buffer", () -> RmsNorm.normalize(x, 5, x, 5, 3, 512, buffer, 100, 1e-5, 1));
+    assertAllocatesNothing(
+        "a bias", () -> LayerNorm.normalize(x, 5, x, 5, 3, 512, weights, 0, weights, 9, 1e-5));
+    assertAllocatesNothing(
+        "different calls in turns",
+        () -> {
+          for (int length = 128; length <= 1024; length *= 2) {
+            RmsNorm.normalize(x, 0, y, 0, 1, length, weights, 100, 1e-5);
+            RmsNorm.normalize(x, 0, y, 0, 3, length, weights, 100, 1e-6);
+          }
+        });
+  }
+
+  @Test
+  void onHeapArraysThatAreCopied() {
+    // A row of 72000 is more than a call may hold.
+    float[] x = TestData.normal(1, 2 * 36000, 0, 1);
+    float[] y = new float[x.length];
+    try (RmsNorm layer = RmsNorm.builder(72000).backend(Backend.FUSED).build();
+        RmsNorm alone = RmsNorm.builder(72000).backend(Backend.FUSED).threads(1).build()) {
       assertAllocatesNothing("together", () -> layer.forward(x, y));
+      assertAllocatesNothing("from a place on", () -> layer.forward(x, 0, y, 0, 1));
       assertAllocatesNothing("alone", () -> alone.forward(x, y));
     }
   }

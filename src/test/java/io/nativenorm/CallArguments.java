@@ -53,6 +53,7 @@ final class CallArguments {
       case "wrap" -> wrapped(types[0]);
       case "read" -> new Object[] {subjects.file(), ""};
       case "write" -> new Object[] {subjects.file(), subjects.layer(NormLayer.class).state()};
+      case "normalize" -> withParameters(types);
       case "plainPass" -> {
         Tensor x = subjects.openTensor();
         Tensor y = subjects.tensor(x.layout(), x.shape());
@@ -84,6 +85,9 @@ final class CallArguments {
     }
     if (types[0] == DataType.class) {
       return new Object[] {DataType.F32, subjects.layout(), spec.shape(random)};
+    }
+    if (types[0] == float[].class && types.length > 3) {
+      return ofArrays(types.length, spec.rowLength());
     }
     if (types[0] == float[].class) {
       long[] shape = spec.shape(random);
@@ -141,6 +145,40 @@ final class CallArguments {
     return array
         ? subjects.values((int) Shapes.size(shape))
         : subjects.tensor(Layout.CHANNELS_FIRST, shape);
+  }
+
+  /** Rows inside arrays, which lie apart if there are eight arguments. */
+  private Object[] ofArrays(int count, int length) {
+    int rows = random.nextInt(7);
+    int together = 1 + random.nextInt(3);
+    int from = random.nextInt(4);
+    int stride = together * length + random.nextInt(3);
+    int size = from + (rows + together) * (length + 3);
+    float[] x = subjects.values(size);
+    boolean inPlace = random.nextBoolean();
+    float[] y = inPlace ? x : new float[size];
+    int to = inPlace ? from : random.nextInt(4);
+    return count == 5
+        ? new Object[] {x, from, y, to, rows}
+        : new Object[] {x, from, stride, y, to, stride, together, rows};
+  }
+
+  /** Without a layer: rows with parameters in arrays, or with a weight in a buffer. */
+  private Object[] withParameters(Class<?>[] types) {
+    int length = 1 + random.nextInt(40);
+    Object[] arguments = new Object[types.length];
+    System.arraycopy(ofArrays(5, length), 0, arguments, 0, 5);
+    arguments[5] = length;
+    for (int i = 6; i < types.length; i++) {
+      boolean isBuffer = types[i] == FloatBuffer.class;
+      arguments[i] =
+          types[i] == double.class
+              ? Math.pow(10, -random.nextInt(8))
+              : types[i] == int.class
+                  ? random.nextInt(3)
+                  : isBuffer ? subjects.buffer(length + 2) : subjects.values(length + 2);
+    }
+    return arguments;
   }
 
   private Map<String, Tensor> stateLike(NormLayer layer) {

@@ -18,12 +18,12 @@ interface CallCheck {
   static CallCheck before(
       Executable method, Object receiver, Object[] given, CallSubjects subjects, boolean hostile) {
     if (hostile) {
-      return untouched(given);
+      return untouched(outputOf(method, given));
     }
     if (receiver instanceof NormLayer layer && given.length > 0 && !CallSubjects.isClosed(layer)) {
       LayerSpec spec = subjects.layers.get(layer);
       return switch (method.getName()) {
-        case "forward" -> forward(layer, spec, given);
+        case "forward" -> given.length > 3 ? rows(layer, spec, given) : forward(layer, spec, given);
         case "forwardTraining" ->
             given[0] instanceof Tensor input
                 ? training(layer, spec, input)
@@ -42,9 +42,18 @@ interface CallCheck {
     return result -> {};
   }
 
-  /** An output is the last array or tensor; what is not there or closed, cannot be touched. */
-  private static CallCheck untouched(Object[] given) {
-    Object output = given.length > 1 ? given[1] : null;
+  /** What is written to is called y, or it is the second of two. */
+  private static Object outputOf(Executable method, Object[] given) {
+    for (int i = 0; i < given.length; i++) {
+      if (method.getParameters()[i].getName().equals("y")) {
+        return given[i];
+      }
+    }
+    return given.length > 1 ? given[1] : null;
+  }
+
+  /** What is not there or closed, cannot be touched. */
+  private static CallCheck untouched(Object output) {
     float[] before = contents(output);
     return new CallCheck() {
       @Override
@@ -90,6 +99,44 @@ interface CallCheck {
       float[] values = y instanceof Tensor tensor ? CallSubjects.inOrder(tensor) : (float[]) y;
       check(spec, oracle, x, values);
     };
+  }
+
+  /** Rows inside arrays: those that are written, and that nothing else is. */
+  private static CallCheck rows(NormLayer layer, LayerSpec spec, Object[] given) {
+    boolean apart = given.length == 8;
+    int count = (int) given[given.length - 1];
+    int together = apart ? (int) given[6] : Math.max(1, count);
+    int length = spec.rowLength();
+    float[] y = (float[]) given[apart ? 3 : 2];
+    int[] from = places((int) given[1], apart ? (int) given[2] : 0, together, count, length);
+    int[] to =
+        places((int) given[apart ? 4 : 3], apart ? (int) given[5] : 0, together, count, length);
+    float[] x = gather((float[]) given[0], from, length);
+    float[] before = y.clone();
+    Oracle oracle = oracle(layer, spec, new long[] {count, length}, null);
+    return result -> {
+      check(spec, oracle, x, gather(y, to, length));
+      for (int row = 0; row < count; row++) {
+        System.arraycopy(y, to[row], before, to[row], length);
+      }
+      if (!Arrays.equals(before, y)) {
+        throw new AssertionError("something between the rows was touched");
+      }
+    };
+  }
+
+  private static int[] places(int from, int stride, int together, int count, int length) {
+    int[] places = new int[count];
+    Arrays.setAll(places, row -> from + row / together * stride + row % together * length);
+    return places;
+  }
+
+  private static float[] gather(float[] array, int[] places, int length) {
+    float[] rows = new float[places.length * length];
+    for (int row = 0; row < places.length; row++) {
+      System.arraycopy(array, places[row], rows, row * length, length);
+    }
+    return rows;
   }
 
   private static CallCheck training(NormLayer layer, LayerSpec spec, Tensor input) {

@@ -15,6 +15,7 @@ final class LayerSpec {
   Backend backend = Backend.AUTO;
   Activation activation = Activation.NONE;
   boolean tracks;
+  double unitOffset;
 
   private LayerSpec(
       Class<? extends NormLayer> kind, long groups, double eps, long... parameterShape) {
@@ -48,12 +49,17 @@ final class LayerSpec {
     copy.backend = backend;
     copy.activation = activation;
     copy.tracks = tracks;
+    copy.unitOffset = unitOffset;
     return copy;
   }
 
   /** Whether its layer can be made: a builder takes sizes for which there is no memory. */
   boolean isSmall() {
     return Arrays.stream(parameterShape).allMatch(extent -> extent < 1 << 16);
+  }
+
+  int rowLength() {
+    return (int) Shapes.size(parameterShape);
   }
 
   boolean normalizesRows() {
@@ -97,10 +103,22 @@ final class LayerSpec {
             rows ? 1 : (int) Shapes.sizeFrom(shape, 2),
             running == null ? (int) groups : 1,
             eps,
-            weight,
+            sum(weight),
             bias,
             activation == Activation.RELU);
     return running == null ? oracle : oracle.given(running[0], running[1]);
+  }
+
+  /** The weight that multiplies. */
+  private float[] sum(float[] weight) {
+    if (weight == null || unitOffset == 0) {
+      return weight;
+    }
+    float[] sums = weight.clone();
+    for (int i = 0; i < sums.length; i++) {
+      sums[i] += (float) unitOffset;
+    }
+    return sums;
   }
 
   @Override
@@ -115,6 +133,7 @@ final class LayerSpec {
         + backend
         + " "
         + activation
+        + (unitOffset == 0 ? "" : " offset " + unitOffset)
         + (tracks ? " tracking" : "");
   }
 }

@@ -20,7 +20,7 @@ class ManyCallersTest {
   /** Calls one layer from all threads; each also allocates for itself. */
   static final class Callers {
     public static void main(String[] args) throws Exception {
-      int elements = 1 << 15;
+      int elements = Integer.getInteger("elements");
       long end = System.nanoTime() + Integer.getInteger("seconds") * 1_000_000_000L;
       int callers = Integer.getInteger("callers");
       ExecutorService pool = Executors.newFixedThreadPool(callers);
@@ -57,16 +57,19 @@ class ManyCallersTest {
 
   @ParameterizedTest
   @CsvSource({
-    "G1, 40m, 64, 2, 1",
-    "Parallel, 40m, 64, 2, 1",
-    "Serial, 40m, 64, 2, 1",
-    "G1, 64m, 64, 2, 1",
-    "G1, 40m, 64, 1, 1",
-    "G1, 40m, 8, 1, 3",
-    "G1, 40m, 8, 2, 3"
+    "G1, 40m, 64, 2, 32768, 1",
+    "Parallel, 40m, 64, 2, 32768, 1",
+    "Serial, 40m, 64, 2, 32768, 1",
+    "G1, 64m, 64, 2, 32768, 1",
+    "G1, 40m, 64, 1, 32768, 1",
+    "G1, 40m, 8, 1, 32768, 3",
+    "G1, 40m, 8, 2, 32768, 3",
+    "G1, 64m, 8, 2, 262144, 3", // in sections
+    "Parallel, 64m, 8, 2, 262144, 1"
   })
   void theCollectorIsNeverKeptWaitingForTooLong(
-      String collector, String heap, int callers, int threads, int seconds) throws Exception {
+      String collector, String heap, int callers, int threads, int elements, int seconds)
+      throws Exception {
     JavaProcess process =
         JavaProcess.run(
             Callers.class,
@@ -76,6 +79,7 @@ class ManyCallersTest {
             "-XX:+Use" + collector + "GC",
             "-Dcallers=" + callers,
             "-Dthreads=" + threads,
+            "-Delements=" + elements,
             "-Dseconds=" + Integer.getInteger("nativenorm.callers.seconds", seconds));
     // Newer JDKs also print warnings about native access.
     assertTrue(process.output().endsWith("\n0 OutOfMemoryErrors\n"), process.output());

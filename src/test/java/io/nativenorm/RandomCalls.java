@@ -201,6 +201,7 @@ final class RandomCalls {
               || (spec.kind == BatchNorm.class && spec.eps == 0)
               || isAlwaysRefused(new PublicApi.Call(spec.kind, method));
       case "plainPass" -> !TestEngines.hasFused();
+      case "build" -> subjects.builders.get(receiver).unitOffset != 0; // without a weight
       default -> false;
     };
   }

@@ -38,6 +38,24 @@ public abstract class Plan {
   }
 
   /**
+   * Runs a problem of inference of rows with parameters that change from call to call.
+   *
+   * @param src input
+   * @param dst output, which may be the input
+   * @param weight the weight
+   * @param bias the bias, or null if the problem has none
+   */
+  public void infer(Memory src, Memory dst, Memory weight, Memory bias) {
+    execute(
+        Operands.builder()
+            .put(Slot.SRC, src)
+            .put(Slot.DST, dst)
+            .put(Slot.WEIGHT, weight)
+            .put(Slot.BIAS, bias)
+            .build());
+  }
+
+  /**
    * Runs a problem of inference on heap arrays as they are, if the engine can and it does not hold
    * off the collector for long.
    *
