@@ -33,11 +33,11 @@ import java.util.concurrent.atomic.AtomicInteger;
  *
  * <p>FUSED's threads, at most one less than there are processors, are named {@code nativenorm-1}
  * and so on for the operating system. They end when their library is unloaded, which is when the
- * class loader of these classes and of JavaCPP's was collected. Three things keep that loader:
+ * class loader of these classes and of JavaCPP's was collected. Four things keep that loader:
  * JavaCPP's deallocator thread, for ever, which {@code -Dorg.bytedeco.javacpp.noPointerGC=true}
  * leaves out, but then native memory of what is dropped without {@code close} is lost; ONEDNN's
- * thread, for ever, once a large problem ran there; and the JDK, which for records remembers the
- * last class that it met.
+ * thread, for ever, once a large problem ran there; the JDK, for ever, once an arena was held open;
+ * and the JDK, which for records remembers the last class that it met.
  */
 public final class NativeNorm {
   /** 0 until it is set or first read. */

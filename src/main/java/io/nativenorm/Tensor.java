@@ -1,8 +1,7 @@
 package io.nativenorm;
 
-import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.Lifetime;
-import io.nativenorm.engine.Storage;
+import io.nativenorm.engine.memory.ArenaHold;
 import io.nativenorm.engine.memory.ForeignMemory;
 import io.nativenorm.engine.memory.Memory;
 import io.nativenorm.engine.memory.MemoryPool;
@@ -31,14 +30,22 @@ import org.bytedeco.javacpp.Pointer;
  * those copied out of an I64 tensor are its elements rounded to the nearest float, and those copied
  * in must be whole numbers.
  */
-public final class Tensor extends TensorElements {
+public final class Tensor extends TensorCopies {
   private Tensor(Memory memory, Lifetime shared, Layout layout, long[] shape) {
     super(memory, shared, layout, shape);
   }
 
   /** On memory that a caller frees. */
   private static Tensor onForeign(Memory memory, Layout layout, long[] shape) {
-    return new Tensor(memory, new Lifetime(() -> {}), layout, shape);
+    if (memory.isHeld()) {
+      ArenaHold.missing()
+          .ifPresent(
+              missing -> {
+                throw new NativeNormException(
+                    "an arena cannot be held open during calls here: " + missing);
+              });
+    }
+    return TensorScope.made(new Tensor(memory, new Lifetime(() -> {}), layout, shape));
   }
 
   /**
@@ -103,23 +110,40 @@ public final class Tensor extends TensorElements {
    * An F32 tensor, channels first, on a buffer's memory from its position on. Nothing is copied;
    * the buffer stays reachable while the tensor is.
    *
-   * <p>On memory of a {@code java.lang.foreign.Arena} the tensor can be used as the buffer can:
-   * once the arena is closed, or on a thread that may not use it, whatever uses the elements throws
-   * what the buffer's own {@code get} does. That is looked at when a call begins; an arena that is
-   * closed during a call takes the memory from under it. A mapped file must keep its length: if it
-   * is cut while it is used here, the operating system ends the process (SIGBUS).
+   * <p>On memory of a {@code java.lang.foreign.Arena} (JDK 22 and later) the tensor can be used as
+   * the buffer can: once the arena is closed, or on a thread that may not use it, whatever uses the
+   * elements throws what the buffer's own {@code get} does. While a call uses them the arena is
+   * held open, for 0.1 us more a call: its {@code close} throws {@link IllegalStateException}. A
+   * mapped file must keep its length: if it is cut while it is used here, the operating system ends
+   * the process (SIGBUS).
    *
    * @param direct a direct buffer in native byte order; if it is read-only, layers only read it
    * @param shape logical extents, with at most as many elements as the buffer has remaining
    * @return a tensor on that memory
    * @throws IllegalArgumentException if the buffer is not direct, not in native order or too short
    * @throws IllegalStateException if the arena of its memory is closed
+   * @throws NativeNormException if arenas cannot be held open in this process
    */
   public static Tensor wrap(FloatBuffer direct, long... shape) {
+    return wrap(direct, Layout.CHANNELS_FIRST, shape);
+  }
+
+  /**
+   * The same in either order, as {@link #wrap(FloatBuffer, long...)} makes it.
+   *
+   * @param direct a direct buffer in native byte order; if it is read-only, layers only read it
+   * @param layout order of the elements
+   * @param shape logical extents, with at most as many elements as the buffer has remaining
+   * @return a tensor on that memory
+   * @throws IllegalArgumentException if the buffer is not direct, not in native order or too short
+   * @throws IllegalStateException if the arena of its memory is closed
+   * @throws NativeNormException if arenas cannot be held open in this process
+   */
+  public static Tensor wrap(FloatBuffer direct, Layout layout, long... shape) {
     Objects.requireNonNull(direct, "direct");
+    Objects.requireNonNull(layout, "layout");
     long[] extents = ownCopy(shape);
-    Memory foreign = ForeignMemory.of(direct, Shapes.size(extents));
-    return TensorScope.made(onForeign(foreign, Layout.CHANNELS_FIRST, extents));
+    return onForeign(ForeignMemory.of(direct, Shapes.size(extents)), layout, extents);
   }
 
   /**
@@ -137,6 +161,7 @@ public final class Tensor extends TensorElements {
    * @throws IllegalArgumentException if the buffer is not direct, not in native order, not aligned
    *     or too short, or the type is not supported
    * @throws IllegalStateException if the arena of its memory is closed
+   * @throws NativeNormException if arenas cannot be held open in this process
    */
   public static Tensor wrap(ByteBuffer direct, DataType type, Layout layout, long... shape) {
     Objects.requireNonNull(direct, "direct");
@@ -144,8 +169,7 @@ public final class Tensor extends TensorElements {
     Objects.requireNonNull(layout, "layout");
     long[] extents = ownCopy(shape);
     requireSupported(type);
-    Memory foreign = ForeignMemory.of(direct, type, Shapes.size(extents));
-    return TensorScope.made(onForeign(foreign, layout, extents));
+    return onForeign(ForeignMemory.of(direct, type, Shapes.size(extents)), layout, extents);
   }
 
   /**
@@ -173,92 +197,49 @@ public final class Tensor extends TensorElements {
     long[] extents = ownCopy(shape);
     requireSupported(type);
     requirePointers();
-    Memory foreign = ForeignMemory.of(memory, type, Shapes.size(extents));
-    return TensorScope.made(onForeign(foreign, layout, extents));
-  }
-
-  private static void requireSupported(DataType type) {
-    if (!Storage.COMPUTED.contains(type) && type != DataType.I64) {
-      throw new IllegalArgumentException(
-          "this version supports " + Storage.COMPUTED + " and, for counts, I64, but got " + type);
-    }
+    return onForeign(ForeignMemory.of(memory, type, Shapes.size(extents)), layout, extents);
   }
 
   /**
-   * A copy in another element type, made by as many {@link NativeNorm#threads} as it is worth.
+   * A tensor on memory at an address that the caller knows. Nothing is copied; the owner stays
+   * reachable while the tensor is. Of a mapped file of any size, on JDK 22 and later:
    *
-   * @param type the wanted type; F32, BF16, F16 or I64 in this version
-   * @return a new tensor that owns its memory, even if the type is the same
-   * @throws IllegalArgumentException if the type is not supported, or I64 and an element is not a
-   *     whole number that it can hold
-   * @throws IllegalStateException if this tensor is closed
+   * <pre>{@code
+   * MemorySegment file = channel.map(READ_ONLY, 0, channel.size(), arena);
+   * Tensor weights =
+   *     Tensor.wrap(file.address() + offset, file, DataType.BF16, Layout.CHANNELS_FIRST, 4096, 4096);
+   * }</pre>
+   *
+   * <p>An owner that can tell is asked. Of a {@code java.lang.foreign.MemorySegment}, on JDK 22 and
+   * later, and of a direct buffer the memory must be a part, and it ends as {@link
+   * #wrap(FloatBuffer, long...)} says: with the segment's arena, which is held open during a call.
+   * If it is read-only, so is the tensor. A {@link Pointer} tells whether it was closed, when a
+   * call begins. Of any other owner, and of segments before JDK 22, where they were previews,
+   * nothing is known: the memory must be there, and of the size that the shape says, while the
+   * tensor is used.
+   *
+   * @param address of the first element, aligned to its size
+   * @param owner what keeps the memory there
+   * @param type element type; F32, BF16, F16 or I64 in this version
+   * @param layout order of the elements
+   * @param shape logical extents
+   * @return a tensor on that memory
+   * @throws IllegalArgumentException if the address is 0 or not aligned; if the owner is a segment
+   *     or buffer on the Java heap, or such that the shape's memory is no part of its own; or if
+   *     the type is not supported
+   * @throws IllegalStateException if the arena of the memory, or a pointer that owns it, is closed
+   * @throws NativeNormException if JavaCPP's library is missing, so that there are no addresses, or
+   *     if arenas cannot be held open in this process
    */
-  public Tensor to(DataType type) {
+  public static Tensor wrap(
+      long address, Object owner, DataType type, Layout layout, long... shape) {
+    Objects.requireNonNull(owner, "owner");
     Objects.requireNonNull(type, "type");
+    Objects.requireNonNull(layout, "layout");
+    long[] extents = ownCopy(shape);
     requireSupported(type);
-    acquire();
-    try {
-      Tensor copy = uninitialized(type, layout(), extents());
-      try {
-        convert(this, copy);
-        return TensorScope.made(copy);
-      } catch (RuntimeException | Error e) {
-        copy.close();
-        throw e;
-      }
-    } finally {
-      release();
-    }
-  }
-
-  /**
-   * A copy in another physical order, made by as many {@link NativeNorm#threads} as it is worth.
-   *
-   * @param wanted the order of the copy
-   * @return a new tensor of the same shape that owns its memory, even if the order is the same
-   * @throws IllegalStateException if this tensor is closed
-   */
-  public Tensor to(Layout wanted) {
-    Objects.requireNonNull(wanted, "wanted");
-    return TensorScope.made(copy(wanted));
-  }
-
-  private Tensor copy(Layout wanted) {
-    acquire();
-    try {
-      Tensor copy = uninitialized(dataType(), wanted, extents());
-      reorder(this, copy);
-      return copy;
-    } finally {
-      release();
-    }
-  }
-
-  private static void convert(Tensor from, Tensor to) {
-    Engines.memoryWork().convert(from.memory(), to.memory(), NativeNorm.threads());
-  }
-
-  /** Copies into a tensor of the same shape and type, in its order; both are in use. */
-  static void reorder(Tensor from, Tensor to) {
-    if (from.size() == 0) {
-      return; // 2^40 samples without an element would be gone through one by one
-    }
-    if (from.layout() == to.layout() || from.rank() < 3) {
-      convert(from, to);
-    } else {
-      reorder(from.extents(), from.memory(), to.memory(), to.layout(), NativeNorm.threads());
-    }
-  }
-
-  /** Copies the elements of a shape with spatial dimensions into the other order. */
-  static void reorder(long[] shape, Memory from, Memory to, Layout wanted, int threads) {
-    long samples = shape[0];
-    long channels = shape[1];
-    long positions = from.elements() / samples / channels;
-    boolean last = wanted == Layout.CHANNELS_LAST;
-    Engines.memoryWork()
-        .transpose(
-            from, to, samples, last ? channels : positions, last ? positions : channels, threads);
+    requirePointers();
+    return onForeign(ForeignMemory.at(address, owner, type, Shapes.size(extents)), layout, extents);
   }
 
   /**

@@ -10,7 +10,8 @@ import java.util.Objects;
 import org.bytedeco.javacpp.Pointer;
 
 /** The elements of a tensor, for as long as it is not closed. */
-abstract sealed class TensorElements extends TensorForm implements AutoCloseable permits Tensor {
+abstract sealed class TensorElements extends TensorForm implements AutoCloseable
+    permits TensorCopies {
   private final Memory memory;
 
   /** The memory's, which each tensor on it holds until it is closed. */

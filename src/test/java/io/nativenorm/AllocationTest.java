@@ -11,6 +11,7 @@ import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.javacpp.FloatPointer;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -96,6 +97,17 @@ class AllocationTest {
         Tensor onPointer = Tensor.wrap(memory, DataType.F32, Layout.CHANNELS_FIRST, 2, 32)) {
       assertAllocatesNothing("buffer", () -> layer.forward(onBuffer, onBuffer));
       assertAllocatesNothing("pointer", () -> layer.forward(onBuffer, onPointer));
+    }
+  }
+
+  @Test
+  void onSegmentsThatCannotBeClosed() throws Exception {
+    Assumptions.assumeTrue(TestArena.ARE_THERE, "there are no segments before JDK 22");
+    Object segment = TestArena.of("Auto").segment(64 * Float.BYTES);
+    long address = TestArena.address(segment);
+    try (LayerNorm layer = LayerNorm.builder(32).backend(Backend.FUSED).build();
+        Tensor x = Tensor.wrap(address, segment, DataType.F32, Layout.CHANNELS_FIRST, 2, 32)) {
+      assertAllocatesNothing("segment", () -> layer.forward(x, x));
     }
   }
 

@@ -5,9 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import io.nativenorm.engine.LeakCheck.LeavesMemoryToTheCollector;
-import java.lang.reflect.Method;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -19,58 +17,9 @@ import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/**
- * Tensors on the memory of arenas, which JDK 22 and later have: after {@code Arena.close} they are
- * as closed as the buffer. By reflection, since this is compiled for JDK 17.
- */
+/** Tensors on the memory of arenas: after {@code Arena.close} they are as closed as the buffer. */
 @LeavesMemoryToTheCollector
 class ArenaTest {
-  private static final boolean HAS_ARENAS = Runtime.version().feature() >= 22;
-
-  /** An arena, or on an older JDK nothing, where a direct buffer stands for its memory. */
-  private record Arena(AutoCloseable arena) implements AutoCloseable {
-    static Arena of(String kind) throws Exception {
-      if (!HAS_ARENAS) {
-        return new Arena(null);
-      }
-      String factory = kind.equals("Global") ? "global" : "of" + kind;
-      return new Arena((AutoCloseable) type("Arena").getMethod(factory).invoke(null));
-    }
-
-    FloatBuffer floats(int count) throws Exception {
-      return bytes(count).asFloatBuffer();
-    }
-
-    ByteBuffer bytes(int count) throws Exception {
-      ByteBuffer bytes = ByteBuffer.allocateDirect(count * Float.BYTES);
-      if (arena != null) {
-        Method allocate = type("Arena").getMethod("allocate", long.class, long.class);
-        Object segment = allocate.invoke(arena, (long) count * Float.BYTES, 64L);
-        bytes = (ByteBuffer) type("MemorySegment").getMethod("asByteBuffer").invoke(segment);
-      }
-      return bytes.order(ByteOrder.nativeOrder());
-    }
-
-    Tensor tensor(long... shape) throws Exception {
-      return Tensor.wrap(floats((int) Shapes.size(shape)), shape);
-    }
-
-    @Override
-    public void close() {
-      try {
-        if (arena != null) {
-          arena.close();
-        }
-      } catch (Exception e) {
-        throw new AssertionError(e);
-      }
-    }
-  }
-
-  private static Class<?> type(String name) throws ClassNotFoundException {
-    return Class.forName("java.lang.foreign." + name);
-  }
-
   /** Every way to use the elements of x, of (2, 3), which the pass was made of. */
   private static Map<String, Executable> uses(Tensor x, LayerNorm layer, Pass pass, BatchNorm batch)
       throws Exception {
@@ -105,7 +54,7 @@ class ArenaTest {
   @ParameterizedTest
   @ValueSource(strings = {"Shared", "Confined"})
   void afterItsArenaATensorIsNotUsed(String kind) throws Exception {
-    Arena arena = Arena.of(kind);
+    TestArena arena = TestArena.of(kind);
     ByteBuffer bytes = arena.bytes(6);
     FloatBuffer buffer = bytes.asFloatBuffer();
     try (LayerNorm layer = LayerNorm.of(2, 3);
@@ -119,8 +68,8 @@ class ArenaTest {
       assertEquals(4, live.get(3));
       layer.forward(x, x);
       arena.close();
-      if (!HAS_ARENAS) {
-        assertThrows(ClassNotFoundException.class, () -> type("Arena"));
+      if (!TestArena.ARE_THERE) {
+        assertThrows(ClassNotFoundException.class, () -> TestArena.type("Arena"));
         assertEquals(6, x.toArray().length, "a buffer without an arena lasts");
         return;
       }
@@ -140,7 +89,7 @@ class ArenaTest {
 
   @Test
   void onAnotherThreadAConfinedArenasTensorIsNotUsed() throws Exception {
-    try (Arena arena = Arena.of("Confined");
+    try (TestArena arena = TestArena.of("Confined");
         LayerNorm layer = LayerNorm.of(2, 3);
         BatchNorm batch = BatchNorm.of(3);
         Tensor x = arena.tensor(2, 3);
@@ -148,7 +97,7 @@ class ArenaTest {
       for (Map.Entry<String, Executable> use : uses(x, layer, pass, batch).entrySet()) {
         boolean isMissing = use.getKey().startsWith("plainPass") && !TestEngines.hasFused();
         String done = isMissing ? "NativeNormException" : "nothing";
-        String thrown = HAS_ARENAS ? "WrongThreadException" : done;
+        String thrown = TestArena.ARE_THERE ? "WrongThreadException" : done;
         assertEquals(thrown, thrownElsewhere(use.getValue()), use.getKey());
       }
       x.toArray(); // and here still is
@@ -176,11 +125,11 @@ class ArenaTest {
   @Test
   void anArenaClosesWhatIsUnderASharedTensorAtOnce() throws Exception {
     for (int floats : new int[] {8, 1 << 20}) {
-      Arena arena = Arena.of("Shared");
+      TestArena arena = TestArena.of("Shared");
       try (LayerNorm layer = LayerNorm.of(8);
           Tensor x = arena.tensor(floats / 8, 8)) {
         arena.close();
-        if (HAS_ARENAS) {
+        if (TestArena.ARE_THERE) {
           assertThrows(IllegalStateException.class, () -> layer.forward(x, x));
         } else {
           layer.forward(x, x);
@@ -192,7 +141,7 @@ class ArenaTest {
   @Test
   void arenasThatCannotBeClosedAreNoHindrance() throws Exception {
     for (String kind : new String[] {"Auto", "Global"}) {
-      Tensor x = Arena.of(kind).tensor(2, 3);
+      Tensor x = TestArena.of(kind).tensor(2, 3);
       assertEquals("nothing", thrownElsewhere(x::toArray), kind);
     }
   }

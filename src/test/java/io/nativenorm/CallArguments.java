@@ -50,7 +50,7 @@ final class CallArguments {
         long[] shape = shape();
         yield new Object[] {DataType.F32, subjects.layout(), shape};
       }
-      case "wrap" -> wrapped(types[0]);
+      case "wrap" -> wrapped(types);
       case "read" -> new Object[] {subjects.file(), ""};
       case "write" -> new Object[] {subjects.file(), subjects.layer(NormLayer.class).state()};
       case "normalize" -> withParameters(types);
@@ -241,11 +241,20 @@ final class CallArguments {
     return shape;
   }
 
-  private Object[] wrapped(Class<?> memory) {
+  private Object[] wrapped(Class<?>[] types) {
+    Class<?> memory = types[0];
     long[] shape = shape();
     int size = (int) Shapes.size(shape);
     if (memory == FloatBuffer.class) {
-      return new Object[] {subjects.buffer(size + random.nextInt(2)), shape};
+      FloatBuffer buffer = subjects.buffer(size + random.nextInt(2));
+      return types.length == 2
+          ? new Object[] {buffer, shape}
+          : new Object[] {buffer, subjects.layout(), shape};
+    }
+    if (memory == long.class) {
+      ByteBuffer owner = subjects.bytes(size);
+      long address = new BytePointer(owner).address();
+      return new Object[] {address, owner, DataType.F32, subjects.layout(), shape};
     }
     Object given = memory == ByteBuffer.class ? subjects.bytes(size) : subjects.pointer(size);
     return new Object[] {given, DataType.F32, subjects.layout(), shape};

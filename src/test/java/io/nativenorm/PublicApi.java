@@ -21,6 +21,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
+import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.Pointer;
 
@@ -33,6 +34,8 @@ final class PublicApi {
   private static final long[] SHAPE = {2, 1, 6, 1};
 
   private static final int SIZE = 12;
+
+  private static final ByteBuffer MEMORY = bytes();
 
   /** One way to call a method: on a layer's class for what layers inherit. */
   record Call(Class<?> owner, Executable executable) {
@@ -252,8 +255,10 @@ final class PublicApi {
       return false;
     } else if (type == int.class) {
       return 1;
+    } else if (type == Object.class) {
+      return MEMORY;
     } else if (type == long.class) {
-      return 1L;
+      return parameter.getName().equals("address") ? new BytePointer(MEMORY).address() : 1L;
     } else if (type == float.class) {
       return 1f;
     } else if (type == double.class) {

@@ -3,6 +3,7 @@ package io.nativenorm.engine;
 import io.nativenorm.Backend;
 import io.nativenorm.NativeNormException;
 import io.nativenorm.engine.fused.FusedEngine;
+import io.nativenorm.engine.memory.ArenaHold;
 import io.nativenorm.engine.memory.Memory;
 import io.nativenorm.engine.onednn.OnednnEngine;
 import io.nativenorm.engine.reference.ReferenceEngine;
@@ -24,6 +25,8 @@ public final class Engines {
 
   private static final FusedEngine FUSED = new FusedEngine();
   private static final ReferenceEngine REFERENCE = new ReferenceEngine();
+  private static final MemoryWork FUSED_WORK = new HoldingWork(FUSED);
+  private static final MemoryWork REFERENCE_WORK = new HoldingWork(REFERENCE);
   private static final List<Engine> ENGINES =
       List.of(FUSED, new OnednnEngine(REFERENCE::prepare), REFERENCE);
   private static final String UNMET_REQUIREMENT =
@@ -79,7 +82,8 @@ public final class Engines {
             missing -> {
               throw new NativeNormException("there is no plain pass without FUSED: " + missing);
             });
-    FUSED.plainPass(x, y, a, b, threads);
+    ArenaHold.during(
+        new Memory[] {x, y}, () -> FUSED.plainPass(x.whileHeld(), y.whileHeld(), a, b, threads));
   }
 
   /**
@@ -88,7 +92,7 @@ public final class Engines {
    * @return FUSED where it is there, else plain Java
    */
   public static MemoryWork memoryWork() {
-    return FUSED.unavailable().isEmpty() ? FUSED : REFERENCE;
+    return FUSED.unavailable().isEmpty() ? FUSED_WORK : REFERENCE_WORK;
   }
 
   /**

@@ -121,8 +121,7 @@ public final class NativeAccess {
       cause = next;
     }
     if (denied) {
-      String modules = binding.getModule().isNamed() ? MODULES : "ALL-UNNAMED";
-      return "native access is denied, start Java with --enable-native-access=" + modules;
+      return denied(binding);
     }
     String message = cause.toString().lines().findFirst().orElse("");
     if (message.contains("failed to map segment")) {
@@ -131,6 +130,17 @@ public final class NativeAccess {
           + " -Dorg.bytedeco.javacpp.cachedir=<folder>)";
     }
     return message;
+  }
+
+  /**
+   * What is said where native access is denied.
+   *
+   * @param caller a class that asked for it
+   * @return a sentence
+   */
+  public static String denied(Class<?> caller) {
+    String modules = caller.getModule().isNamed() ? MODULES : "ALL-UNNAMED";
+    return "native access is denied, start Java with --enable-native-access=" + modules;
   }
 
   private static boolean isFound(Class<?> binding, String library) {

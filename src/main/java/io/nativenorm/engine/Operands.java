@@ -1,7 +1,9 @@
 package io.nativenorm.engine;
 
+import io.nativenorm.engine.memory.ArenaHold;
 import io.nativenorm.engine.memory.FloatView;
 import io.nativenorm.engine.memory.Memory;
+import java.util.function.Consumer;
 
 /**
  * The memory one execution of a {@link Plan} reads and writes, by its slots. It stays the caller's
@@ -21,12 +23,18 @@ public final class Operands {
 
   private final double count;
   private final boolean accumulates;
+  private final boolean held;
 
   private Operands(Memory[] memories, float[][] arrays, double count, boolean accumulates) {
     this.memories = memories;
     this.arrays = arrays;
     this.count = count;
     this.accumulates = accumulates;
+    boolean any = false;
+    for (Memory memory : memories) {
+      any |= memory != null && memory.isHeld();
+    }
+    held = any;
   }
 
   /** Operands in the making: one by one, {@link #with} took a tenth of a small training step. */
@@ -168,6 +176,21 @@ public final class Operands {
    */
   public boolean has(Slot slot) {
     return get(slot) != null;
+  }
+
+  /** Whether one must be held while it is used. */
+  boolean areHeld() {
+    return held;
+  }
+
+  /** Runs a use of them, during which arenas stay open. */
+  void hold(Consumer<Operands> use) {
+    Memory[] open = new Memory[SLOTS];
+    for (int i = 0; i < SLOTS; i++) {
+      open[i] = memories[i] == null ? null : memories[i].whileHeld();
+    }
+    Operands plain = new Operands(open, arrays, count, accumulates);
+    ArenaHold.during(memories, () -> use.accept(plain));
   }
 
   /**

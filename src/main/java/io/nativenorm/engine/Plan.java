@@ -20,11 +20,18 @@ public abstract class Plan {
   }
 
   /**
-   * Runs the problem this plan was prepared for.
+   * Runs the problem this plan was prepared for. Arenas stay open meanwhile, here and in the
+   * others.
    *
    * @param operands all memory the problem asks for
    */
-  public abstract void execute(Operands operands);
+  public final void execute(Operands operands) {
+    if (operands.areHeld()) {
+      operands.hold(this::run);
+    } else {
+      run(operands);
+    }
+  }
 
   /**
    * Runs a problem of inference. An engine that can do it allocates nothing.
@@ -33,8 +40,12 @@ public abstract class Plan {
    * @param dst output, which may be the input
    * @param constants all other memory the problem asks for
    */
-  public void infer(Memory src, Memory dst, Operands constants) {
-    execute(constants.with(Slot.SRC, src).with(Slot.DST, dst));
+  public final void infer(Memory src, Memory dst, Operands constants) {
+    if (src.isHeld() || dst.isHeld() || constants.areHeld()) {
+      execute(constants.with(Slot.SRC, src).with(Slot.DST, dst));
+    } else {
+      run(src, dst, constants);
+    }
   }
 
   /**
@@ -66,8 +77,14 @@ public abstract class Plan {
    * @param constants all other memory the problem asks for
    * @return false if nothing was done: the arrays must be copied
    */
-  public boolean infer(float[] src, int srcFrom, float[] dst, int dstFrom, Operands constants) {
-    return false;
+  public final boolean infer(
+      float[] src, int srcFrom, float[] dst, int dstFrom, Operands constants) {
+    if (!constants.areHeld()) {
+      return run(src, srcFrom, dst, dstFrom, constants);
+    }
+    boolean[] done = new boolean[1];
+    constants.hold(open -> done[0] = run(src, srcFrom, dst, dstFrom, open));
+    return done[0];
   }
 
   /**
@@ -116,7 +133,29 @@ public abstract class Plan {
    *
    * @param operands all memory the problem asks for, but for gradients
    */
-  public void differentiate(Operands operands) {
+  public final void differentiate(Operands operands) {
+    if (operands.areHeld()) {
+      operands.hold(this::runGradients);
+    } else {
+      runGradients(operands);
+    }
+  }
+
+  /** What {@link #execute} does. */
+  protected abstract void run(Operands operands);
+
+  /** What {@link #infer(Memory, Memory, Operands)} does. */
+  protected void run(Memory src, Memory dst, Operands constants) {
+    run(constants.with(Slot.SRC, src).with(Slot.DST, dst));
+  }
+
+  /** What {@link #infer(float[], int, float[], int, Operands)} does. */
+  protected boolean run(float[] src, int srcFrom, float[] dst, int dstFrom, Operands constants) {
+    return false;
+  }
+
+  /** What {@link #differentiate} does. */
+  protected void runGradients(Operands operands) {
     WantedGradients.run(this, operands);
   }
 

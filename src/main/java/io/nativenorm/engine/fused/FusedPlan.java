@@ -111,7 +111,7 @@ final class FusedPlan extends Plan {
   }
 
   @Override
-  public void execute(Operands operands) {
+  protected void run(Operands operands) {
     if (operands.hasArrays()) {
       executeOnArrays(operands);
     } else {
@@ -120,8 +120,8 @@ final class FusedPlan extends Plan {
   }
 
   @Override
-  public void differentiate(Operands operands) {
-    execute(operands);
+  protected void runGradients(Operands operands) {
+    run(operands);
   }
 
   @Override
@@ -161,7 +161,7 @@ final class FusedPlan extends Plan {
   }
 
   @Override
-  public void infer(Memory src, Memory dst, Operands constants) {
+  protected void run(Memory src, Memory dst, Operands constants) {
     execute(src, dst, constants);
   }
 
@@ -196,7 +196,7 @@ final class FusedPlan extends Plan {
   }
 
   @Override
-  public boolean infer(float[] src, int srcFrom, float[] dst, int dstFrom, Operands constants) {
+  protected boolean run(float[] src, int srcFrom, float[] dst, int dstFrom, Operands constants) {
     try {
       return hold(
           src,

@@ -36,6 +36,20 @@ public final class Conversion {
     }
   }
 
+  /** Copies from buffers to buffers. */
+  static void copyBits(Memory from, Memory to) {
+    boolean ofFloats = Memory.isOfFloats(from.type());
+    long all = ofFloats ? from.floats() : from.elements();
+    for (long at = 0; at < all; at += FloatView.PART) {
+      int count = (int) Math.min(FloatView.PART, all - at);
+      if (ofFloats) {
+        to.floats(at, count).put(from.floats(at, count));
+      } else {
+        to.shorts(at, count).put(from.shorts(at, count));
+      }
+    }
+  }
+
   /** BF16 is widened by a shift, which keeps a signaling NaN; F16's view makes it quiet. */
   private static void makeQuiet(float[] values, int count) {
     for (int i = 0; i < count; i++) {

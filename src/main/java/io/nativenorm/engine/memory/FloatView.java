@@ -11,7 +11,7 @@ public abstract class FloatView {
   /** Elements of a buffer, which addresses 2^31 - 1 bytes at most: 2^28. */
   private static final int PART_BITS = 28;
 
-  private static final int PART = 1 << PART_BITS;
+  static final int PART = 1 << PART_BITS;
 
   /** What is copied in one step: 1 MB, since a copy holds off the collector until it is done. */
   private static final int CHUNK = 1 << 18;

@@ -4,7 +4,10 @@ import io.nativenorm.DataType;
 import java.nio.Buffer;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.CharBuffer;
 import java.nio.FloatBuffer;
+import java.nio.IntBuffer;
+import java.nio.ShortBuffer;
 import org.bytedeco.javacpp.Pointer;
 
 /** Memory that a caller owns, and may end while there are tensors on it. */
@@ -89,6 +92,11 @@ public final class ForeignMemory {
     long position = pointer.position();
     requireRoom(elements(pointer, position, type), size);
     long address = pointer.address() + position * pointer.sizeof();
+    requireAligned(address, type);
+    return new Memory(address, type, size, pointer);
+  }
+
+  private static void requireAligned(long address, DataType type) {
     if (address % type.bytes() != 0) {
       throw new IllegalArgumentException(
           "wrap expects memory aligned to "
@@ -96,7 +104,85 @@ public final class ForeignMemory {
               + " bytes, but got address 0x"
               + Long.toHexString(address));
     }
-    return new Memory(address, type, size, pointer);
+  }
+
+  /**
+   * Memory at an address.
+   *
+   * @param address of the first element
+   * @param owner what keeps the memory there, which is kept reachable; of a segment or a direct
+   *     buffer it must be a part
+   * @param type of the elements
+   * @param size how many elements
+   * @return its memory
+   * @throws IllegalArgumentException if the address is 0 or not aligned, or the owner's memory is
+   *     on the heap or does not contain that of the elements
+   * @throws IllegalStateException if the arena of its memory is closed
+   */
+  public static Memory at(long address, Object owner, DataType type, long size) {
+    if (address <= 0) {
+      throw new IllegalArgumentException(
+          "wrap expects memory, but got address 0x" + Long.toHexString(address));
+    }
+    requireAligned(address, type);
+    Object keeper = keeperOf(owner, address, size * type.bytes());
+    Memory memory = new Memory(address, type, size, keeper);
+    memory.requireThere("it");
+    return memory;
+  }
+
+  /** What keeps some bytes of an owner's memory. */
+  private static Object keeperOf(Object owner, long address, long bytes) {
+    if (Segments.isSegment(owner)) {
+      if (Segments.isOnHeap(owner)) {
+        throw onHeap("MemorySegment");
+      }
+      long from = Segments.address(owner);
+      requirePart(address, bytes, from, Segments.bytes(owner));
+      return ArenaMemory.ownerOf(owner, address - from, bytes);
+    }
+    if (owner instanceof Buffer buffer) {
+      if (!buffer.isDirect()) {
+        throw onHeap("buffer");
+      }
+      Buffer all = buffer.duplicate().clear(); // nobody else moves its position and limit
+      requirePart(address, bytes, FloatsAt.addressOf(all), bytesOf(all));
+      return ArenaMemory.ownerOf(all);
+    }
+    requirePart(address, bytes, address, Long.MAX_VALUE - address);
+    return owner;
+  }
+
+  private static IllegalArgumentException onHeap(String kind) {
+    return new IllegalArgumentException(
+        "wrap expects memory outside the Java heap, but the owner is a " + kind + " on it");
+  }
+
+  private static long bytesOf(Buffer buffer) {
+    int each = 8;
+    if (buffer instanceof ByteBuffer) {
+      each = 1;
+    } else if (buffer instanceof ShortBuffer || buffer instanceof CharBuffer) {
+      each = 2;
+    } else if (buffer instanceof FloatBuffer || buffer instanceof IntBuffer) {
+      each = 4;
+    }
+    return (long) buffer.capacity() * each;
+  }
+
+  private static void requirePart(long address, long bytes, long from, long available) {
+    long skipped = address - from;
+    if (skipped < 0 || skipped > available || available - skipped < bytes) {
+      throw new IllegalArgumentException(
+          "wrap expects memory within the owner's "
+              + available
+              + " bytes at 0x"
+              + Long.toHexString(from)
+              + ", but got "
+              + bytes
+              + " bytes at 0x"
+              + Long.toHexString(address));
+    }
   }
 
   /** How many elements there are from a position of a pointer on, as far as JavaCPP knows. */

@@ -75,22 +75,19 @@ public final class Memory {
 
   /** All floats of a direct buffer, whose address JavaCPP tells where it has its library. */
   static Memory of(FloatBuffer direct) {
-    if (NativeMemory.HAS_POINTERS) {
-      return new Memory(FloatsAt.addressOf(direct), DataType.F32, direct.capacity(), direct);
-    }
-    return withoutAddress(DataType.F32, (long) direct.capacity() * Float.BYTES, direct);
+    return of(direct, DataType.F32, direct.capacity());
   }
 
   /** The same of the elements of a type that fit into a buffer of bytes, of ours or a caller's. */
   static Memory of(ByteBuffer direct, DataType type) {
-    if (NativeMemory.HAS_POINTERS) {
-      long elements = direct.capacity() / type.bytes();
-      return new Memory(FloatsAt.addressOf(direct), type, elements, direct);
-    }
-    return withoutAddress(type, direct.capacity(), direct);
+    return of(direct, type, direct.capacity() / type.bytes());
   }
 
-  private static Memory withoutAddress(DataType type, long bytes, Buffer direct) {
+  private static Memory of(Buffer direct, DataType type, long elements) {
+    if (NativeMemory.HAS_POINTERS) {
+      return new Memory(FloatsAt.addressOf(direct), type, elements, ArenaMemory.ownerOf(direct));
+    }
+    long bytes = elements * type.bytes();
     long name = NEXT_NAME.getAndAdd(bytes + Float.BYTES);
     return new Memory(name, bytes, type, direct, null, direct);
   }
@@ -141,22 +138,7 @@ public final class Memory {
    * @throws IllegalStateException if the memory is gone
    */
   public void requireThere(Object tensor) {
-    if (owner instanceof Buffer lent) {
-      readFirst(lent);
-    } else if (owner instanceof Pointer pointer && pointer.isNull()) {
-      throw new IllegalStateException("the memory under the tensor " + tensor + " was freed");
-    }
-  }
-
-  private static void readFirst(Buffer lent) {
-    if (lent.capacity() == 0) {
-      return;
-    }
-    if (lent instanceof FloatBuffer floats) {
-      floats.get(0);
-    } else {
-      ((ByteBuffer) lent).get(0);
-    }
+    Keepers.requireThere(owner, tensor);
   }
 
   /**
@@ -165,7 +147,30 @@ public final class Memory {
    * @return true on a caller's read-only buffer
    */
   public boolean isReadOnly() {
-    return owner instanceof Buffer lent && lent.isReadOnly();
+    return Keepers.isReadOnly(owner);
+  }
+
+  /**
+   * Whether native code may use this only within {@link ArenaHold#during}.
+   *
+   * @return true where another thread may end the memory meanwhile, and can be kept from it
+   */
+  public boolean isHeld() {
+    return owner instanceof ArenaMemory;
+  }
+
+  /**
+   * The same memory within a hold.
+   *
+   * @return what needs none, as long as it lasts
+   */
+  public Memory whileHeld() {
+    return isHeld() ? new Memory(address, bytes, type, null, null, null) : this;
+  }
+
+  /** What is held. */
+  Object segment() {
+    return ((ArenaMemory) owner).segment();
   }
 
   /**
@@ -178,11 +183,20 @@ public final class Memory {
   public Memory slice(long start, long count) {
     long from = start * type.bytes();
     long size = count * type.bytes();
-    return new Memory(address + from, size, type, owner, null, part(from, size));
+    return new Memory(
+        address + from, size, type, owner, null, buffer == null ? null : part(from, size));
   }
 
-  /** Some bytes where addresses cannot be known; else null. */
+  /** Whether Java code may use the address. */
+  private boolean isPlain() {
+    return buffer == null && !isHeld();
+  }
+
+  /** Some bytes where Java code must not use the address, or it cannot be known; else null. */
   private Buffer part(long from, long size) {
+    if (owner instanceof ArenaMemory arena) {
+      return arena.buffer(address + from, (int) size);
+    }
     if (buffer instanceof ByteBuffer own) {
       return own.slice((int) from, (int) size).order(ByteOrder.nativeOrder());
     }
@@ -212,17 +226,11 @@ public final class Memory {
    * @return a direct buffer
    */
   public FloatBuffer lend(int count, Runnable release) {
-    if (buffer != null) {
+    if (!isPlain()) {
       return floats(0, count);
     }
-    if (owner instanceof FloatBuffer lent) {
-      return lent.slice((int) (address - FloatsAt.addressOf(lent)) / Float.BYTES, count);
-    }
-    if (owner instanceof ByteBuffer lent) {
-      int from = (int) (address - FloatsAt.addressOf(lent));
-      return lent.slice(from, count * Float.BYTES).order(ByteOrder.nativeOrder()).asFloatBuffer();
-    }
-    return LentBuffers.of(this, count, release);
+    FloatBuffer part = Keepers.part(owner, address, count);
+    return part == null ? LentBuffers.of(this, count, release) : part;
   }
 
   /**
@@ -271,7 +279,7 @@ public final class Memory {
    * @param value what they become
    */
   public void setAll(float value) {
-    if (buffer == null && value == 0) {
+    if (isPlain() && value == 0) {
       Pointer.memset(new FloatsAt(this), 0, bytes);
       return;
     }
@@ -289,12 +297,10 @@ public final class Memory {
    * @param target where to, with as many bytes or more
    */
   public void copyTo(Memory target) {
-    if (buffer == null) {
+    if (isPlain() && target.isPlain()) {
       Pointer.memcpy(new FloatsAt(target), new FloatsAt(this), bytes);
-    } else if (buffer instanceof ByteBuffer own && target.buffer instanceof ByteBuffer other) {
-      other.put(0, own, 0, (int) bytes);
     } else {
-      target.floats(0, (int) floats()).put(floats(0, (int) floats()));
+      Conversion.copyBits(this, target);
     }
   }
 
@@ -322,7 +328,7 @@ public final class Memory {
    * @param length how many
    */
   public void read(long start, float[] into, int offset, int length) {
-    boolean fresh = view == null && whole == null && buffer == null;
+    boolean fresh = view == null && whole == null && isPlain();
     if (start == 0 && length <= SHORT && fresh && isOfFloats(type)) {
       new FloatsAt(this).get(into, offset, length);
     } else {

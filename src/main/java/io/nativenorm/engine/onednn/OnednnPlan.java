@@ -84,7 +84,7 @@ final class OnednnPlan extends Plan {
   }
 
   @Override
-  public void execute(Operands operands) {
+  protected void run(Operands operands) {
     if (!wantsHelpers || !helpers.enter()) {
       executeAlone(operands);
       return;

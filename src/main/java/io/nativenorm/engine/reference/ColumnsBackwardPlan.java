@@ -20,7 +20,7 @@ final class ColumnsBackwardPlan extends Plan {
   }
 
   @Override
-  public void execute(Operands operands) {
+  protected void run(Operands operands) {
     new Execution(operands).run();
   }
 

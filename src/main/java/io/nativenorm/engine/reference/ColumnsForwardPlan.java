@@ -22,7 +22,7 @@ final class ColumnsForwardPlan extends Plan {
   }
 
   @Override
-  public void execute(Operands operands) {
+  protected void run(Operands operands) {
     new Execution(operands).run();
   }
 

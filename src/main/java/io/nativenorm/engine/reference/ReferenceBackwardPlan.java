@@ -36,7 +36,7 @@ final class ReferenceBackwardPlan extends Plan {
   }
 
   @Override
-  public void execute(Operands operands) {
+  protected void run(Operands operands) {
     new Execution(operands).run();
   }
 

@@ -27,7 +27,7 @@ final class ReferenceForwardPlan extends Plan {
   }
 
   @Override
-  public void execute(Operands operands) {
+  protected void run(Operands operands) {
     ProblemViews views = new ProblemViews(problem, operands);
     FloatView src = views.src();
     FloatView dst = views.dst();

@@ -35,7 +35,7 @@ final class RowsBackwardPlan extends Plan {
   }
 
   @Override
-  public void execute(Operands operands) {
+  protected void run(Operands operands) {
     new Execution(operands).run();
   }
 

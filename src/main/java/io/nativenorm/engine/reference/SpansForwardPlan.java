@@ -28,7 +28,7 @@ final class SpansForwardPlan extends Plan {
   }
 
   @Override
-  public void execute(Operands operands) {
+  protected void run(Operands operands) {
     new Execution(operands).run();
   }
 
