@@ -2,11 +2,13 @@ package io.nativenorm;
 
 import io.nativenorm.engine.Lifetime;
 import io.nativenorm.engine.NativeAccess;
+import io.nativenorm.engine.memory.ArenaHold;
 import io.nativenorm.engine.memory.Conversion;
 import io.nativenorm.engine.memory.Longs;
 import io.nativenorm.engine.memory.Memory;
 import java.nio.FloatBuffer;
 import java.util.Objects;
+import java.util.function.Consumer;
 import org.bytedeco.javacpp.Pointer;
 
 /** The elements of a tensor, for as long as it is not closed. */
@@ -96,8 +98,7 @@ abstract sealed class TensorElements extends TensorForm implements AutoCloseable
    * @throws IllegalStateException if this tensor is closed
    */
   public long getLong(long... index) {
-    long offset =
-        Shapes.offset(Objects.requireNonNull(index, "index").clone(), extents(), layout());
+    long offset = offset(index);
     if (dataType() != DataType.I64) {
       throw new IllegalArgumentException("getLong reads I64 tensors only, but this is " + this);
     }
@@ -107,6 +108,57 @@ abstract sealed class TensorElements extends TensorForm implements AutoCloseable
     } finally {
       release();
     }
+  }
+
+  /**
+   * One element.
+   *
+   * <pre>{@code
+   * float first = tensor.get(0, 0, 0);                 // sample, channel, position: in any layout
+   * }</pre>
+   *
+   * @param index one number for each dimension; none for a scalar
+   * @return its value; of 16 bits widened, of I64 rounded to the nearest float
+   * @throws IndexOutOfBoundsException if there are more or fewer numbers than dimensions, or one is
+   *     not within its extent
+   * @throws IllegalStateException if this tensor is closed
+   */
+  public float get(long... index) {
+    long offset = offset(index);
+    float[] value = new float[1];
+    acquire();
+    try {
+      Conversion.read(memory, offset, value, 1);
+    } finally {
+      release();
+    }
+    return value[0];
+  }
+
+  /**
+   * Writes one element.
+   *
+   * @param value what it becomes; rounded to 16 bits where the elements are
+   * @param index one number for each dimension; none for a scalar
+   * @throws IndexOutOfBoundsException if there are more or fewer numbers than dimensions, or one is
+   *     not within its extent
+   * @throws IllegalArgumentException if the memory is read-only, or this is an I64 tensor and the
+   *     value is not a whole number that it can hold
+   * @throws IllegalStateException if this tensor is closed
+   */
+  public void set(float value, long... index) {
+    long offset = offset(index);
+    requireWritable();
+    acquire();
+    try {
+      Conversion.write(memory, offset, new float[] {value}, 1);
+    } finally {
+      release();
+    }
+  }
+
+  private long offset(long[] index) {
+    return Shapes.offset(Objects.requireNonNull(index, "index").clone(), extents(), layout());
   }
 
   /** The memory for an engine, to be used between {@link #acquire} and {@link #release}. */
@@ -169,16 +221,76 @@ abstract sealed class TensorElements extends TensorForm implements AutoCloseable
   public void copyFrom(float[] values) {
     Objects.requireNonNull(values, "values");
     requireLength(values.length, size(), "values");
+    requireWritable();
+    // Whether longs can be what they are is looked at before they are written.
+    float[] own = dataType() == DataType.I64 ? values.clone() : values;
+    use(open -> Conversion.write(open, 0, own, own.length));
+  }
+
+  /**
+   * Copies values in, in memory order (see {@link #toArray}).
+   *
+   * <pre>{@code
+   * weights.copyFrom(file.asFloatBuffer().position(offset).limit(offset + 4096));
+   * }</pre>
+   *
+   * @param values from its position to its limit, which stay, as many as this tensor has elements;
+   *     on the heap or direct, in any byte order
+   * @throws IllegalArgumentException if there are more or fewer, the memory is read-only, or this
+   *     is an I64 tensor and one is not a whole number that it can hold
+   * @throws IllegalStateException if this tensor is closed
+   */
+  public void copyFrom(FloatBuffer values) {
+    FloatBuffer own = Objects.requireNonNull(values, "values").slice();
+    requireLength(own.capacity(), size(), "values");
+    requireWritable();
+    use(open -> Conversion.write(open, own));
+  }
+
+  private void requireWritable() {
     if (isReadOnly()) {
       throw new IllegalArgumentException("the tensor " + this + " is on a read-only buffer");
     }
+  }
+
+  /** Uses the memory, during which it is not freed and its arena stays open. */
+  private void use(Consumer<Memory> use) {
     acquire();
     try {
-      // Whether longs can be what they are is looked at before they are written.
-      float[] own = dataType() == DataType.I64 ? values.clone() : values;
-      Conversion.write(memory, 0, own, own.length);
+      if (memory.isHeld()) {
+        ArenaHold.during(new Memory[] {memory}, () -> use.accept(memory.whileHeld()));
+      } else {
+        use.accept(memory);
+      }
     } finally {
       release();
+    }
+  }
+
+  /**
+   * Adds another tensor's elements times a factor to this one's: a step of an optimizer.
+   *
+   * <pre>{@code
+   * layer.weight().addScaled(-0.01f, gradients.weight());
+   * }</pre>
+   *
+   * @param factor what each of the other's elements is multiplied by
+   * @param other of the same shape and layout; it may be this tensor, or lie on exactly its memory
+   *     in the same type, but not overlap it in part. Both are F32, BF16 or F16, also one of each:
+   *     product and sum are floats, and the sum is rounded to 16 bits once where this has 16
+   * @throws IllegalArgumentException if the other is of another shape, layout or overlaps this in
+   *     part, a type is another one, or this is read-only
+   * @throws IllegalStateException if a tensor is closed
+   */
+  public void addScaled(float factor, Tensor other) {
+    Objects.requireNonNull(other, "other");
+    requireWritable();
+    ScaledSum.requireFit(this, other);
+    other.acquire();
+    try {
+      use(open -> ScaledSum.add(open, factor, other.memory()));
+    } finally {
+      other.release();
     }
   }
 
@@ -192,12 +304,7 @@ abstract sealed class TensorElements extends TensorForm implements AutoCloseable
   public void copyTo(float[] values) {
     Objects.requireNonNull(values, "values");
     requireLength(values.length, size(), "places");
-    acquire();
-    try {
-      Conversion.read(memory, 0, values, values.length);
-    } finally {
-      release();
-    }
+    use(open -> Conversion.read(open, 0, values, values.length));
   }
 
   static void requireLength(long length, long size, String what) {

@@ -39,6 +39,11 @@ class ArenaTest {
     uses.put("toArray", x::toArray);
     uses.put("copyTo", () -> x.copyTo(new float[6]));
     uses.put("copyFrom", () -> x.copyFrom(new float[6]));
+    uses.put("copyFrom a buffer", () -> x.copyFrom(FloatBuffer.allocate(6)));
+    uses.put("get", () -> x.get(1, 2));
+    uses.put("set", () -> x.set(1, 1, 2));
+    uses.put("addScaled", () -> x.addScaled(1, other));
+    uses.put("addScaled of it", () -> other.addScaled(1, x));
     uses.put("to a layout", () -> x.to(Layout.CHANNELS_LAST));
     uses.put("to a type", () -> x.to(DataType.I64));
     uses.put("reshape", () -> x.reshape(6));

@@ -203,7 +203,14 @@ final class CallArguments {
 
   private Object[] ofTensor(String method, Class<?> type, Tensor tensor) {
     return switch (method) {
-      case "copyFrom" -> new Object[] {subjects.values((int) tensor.size())};
+      case "copyFrom" -> {
+        float[] values = subjects.values((int) tensor.size());
+        yield new Object[] {type == float[].class ? values : FloatBuffer.wrap(values)};
+      }
+      case "addScaled" ->
+          new Object[] {random.nextFloat(), subjects.tensor(tensor.layout(), tensor.shape())};
+      case "get" -> new Object[] {indexIn(tensor)};
+      case "set" -> new Object[] {random.nextFloat(), indexIn(tensor)};
       case "copyTo" -> new Object[] {new float[(int) tensor.size()]};
       case "reshape" ->
           new Object[] {
@@ -219,6 +226,11 @@ final class CallArguments {
     Tensor dy = subjects.tensor(layout, shape);
     dy.copyFrom(TestData.normal(random.nextLong(), (int) dy.size(), 0, 1));
     return dy;
+  }
+
+  /** Of an element, if there are any. */
+  private long[] indexIn(Tensor tensor) {
+    return Arrays.stream(tensor.shape()).map(n -> n == 0 ? 0 : random.nextInt((int) n)).toArray();
   }
 
   private Object[] shaped(Class<?>[] types) {

@@ -148,7 +148,7 @@ final class RandomCalls {
     boolean documented =
         thrown instanceof IllegalArgumentException
             || thrown instanceof IllegalStateException
-            || (thrown instanceof IndexOutOfBoundsException && names(call, "getLong"))
+            || (thrown instanceof IndexOutOfBoundsException && takesAnIndex(call))
             || (thrown instanceof IOException && call.owner() == Weights.class)
             || (thrown instanceof NativeNormException && mayRefuse(receiver))
             || (thrown instanceof NullPointerException && namesANull(given, thrown))
@@ -159,8 +159,8 @@ final class RandomCalls {
     }
   }
 
-  private static boolean names(PublicApi.Call call, String method) {
-    return call.executable().getName().equals(method);
+  private static boolean takesAnIndex(PublicApi.Call call) {
+    return List.of("getLong", "get", "set").contains(call.executable().getName());
   }
 
   /** Whether a backend was named, which may not have what was asked. */
@@ -201,6 +201,7 @@ final class RandomCalls {
               || (spec.kind == BatchNorm.class && spec.eps == 0)
               || isAlwaysRefused(new PublicApi.Call(spec.kind, method));
       case "plainPass" -> !TestEngines.hasFused();
+      case "get", "set" -> ((Tensor) receiver).size() == 0; // there is no index
       case "build" -> subjects.builders.get(receiver).unitOffset != 0; // without a weight
       default -> false;
     };

@@ -1,6 +1,7 @@
 package io.nativenorm.engine.memory;
 
 import io.nativenorm.DataType;
+import java.nio.FloatBuffer;
 
 /** Copies of elements as floats and in other types, each rounded once where it is written. */
 public final class Conversion {
@@ -89,6 +90,24 @@ public final class Conversion {
       Longs.write(memory, start, from, count);
     } else {
       memory.write(start, from, 0, count);
+    }
+  }
+
+  /**
+   * Copies elements in: all of them or, if a long cannot be what one is, nothing.
+   *
+   * @param memory where they go, from its first element on
+   * @param from as many as it has, from 0 to the capacity
+   * @throws IllegalArgumentException if a long cannot be what one of them is
+   */
+  public static void write(Memory memory, FloatBuffer from) {
+    // Longs all at once: whether they can be what they are is looked at before they are written.
+    int step = memory.type() == DataType.I64 ? from.capacity() : CHUNK;
+    float[] chunk = new float[Math.min(step, from.capacity())];
+    for (int at = 0; at < from.capacity(); at += chunk.length) {
+      int count = Math.min(chunk.length, from.capacity() - at);
+      from.get(at, chunk, 0, count);
+      write(memory, at, chunk, count);
     }
   }
 }
