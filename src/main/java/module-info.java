@@ -12,6 +12,8 @@ module io.nativenorm {
   // Whether the processor has fma: see FusedMultiplyAdd, which does without.
   requires static jdk.management;
   requires static info.picocli;
+  // What may be null: of tools, not of running programs.
+  requires static org.jspecify;
 
   exports io.nativenorm;
 

@@ -2,9 +2,15 @@ package io.nativenorm;
 
 import io.nativenorm.engine.Slot;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /** Heap arrays of gradients; all but dy may be null. */
-record ArrayTargets(float[] dy, float[] dx, float[] dWeight, float[] dBias, boolean adds)
+record ArrayTargets(
+    float[] dy,
+    float @Nullable [] dx,
+    float @Nullable [] dWeight,
+    float @Nullable [] dBias,
+    boolean adds)
     implements GradientTargets {
   @Override
   public void requireFit(GradientCheck check) {
@@ -23,7 +29,8 @@ record ArrayTargets(float[] dy, float[] dx, float[] dWeight, float[] dBias, bool
     }
   }
 
-  private void requireParametersApart(GradientCheck check, String name, float[] gradient) {
+  private void requireParametersApart(
+      GradientCheck check, String name, float @Nullable [] gradient) {
     if (gradient != null) {
       check.requireApart(name, gradient, "dy", dy);
       check.requireApart(name, gradient, "dx", dx);

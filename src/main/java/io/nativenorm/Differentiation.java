@@ -5,6 +5,7 @@ import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.memory.Memory;
 import io.nativenorm.engine.memory.PooledMemory;
+import org.jspecify.annotations.Nullable;
 
 /** The gradients of a layer's passes. */
 final class Differentiation {
@@ -48,7 +49,7 @@ final class Differentiation {
     long stamp = lock.read();
     try {
       // What the pass keeps may be on a pointer that its owner has freed by now.
-      Tensor[] kept = {pass.input.tensor(), pass.result.tensor()};
+      @Nullable Tensor[] kept = {pass.input.tensor(), pass.result.tensor()};
       Uses.begin(kept);
       try {
         compute(pass, targets);
@@ -106,7 +107,7 @@ final class Differentiation {
     }
   }
 
-  private static Tensor unwrittenLike(Parameter parameter) {
+  private static @Nullable Tensor unwrittenLike(@Nullable Parameter parameter) {
     return parameter == null ? null : Training.unwritten(parameter.shape());
   }
 }

@@ -2,6 +2,7 @@ package io.nativenorm;
 
 import io.nativenorm.engine.memory.Memory;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /** What the gradients of a pass must be like, and must not lie on. */
 record GradientCheck(Training training, PassState pass, LayerParameters parameters) {
@@ -31,7 +32,7 @@ record GradientCheck(Training training, PassState pass, LayerParameters paramete
   }
 
   /** A parameter's gradient, if it is wanted. */
-  void requireParameter(String name, Tensor gradient, String parameter) {
+  void requireParameter(String name, @Nullable Tensor gradient, String parameter) {
     if (gradient == null) {
       return;
     }
@@ -57,7 +58,7 @@ record GradientCheck(Training training, PassState pass, LayerParameters paramete
   }
 
   /** The same of an array. */
-  void requireParameter(String name, float[] gradient, String parameter) {
+  void requireParameter(String name, float @Nullable [] gradient, String parameter) {
     if (gradient == null) {
       return;
     }
@@ -94,13 +95,13 @@ record GradientCheck(Training training, PassState pass, LayerParameters paramete
   }
 
   /** What is written must not be what is read, or written too. */
-  void requireApart(String name, float[] written, String otherName, float[] other) {
+  void requireApart(String name, float[] written, String otherName, float @Nullable [] other) {
     if (written == other && written.length > 0) {
       throw refused(name + " must not be " + otherName);
     }
   }
 
-  void requireApart(String name, Tensor written, String otherName, Memory other) {
+  void requireApart(String name, Tensor written, String otherName, @Nullable Memory other) {
     if (other != null && Overlap.isThere(written.memory(), other)) {
       throw refused(name + " must be apart from " + otherName + ", but overlaps it");
     }

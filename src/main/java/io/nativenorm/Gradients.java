@@ -1,12 +1,14 @@
 package io.nativenorm;
 
+import org.jspecify.annotations.Nullable;
+
 /** What {@link Pass#backward} gives: the gradients of the loss. Closing it closes all of them. */
 public final class Gradients implements AutoCloseable {
   private final Tensor input;
-  private final Tensor weight;
-  private final Tensor bias;
+  private final @Nullable Tensor weight;
+  private final @Nullable Tensor bias;
 
-  Gradients(Tensor input, Tensor weight, Tensor bias) {
+  Gradients(Tensor input, @Nullable Tensor weight, @Nullable Tensor bias) {
     this.input = input;
     this.weight = weight;
     this.bias = bias;
@@ -26,7 +28,7 @@ public final class Gradients implements AutoCloseable {
    *
    * @return a tensor of the weight's shape, or null if the layer has no weight
    */
-  public Tensor weight() {
+  public @Nullable Tensor weight() {
     return weight;
   }
 
@@ -35,7 +37,7 @@ public final class Gradients implements AutoCloseable {
    *
    * @return a tensor of the bias's shape, or null if the layer has no bias
    */
-  public Tensor bias() {
+  public @Nullable Tensor bias() {
     return bias;
   }
 

@@ -9,6 +9,7 @@ import io.nativenorm.engine.Shape;
 import io.nativenorm.engine.memory.Memory;
 import io.nativenorm.engine.memory.MemoryPool;
 import io.nativenorm.engine.memory.PooledMemory;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The inference of a layer on rows inside heap arrays, beside {@link Inference}. While the rows lie
@@ -21,7 +22,7 @@ final class HeapRows {
   private final Operands constants;
   private final long length;
 
-  private volatile Memo memo;
+  private volatile @Nullable Memo memo;
 
   /**
    * The last call and its plans, which may have been freed since.
@@ -30,7 +31,13 @@ final class HeapRows {
    *     until one is
    */
   private record Memo(
-      int rows, int together, int xStride, int yStride, int threads, Plan plan, Plan copied) {
+      int rows,
+      int together,
+      int xStride,
+      int yStride,
+      int threads,
+      Plan plan,
+      @Nullable Plan copied) {
     boolean isOf(int r, int g, int xs, int ys, int t) {
       return rows == r && together == g && xStride == xs && yStride == ys && threads == t;
     }

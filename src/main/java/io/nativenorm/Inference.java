@@ -9,6 +9,7 @@ import io.nativenorm.engine.memory.Memory;
 import io.nativenorm.engine.memory.MemoryPool;
 import io.nativenorm.engine.memory.PooledMemory;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The inference of a layer, on tensors and heap arrays. While the input's shape stays the same it
@@ -23,7 +24,7 @@ final class Inference {
   /** Parameters and running statistics, whose memory is the layer's for life. */
   private final Operands constants;
 
-  private volatile PlanMemo memo;
+  private volatile @Nullable PlanMemo memo;
 
   Inference(NormLayer layer, Backend backend, LayerParameters parameters) {
     this.layer = layer;
@@ -121,7 +122,12 @@ final class Inference {
    * is one that nobody writes to.
    */
   private PlanMemo acquire(
-      PlanMemo known, long[] shape, DataType type, DataType result, Layout layout, int threads) {
+      @Nullable PlanMemo known,
+      long[] shape,
+      DataType type,
+      DataType result,
+      Layout layout,
+      int threads) {
     if (known != null && Engines.reacquire(known.plan())) {
       return known;
     }

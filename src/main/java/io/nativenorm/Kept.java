@@ -1,6 +1,7 @@
 package io.nativenorm;
 
 import io.nativenorm.engine.Slot;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A tensor that a pass keeps from forward to backward: another handle on a caller's, a caller's
@@ -9,10 +10,10 @@ import io.nativenorm.engine.Slot;
  */
 final class Kept implements AutoCloseable {
   /** The caller's that {@link #tensor} is a handle on; null with memory of its own. */
-  private Tensor source;
+  private @Nullable Tensor source;
 
-  private Tensor tensor;
-  private float[] array;
+  private @Nullable Tensor tensor;
+  private float @Nullable [] array;
 
   /** Keeps the memory of a tensor in use. */
   void keep(Tensor from) {
@@ -40,12 +41,12 @@ final class Kept implements AutoCloseable {
   }
 
   /** What of this backward reads; null with an array, or of nothing. */
-  Tensor tensor() {
+  @Nullable Tensor tensor() {
     return tensor;
   }
 
   /** Null but with an array. */
-  float[] array() {
+  float @Nullable [] array() {
     return array;
   }
 

@@ -2,6 +2,7 @@ package io.nativenorm;
 
 import java.util.Locale;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The options that all layers share.
@@ -17,7 +18,7 @@ public abstract sealed class LayerBuilder<B extends LayerBuilder<B>>
   private boolean affine;
 
   /** Null until it is said, which makes it as affine says. */
-  private Boolean bias;
+  private @Nullable Boolean bias;
 
   private Backend backend = defaultBackend();
   private int threads;

@@ -2,15 +2,17 @@ package io.nativenorm;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What training changes in a layer. Each part is null where the layer has none; the layer's lock
  * orders reads and writes.
  */
-record LayerParameters(Parameter weight, Parameter bias, RunningStatistics running) {
+record LayerParameters(
+    @Nullable Parameter weight, @Nullable Parameter bias, @Nullable RunningStatistics running) {
 
   static LayerParameters of(
-      LayerBuilder<?> options, RunningStatistics running, long... parameterShape) {
+      LayerBuilder<?> options, @Nullable RunningStatistics running, long... parameterShape) {
     return new LayerParameters(
         options.hasWeight()
             ? Parameter.filled((float) (1 - options.unitOffset()), parameterShape)

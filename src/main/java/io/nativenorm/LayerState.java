@@ -4,6 +4,7 @@ import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.memory.MemoryPool;
 import java.util.Map;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What a layer keeps from call to call: its parameters, live and copied in, for as long as it is
@@ -15,7 +16,7 @@ abstract sealed class LayerState implements AutoCloseable permits NormLayer {
   final LayerParameters parameters;
   final LayerLock lock;
 
-  LayerState(LayerBuilder<?> options, RunningStatistics running, long... parameterShape) {
+  LayerState(LayerBuilder<?> options, @Nullable RunningStatistics running, long... parameterShape) {
     Engines.all(); // fails here where a required engine is missing,
     NativeNorm.threads(); // here where the number of threads is none,
     MemoryPool.bound(); // and here where what the pool may keep is none
@@ -34,7 +35,7 @@ abstract sealed class LayerState implements AutoCloseable permits NormLayer {
    *
    * @return an F32 tensor, or null if the layer has none
    */
-  public Tensor weight() {
+  public @Nullable Tensor weight() {
     return Parameter.handle(parameters.weight());
   }
 
@@ -43,11 +44,11 @@ abstract sealed class LayerState implements AutoCloseable permits NormLayer {
    *
    * @return an F32 tensor, or null if the layer has none
    */
-  public Tensor bias() {
+  public @Nullable Tensor bias() {
     return Parameter.handle(parameters.bias());
   }
 
-  RunningStatistics running() {
+  @Nullable RunningStatistics running() {
     return parameters.running();
   }
 

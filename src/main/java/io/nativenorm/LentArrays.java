@@ -8,6 +8,7 @@ import io.nativenorm.engine.memory.MemoryPool;
 import io.nativenorm.engine.memory.PooledMemory;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The operands of one call of which some may be heap arrays: as they are where the plan may hold
@@ -18,10 +19,10 @@ final class LentArrays implements AutoCloseable {
   private final Operands.Builder operands;
 
   /** Asked of the plan with the first array. */
-  private Boolean held;
+  private @Nullable Boolean held;
 
   /** Null where there are none. */
-  private List<Copy> copies;
+  private @Nullable List<Copy> copies;
 
   private record Copy(float[] array, PooledMemory block, boolean ownsBlock, boolean goesBack) {
     Memory memory() {
@@ -34,7 +35,7 @@ final class LentArrays implements AutoCloseable {
     this.operands = operands;
   }
 
-  void put(Slot slot, Memory memory) {
+  void put(Slot slot, @Nullable Memory memory) {
     operands.put(slot, memory);
   }
 
@@ -44,7 +45,7 @@ final class LentArrays implements AutoCloseable {
   }
 
   /** An array, or none, that is written, and read before if it is added to. */
-  void write(Slot slot, float[] array, boolean adds) {
+  void write(Slot slot, float @Nullable [] array, boolean adds) {
     if (array != null) {
       lend(slot, array, adds, true);
     }
@@ -79,7 +80,7 @@ final class LentArrays implements AutoCloseable {
     return made.memory();
   }
 
-  private PooledMemory blockOf(float[] array) {
+  private @Nullable PooledMemory blockOf(float[] array) {
     for (Copy copy : copies) {
       if (copy.array == array) {
         return copy.block;

@@ -5,6 +5,7 @@ import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Shape;
 import io.nativenorm.engine.Storage;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A normalization layer: parameters and options, and no state of a computation. Inference on one
@@ -27,7 +28,7 @@ public abstract sealed class NormLayer extends LayerState permits RunningNorm, R
   NormLayer(
       Operation operation,
       LayerBuilder<?> options,
-      RunningStatistics running,
+      @Nullable RunningStatistics running,
       long... parameterShape) {
     super(options, running, parameterShape);
     backend = options.backend();

@@ -1,6 +1,7 @@
 package io.nativenorm;
 
 import io.nativenorm.engine.memory.Memory;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A tensor that a layer owns, and the handle its users see. They are two, so that a user who closes
@@ -29,7 +30,7 @@ final class Parameter {
     return new Parameter(memory);
   }
 
-  static Tensor handle(Parameter parameter) {
+  static @Nullable Tensor handle(@Nullable Parameter parameter) {
     return parameter == null ? null : parameter.openHandle();
   }
 
@@ -40,7 +41,7 @@ final class Parameter {
     return handle;
   }
 
-  static Memory memory(Parameter parameter) {
+  static @Nullable Memory memory(@Nullable Parameter parameter) {
     return parameter == null ? null : parameter.memory.memory();
   }
 

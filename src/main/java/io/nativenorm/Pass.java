@@ -2,6 +2,7 @@ package io.nativenorm;
 
 import io.nativenorm.engine.Lifetime;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One training pass through a layer: its output, its statistics, and what backward needs. It keeps
@@ -41,7 +42,7 @@ public final class Pass implements AutoCloseable {
   private final PassState state;
 
   /** What users see: closing it takes nothing from backward. */
-  private final Tensor meanHandle;
+  private final @Nullable Tensor meanHandle;
 
   private final Tensor varianceHandle;
   private final Lifetime lifetime = new Lifetime(this::free);
@@ -60,7 +61,7 @@ public final class Pass implements AutoCloseable {
    * @return a tensor that this pass closes, also with its next forward into another one; not to be
    *     changed before backward if the layer has an activation. Null if the output is an array
    */
-  public Tensor output() {
+  public @Nullable Tensor output() {
     return state.output();
   }
 
@@ -72,7 +73,7 @@ public final class Pass implements AutoCloseable {
    *
    * @return a tensor that this pass closes, not to be changed before backward, or null for RmsNorm
    */
-  public Tensor mean() {
+  public @Nullable Tensor mean() {
     return meanHandle;
   }
 
@@ -100,7 +101,7 @@ public final class Pass implements AutoCloseable {
   public void forward(Tensor x, Tensor y) {
     Objects.requireNonNull(x, "x");
     Objects.requireNonNull(y, "y");
-    Tensor[] used = begin(x, y);
+    @Nullable Tensor[] used = begin(x, y);
     try {
       training.requireFit(state, x, y);
       training.run(state, x, y);
@@ -120,7 +121,7 @@ public final class Pass implements AutoCloseable {
   public void forward(float[] x, float[] y) {
     Objects.requireNonNull(x, "x");
     Objects.requireNonNull(y, "y");
-    Tensor[] none = begin();
+    @Nullable Tensor[] none = begin();
     try {
       training.requireFit(state, x, y);
       training.run(state, x, y);
@@ -139,7 +140,7 @@ public final class Pass implements AutoCloseable {
    */
   public Gradients backward(Tensor dy) {
     Objects.requireNonNull(dy, "dy");
-    Tensor[] used = begin(dy);
+    @Nullable Tensor[] used = begin(dy);
     try {
       return TensorScope.made(training.differentiation().run(state, dy));
     } finally {
@@ -159,7 +160,8 @@ public final class Pass implements AutoCloseable {
    *     layer does not have; nothing is written then
    * @throws IllegalStateException if this pass, its layer or a tensor is closed
    */
-  public void backward(Tensor dy, Tensor dx, Tensor dWeight, Tensor dBias) {
+  public void backward(
+      Tensor dy, @Nullable Tensor dx, @Nullable Tensor dWeight, @Nullable Tensor dBias) {
     differentiate(dy, dx, dWeight, dBias, false);
   }
 
@@ -172,13 +174,19 @@ public final class Pass implements AutoCloseable {
    * @param dWeight gets that of the weight in addition, F32 of the weight's shape; or null
    * @param dBias gets that of the bias in addition, F32 of the bias's shape; or null
    */
-  public void accumulate(Tensor dy, Tensor dx, Tensor dWeight, Tensor dBias) {
+  public void accumulate(
+      Tensor dy, @Nullable Tensor dx, @Nullable Tensor dWeight, @Nullable Tensor dBias) {
     differentiate(dy, dx, dWeight, dBias, true);
   }
 
-  private void differentiate(Tensor dy, Tensor dx, Tensor dWeight, Tensor dBias, boolean adds) {
+  private void differentiate(
+      Tensor dy,
+      @Nullable Tensor dx,
+      @Nullable Tensor dWeight,
+      @Nullable Tensor dBias,
+      boolean adds) {
     Objects.requireNonNull(dy, "dy");
-    Tensor[] used = begin(dy, dx, dWeight, dBias);
+    @Nullable Tensor[] used = begin(dy, dx, dWeight, dBias);
     try {
       training.differentiation().run(state, new TensorTargets(dy, dx, dWeight, dBias, adds));
     } finally {
@@ -199,7 +207,8 @@ public final class Pass implements AutoCloseable {
    *     input or output (but dx may be dy), or a parameter is not there; nothing is written then
    * @throws IllegalStateException if this pass or its layer is closed
    */
-  public void backward(float[] dy, float[] dx, float[] dWeight, float[] dBias) {
+  public void backward(
+      float[] dy, float @Nullable [] dx, float @Nullable [] dWeight, float @Nullable [] dBias) {
     differentiate(dy, dx, dWeight, dBias, false);
   }
 
@@ -211,13 +220,19 @@ public final class Pass implements AutoCloseable {
    * @param dWeight gets that of the weight in addition; or null
    * @param dBias gets that of the bias in addition; or null
    */
-  public void accumulate(float[] dy, float[] dx, float[] dWeight, float[] dBias) {
+  public void accumulate(
+      float[] dy, float @Nullable [] dx, float @Nullable [] dWeight, float @Nullable [] dBias) {
     differentiate(dy, dx, dWeight, dBias, true);
   }
 
-  private void differentiate(float[] dy, float[] dx, float[] dWeight, float[] dBias, boolean adds) {
+  private void differentiate(
+      float[] dy,
+      float @Nullable [] dx,
+      float @Nullable [] dWeight,
+      float @Nullable [] dBias,
+      boolean adds) {
     Objects.requireNonNull(dy, "dy");
-    Tensor[] none = begin();
+    @Nullable Tensor[] none = begin();
     try {
       training.differentiation().run(state, new ArrayTargets(dy, dx, dWeight, dBias, adds));
     } finally {
@@ -226,7 +241,7 @@ public final class Pass implements AutoCloseable {
   }
 
   /** Begins a use of this pass and of tensors. */
-  private Tensor[] begin(Tensor... tensors) {
+  private @Nullable Tensor[] begin(@Nullable Tensor... tensors) {
     if (!lifetime.acquire()) {
       throw new IllegalStateException("the pass of " + training + " is closed");
     }
@@ -239,7 +254,7 @@ public final class Pass implements AutoCloseable {
     }
   }
 
-  private void end(Tensor... tensors) {
+  private void end(@Nullable Tensor... tensors) {
     Uses.end(tensors);
     lifetime.release();
   }

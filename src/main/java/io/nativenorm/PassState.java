@@ -7,6 +7,7 @@ import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Task;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What a pass is of, and what it keeps of its last forward for backward. Tensors are in the order
@@ -23,7 +24,7 @@ final class PassState {
   final boolean reordered;
 
   /** Null for RMS. */
-  final Tensor mean;
+  final @Nullable Tensor mean;
 
   final Tensor variance;
   final Kept input = new Kept();
@@ -35,18 +36,18 @@ final class PassState {
   private final Problem gradient;
 
   /** The last plans, which may have been freed since. */
-  private Plan lastForward;
+  private @Nullable Plan lastForward;
 
-  private Plan lastBackward;
+  private @Nullable Plan lastBackward;
 
   /** Another handle on the output, for the user; null if it is an array. */
-  private Tensor output;
+  private @Nullable Tensor output;
 
   /** The caller's tensor that this is a handle on. */
-  private Tensor outputSource;
+  private @Nullable Tensor outputSource;
 
   /** The output, if it is an array. */
-  private float[] outputArray;
+  private float @Nullable [] outputArray;
 
   /** Whether there is a forward that did not fail. */
   private volatile boolean complete;
@@ -58,7 +59,7 @@ final class PassState {
       Layout layout,
       long[] extents,
       boolean reordered,
-      Tensor mean,
+      @Nullable Tensor mean,
       Tensor variance) {
     this.problem = problem;
     this.backend = backend;
@@ -84,11 +85,11 @@ final class PassState {
     return complete;
   }
 
-  Tensor output() {
+  @Nullable Tensor output() {
     return output;
   }
 
-  float[] outputArray() {
+  float @Nullable [] outputArray() {
     return outputArray;
   }
 
@@ -143,7 +144,7 @@ final class PassState {
     complete = true;
   }
 
-  private void setOutput(Tensor made) {
+  private void setOutput(@Nullable Tensor made) {
     if (output != null) {
       output.close();
     }

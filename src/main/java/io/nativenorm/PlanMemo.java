@@ -2,6 +2,7 @@ package io.nativenorm;
 
 import io.nativenorm.engine.Plan;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The last input a layer's inference met, which fits the layer, and its plan: a repeated input
@@ -28,8 +29,13 @@ record PlanMemo(
     Plan plan) {
 
   /** This if it is of such an input, else null. */
-  static PlanMemo matching(
-      PlanMemo memo, long[] shape, DataType type, DataType result, Layout layout, int threads) {
+  static @Nullable PlanMemo matching(
+      @Nullable PlanMemo memo,
+      long[] shape,
+      DataType type,
+      DataType result,
+      Layout layout,
+      int threads) {
     boolean fits =
         memo != null
             && memo.isOf(type, result, layout, threads)
@@ -38,7 +44,7 @@ record PlanMemo(
   }
 
   /** This if it is of as many floats, channels first; else null. */
-  static PlanMemo matching(PlanMemo memo, int size, int threads) {
+  static @Nullable PlanMemo matching(@Nullable PlanMemo memo, int size, int threads) {
     boolean fits =
         memo != null
             && memo.isOf(DataType.F32, DataType.F32, Layout.CHANNELS_FIRST, threads)

@@ -18,6 +18,7 @@ import io.nativenorm.engine.memory.MemoryPool;
 import io.nativenorm.engine.memory.PooledMemory;
 import java.lang.ref.Reference;
 import java.nio.FloatBuffer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Normalization of rows in heap arrays without a layer: all that one has comes with each call.
@@ -67,7 +68,7 @@ final class RowFunction {
       int length,
       float[] weight,
       int weightFrom,
-      float[] bias,
+      float @Nullable [] bias,
       int biasFrom,
       double eps,
       double unitOffset) {
@@ -199,7 +200,7 @@ final class RowFunction {
       int length,
       float[] weight,
       int weightFrom,
-      float[] bias,
+      float @Nullable [] bias,
       int biasFrom) {
     try (PooledMemory weights = MemoryPool.take(DataType.F32, length);
         PooledMemory biases = bias == null ? null : MemoryPool.take(DataType.F32, length)) {
@@ -240,7 +241,7 @@ final class RowFunction {
       int rows,
       int length,
       Memory weight,
-      Memory bias) {
+      @Nullable Memory bias) {
     int count = rows * length;
     try (PooledMemory buffer = MemoryPool.take(DataType.F32, count)) {
       Memory floats = buffer.memory();

@@ -1,6 +1,7 @@
 package io.nativenorm;
 
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The options of layers that can keep running statistics.
@@ -87,7 +88,7 @@ public abstract sealed class RunningBuilder<B extends RunningBuilder<B>> extends
   }
 
   /** Running statistics as configured, or null. */
-  RunningStatistics runningStatistics(long channels) {
+  @Nullable RunningStatistics runningStatistics(long channels) {
     return track ? new RunningStatistics(channels, newWeight, cumulative, rule) : null;
   }
 }

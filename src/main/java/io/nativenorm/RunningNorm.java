@@ -1,6 +1,7 @@
 package io.nativenorm;
 
 import io.nativenorm.engine.Operation;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A layer that can keep running statistics: training takes each batch into them, inference uses
@@ -28,7 +29,7 @@ public abstract sealed class RunningNorm extends NormLayer permits BatchNorm, In
    *
    * @return a tensor of C elements, or null without running statistics
    */
-  public Tensor runningMean() {
+  public @Nullable Tensor runningMean() {
     return running() == null ? null : Parameter.handle(running().mean());
   }
 
@@ -37,7 +38,7 @@ public abstract sealed class RunningNorm extends NormLayer permits BatchNorm, In
    *
    * @return a tensor of C elements, or null without running statistics
    */
-  public Tensor runningVar() {
+  public @Nullable Tensor runningVar() {
     return running() == null ? null : Parameter.handle(running().variance());
   }
 

@@ -3,6 +3,7 @@ package io.nativenorm;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Closes what a thread makes while it is open, instead of a {@code try} for each: the tensors,
@@ -25,11 +26,11 @@ public final class TensorScope implements AutoCloseable {
   private static final ThreadLocal<TensorScope> INNERMOST = new ThreadLocal<>();
 
   private final Thread thread = Thread.currentThread();
-  private final TensorScope outer;
+  private final @Nullable TensorScope outer;
   private final List<AutoCloseable> made = new ArrayList<>();
   private boolean closed;
 
-  private TensorScope(TensorScope outer) {
+  private TensorScope(@Nullable TensorScope outer) {
     this.outer = outer;
   }
 

@@ -2,9 +2,11 @@ package io.nativenorm;
 
 import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.memory.Memory;
+import org.jspecify.annotations.Nullable;
 
 /** Tensors of gradients, in use; all but dy may be null. */
-record TensorTargets(Tensor dy, Tensor dx, Tensor dWeight, Tensor dBias, boolean adds)
+record TensorTargets(
+    Tensor dy, @Nullable Tensor dx, @Nullable Tensor dWeight, @Nullable Tensor dBias, boolean adds)
     implements GradientTargets {
   @Override
   public void requireFit(GradientCheck check) {
@@ -23,7 +25,7 @@ record TensorTargets(Tensor dy, Tensor dx, Tensor dWeight, Tensor dBias, boolean
     }
   }
 
-  private void requireParametersApart(GradientCheck check, String name, Tensor gradient) {
+  private void requireParametersApart(GradientCheck check, String name, @Nullable Tensor gradient) {
     if (gradient != null) {
       check.requireApart(name, gradient, "dy", dy.memory());
       check.requireApart(name, gradient, "dx", memory(dx));
@@ -52,14 +54,14 @@ record TensorTargets(Tensor dy, Tensor dx, Tensor dWeight, Tensor dBias, boolean
   }
 
   /** The same with other memory for the first two. */
-  void putInto(LentArrays operands, Memory orderedDy, Memory orderedDx) {
+  void putInto(LentArrays operands, Memory orderedDy, @Nullable Memory orderedDx) {
     operands.put(Slot.DIFF_DST, orderedDy);
     operands.put(Slot.DIFF_SRC, orderedDx);
     operands.put(Slot.DIFF_WEIGHT, memory(dWeight));
     operands.put(Slot.DIFF_BIAS, memory(dBias));
   }
 
-  private static Memory memory(Tensor tensor) {
+  private static @Nullable Memory memory(@Nullable Tensor tensor) {
     return tensor == null ? null : tensor.memory();
   }
 }

@@ -12,6 +12,7 @@ import io.nativenorm.engine.memory.Memory;
 import io.nativenorm.engine.memory.MemoryPool;
 import io.nativenorm.engine.memory.PooledMemory;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The training of a layer, beside its {@link Inference}: makes passes and runs them. Their
@@ -237,7 +238,7 @@ final class Training {
   }
 
   /** The result, and the statistics: the input's own, or a copy of the running ones. */
-  private void normalize(PassState state, Plan plan, Operands.Builder operands) {
+  private void normalize(PassState state, @Nullable Plan plan, Operands.Builder operands) {
     long stamp = lock.read();
     try {
       if (state.isFrozen()) {

@@ -1,11 +1,13 @@
 package io.nativenorm;
 
+import org.jspecify.annotations.Nullable;
+
 /** Some tensors, or nulls, in use together. */
 final class Uses {
   private Uses() {}
 
   /** Throws, and none is in use, if one of them is closed. */
-  static void begin(Tensor... tensors) {
+  static void begin(@Nullable Tensor... tensors) {
     int used = 0;
     try {
       for (; used < tensors.length; used++) {
@@ -19,11 +21,11 @@ final class Uses {
     }
   }
 
-  static void end(Tensor... tensors) {
+  static void end(@Nullable Tensor... tensors) {
     end(tensors, tensors.length);
   }
 
-  private static void end(Tensor[] tensors, int count) {
+  private static void end(@Nullable Tensor[] tensors, int count) {
     for (int i = 0; i < count; i++) {
       if (tensors[i] != null) {
         tensors[i].release();

@@ -4,8 +4,12 @@
  * {@link io.nativenorm.InstanceNorm}, forward and backward, on heap arrays, direct buffers and
  * memory outside the heap.
  *
- * <p>No argument may be null: every method throws {@link java.lang.NullPointerException} with the
- * argument's name, before it does anything. Shapes and maps that are passed in are read once,
- * before they are checked, and stay the caller's, who may change them at any time.
+ * <p>No argument may be null unless it is {@link org.jspecify.annotations.Nullable}: every method
+ * throws {@link java.lang.NullPointerException} with the argument's name, before it does anything.
+ * Shapes and maps that are passed in are read once, before they are checked, and stay the caller's,
+ * who may change them at any time.
  */
+@NullMarked
 package io.nativenorm;
+
+import org.jspecify.annotations.NullMarked;

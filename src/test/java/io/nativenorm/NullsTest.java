@@ -10,12 +10,20 @@ import io.nativenorm.engine.LeakCheck.LeavesMemoryToTheCollector;
 import java.lang.reflect.Parameter;
 import java.util.Arrays;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Null for any argument of any public method is refused with the argument's name. */
+/**
+ * Null for any argument of any public method is refused with the argument's name, unless JSpecify's
+ * annotation says that it may be null; then it is taken.
+ */
 @LeavesMemoryToTheCollector
 class NullsTest {
+  private static boolean mayBeNull(Parameter parameter) {
+    return parameter.getAnnotatedType().isAnnotationPresent(Nullable.class);
+  }
+
   static Stream<Call> callsWithAReference() throws Exception {
     return PublicApi.calls().stream()
         .filter(
@@ -42,10 +50,14 @@ class NullsTest {
         call + " must take what the nulls stand beside");
     Parameter[] parameters = call.executable().getParameters();
     for (int i = 0; i < parameters.length; i++) {
-      if (!parameters[i].getType().isPrimitive() && !call.mayBeNull(parameters[i])) {
+      if (!parameters[i].getType().isPrimitive()) {
         Object receiver = call.receiver();
         Object[] arguments = call.arguments(receiver);
         arguments[i] = null;
+        if (mayBeNull(parameters[i])) {
+          assertDoesNotThrow(() -> call.invoke(receiver, arguments), call + ", " + parameters[i]);
+          continue;
+        }
         NullPointerException e =
             assertThrows(
                 NullPointerException.class,

@@ -76,13 +76,6 @@ final class PublicApi {
       }
     }
 
-    /** Gradients that are not wanted. */
-    boolean mayBeNull(Parameter parameter) {
-      return owner == Pass.class
-          && List.of("backward", "accumulate").contains(executable.getName())
-          && !parameter.getName().equals("dy");
-    }
-
     @Override
     public String toString() {
       return owner.getName().replaceFirst(".*\\.", "")
