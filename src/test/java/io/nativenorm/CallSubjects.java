@@ -61,13 +61,17 @@ final class CallSubjects implements AutoCloseable {
     }
   }
 
-  /** Mean and variance, live as the output is. */
+  /** Mean and variance, live as the output is; nothing of one that a call has closed. */
   private static float[] statisticsOf(Pass pass) {
-    float[] mean = pass.mean() == null ? new float[0] : pass.mean().toArray();
-    float[] variance = pass.variance().toArray();
+    float[] mean = valuesOf(pass.mean());
+    float[] variance = valuesOf(pass.variance());
     float[] both = Arrays.copyOf(mean, mean.length + variance.length);
     System.arraycopy(variance, 0, both, mean.length, variance.length);
     return both;
+  }
+
+  private static float[] valuesOf(Tensor handle) {
+    return handle == null || handle.isClosed() ? new float[0] : handle.toArray();
   }
 
   final Random random;
