@@ -70,7 +70,8 @@ class JarsIT {
   void theMainJarIsSmallAndHasNoBinaries() throws IOException {
     Path jar = Path.of(JAR + ".jar");
     assertEquals(Set.of(), ours(jar));
-    assertTrue(Files.size(jar) < 500_000, Files.size(jar) + " bytes");
+    // One library has 1.3 MB.
+    assertTrue(Files.size(jar) < 700_000, Files.size(jar) + " bytes");
     assertTrue(files(jar).containsAll(List.of("META-INF/LICENSE", "META-INF/NOTICE")));
     assertEquals("io.nativenorm", moduleOf(jar));
   }
