@@ -98,32 +98,8 @@ bool CanDifferentiate(const Plan& p, const nn_operands& o) {
   return HasOutputs(p, o) && IsThere({o.variance}) && (p.operation == NN_RMS || IsThere({o.mean}));
 }
 
-int DifferentiateInto(const Plan& p, const nn::Backward& data) {
-  if (p.IsRows()) return nn::RowsBackward(p, data);
-  return p.channels_first ? nn::ChannelsFirstBackward(p, data) : nn::ChannelsLastBackward(p, data);
-}
-
-void Add(const float* more, size_t count, float* to) {
-  for (size_t i = 0; to != nullptr && i < count; ++i) to[i] += more[i];
-}
-
 int Differentiate(const Plan& p, const nn_operands& o) {
-  nn::Backward data = BackwardOf(p, o);
-  const bool sums = data.diff_weight != nullptr || data.diff_bias != nullptr;
-  if (!sums && o.diff_src == nullptr) return NN_OK;
-  if (!sums || o.accumulate == 0) return DifferentiateInto(p, data);
-  // Drivers write to their places more than once.
-  nn::Scratch scratch(2 * nn::Scratch::Bytes<float>(p.channels));
-  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
-  float* const weight = data.diff_weight;
-  float* const bias = data.diff_bias;
-  if (weight != nullptr) data.diff_weight = scratch.Take<float>(p.channels);
-  if (bias != nullptr) data.diff_bias = scratch.Take<float>(p.channels);
-  const int status = DifferentiateInto(p, data);
-  if (status != NN_OK) return status;
-  Add(data.diff_weight, p.channels, weight);
-  Add(data.diff_bias, p.channels, bias);
-  return NN_OK;
+  return nn::Differentiate(p, BackwardOf(p, o), o.accumulate != 0);
 }
 
 bool CanMeasure(const Plan&, const nn_operands& o) { return IsThere({o.src, o.mean, o.variance}); }

@@ -55,6 +55,14 @@ inline int32_t Infer(const nn_plan* plan, const float* src, int32_t src_from, fl
                nullptr, nullptr, first_row, rows);
 }
 
+// A part of an array to its place in memory, and back.
+inline int32_t CopyIn(const float* from, void* to, int64_t first, int64_t count, int32_t threads) {
+  return nn_convert(from + first, NN_F32, static_cast<float*>(to) + first, NN_F32, count, threads);
+}
+inline int32_t CopyOut(const void* from, float* to, int64_t first, int64_t count, int32_t threads) {
+  return nn_convert(static_cast<const float*>(from) + first, NN_F32, to + first, NN_F32, count, threads);
+}
+
 // Training with some operands on heap arrays, which are null for the others.
 inline int32_t ExecuteOnArrays(const nn_plan* plan, const float* src_array, const void* src, float* dst_array,
                                void* dst, const void* weight, const void* bias, void* mean, void* variance,

@@ -187,6 +187,9 @@ struct UnitGradient {
   }
 };
 
+// The gradients that are wanted, by the plan's driver; those of the parameters are written, or added to what is there.
+int Differentiate(const Plan& plan, const Backward& data, bool accumulate);
+
 // The drivers. Each returns NN_OK or NN_OUT_OF_MEMORY.
 int RowsForward(const Plan& plan, const Forward& data);
 int RowsBackward(const Plan& plan, const Backward& data);

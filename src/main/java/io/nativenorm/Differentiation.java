@@ -62,7 +62,8 @@ final class Differentiation {
   }
 
   private LentArrays operands(PassState pass, Plan plan, GradientTargets targets) {
-    return new LentArrays(plan, pass.operands(parameters).accumulate(targets.adds()));
+    return new LentArrays(
+        plan, pass.problem.threads(), pass.operands(parameters).accumulate(targets.adds()));
   }
 
   private void compute(PassState pass, GradientTargets targets) {

@@ -1,6 +1,7 @@
 package io.nativenorm;
 
 import io.nativenorm.engine.Engines;
+import io.nativenorm.engine.MemoryWork;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Slot;
@@ -111,9 +112,10 @@ final class Inference {
   private void runCopied(Plan plan, float[] x, float[] y) {
     try (PooledMemory buffer = MemoryPool.take(F32, x.length)) {
       Memory floats = buffer.memory();
-      floats.write(0, x, 0, x.length);
+      MemoryWork work = Engines.memoryWork();
+      work.copyIn(x, floats, layer.threads());
       plan.infer(floats, floats, constants);
-      floats.read(0, y, 0, y.length);
+      work.copyOut(floats, y, layer.threads());
     }
   }
 

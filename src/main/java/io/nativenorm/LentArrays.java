@@ -1,5 +1,6 @@
 package io.nativenorm;
 
+import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Slot;
@@ -16,6 +17,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class LentArrays implements AutoCloseable {
   private final Plan plan;
+  private final int threads;
   private final Operands.Builder operands;
 
   /** Asked of the plan with the first array. */
@@ -30,8 +32,9 @@ final class LentArrays implements AutoCloseable {
     }
   }
 
-  LentArrays(Plan plan, Operands.Builder operands) {
+  LentArrays(Plan plan, int threads, Operands.Builder operands) {
     this.plan = plan;
+    this.threads = threads;
     this.operands = operands;
   }
 
@@ -75,7 +78,7 @@ final class LentArrays implements AutoCloseable {
     Copy made = new Copy(array, block, isNew, isWritten);
     copies.add(made);
     if (isNew && isRead) {
-      made.memory().write(0, array, 0, array.length);
+      Engines.memoryWork().copyIn(array, made.memory(), threads);
     }
     return made.memory();
   }
@@ -98,7 +101,7 @@ final class LentArrays implements AutoCloseable {
     for (int i = 0; copies != null && i < copies.size(); i++) {
       Copy copy = copies.get(i);
       if (copy.goesBack) {
-        copy.memory().read(0, copy.array, 0, copy.array.length);
+        Engines.memoryWork().copyOut(copy.memory(), copy.array, threads);
       }
     }
   }

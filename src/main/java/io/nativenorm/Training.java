@@ -1,6 +1,7 @@
 package io.nativenorm;
 
 import io.nativenorm.engine.Engines;
+import io.nativenorm.engine.MemoryWork;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
@@ -214,7 +215,9 @@ final class Training {
 
   private void computeCopied(PassState state, Plan plan, float[] x, float[] y) {
     Memory input = state.input.own(state.type, state.extents).memory();
-    input.write(0, x, 0, x.length);
+    MemoryWork work = Engines.memoryWork();
+    int threads = state.problem.threads();
+    work.copyIn(x, input, threads);
     try (PooledMemory block = state.keepsResult() ? null : takeLike(state)) {
       Memory results =
           block == null
@@ -222,7 +225,7 @@ final class Training {
               : block.first(state.type, state.size);
       normalize(
           state, plan, state.operands(parameters).put(Slot.SRC, input).put(Slot.DST, results));
-      results.read(0, y, 0, y.length);
+      work.copyOut(results, y, threads);
     }
   }
 

@@ -19,6 +19,28 @@ public interface MemoryWork {
   void convert(Memory from, Memory to, int threads);
 
   /**
+   * Copies an array in.
+   *
+   * @param from all of it
+   * @param to as many floats or more
+   * @param threads how many threads may work on it
+   */
+  default void copyIn(float[] from, Memory to, int threads) {
+    to.write(0, from, 0, from.length);
+  }
+
+  /**
+   * Copies floats out to an array.
+   *
+   * @param from as many floats or more
+   * @param to where they go, all of it
+   * @param threads how many threads may work on it
+   */
+  default void copyOut(Memory from, float[] to, int threads) {
+    from.read(0, to, 0, to.length);
+  }
+
+  /**
    * Copies matrices the other way round, bit by bit: {@code to[n][column][row] =
    * from[n][row][column]}. Channels first become channels last with channels as rows, and first
    * again with channels as columns.

@@ -77,6 +77,30 @@ class MemoryWorkTest {
     }
   }
 
+  /** In sections, with all bits, those of a NaN that would be quiet too; no more than there is. */
+  @ParameterizedTest
+  @MethodSource("engines")
+  void arraysAreCopiedInAndOut(MemoryWork work) {
+    for (int size : new int[] {0, 1, 1000, (1 << 18) - 1, 1 << 18, (1 << 18) + 1, 700_001}) {
+      float[] values = new float[size];
+      for (int i = 0; i < size; i++) {
+        values[i] = Float.intBitsToFloat(i % 7 == 0 ? 0x7F800001 + i : i * 31);
+      }
+      float[] back = new float[size];
+      try (PooledMemory block = MemoryPool.take(DataType.F32, size + 1)) {
+        Memory memory = block.first(DataType.F32, size + 1);
+        memory.view().put(size, 5);
+        work.copyIn(values, memory, 2);
+        work.copyOut(memory, back, 2);
+        assertEquals(5, memory.view().get(size), "behind " + size);
+      }
+      for (int i = 0; i < size; i++) {
+        int bits = Float.floatToRawIntBits(values[i]);
+        assertEquals(bits, Float.floatToRawIntBits(back[i]), size + " at " + i);
+      }
+    }
+  }
+
   /** The sums of many samples too, and what overflows. */
   @ParameterizedTest
   @MethodSource("engines")

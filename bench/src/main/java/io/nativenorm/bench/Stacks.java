@@ -5,9 +5,6 @@ import io.nativenorm.Layout;
 import io.nativenorm.bench.contestant.NativeNormStack;
 import io.nativenorm.bench.contestant.PyTorchStack;
 import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
@@ -23,48 +20,6 @@ final class Stacks {
 
   /** Each layer may add its part. */
   static final double ALLOWED = DEPTH * Agreement.allowed(DataType.F32);
-
-  private static final int ROUNDS = 7;
-  private static final int WARM_UPS = 2;
-  private static final int STEPS = 5;
-
-  /** Until the other one's threads have stopped spinning. */
-  private static final int PAUSE_MILLISECONDS = 50;
-
-  /** What a page fault count stands at in proc's stat, from the state on. */
-  private static final int MINOR_FAULTS = 7;
-
-  /** The steps of one contestant. */
-  private static final class Timed {
-    private final Contestant.Session session;
-    private final double[] milliseconds = new double[ROUNDS * STEPS];
-    private int steps;
-    private double faults;
-
-    Timed(Contestant.Session session) {
-      this.session = session;
-    }
-
-    void round() throws IOException, InterruptedException {
-      Thread.sleep(PAUSE_MILLISECONDS);
-      for (int i = 0; i < WARM_UPS; i++) {
-        session.call();
-      }
-      long before = minorFaults();
-      for (int i = 0; i < STEPS; i++) {
-        long start = System.nanoTime();
-        session.call();
-        milliseconds[steps++] = (System.nanoTime() - start) / 1e6;
-      }
-      faults = (minorFaults() - before) / (double) STEPS;
-    }
-
-    double median() {
-      double[] sorted = milliseconds.clone();
-      Arrays.sort(sorted);
-      return sorted[sorted.length / 2];
-    }
-  }
 
   private Stacks() {}
 
@@ -87,14 +42,11 @@ final class Stacks {
     Map<String, double[]> expected = expected(workload);
     try (Contestant.Session own = new NativeNormStack(workload, DEPTH);
         Contestant.Session other = new PyTorchStack(workload, DEPTH)) {
-      boolean right = check("NativeNorm", own, expected);
-      right &= check("PyTorch", other, expected);
+      boolean right = Timed.isRight("NativeNorm", own, expected, ALLOWED);
+      right &= Timed.isRight("PyTorch", other, expected, ALLOWED);
       Timed ours = new Timed(own);
       Timed theirs = new Timed(other);
-      for (int i = 0; i < ROUNDS; i++) {
-        ours.round();
-        theirs.round();
-      }
+      Timed.takeTurns(ours, theirs);
       System.out.printf(
           Locale.ROOT,
           "%d x %s %s, forward and backward, %d threads: NativeNorm %.1f ms, PyTorch %.1f ms, %.2f times;"
@@ -106,18 +58,10 @@ final class Stacks {
           ours.median(),
           theirs.median(),
           theirs.median() / ours.median(),
-          ours.faults,
-          theirs.faults);
+          ours.faults(),
+          theirs.faults());
       return right;
     }
-  }
-
-  private static boolean check(
-      String name, Contestant.Session session, Map<String, double[]> expected) {
-    session.call();
-    double error = Agreement.error(DataType.F32, expected, session.results());
-    System.out.printf(Locale.ROOT, "%s's largest error is %.1e%n", name, error);
-    return error <= ALLOWED;
   }
 
   /** Layer by layer; what goes from one to the next is rounded, as everyone's tensors are. */
@@ -148,21 +92,11 @@ final class Stacks {
     return Oracle.expected(workload.in(direction).on(x, dy));
   }
 
-  private static float[] rounded(double[] values) {
+  static float[] rounded(double[] values) {
     float[] floats = new float[values.length];
     for (int i = 0; i < floats.length; i++) {
       floats[i] = (float) values[i];
     }
     return floats;
-  }
-
-  /** Page faults of this process for which nothing was read; 0 where there is no proc. */
-  private static long minorFaults() throws IOException {
-    Path stat = Path.of("/proc/self/stat");
-    if (!Files.isReadable(stat)) {
-      return 0;
-    }
-    String line = Files.readString(stat);
-    return Long.parseLong(line.substring(line.lastIndexOf(')') + 2).split(" ")[MINOR_FAULTS]);
   }
 }

@@ -146,6 +146,50 @@ public final class FusedEngine implements Engine, MemoryWork {
     requireDone(status);
   }
 
+  /**
+   * In sections, as the collector waits for each. With the JDK's copies a training step over 16 x
+   * 256 x 14 x 14 took 2.05 ms instead of 1.75 (JDK 17, two processors).
+   */
+  @Override
+  public void copyIn(float[] from, Memory to, int threads) {
+    if (!HeapArrays.mayBeHeldNow()) {
+      MemoryWork.super.copyIn(from, to, threads);
+      return;
+    }
+    boolean counted = enter(to, threads);
+    int status = 0;
+    try {
+      for (int at = 0; at < from.length && status == 0; at += HeapArrays.COPIED_ELEMENTS) {
+        int count = Math.min(HeapArrays.COPIED_ELEMENTS, from.length - at);
+        status = NativeKernels.copyIn(from, to.address(), at, count, threads);
+        HeapArrays.takeTurn();
+      }
+    } finally {
+      leave(counted, to, to);
+    }
+    requireDone(status);
+  }
+
+  @Override
+  public void copyOut(Memory from, float[] to, int threads) {
+    if (!HeapArrays.mayBeHeldNow()) {
+      MemoryWork.super.copyOut(from, to, threads);
+      return;
+    }
+    boolean counted = enter(from, threads);
+    int status = 0;
+    try {
+      for (int at = 0; at < to.length && status == 0; at += HeapArrays.COPIED_ELEMENTS) {
+        int count = Math.min(HeapArrays.COPIED_ELEMENTS, to.length - at);
+        status = NativeKernels.copyOut(from.address(), to, at, count, threads);
+        HeapArrays.takeTurn();
+      }
+    } finally {
+      leave(counted, from, from);
+    }
+    requireDone(status);
+  }
+
   @Override
   public void transpose(
       Memory from, Memory to, long samples, long rows, long columns, int threads) {

@@ -55,6 +55,9 @@ final class HeapArrays {
 
   private HeapArrays() {}
 
+  /** As many as are copied at once, in 10 to 50 us. */
+  static final int COPIED_ELEMENTS = 1 << 18;
+
   /** What {@link #rowsHeld} says of a problem that is executed as a whole. */
   static final long ALL = 0;
 

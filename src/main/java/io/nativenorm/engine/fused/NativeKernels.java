@@ -169,6 +169,24 @@ final class NativeKernels {
       @Cast("int64_t") long n,
       int threads);
 
+  @Name("nn::CopyIn")
+  @CriticalRegion
+  static native int copyIn(
+      @Const float[] from,
+      @Cast(MEMORY) long to,
+      @Cast("int64_t") long first,
+      @Cast("int64_t") long count,
+      int threads);
+
+  @Name("nn::CopyOut")
+  @CriticalRegion
+  static native int copyOut(
+      @Cast(MEMORY) long from,
+      float[] to,
+      @Cast("int64_t") long first,
+      @Cast("int64_t") long count,
+      int threads);
+
   @Name("nn_transpose")
   static native int transpose(
       @Cast(MEMORY) long src,
