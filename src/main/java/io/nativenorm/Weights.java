@@ -74,7 +74,7 @@ public final class Weights {
    * @param safetensors a file of that format
    * @param prefix such as {@code "layer3.0.bn1."}, with the dot; "" for all
    * @return read-only tensors of F32, F16, BF16 or I64, channels first, in the order in which they
-   *     lie in the file
+   *     lie in the file; a {@link TensorScope} that is open closes them with it
    * @throws IllegalArgumentException if no name begins with a prefix that is not empty, or a tensor
    *     that does is of another type, or has 2 GB or more
    * @throws IOException if the file cannot be read, or its header, or any tensor's place, is not

@@ -52,7 +52,7 @@ final class CallArguments {
       }
       case "wrap" -> wrapped(types);
       case "read" -> new Object[] {subjects.file(), ""};
-      case "write" -> new Object[] {subjects.file(), subjects.layer(NormLayer.class).state()};
+      case "write" -> new Object[] {subjects.newFile(), subjects.layer(NormLayer.class).state()};
       case "normalize" -> withParameters(types);
       case "plainPass" -> {
         Tensor x = subjects.openTensor();

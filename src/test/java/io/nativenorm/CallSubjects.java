@@ -84,6 +84,8 @@ final class CallSubjects implements AutoCloseable {
 
   private Path file;
 
+  private Path newFile;
+
   CallSubjects(Random random) {
     this.random = random;
   }
@@ -191,10 +193,16 @@ final class CallSubjects implements AutoCloseable {
     return made;
   }
 
-  /** A file of tensors, for one call after another to be read and written. */
+  /** A file of tensors to be read. */
   Path file() {
     file = file == null ? PublicApi.weightsFile() : file;
     return file;
+  }
+
+  /** One to be written, which nobody reads: on Windows a file that is mapped is not replaced. */
+  Path newFile() {
+    newFile = newFile == null ? PublicApi.weightsFile() : newFile;
+    return newFile;
   }
 
   /** An input for a layer. */
@@ -374,8 +382,10 @@ final class CallSubjects implements AutoCloseable {
   public void close() {
     kept.values().forEach(objects -> objects.forEach(this::forget));
     pointers.forEach(FloatPointer::close);
-    if (file != null) {
-      file.toFile().delete();
+    for (Path made : new Path[] {file, newFile}) {
+      if (made != null) {
+        made.toFile().delete();
+      }
     }
   }
 }
