@@ -76,10 +76,13 @@ class CallersArraysTest {
   @Timeout(60)
   @MethodSource("callsWithAnArray")
   void aShapeIsReadOnce(Call call) throws Throwable {
-    boolean isIndex = call.executable().getName().equals("getLong");
+    String name = call.executable().getName();
+    boolean isIndex = List.of("get", "getLong", "set").contains(name);
     long[] shape = isIndex ? index() : shape();
     Object receiver =
-        isIndex ? indexed() : call.owner() == Tensor.class ? Tensor.zeros(FITS) : call.receiver();
+        isIndex
+            ? indexed(name.equals("getLong") ? DataType.I64 : DataType.F32)
+            : call.owner() == Tensor.class ? Tensor.zeros(FITS) : call.receiver();
     Object[] arguments = arguments(call, receiver, shape);
     Flipper flipper = new Flipper(call.toString().hashCode() ^ SEED, LONGEST_PAUSE);
     flipper.start(
@@ -121,10 +124,10 @@ class CallersArraysTest {
   }
 
   /** What has an element at that index. */
-  private static Tensor indexed() {
+  private static Tensor indexed(DataType type) {
     long[] shape = shape();
     shape[FLIPPED] = FITS + 1;
-    return Tensor.allocate(DataType.I64, Layout.CHANNELS_FIRST, shape);
+    return Tensor.allocate(type, Layout.CHANNELS_FIRST, shape);
   }
 
   private static Object[] arguments(Call call, Object receiver, long[] shape) {
@@ -142,6 +145,10 @@ class CallersArraysTest {
         arguments[i] = ByteBuffer.allocateDirect(FITS * Float.BYTES).order(ByteOrder.nativeOrder());
       } else if (type == Pointer.class) {
         arguments[i] = new FloatPointer(FITS);
+      } else if (parameters[i].getName().equals("owner")) {
+        FloatBuffer owner = direct(FITS);
+        arguments[i] = owner;
+        arguments[i - 1] = address(owner);
       }
     }
     return arguments;

@@ -27,6 +27,16 @@ record HoldingWork(MemoryWork work) implements MemoryWork {
   }
 
   @Override
+  public void copyIn(float[] from, Memory to, int threads) {
+    work.copyIn(from, to, threads);
+  }
+
+  @Override
+  public void copyOut(Memory from, float[] to, int threads) {
+    work.copyOut(from, to, threads);
+  }
+
+  @Override
   public void transpose(
       Memory from, Memory to, long samples, long rows, long columns, int threads) {
     if (areHeld(from, to)) {

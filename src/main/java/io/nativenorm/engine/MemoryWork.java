@@ -22,23 +22,19 @@ public interface MemoryWork {
    * Copies an array in.
    *
    * @param from all of it
-   * @param to as many floats or more
+   * @param to memory of our own, for as many floats or more
    * @param threads how many threads may work on it
    */
-  default void copyIn(float[] from, Memory to, int threads) {
-    to.write(0, from, 0, from.length);
-  }
+  void copyIn(float[] from, Memory to, int threads);
 
   /**
    * Copies floats out to an array.
    *
-   * @param from as many floats or more
+   * @param from memory of our own, with as many floats or more
    * @param to where they go, all of it
    * @param threads how many threads may work on it
    */
-  default void copyOut(Memory from, float[] to, int threads) {
-    from.read(0, to, 0, to.length);
-  }
+  void copyOut(Memory from, float[] to, int threads);
 
   /**
    * Copies matrices the other way round, bit by bit: {@code to[n][column][row] =

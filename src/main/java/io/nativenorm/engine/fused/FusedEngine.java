@@ -153,7 +153,7 @@ public final class FusedEngine implements Engine, MemoryWork {
   @Override
   public void copyIn(float[] from, Memory to, int threads) {
     if (!HeapArrays.mayBeHeldNow()) {
-      MemoryWork.super.copyIn(from, to, threads);
+      to.write(0, from, 0, from.length);
       return;
     }
     boolean counted = enter(to, threads);
@@ -173,7 +173,7 @@ public final class FusedEngine implements Engine, MemoryWork {
   @Override
   public void copyOut(Memory from, float[] to, int threads) {
     if (!HeapArrays.mayBeHeldNow()) {
-      MemoryWork.super.copyOut(from, to, threads);
+      from.read(0, to, 0, to.length);
       return;
     }
     boolean counted = enter(from, threads);

@@ -76,6 +76,16 @@ public final class ReferenceEngine implements Engine, MemoryWork {
   }
 
   @Override
+  public void copyIn(float[] from, Memory to, int threads) {
+    to.write(0, from, 0, from.length);
+  }
+
+  @Override
+  public void copyOut(Memory from, float[] to, int threads) {
+    from.read(0, to, 0, to.length);
+  }
+
+  @Override
   public void transpose(
       Memory from, Memory to, long samples, long rows, long columns, int threads) {
     Transposition.copy(from, to, samples, rows, columns);
