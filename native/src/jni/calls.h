@@ -47,6 +47,12 @@ inline int32_t Infer(const nn_plan* plan, const float* src, int32_t src_from, fl
   return nn_execute(plan, &operands);
 }
 
+// The same in one array, which for the JVM is one to hold instead of two: 20 ns of a call.
+inline int32_t Infer(const nn_plan* plan, float* array, int32_t src_from, int32_t dst_from, const void* weight,
+                     const void* bias, void* mean, void* variance, int64_t first_row, int64_t rows) {
+  return Infer(plan, array, src_from, array, dst_from, weight, bias, mean, variance, first_row, rows);
+}
+
 // The same with parameters in arrays; a bias that is null has no place.
 inline int32_t Infer(const nn_plan* plan, const float* src, int32_t src_from, float* dst, int32_t dst_from,
                      const float* weight, int32_t weight_from, const float* bias, int32_t bias_from, int64_t first_row,

@@ -70,11 +70,7 @@ HWY_NOINLINE Moments MeasureAgain(const T* x, size_t length, Trust trust, Moment
 }
 
 // The statistics of a row, stored where they are asked for.
-template <bool kCentered, class T>
-HWY_NOINLINE RowAffine Measure(const T* x, const RowsToNormalize& rows, size_t row, double share) {
-  Moments found;
-  const Trust trust = Judge(SumRow<kCentered, false>(x, rows.length, 0), share, &found);
-  if (trust != Trust::kGood) found = MeasureAgain<kCentered>(x, rows.length, trust, found);
+HWY_INLINE RowAffine Store(const RowsToNormalize& rows, size_t row, Moments found, double share) {
   const float variance = static_cast<float>(found.m2 * share);
   if (rows.mean != nullptr) rows.mean[row] = static_cast<float>(found.mean);
   if (rows.variance != nullptr) rows.variance[row] = variance;
@@ -83,6 +79,37 @@ HWY_NOINLINE RowAffine Measure(const T* x, const RowsToNormalize& rows, size_t r
   const float center = inverse == 0 ? 0 : static_cast<float>(found.mean);
   const double rounded_away = inverse == 0 ? 0 : found.mean - center;
   return {center, static_cast<float>(inverse), static_cast<float>(-rounded_away * inverse)};
+}
+
+template <bool kCentered, class T>
+HWY_NOINLINE RowAffine Measure(const T* x, const RowsToNormalize& rows, size_t row, double share) {
+  Moments found;
+  const Trust trust = Judge(SumRow<kCentered, false>(x, rows.length, 0), share, &found);
+  if (trust != Trust::kGood) found = MeasureAgain<kCentered>(x, rows.length, trust, found);
+  return Store(rows, row, found, share);
+}
+
+// The same of a row of one block at most, without the loops over pieces and blocks.
+template <bool kCentered, class T>
+HWY_NOINLINE RowAffine MeasureBlock(const T* x, const RowsToNormalize& rows, size_t row, double share) {
+  PivotSums sums = {0, 0};
+  Accumulators sum, squares;
+  SweepAccumulators(rows.length, [&](auto lanes, size_t i, auto k) NN_INLINED {
+    const Floats v = Load(lanes, x + i);
+    if constexpr (kCentered) sum.Add(k, v);
+    squares.AddProduct(k, v, v);
+  });
+  squares.Flush(Index<0>());
+  if constexpr (kCentered) {
+    sum.Flush(Index<0>());
+    Accumulators::Totals(sum, squares, &sums.sum, &sums.squares);
+  } else {
+    sums.squares = squares.Total();
+  }
+  Moments found;
+  const Trust trust = Judge(sums, share, &found);
+  if (trust != Trust::kGood) found = MeasureAgain<kCentered>(x, rows.length, trust, found);
+  return Store(rows, row, found, share);
 }
 
 // How far ahead the lines to be written are prefetched. RmsNorm of 512x4096, 17 MB, takes 460 us without, 350 with, and
@@ -148,8 +175,12 @@ template <class Set, class T>
 void row_normalize(Set set, const T* x, T* y, const RowsToNormalize& rows) {
   const bool has_weight = Has<kWeight>(set), has_bias = Has<kBias>(set);
   const double share = 1 / static_cast<double>(rows.length);
+  const bool is_block = rows.length <= kBlock;
   const auto measure = [&](size_t r) NN_INLINED {
-    return Measure<kHas<kCentered, Set>>(x + r * rows.x_stride, rows, rows.first_row + r, share);
+    const T* from = x + r * rows.x_stride;
+    constexpr bool kAround = kHas<kCentered, Set>;
+    return is_block ? MeasureBlock<kAround>(from, rows, rows.first_row + r, share)
+                    : Measure<kAround>(from, rows, rows.first_row + r, share);
   };
   const bool early = rows.length <= kMeasuredEarly && !rows.prefetch && !rows.stream;
   RowAffine row = measure(0), next = row;

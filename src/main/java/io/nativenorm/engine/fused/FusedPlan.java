@@ -257,22 +257,29 @@ final class FusedPlan extends Plan {
       long row = 0;
       do {
         long rows = Math.min(rowsHeld, problem.shape().batch() - row);
-        status =
-            weights == null
-                ? NativeKernels.infer(
-                    address, src, srcFrom, dst, dstFrom, weight, bias, mean, variance, row, rows)
-                : NativeKernels.infer(
-                    address,
-                    src,
-                    srcFrom,
-                    dst,
-                    dstFrom,
-                    weights,
-                    weightsFrom,
-                    biases,
-                    biasesFrom,
-                    row,
-                    rows);
+        if (weights != null) {
+          status =
+              NativeKernels.infer(
+                  address,
+                  src,
+                  srcFrom,
+                  dst,
+                  dstFrom,
+                  weights,
+                  weightsFrom,
+                  biases,
+                  biasesFrom,
+                  row,
+                  rows);
+        } else if (src == dst) {
+          status =
+              NativeKernels.infer(
+                  address, src, srcFrom, dstFrom, weight, bias, mean, variance, row, rows);
+        } else {
+          status =
+              NativeKernels.infer(
+                  address, src, srcFrom, dst, dstFrom, weight, bias, mean, variance, row, rows);
+        }
         row += rowsHeld;
       } while (status == 0 && goesOn(row));
     } finally {

@@ -100,6 +100,21 @@ final class NativeKernels {
       @Cast("int64_t") long firstRow,
       @Cast("int64_t") long rows);
 
+  /** The same in one array. */
+  @Name("nn::Infer")
+  @CriticalRegion
+  static native int infer(
+      @Cast(PLAN) long plan,
+      float[] array,
+      int srcFrom,
+      int dstFrom,
+      @Cast(MEMORY) long weight,
+      @Cast(MEMORY) long bias,
+      @Cast(MEMORY) long mean,
+      @Cast(MEMORY) long variance,
+      @Cast("int64_t") long firstRow,
+      @Cast("int64_t") long rows);
+
   /** The same with parameters in heap arrays. */
   @Name("nn::Infer")
   @CriticalRegion
