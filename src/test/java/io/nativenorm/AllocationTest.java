@@ -40,7 +40,7 @@ class AllocationTest {
     return cases;
   }
 
-  private static void assertAllocatesNothing(String what, Runnable call) {
+  static void assertAllocatesNothing(String what, Runnable call) {
     repeat(call);
     long bytes = Long.MAX_VALUE;
     long beside = Long.MAX_VALUE;
