@@ -20,6 +20,11 @@ public abstract sealed class LayerBuilder<B extends LayerBuilder<B>>
   /** Null until it is said, which makes it as affine says. */
   private @Nullable Boolean bias;
 
+  /** A caller's memory; null for the layer's own. */
+  private @Nullable Tensor sharedWeight;
+
+  private @Nullable Tensor sharedBias;
+
   private Backend backend = defaultBackend();
   private int threads;
   private Activation activation = Activation.NONE;
@@ -91,6 +96,46 @@ public abstract sealed class LayerBuilder<B extends LayerBuilder<B>>
    */
   public B bias(boolean value) {
     bias = value;
+    sharedBias = null;
+    return self();
+  }
+
+  /**
+   * A weight that is there, in place of one of the layer's own: it is not copied, and what is
+   * written to the tensor is used by the next call. The layer holds the memory from {@link #build}
+   * on, and the tensor may be closed then; closing the layer leaves the memory as it is. Memory
+   * that ends by itself, as an arena's does, ends the layer: its calls throw {@link
+   * IllegalStateException}.
+   *
+   * <pre>{@code
+   * Tensor weight = Tensor.wrap(mapped, DataType.F32, Layout.CHANNELS_FIRST, 4096);
+   * RmsNorm norm = RmsNorm.builder(4096).weight(weight).build();
+   * }</pre>
+   *
+   * <p>There is a weight then, whatever {@link #affine} says. On read-only memory {@link
+   * NormLayer#load} is refused.
+   *
+   * @param shared an F32 tensor of the weight's shape, but for extents of 1: (C) or (1, C, 1, 1);
+   *     {@link #build} throws {@link IllegalArgumentException} for another one, since weights of
+   *     other types are not computed with in this version, and {@link IllegalStateException} if it
+   *     is closed
+   * @return this
+   */
+  public B weight(Tensor shared) {
+    sharedWeight = Objects.requireNonNull(shared, "shared");
+    return self();
+  }
+
+  /**
+   * A bias that is there, in place of one of the layer's own: as {@link #weight(Tensor)}. The last
+   * call of this and {@link #bias(boolean)} counts.
+   *
+   * @param shared an F32 tensor of the bias's shape, but for extents of 1
+   * @return this
+   */
+  public B bias(Tensor shared) {
+    sharedBias = Objects.requireNonNull(shared, "shared");
+    bias = true;
     return self();
   }
 
@@ -148,7 +193,17 @@ public abstract sealed class LayerBuilder<B extends LayerBuilder<B>>
   }
 
   boolean hasWeight() {
-    return affine;
+    return affine || sharedWeight != null;
+  }
+
+  /** Null for one of the layer's own. */
+  @Nullable Tensor sharedWeight() {
+    return sharedWeight;
+  }
+
+  /** Likewise. */
+  @Nullable Tensor sharedBias() {
+    return sharedBias;
   }
 
   boolean hasBias() {

@@ -1,6 +1,7 @@
 package io.nativenorm;
 
 import java.util.concurrent.locks.StampedLock;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Orders what uses a layer's parameters: computations read them; updates of the running statistics,
@@ -9,10 +10,13 @@ import java.util.concurrent.locks.StampedLock;
 final class LayerLock {
   private final String layer;
   private final StampedLock lock = new StampedLock();
+  private final @Nullable Runnable check;
   private boolean closed;
 
-  LayerLock(String layer) {
+  /** With what throws where the parameters' memory is not there any more, or null. */
+  LayerLock(String layer, @Nullable Runnable check) {
     this.layer = layer;
+    this.check = check;
   }
 
   long read() {
@@ -21,7 +25,19 @@ final class LayerLock {
       lock.unlockRead(stamp);
       throw closedException();
     }
+    if (check != null) {
+      runCheck(stamp);
+    }
     return stamp;
+  }
+
+  private void runCheck(long stamp) {
+    try {
+      check.run();
+    } catch (RuntimeException | Error e) {
+      lock.unlockRead(stamp);
+      throw e;
+    }
   }
 
   void endRead(long stamp) {

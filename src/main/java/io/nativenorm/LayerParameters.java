@@ -13,12 +13,40 @@ record LayerParameters(
 
   static LayerParameters of(
       LayerBuilder<?> options, @Nullable RunningStatistics running, long... parameterShape) {
-    return new LayerParameters(
-        options.hasWeight()
-            ? Parameter.filled((float) (1 - options.unitOffset()), parameterShape)
-            : null,
-        options.hasBias() ? Parameter.filled(0, parameterShape) : null,
-        running);
+    LayerParameters made = new LayerParameters(null, null, running);
+    try {
+      made = new LayerParameters(weightOf(options, parameterShape), null, running);
+      return new LayerParameters(made.weight, biasOf(options, parameterShape), running);
+    } catch (RuntimeException | Error e) {
+      made.close();
+      throw e;
+    }
+  }
+
+  private static @Nullable Parameter weightOf(LayerBuilder<?> options, long[] shape) {
+    if (!options.hasWeight()) {
+      return null;
+    }
+    Tensor shared = options.sharedWeight();
+    return shared == null
+        ? Parameter.filled((float) (1 - options.unitOffset()), shape)
+        : Parameter.shared(options.name(), "weight", shared, shape);
+  }
+
+  private static @Nullable Parameter biasOf(LayerBuilder<?> options, long[] shape) {
+    if (!options.hasBias()) {
+      return null;
+    }
+    Tensor shared = options.sharedBias();
+    return shared == null
+        ? Parameter.filled(0, shape)
+        : Parameter.shared(options.name(), "bias", shared, shape);
+  }
+
+  /** What throws if shared memory is gone; null if none is shared. */
+  @Nullable Runnable check() {
+    boolean shares = (weight != null && weight.isShared()) || (bias != null && bias.isShared());
+    return shares ? () -> named().values().forEach(Parameter::requireThere) : null;
   }
 
   /** All of them under PyTorch's names. */

@@ -23,7 +23,7 @@ abstract sealed class LayerState implements AutoCloseable permits NormLayer {
     name = options.name();
     eps = options.eps();
     parameters = LayerParameters.of(options, running, parameterShape);
-    lock = new LayerLock(name);
+    lock = new LayerLock(name, parameters.check());
   }
 
   final double eps() {

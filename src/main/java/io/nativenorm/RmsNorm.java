@@ -204,6 +204,19 @@ public final class RmsNorm extends RowNorm {
       return super.bias(false);
     }
 
+    /**
+     * RmsNorm has no bias.
+     *
+     * @param shared none fits
+     * @return nothing
+     * @throws IllegalArgumentException always
+     */
+    @Override
+    public Builder bias(Tensor shared) {
+      Objects.requireNonNull(shared, "shared");
+      return bias(true);
+    }
+
     @Override
     Builder self() {
       return this;

@@ -81,3 +81,8 @@ final class Shapes {
     return value;
   }
 }
+  /** The extents that tell where elements lie. */
+  static long[] withoutOnes(long[] shape) {
+    return Arrays.stream(shape).filter(extent -> extent != 1).toArray();
+  }
+

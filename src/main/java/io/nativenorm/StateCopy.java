@@ -68,6 +68,8 @@ final class StateCopy implements AutoCloseable {
       if (strict) {
         errors.add("Unexpected key in state_dict: \"" + key + "\"");
       }
+    } else if (parameter.isReadOnly()) {
+      errors.add(key + " is the caller's read-only memory, into which nothing is loaded");
     } else if (values == null || !hasShape(parameter, values)) {
       errors.add(
           "size mismatch for "
@@ -91,11 +93,7 @@ final class StateCopy implements AutoCloseable {
 
   /** Shapes that are equal but for extents of 1, which move no element: (C), (1, C, 1, 1). */
   private static boolean hasShape(Parameter own, Tensor values) {
-    return Arrays.equals(withoutOnes(own.shape()), withoutOnes(values.extents()));
-  }
-
-  private static long[] withoutOnes(long[] shape) {
-    return Arrays.stream(shape).filter(extent -> extent != 1).toArray();
+    return Arrays.equals(Shapes.withoutOnes(own.shape()), Shapes.withoutOnes(values.extents()));
   }
 
   /** A copy as floats, which hold every number of 16 bits, in the order of a parameter. */

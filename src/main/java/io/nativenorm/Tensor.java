@@ -284,3 +284,8 @@ public final class Tensor extends TensorCopies {
     }
   }
 }
+  /** The same in another shape of as many elements, in channels-first order. */
+  Tensor shareAs(long... extents) {
+    return sharing(Layout.CHANNELS_FIRST, extents);
+  }
+

@@ -59,7 +59,10 @@ final class CallArguments {
         Tensor y = subjects.tensor(x.layout(), x.shape());
         yield new Object[] {x, y, random.nextFloat(), random.nextFloat()};
       }
-      case "bias" -> new Object[] {random.nextBoolean() && !(receiver instanceof RmsNorm.Builder)};
+      case "weight", "bias" ->
+          types[0] == Tensor.class
+              ? new Object[] {subjects.parameterOf((LayerBuilder<?>) receiver)}
+              : new Object[] {random.nextBoolean() && !(receiver instanceof RmsNorm.Builder)};
       default -> ofTypes(types);
     };
   }

@@ -296,6 +296,11 @@ final class CallSubjects implements AutoCloseable {
     return made;
   }
 
+  /** Memory to be shared with a layer. */
+  Tensor parameterOf(LayerBuilder<?> builder) {
+    return tensor(Layout.CHANNELS_FIRST, builders.get(builder).parameterShape());
+  }
+
   /** A builder that a call made, or told something. */
   void keepBuilder(Executable method, Object receiver, Object[] given, LayerBuilder<?> builder) {
     if (receiver == null) {

@@ -58,6 +58,10 @@ final class LayerSpec {
     return Arrays.stream(parameterShape).allMatch(extent -> extent < 1 << 16);
   }
 
+  long[] parameterShape() {
+    return parameterShape.clone();
+  }
+
   int rowLength() {
     return (int) Shapes.size(parameterShape);
   }
