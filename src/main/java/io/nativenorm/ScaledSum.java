@@ -27,10 +27,7 @@ final class ScaledSum {
               + " for "
               + sum);
     }
-    long from = sum.memory().address();
-    long to = other.memory().address();
-    boolean isSame = from == to && sum.dataType() == other.dataType();
-    if (!isSame && from < to + other.memory().bytes() && to < from + sum.memory().bytes()) {
+    if (Overlap.isPartial(sum.memory(), other.memory())) {
       throw new IllegalArgumentException(
           "addScaled: the tensors must be apart or the same, but overlap in part");
     }

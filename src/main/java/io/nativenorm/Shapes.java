@@ -58,6 +58,39 @@ final class Shapes {
     return channelIsLast ? offset * shape[1] + index[1] : offset;
   }
 
+  /** How many times a dimension's extent lies one after another in memory. */
+  static long before(int dimension, long[] shape, Layout layout) {
+    boolean channelIsLast = layout == Layout.CHANNELS_LAST && shape.length > 2;
+    long product = 1;
+    for (int i = 0; i < shape.length; i++) {
+      boolean isBefore = i < dimension;
+      if (channelIsLast && dimension == 1) {
+        isBefore = i != 1;
+      } else if (channelIsLast && i == 1) {
+        isBefore = false;
+      }
+      product *= isBefore ? shape[i] : 1;
+    }
+    return product;
+  }
+
+  static void requireRange(long[] shape, int dimension, long from, long count) {
+    if (dimension < 0 || dimension >= shape.length) {
+      throw new IndexOutOfBoundsException(
+          "dimension " + dimension + " is out of bounds for shape " + text(shape));
+    }
+    if (from < 0 || count < 0 || count > shape[dimension] - from) {
+      throw new IndexOutOfBoundsException(
+          count
+              + " from "
+              + from
+              + " on are out of bounds for dimension "
+              + dimension
+              + " of shape "
+              + text(shape));
+    }
+  }
+
   /** N, C and the product of the rest; 0 for an empty input, where that product may overflow. */
   static Shape ofChannels(long[] shape, Layout layout, long groups) {
     long spatial = size(shape) == 0 ? 0 : sizeFrom(shape, 2);
@@ -67,6 +100,11 @@ final class Shapes {
   /** Rows, the product of the leading extents, and the elements of a row, that of the others. */
   static Shape ofRows(long[] shape, int leading) {
     return Shape.ofRows(size(Arrays.copyOf(shape, leading)), sizeFrom(shape, leading));
+  }
+
+  /** The extents that tell where elements lie. */
+  static long[] withoutOnes(long[] shape) {
+    return Arrays.stream(shape).filter(extent -> extent != 1).toArray();
   }
 
   static String text(long... shape) {
@@ -81,8 +119,3 @@ final class Shapes {
     return value;
   }
 }
-  /** The extents that tell where elements lie. */
-  static long[] withoutOnes(long[] shape) {
-    return Arrays.stream(shape).filter(extent -> extent != 1).toArray();
-  }
-

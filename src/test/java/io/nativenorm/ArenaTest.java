@@ -47,6 +47,7 @@ class ArenaTest {
     uses.put("to a layout", () -> x.to(Layout.CHANNELS_LAST));
     uses.put("to a type", () -> x.to(DataType.I64));
     uses.put("reshape", () -> x.reshape(6));
+    uses.put("narrow", () -> x.narrow(0, 0, 1));
     uses.put("share", x::share);
     uses.put("in", () -> x.in(Layout.CHANNELS_LAST));
     uses.put("pointer", x::pointer);

@@ -212,6 +212,11 @@ final class CallArguments {
       }
       case "addScaled" ->
           new Object[] {random.nextFloat(), subjects.tensor(tensor.layout(), tensor.shape())};
+      case "narrow" -> {
+        long from = tensor.rank() == 0 ? 0 : random.nextInt((int) tensor.shape()[0] + 1);
+        long left = tensor.rank() == 0 ? 0 : tensor.shape()[0] - from;
+        yield new Object[] {0, from, (long) random.nextInt((int) left + 1)};
+      }
       case "get" -> new Object[] {indexIn(tensor)};
       case "set" -> new Object[] {random.nextFloat(), indexIn(tensor)};
       case "copyTo" -> new Object[] {new float[(int) tensor.size()]};

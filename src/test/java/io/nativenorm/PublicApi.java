@@ -247,7 +247,7 @@ final class PublicApi {
     } else if (type == boolean.class) {
       return false;
     } else if (type == int.class) {
-      return 1;
+      return parameter.getName().equals("dimension") ? 0 : 1;
     } else if (type == Object.class) {
       return MEMORY;
     } else if (type == long.class) {

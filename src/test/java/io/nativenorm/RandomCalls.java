@@ -161,7 +161,7 @@ final class RandomCalls {
   }
 
   private static boolean takesAnIndex(PublicApi.Call call) {
-    return List.of("getLong", "get", "set").contains(call.executable().getName());
+    return List.of("getLong", "get", "set", "narrow").contains(call.executable().getName());
   }
 
   /** Whether a backend was named, which may not have what was asked. */
@@ -208,6 +208,7 @@ final class RandomCalls {
               || (spec.kind == BatchNorm.class && spec.eps == 0)
               || isAlwaysRefused(new PublicApi.Call(spec.kind, method));
       case "plainPass" -> !TestEngines.hasFused();
+      case "narrow" -> ((Tensor) receiver).rank() == 0;
       case "get", "set" -> ((Tensor) receiver).size() == 0; // there is no index
       case "bias" -> receiver instanceof RmsNorm.Builder; // which has none
       case "build" ->

@@ -157,6 +157,15 @@ class WrapAddressTest {
         last.copyFrom(new float[] {1, 2, 3, 4});
         sized.seek(bytes - 1);
         assertEquals(0x40, sized.read());
+        try (Tensor end = all.narrow(0, bytes / 16 - 2, 2)) {
+          assertArrayEquals(new float[] {0, 0, 0, 0, 1, 2, 3, 4}, end.toArray());
+          assertEquals(3, all.get(bytes / 16 - 1, 2));
+          all.set(5, bytes / 16 - 2, 0);
+          layer.forward(end, end);
+          assertEquals(1.7320f, end.get(0, 0), 1e-3f);
+          assertEquals(-1.3416f, last.get(0, 0), 1e-3f);
+          last.copyFrom(new float[] {1, 2, 3, 4});
+        }
         try (Tensor y = layer.forward(last)) {
           assertEquals(-1.3416f, y.toArray()[0], 1e-3f);
         }
