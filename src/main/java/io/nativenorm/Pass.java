@@ -34,8 +34,8 @@ import org.jspecify.annotations.Nullable;
  *       the input, the output of a layer with an activation, the weight, mean and variance.
  * </ul>
  *
- * <p>Different passes may be used at once. One pass is for one thread at a time: calls beside each
- * other are safe, but their results are of one or the other. Closing beside a call is safe.
+ * <p>Different passes may be used at once, and a pass's backward by many threads; its forward waits
+ * for them, and they for it. Closing beside a call is safe.
  */
 public final class Pass implements AutoCloseable {
   private final Training training;
@@ -102,10 +102,12 @@ public final class Pass implements AutoCloseable {
     Objects.requireNonNull(x, "x");
     Objects.requireNonNull(y, "y");
     @Nullable Tensor[] used = begin(x, y);
+    long stamp = state.beginForward();
     try {
       training.requireFit(state, x, y);
       training.run(state, x, y);
     } finally {
+      state.end(stamp);
       end(used);
     }
   }
@@ -122,10 +124,12 @@ public final class Pass implements AutoCloseable {
     Objects.requireNonNull(x, "x");
     Objects.requireNonNull(y, "y");
     @Nullable Tensor[] none = begin();
+    long stamp = state.beginForward();
     try {
       training.requireFit(state, x, y);
       training.run(state, x, y);
     } finally {
+      state.end(stamp);
       end(none);
     }
   }
@@ -141,9 +145,11 @@ public final class Pass implements AutoCloseable {
   public Gradients backward(Tensor dy) {
     Objects.requireNonNull(dy, "dy");
     @Nullable Tensor[] used = begin(dy);
+    long stamp = state.beginBackward();
     try {
       return TensorScope.made(training.differentiation().run(state, dy));
     } finally {
+      state.end(stamp);
       end(used);
     }
   }
@@ -187,9 +193,11 @@ public final class Pass implements AutoCloseable {
       boolean adds) {
     Objects.requireNonNull(dy, "dy");
     @Nullable Tensor[] used = begin(dy, dx, dWeight, dBias);
+    long stamp = state.beginBackward();
     try {
       training.differentiation().run(state, new TensorTargets(dy, dx, dWeight, dBias, adds));
     } finally {
+      state.end(stamp);
       end(used);
     }
   }
@@ -233,9 +241,11 @@ public final class Pass implements AutoCloseable {
       boolean adds) {
     Objects.requireNonNull(dy, "dy");
     @Nullable Tensor[] none = begin();
+    long stamp = state.beginBackward();
     try {
       training.differentiation().run(state, new ArrayTargets(dy, dx, dWeight, dBias, adds));
     } finally {
+      state.end(stamp);
       end(none);
     }
   }

@@ -7,6 +7,7 @@ import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Task;
+import java.util.concurrent.locks.StampedLock;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -32,10 +33,13 @@ final class PassState {
   /** The output, where backward reads it: with an activation. */
   final Kept result = new Kept();
 
+  /** Forward overwrites what backward reads: it waits for running calls, and they for it. */
+  private final StampedLock lock = new StampedLock();
+
   private final Backend backend;
   private final Problem gradient;
 
-  /** The last plans, which may have been freed since. */
+  /** The last plans, which may have been freed since; of two threads' new ones either is right. */
   private @Nullable Plan lastForward;
 
   private @Nullable Plan lastBackward;
@@ -93,20 +97,36 @@ final class PassState {
     return outputArray;
   }
 
+  long beginForward() {
+    return lock.writeLock();
+  }
+
+  long beginBackward() {
+    return lock.readLock();
+  }
+
+  void end(long stamp) {
+    lock.unlock(stamp);
+  }
+
   /** The plan of forward, in use. */
   Plan forwardPlan() {
-    if (lastForward == null || !Engines.reacquire(lastForward)) {
-      lastForward = Engines.acquire(problem, backend);
+    Plan plan = lastForward;
+    if (plan == null || !Engines.reacquire(plan)) {
+      plan = Engines.acquire(problem, backend);
+      lastForward = plan;
     }
-    return lastForward;
+    return plan;
   }
 
   /** The plan of backward, in use. */
   Plan backwardPlan() {
-    if (lastBackward == null || !Engines.reacquire(lastBackward)) {
-      lastBackward = Engines.acquire(gradient, backend);
+    Plan plan = lastBackward;
+    if (plan == null || !Engines.reacquire(plan)) {
+      plan = Engines.acquire(gradient, backend);
+      lastBackward = plan;
     }
-    return lastBackward;
+    return plan;
   }
 
   /** Parameters and statistics, which forward and backward have in common. */
