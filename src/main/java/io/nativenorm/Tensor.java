@@ -113,7 +113,7 @@ public final class Tensor extends TensorCopies {
    * <p>On memory of a {@code java.lang.foreign.Arena} (JDK 22 and later) the tensor can be used as
    * the buffer can: once the arena is closed, or on a thread that may not use it, whatever uses the
    * elements throws what the buffer's own {@code get} does. While a call uses them the arena is
-   * held open, for 0.1 us more a call: its {@code close} throws {@link IllegalStateException}. A
+   * held open, for 0.2 us more a call: its {@code close} throws {@link IllegalStateException}. A
    * mapped file must keep its length: if it is cut while it is used here, the operating system ends
    * the process (SIGBUS).
    *
