@@ -101,6 +101,18 @@ class RowFunctionTest {
     }
   }
 
+  /** More of them than there are places, so that they meet there. */
+  @Test
+  void callsThatDifferInEpsAloneAreNotTheSame() {
+    float[] ones = {1, 1, 1, 1};
+    float[] y = new float[4];
+    for (int i = 0; i < 300; i++) {
+      double eps = i % 150 / 10.0;
+      RmsNorm.normalize(ones, 0, y, 0, 1, 4, ones, 0, eps);
+      assertEquals(1 / Math.sqrt(1 + eps), y[0], 1e-6);
+    }
+  }
+
   @Test
   void thePublicMethodsAreThese() {
     float[] x = {9, 1, 2, 3, 4, 9};
