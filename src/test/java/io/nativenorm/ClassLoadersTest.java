@@ -36,7 +36,7 @@ class ClassLoadersTest {
     @Override
     public void run() {
       try (LayerNorm layer = LayerNorm.builder(1024).backend(Backend.FUSED).threads(2).build();
-          Tensor x = Tensor.zeros(256, 1024);
+          Tensor x = Tensor.zeros(512, 1024); // wakes a worker
           Pass pass = layer.forwardTraining(x);
           Gradients gradients = pass.backward(x)) {
         if (gradients.input().toArray()[7] != 0) {
