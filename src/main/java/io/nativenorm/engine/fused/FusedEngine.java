@@ -152,7 +152,7 @@ public final class FusedEngine implements Engine, MemoryWork {
    */
   @Override
   public void copyIn(float[] from, Memory to, int threads) {
-    if (!HeapArrays.mayBeHeldNow()) {
+    if (!HeapArrays.mayBeHeldInSections()) {
       to.write(0, from, 0, from.length);
       return;
     }
@@ -162,7 +162,6 @@ public final class FusedEngine implements Engine, MemoryWork {
       for (int at = 0; at < from.length && status == 0; at += HeapArrays.COPIED_ELEMENTS) {
         int count = Math.min(HeapArrays.COPIED_ELEMENTS, from.length - at);
         status = NativeKernels.copyIn(from, to.address(), at, count, threads);
-        HeapArrays.takeTurn();
       }
     } finally {
       leave(counted, to, to);
@@ -172,7 +171,7 @@ public final class FusedEngine implements Engine, MemoryWork {
 
   @Override
   public void copyOut(Memory from, float[] to, int threads) {
-    if (!HeapArrays.mayBeHeldNow()) {
+    if (!HeapArrays.mayBeHeldInSections()) {
       from.read(0, to, 0, to.length);
       return;
     }
@@ -182,7 +181,6 @@ public final class FusedEngine implements Engine, MemoryWork {
       for (int at = 0; at < to.length && status == 0; at += HeapArrays.COPIED_ELEMENTS) {
         int count = Math.min(HeapArrays.COPIED_ELEMENTS, to.length - at);
         status = NativeKernels.copyOut(from.address(), to, at, count, threads);
-        HeapArrays.takeTurn();
       }
     } finally {
       leave(counted, from, from);

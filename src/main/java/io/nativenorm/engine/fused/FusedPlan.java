@@ -248,7 +248,7 @@ final class FusedPlan extends Plan {
       int weightsFrom,
       float[] biases,
       int biasesFrom) {
-    if (rowsHeld == HeapArrays.NONE || !HeapArrays.mayBeHeldNow()) {
+    if (rowsHeld == HeapArrays.NONE || !mayBeHeldNow()) {
       return false;
     }
     boolean counted = rowsHeld == HeapArrays.ALL && beginHelp();
@@ -281,7 +281,7 @@ final class FusedPlan extends Plan {
                   address, src, srcFrom, dst, dstFrom, weight, bias, mean, variance, row, rows);
         }
         row += rowsHeld;
-      } while (status == 0 && goesOn(row));
+      } while (status == 0 && hasSections() && row < problem.shape().batch());
     } finally {
       endHelp(counted);
     }
@@ -289,13 +289,12 @@ final class FusedPlan extends Plan {
     return true;
   }
 
-  /** Whether there is another section. Before it others may have their turn. */
-  private boolean goesOn(long row) {
-    if (rowsHeld == HeapArrays.ALL || row >= problem.shape().batch()) {
-      return false;
-    }
-    HeapArrays.takeTurn();
-    return true;
+  private boolean mayBeHeldNow() {
+    return hasSections() ? HeapArrays.mayBeHeldInSections() : HeapArrays.mayBeHeldNow();
+  }
+
+  private boolean hasSections() {
+    return rowsHeld != HeapArrays.ALL && rowsHeld < problem.shape().batch();
   }
 
   private boolean beginHelp() {

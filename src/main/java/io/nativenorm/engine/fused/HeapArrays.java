@@ -101,11 +101,12 @@ final class HeapArrays {
   }
 
   /**
-   * Between two sections of a call: lets others have theirs, where several call. A call that has
-   * begun goes on.
+   * The same for a call of several sections, one right after the other, and only while a few
+   * threads call: of 8 in turns, each with four sections of 2^16 elements beside 64 MB of heap, an
+   * allocation failed in 10 seconds.
    */
-  static void takeTurn() {
-    mayBeHeldNow();
+  static boolean mayBeHeldInSections() {
+    return PINNED || CALLERS.lately(Thread.currentThread().getId()) <= FREE;
   }
 
   private static void beginTurn(int thread) {
