@@ -64,6 +64,7 @@ class LoadingIT {
     jars.add(Path.of(JAR + ".jar"));
     jars.add(Path.of(JAR + "-" + Loader.getPlatform() + ".jar"));
     jars.addAll(jarsOf("bytedeco"));
+    jars.addAll(jarsOf("gson"));
     return jars;
   }
 
