@@ -1,0 +1,176 @@
+package io.nativenorm.bench;
+
+import io.nativenorm.DataType;
+import io.nativenorm.Layout;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+
+/**
+ * Calls as programs make them, not one right after the other: the time on all threads over that on
+ * one, each measured call by call in the same process, in turns. Threads that sleep, caches that
+ * other code has filled and processors that another library's threads spin on are what a tight loop
+ * hides. Answers are checked first, against the exact ones.
+ */
+final class Pauses {
+  private static final int ROUNDS = 4;
+
+  /** Of each of the two in a round. */
+  private static final long ROUND_NANOSECONDS = 100_000_000;
+
+  private static final int LEAST_CALLS = 8;
+
+  /** More than the caches of a processor, and of most. */
+  private static final int DIRTY_FLOATS = 12 << 20;
+
+  private static final int OTHER_CALLERS = 15;
+
+  /** What happens before each call. */
+  @FunctionalInterface
+  interface Before {
+    void call() throws InterruptedException;
+  }
+
+  private Pauses() {}
+
+  /** {@code Pauses [THREADS]}: exit status 1 if an answer is wrong. */
+  public static void main(String[] arguments) throws InterruptedException {
+    int threads =
+        arguments.length > 0
+            ? Integer.parseInt(arguments[0])
+            : Runtime.getRuntime().availableProcessors();
+    boolean right = true;
+    for (Cell cell : cells()) {
+      right &= race(cell, threads);
+    }
+    System.exit(right ? 0 : 1); // whatever threads PyTorch leaves
+  }
+
+  /** Small ones, on which a thread that sleeps is no help, and large ones. */
+  private static List<Cell> cells() {
+    Shape small =
+        new Shape("small", Operation.BATCH, List.of(16, 16, 16, 16), 0, List.of(), "a small net");
+    return List.of(
+        new Cell(small, Layout.CHANNELS_FIRST, Direction.TRAINING),
+        new Cell(Shape.named("bert-single"), Layout.CHANNELS_FIRST, Direction.INFERENCE),
+        new Cell(Shape.named("bert-base"), Layout.CHANNELS_FIRST, Direction.INFERENCE),
+        new Cell(Shape.named("resnet50-conv2"), Layout.CHANNELS_FIRST, Direction.TRAINING));
+  }
+
+  static boolean race(Cell cell, int threads) throws InterruptedException {
+    Contestant own = Contestants.named("NativeNorm AUTO");
+    Workload workload = Workload.of(cell, threads);
+    Map<String, double[]> expected = Oracle.expected(workload);
+    try (Contestant.Session all = own.prepare(workload);
+        Contestant.Session one = own.prepare(Workload.of(cell, 1));
+        Contestant.Session other = Contestants.named("PyTorch").prepare(workload)) {
+      double allowed = Agreement.allowed(DataType.F32);
+      boolean right = Timed.isRight("NativeNorm", all, expected, allowed);
+      right &= Timed.isRight("NativeNorm on one thread", one, expected, allowed);
+      System.out.printf("%s, %d threads, time over that on one thread:%n", cell.id(), threads);
+      for (Map.Entry<String, Before> mode : modes(other).entrySet()) {
+        report(mode.getKey(), microseconds(all, one, mode.getValue()));
+      }
+      try (OtherCallers callers = new OtherCallers(own, cell, OTHER_CALLERS)) {
+        report("beside " + OTHER_CALLERS + " callers", microseconds(all, one, () -> {}));
+      }
+      return right;
+    }
+  }
+
+  private static void report(String mode, double[] medians) {
+    System.out.printf(
+        Locale.ROOT,
+        "  %-22s %8.1f us, on one %8.1f: %.2f%n",
+        mode,
+        medians[0],
+        medians[1],
+        medians[0] / medians[1]);
+  }
+
+  private static Map<String, Before> modes(Contestant.Session pytorch) {
+    float[] dirt = new float[DIRTY_FLOATS];
+    Map<String, Before> modes = new LinkedHashMap<>();
+    modes.put("in a loop", () -> {});
+    Stream.of(100, 500, 2_000, 10_000)
+        .forEach(
+            pause ->
+                modes.put(
+                    "after " + pause + " us",
+                    () -> Thread.sleep(pause / 1000, pause % 1000 * 1000)));
+    modes.put("with dirtied caches", () -> Arrays.fill(dirt, dirt[0] + 1));
+    modes.put("after PyTorch's", pytorch::call);
+    return modes;
+  }
+
+  /** Of a call of each session, the median. */
+  static double[] microseconds(Contestant.Session first, Contestant.Session second, Before before)
+      throws InterruptedException {
+    List<Contestant.Session> sessions = List.of(first, second);
+    List<double[]> times = List.of(new double[0], new double[0]);
+    for (int round = 0; round < ROUNDS; round++) {
+      times =
+          List.of(
+              with(times.get(0), sessions.get(0), before),
+              with(times.get(1), sessions.get(1), before));
+    }
+    return times.stream().mapToDouble(Pauses::median).toArray();
+  }
+
+  private static double[] with(double[] known, Contestant.Session session, Before before)
+      throws InterruptedException {
+    double[] times = Arrays.copyOf(known, known.length + 4 * LEAST_CALLS);
+    int calls = known.length;
+    long end = System.nanoTime() + ROUND_NANOSECONDS;
+    while (calls < known.length + LEAST_CALLS || System.nanoTime() < end) {
+      before.call();
+      long start = System.nanoTime();
+      session.call();
+      if (calls == times.length) {
+        times = Arrays.copyOf(times, 2 * calls);
+      }
+      times[calls++] = (System.nanoTime() - start) / 1e3;
+    }
+    return Arrays.copyOf(times, calls);
+  }
+
+  private static double median(double[] times) {
+    double[] sorted = times.clone();
+    Arrays.sort(sorted);
+    return sorted[sorted.length / 2];
+  }
+
+  /** Threads that call their own sessions until this is closed. */
+  private static final class OtherCallers implements AutoCloseable {
+    private final List<Thread> threads;
+    private volatile boolean ends;
+
+    OtherCallers(Contestant contestant, Cell cell, int count) {
+      threads =
+          IntStream.range(0, count)
+              .mapToObj(i -> new Thread(() -> call(contestant, cell)))
+              .toList();
+      threads.forEach(Thread::start);
+    }
+
+    private void call(Contestant contestant, Cell cell) {
+      try (Contestant.Session session = contestant.prepare(Workload.of(cell, 1))) {
+        while (!ends) {
+          session.call();
+        }
+      }
+    }
+
+    @Override
+    public void close() throws InterruptedException {
+      ends = true;
+      for (Thread thread : threads) {
+        thread.join();
+      }
+    }
+  }
+}
