@@ -5,6 +5,8 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -100,6 +102,41 @@ void TestSmallJobs() {
   int helped = 0;
   while (helped == 0 && std::chrono::steady_clock::now() < end) helped = HelpedWith({2, false}, 8, kEach);
   Check(helped > 0, "no worker came to help with small jobs one after the other");
+  nn::WakeForAll(true);
+  nn::SetWorkers(0);
+}
+
+// After how many small jobs for three threads, while two are awake, all three take part.
+int JobsUntilAllCome(int most) {
+  for (int job = 1; job <= most; ++job) {
+    std::mutex mutex;
+    std::set<std::thread::id> there;
+    nn::Parallel({3, false}, 12, [&](size_t) {
+      const auto enough = std::chrono::steady_clock::now() + std::chrono::microseconds(20);
+      while (std::chrono::steady_clock::now() < enough) std::this_thread::yield();
+      const std::lock_guard<std::mutex> lock(mutex);
+      there.insert(std::this_thread::get_id());
+    });
+    if (there.size() == 3) return job;
+  }
+  return most + 1;
+}
+
+// Small jobs one after the other get all that they can use, also where smaller ones before kept some awake.
+void TestSomeAwake() {
+  constexpr int kSmaller = 50, kMost = 200;
+  constexpr std::chrono::microseconds kEach(10);
+  nn::WakeForAll(false);
+  for (int turn = 0; turn < 10; ++turn) {
+    nn::SetWorkers(0);
+    nn::SetWorkers(2);
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    for (int helped = 0; helped < kSmaller && std::chrono::steady_clock::now() < end;) {
+      helped += HelpedWith({2, false}, 8, kEach) > 0;
+    }
+    const int jobs = JobsUntilAllCome(kMost);
+    Check(jobs <= kMost, "in turn %d not all of 3 threads came to %d small jobs", turn, kMost);
+  }
   nn::WakeForAll(true);
   nn::SetWorkers(0);
 }
@@ -238,6 +275,7 @@ void groups::workers() {
   TestTogether();
   TestAllAreWoken();
   TestSmallJobs();
+  TestSomeAwake();
   TestKeptWaiting();
   TestStaysWithin();
   TestCallersAndLimits();

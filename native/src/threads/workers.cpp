@@ -88,6 +88,7 @@ class Workers {
     int helpers = limit_.load(std::memory_order_relaxed) + 1 - callers;
     if (helpers > team.threads - 1) helpers = team.threads - 1;
     if (static_cast<size_t>(helpers) > tasks - 1 && helpers > 0) helpers = static_cast<int>(tasks - 1);
+    const int wanted = helpers;
     bool alone = true;
     if (helpers > 0 && !busy_.exchange(true, std::memory_order_acquire)) {
       helpers = WorthHaving(helpers, team.wakes);
@@ -99,8 +100,8 @@ class Workers {
     }
     if (alone) {
       for (size_t i = 0; i < tasks; ++i) task(context, i);
-      if (helpers == 0) last_alone_.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
     }
+    if (helpers < wanted) last_without_.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
     callers_.fetch_sub(1, std::memory_order_relaxed);
   }
 
@@ -151,7 +152,7 @@ class Workers {
       if (now < alone_until_) return 0;
       alone_until_ = Clock::time_point();
     }
-    const Clock::time_point last{Clock::duration(last_alone_.load(std::memory_order_relaxed))};
+    const Clock::time_point last{Clock::duration(last_without_.load(std::memory_order_relaxed))};
     if (now - last > kLookingTime) steady_since_ = now;
     return wakes || now - steady_since_ > kSteadyTime ? helpers : awake;
   }
@@ -272,7 +273,7 @@ class Workers {
   Clock::duration saved_{};        // by workers, lately
   Clock::time_point alone_until_;  // the beginning of time unless workers lately cost more
   Clock::time_point steady_since_;
-  std::atomic<Clock::rep> last_alone_{0};  // when the last job ended that woke nobody
+  std::atomic<Clock::rep> last_without_{0};  // when the last job ended that could have used workers that sleep
   alignas(64) std::atomic<uint64_t> gate_{0};
   Job job_;
   Worker workers_[kMaxThreads];
