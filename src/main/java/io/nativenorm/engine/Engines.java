@@ -154,7 +154,8 @@ public final class Engines {
         return cached;
       }
     }
-    Plan made = choose(problem, backend).prepare(problem);
+    Engine engine = choose(problem, backend);
+    Plan made = engine.prepare(problem);
     made.lifetime().acquire();
     Plan evicted = null;
     synchronized (CACHE) {
@@ -168,7 +169,23 @@ public final class Engines {
     if (evicted != null) {
       evicted.lifetime().close();
     }
+    if (LOGGER.isLoggable(Level.DEBUG)) {
+      LOGGER.log(Level.DEBUG, choice(problem, backend, engine, made));
+    }
     return made;
+  }
+
+  /** What {@code explain} says of a plan; the engines after its own are not asked, nor loaded. */
+  private static String choice(Problem problem, Backend backend, Engine engine, Plan made) {
+    StringBuilder text = new StringBuilder();
+    text.append(problem).append(", backend ").append(backend);
+    text.append(", threads ").append(problem.threads());
+    text.append(": ").append(engine.backend()).append(", kernel ").append(made.name());
+    for (Engine other : ENGINES.subList(0, ENGINES.indexOf(engine))) {
+      String reason = refusal(other, problem, backend).orElseThrow();
+      text.append("; not ").append(other.backend()).append(": ").append(reason);
+    }
+    return text.toString();
   }
 
   /**
