@@ -9,6 +9,8 @@ module io.nativenorm {
   requires com.google.gson;
   // Which collector runs: see HeapArrays.
   requires java.management;
+  // What happens, to those who record it: see Recordings, which does without.
+  requires static jdk.jfr;
   // Whether the processor has fma: see FusedMultiplyAdd, which does without.
   requires static jdk.management;
   requires static info.picocli;

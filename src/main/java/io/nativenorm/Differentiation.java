@@ -1,7 +1,9 @@
 package io.nativenorm;
 
+import io.nativenorm.engine.CallRecord;
 import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.Plan;
+import io.nativenorm.engine.Recordings;
 import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.memory.Memory;
 import io.nativenorm.engine.memory.PooledMemory;
@@ -72,12 +74,18 @@ final class Differentiation {
     } else if (pass.reordered) {
       computeReordered(pass, (TensorTargets) targets);
     } else {
+      CallRecord record = Recordings.call();
       Plan plan = pass.backwardPlan();
+      boolean copied;
       try (LentArrays operands = operands(pass, plan, targets)) {
         targets.putInto(operands);
         execute(pass, plan, operands);
+        copied = operands.areCopied();
       } finally {
         Engines.release(plan);
+      }
+      if (record != null) {
+        record.end(pass.layer, plan, copied);
       }
     }
   }
@@ -91,6 +99,7 @@ final class Differentiation {
 
   private void computeReordered(PassState pass, TensorTargets targets) {
     int threads = pass.problem.threads();
+    CallRecord record = Recordings.call();
     Plan plan = pass.backwardPlan();
     try (PooledMemory dyBlock = Training.takeLike(pass);
         PooledMemory dxBlock = targets.dx() == null ? null : Training.takeLike(pass);
@@ -105,6 +114,9 @@ final class Differentiation {
       }
     } finally {
       Engines.release(plan);
+    }
+    if (record != null) {
+      record.end(pass.layer, plan, true);
     }
   }
 

@@ -1,9 +1,11 @@
 package io.nativenorm;
 
+import io.nativenorm.engine.CallRecord;
 import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Recordings;
 import io.nativenorm.engine.RowStrides;
 import io.nativenorm.engine.Shape;
 import io.nativenorm.engine.memory.Memory;
@@ -66,6 +68,7 @@ final class HeapRows {
     if (rows == 0) {
       return;
     }
+    CallRecord record = Recordings.call();
     Memo used = acquire(rows, together, xStride, yStride, layer.threads());
     boolean done;
     try {
@@ -75,6 +78,9 @@ final class HeapRows {
     }
     if (!done) {
       copy(used, x, xFrom, y, yFrom);
+    }
+    if (record != null) {
+      record.end(layer.name, used.plan, !done);
     }
   }
 

@@ -1,9 +1,11 @@
 package io.nativenorm;
 
+import io.nativenorm.engine.CallRecord;
 import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.MemoryWork;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Plan;
+import io.nativenorm.engine.Recordings;
 import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.memory.Memory;
@@ -53,6 +55,7 @@ final class Inference {
     if (x.size() == 0) {
       return;
     }
+    CallRecord record = Recordings.call();
     PlanMemo used = acquire(known, x.extents(), type, result, x.layout(), threads);
     try {
       if (used.reordered()) {
@@ -62,6 +65,9 @@ final class Inference {
       }
     } finally {
       Engines.release(used.plan());
+    }
+    if (record != null) {
+      record.end(layer.name, used.plan(), used.reordered());
     }
   }
 
@@ -99,13 +105,19 @@ final class Inference {
     if (x.length == 0) {
       return;
     }
+    CallRecord record = Recordings.call();
     PlanMemo used = acquire(known, full, F32, F32, Layout.CHANNELS_FIRST, threads);
+    boolean held;
     try {
-      if (!used.plan().infer(x, 0, y, 0, constants)) {
+      held = used.plan().infer(x, 0, y, 0, constants);
+      if (!held) {
         runCopied(used.plan(), x, y);
       }
     } finally {
       Engines.release(used.plan());
+    }
+    if (record != null) {
+      record.end(layer.name, used.plan(), !held);
     }
   }
 

@@ -40,6 +40,11 @@ final class Kept implements AutoCloseable {
     return tensor;
   }
 
+  /** Whether what a caller gave was copied into it. */
+  boolean isOwn() {
+    return tensor != null && source == null;
+  }
+
   /** What of this backward reads; null with an array, or of nothing. */
   @Nullable Tensor tensor() {
     return tensor;

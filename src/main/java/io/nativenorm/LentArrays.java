@@ -96,6 +96,10 @@ final class LentArrays implements AutoCloseable {
     return operands.build();
   }
 
+  boolean areCopied() {
+    return copies != null;
+  }
+
   /** Copies out what the call has written. */
   void copyBack() {
     for (int i = 0; copies != null && i < copies.size(); i++) {

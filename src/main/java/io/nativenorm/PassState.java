@@ -1,9 +1,11 @@
 package io.nativenorm;
 
+import io.nativenorm.engine.CallRecord;
 import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Recordings;
 import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Task;
@@ -15,6 +17,7 @@ import org.jspecify.annotations.Nullable;
  * the engines take: channels first where the layer normalizes rows.
  */
 final class PassState {
+  final String layer;
   final Problem problem;
   final DataType type;
   final Layout layout;
@@ -56,7 +59,11 @@ final class PassState {
   /** Whether there is a forward that did not fail. */
   private volatile boolean complete;
 
+  /** The forward that runs, if a recording may want it. */
+  private @Nullable CallRecord record;
+
   PassState(
+      String layer,
       Problem problem,
       Backend backend,
       DataType type,
@@ -65,6 +72,7 @@ final class PassState {
       boolean reordered,
       @Nullable Tensor mean,
       Tensor variance) {
+    this.layer = layer;
     this.problem = problem;
     this.backend = backend;
     this.type = type;
@@ -141,6 +149,16 @@ final class PassState {
   /** Begins another forward: there is nothing for backward until it is done. */
   void begin() {
     complete = false;
+    record = Recordings.call();
+  }
+
+  private void complete() {
+    complete = true;
+    CallRecord begun = record;
+    record = null;
+    if (begun != null && lastForward != null) {
+      begun.end(layer, lastForward, input.isOwn());
+    }
   }
 
   /** A forward into a caller's tensor, which is in use, is done. */
@@ -149,19 +167,19 @@ final class PassState {
       setOutput(y.share());
       outputSource = y;
     }
-    complete = true;
+    complete();
   }
 
   /** The same into a tensor that becomes this pass's. */
   void doneInto(Tensor own) {
     setOutput(own);
-    complete = true;
+    complete();
   }
 
   void done(float[] y) {
     setOutput(null);
     outputArray = y;
-    complete = true;
+    complete();
   }
 
   private void setOutput(@Nullable Tensor made) {

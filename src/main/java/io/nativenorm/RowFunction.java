@@ -1,12 +1,14 @@
 package io.nativenorm;
 
 import io.nativenorm.engine.Affine;
+import io.nativenorm.engine.CallRecord;
 import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.Fusion;
 import io.nativenorm.engine.Norm;
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.Recordings;
 import io.nativenorm.engine.Shape;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Storage;
@@ -80,13 +82,19 @@ final class RowFunction {
     if (rows == 0) {
       return;
     }
+    CallRecord record = Recordings.call();
     Plan plan = acquire(rows, length, eps, unitOffset);
+    boolean held;
     try {
-      if (!plan.infer(x, xFrom, y, yFrom, weight, weightFrom, bias, biasFrom)) {
+      held = plan.infer(x, xFrom, y, yFrom, weight, weightFrom, bias, biasFrom);
+      if (!held) {
         copy(plan, x, xFrom, y, yFrom, rows, length, weight, weightFrom, bias, biasFrom);
       }
     } finally {
       Engines.release(plan);
+    }
+    if (record != null) {
+      record.end(name, plan, !held);
     }
   }
 
@@ -107,14 +115,20 @@ final class RowFunction {
     if (rows == 0) {
       return;
     }
+    CallRecord record = Recordings.call();
     Plan plan = acquire(rows, length, eps, unitOffset);
+    boolean held;
     try {
-      if (address == 0 || !plan.infer(x, xFrom, y, yFrom, address)) {
+      held = address != 0 && plan.infer(x, xFrom, y, yFrom, address);
+      if (!held) {
         copy(plan, x, xFrom, y, yFrom, rows, length, weight, weightFrom);
       }
     } finally {
       Engines.release(plan);
       Reference.reachabilityFence(weight);
+    }
+    if (record != null) {
+      record.end(name, plan, !held);
     }
   }
 

@@ -117,7 +117,8 @@ final class Training {
       Tensor mean = made.add(rms ? null : unwritten(statistics));
       Tensor variance = made.add(unwritten(statistics));
       PassState state =
-          new PassState(problem, backend, type, layout, extents, reordered, mean, variance);
+          new PassState(
+              layer.name, problem, backend, type, layout, extents, reordered, mean, variance);
       made.keep(mean, variance);
       return state;
     }

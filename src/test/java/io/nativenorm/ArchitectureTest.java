@@ -13,6 +13,7 @@ import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.core.importer.ImportOption;
 import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.NativeAccess;
+import io.nativenorm.engine.Recordings;
 import org.junit.jupiter.api.Test;
 
 /** The way of the data is one way: layer, problem, engine, plan (docs/architecture.md). */
@@ -45,7 +46,7 @@ class ArchitectureTest {
         .check(MAIN);
   }
 
-  /** It is at everybody's feet: all it asks is whether there is native code. */
+  /** It is at everybody's feet: all it asks is whether there is native code, or a recording. */
   @Test
   void memoryKnowsNothingOfWhatIsDoneWithIt() {
     noClasses()
@@ -55,7 +56,7 @@ class ArchitectureTest {
         .dependOnClassesThat(
             resideInAPackage(LAYERS + "..")
                 .and(not(resideInAPackage(MEMORY)))
-                .and(not(belongToAnyOf(DataType.class, NativeAccess.class))))
+                .and(not(belongToAnyOf(DataType.class, NativeAccess.class, Recordings.class))))
         .check(MAIN);
   }
 

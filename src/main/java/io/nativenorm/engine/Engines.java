@@ -155,9 +155,12 @@ public final class Engines {
       }
     }
     Engine engine = choose(problem, backend);
+    PlanPrepared event = Recordings.plan();
     Plan made = engine.prepare(problem);
+    made.beFor(problem);
     made.lifetime().acquire();
     Plan evicted = null;
+    int kept;
     synchronized (CACHE) {
       Plan rival = CACHE.put(key, made);
       if (rival != null) {
@@ -165,12 +168,16 @@ public final class Engines {
       } else if (CACHE.size() > CACHED_PLANS) {
         evicted = CACHE.remove(CACHE.keySet().iterator().next());
       }
+      kept = CACHE.size();
     }
     if (evicted != null) {
       evicted.lifetime().close();
     }
     if (LOGGER.isLoggable(Level.DEBUG)) {
       LOGGER.log(Level.DEBUG, choice(problem, backend, engine, made));
+    }
+    if (event != null) {
+      event.done(problem, backend, made, kept, evicted != null);
     }
     return made;
   }

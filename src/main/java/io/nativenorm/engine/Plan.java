@@ -10,6 +10,9 @@ public abstract class Plan {
   private final String name;
   private final Lifetime lifetime = new Lifetime(this::free);
 
+  /** Null in a plan that is part of another. */
+  private Problem problem;
+
   /**
    * Creates a plan.
    *
@@ -187,6 +190,15 @@ public abstract class Plan {
    */
   public final String name() {
     return name;
+  }
+
+  /** Says what the plan was prepared for, before others see it. */
+  final void beFor(Problem what) {
+    problem = what;
+  }
+
+  final Problem problem() {
+    return problem;
   }
 
   final Lifetime lifetime() {

@@ -1,6 +1,7 @@
 package io.nativenorm.engine.memory;
 
 import io.nativenorm.DataType;
+import io.nativenorm.engine.Recordings;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
@@ -40,7 +41,13 @@ public final class MemoryPool {
     long bytes = (elements * type.bytes() + Float.BYTES - 1) / Float.BYTES * Float.BYTES;
     IdleMemory from = idle();
     PooledMemory kept = from.take(bytes);
-    return kept != null ? kept : new PooledMemory(from.capacity(bytes));
+    return kept != null ? kept : allocate(from.capacity(bytes), from);
+  }
+
+  private static PooledMemory allocate(long bytes, IdleMemory idle) {
+    return Recordings.mayBeThere()
+        ? MemoryAllocated.allocate(bytes, idle)
+        : new PooledMemory(bytes);
   }
 
   /**
@@ -71,10 +78,12 @@ public final class MemoryPool {
    */
   public static long giveBack(long bytes) {
     IdleMemory from = idle;
-    return from == null || bytes <= 0 ? 0 : freeAbove(from, Math.max(0, from.bytes() - bytes));
+    return from == null || bytes <= 0
+        ? 0
+        : freeAbove(from, Math.max(0, from.bytes() - bytes), "an allocation needs it");
   }
 
-  private static long freeAbove(IdleMemory from, long most) {
+  private static long freeAbove(IdleMemory from, long most, String reason) {
     long freed = 0;
     PooledMemory oldest = from.removeAbove(most);
     while (oldest != null) {
@@ -82,7 +91,14 @@ public final class MemoryPool {
       oldest.free();
       oldest = from.removeAbove(most);
     }
+    tell(freed, reason, from);
     return freed;
+  }
+
+  private static void tell(long freed, String reason, IdleMemory from) {
+    if (freed > 0 && Recordings.mayBeThere()) {
+      MemoryFreed.tell(freed, reason, from);
+    }
   }
 
   private static IdleMemory idle() {
@@ -101,6 +117,7 @@ public final class MemoryPool {
   static void put(PooledMemory block) {
     IdleMemory to = idle;
     if (!to.keeps(block.memory().bytes())) {
+      tell(block.bytes(), "too large to be kept", to);
       block.free();
       return;
     }
@@ -108,7 +125,7 @@ public final class MemoryPool {
     long above = Math.min(kept, NativeMemory.bytesAboveShare());
     long most = Math.min(to.bound(), kept - above);
     if (kept > most) {
-      freeAbove(to, most);
+      freeAbove(to, most, "more than may be kept");
     }
     trimLater(kept);
   }
@@ -149,14 +166,15 @@ public final class MemoryPool {
     }
   }
 
-  private static int freeOld(IdleMemory from) {
-    int freed = 0;
+  private static long freeOld(IdleMemory from) {
+    long freed = 0;
     PooledMemory old = from.removeOldAbove(IDLE_BYTES);
     while (old != null) {
+      freed += old.bytes();
       old.free();
-      freed++;
       old = from.removeOldAbove(IDLE_BYTES);
     }
+    tell(freed, "idle", from);
     return freed;
   }
 }
