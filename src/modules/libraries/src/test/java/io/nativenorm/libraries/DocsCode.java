@@ -70,14 +70,15 @@ record DocsCode(String test, String code) {
     return IMPORT.matcher(code).replaceAll("").strip().lines().findFirst().orElseThrow();
   }
 
-  /** Compiles and runs it. */
-  void run(Path folder) throws Exception {
+  /** Compiles and runs it, after statements that come before. */
+  void run(String given, Path folder) throws Exception {
     String statements = TYPE.matcher(IMPORT.matcher(code).replaceAll("")).replaceAll("");
     String source =
         "import io.nativenorm.*;\nimport java.nio.*;\nimport java.util.*;\n"
             + String.join("", found(IMPORT, 0))
             + String.join("", types())
             + "public class Snippet {\npublic static void main(String[] args) throws Exception {\n"
+            + given
             + statements
             + "}}\n";
     Path file = Files.writeString(folder.resolve("Snippet.java"), source);

@@ -25,6 +25,12 @@ abstract class LibraryTest {
         .map(
             code ->
                 DynamicTest.dynamicTest(
-                    code.title(), () -> code.run(Files.createTempDirectory(folder, "code"))));
+                    code.title(),
+                    () -> code.run(given(), Files.createTempDirectory(folder, "code"))));
+  }
+
+  /** Statements for what the code takes as given. */
+  String given() throws Exception {
+    return "";
   }
 }
