@@ -35,7 +35,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class JarsIT {
   private static final String JAR = System.getProperty("nativenorm.jar");
   private static final Path TARGET = Path.of(JAR).getParent();
-  private static final Set<String> PLATFORMS =
+  static final Set<String> PLATFORMS =
       Set.of("linux-x86_64", "linux-arm64", "macosx-arm64", "macosx-x86_64", "windows-x86_64");
 
   private static List<String> files(Path jar) throws IOException {
