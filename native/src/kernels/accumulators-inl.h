@@ -25,11 +25,11 @@ template <size_t kIndex, class Body>
 HWY_INLINE void SweepTail(size_t left, size_t i, const Body& body) {
   if constexpr (kIndex + 1 < kSumVectors) {
     if (left >= kLanes) {
-      body(AllLanes(), i, Index<kIndex>());
+      body(AllLanes(), i, kIndex);
       return SweepTail<kIndex + 1>(left - kLanes, i + kLanes, body);
     }
   }
-  if (left > 0) body(FirstLanes{left}, i, Index<kIndex>());
+  if (left > 0) body(FirstLanes{left}, i, kIndex);
 }
 
 // The same over whole rounds of the accumulators; how many elements that were.
@@ -37,7 +37,8 @@ template <class Body>
 HWY_INLINE size_t SweepRounds(size_t n, const Body& body) {
   size_t i = 0;
   for (; i + kAccumulators <= n; i += kAccumulators) {
-    Repeat<kSumVectors>([&](auto k) NN_INLINED { body(AllLanes(), i + k.value * kLanes, k); });
+    NN_UNROLLED
+    for (size_t k = 0; k < kSumVectors; ++k) body(AllLanes(), i + k * kLanes, k);
   }
   return i;
 }
@@ -61,15 +62,16 @@ HWY_INLINE void SweepBlocks(size_t runs, size_t length, size_t stride, const Bod
       while (left > kBlock) {
         const size_t second = HWY_MIN(kBlock, left - kBlock), both = second - second % kAccumulators;
         for (size_t i = 0; i < both; i += kAccumulators) {
-          Repeat<2 * kSumVectors>([&](auto k) NN_INLINED {
-            body(AllLanes(), at + i + k.value / kSumVectors * kBlock + k.value % kSumVectors * kLanes, k);
-          });
+          NN_UNROLLED
+          for (size_t k = 0; k < 2 * kSumVectors; ++k) {
+            body(AllLanes(), at + i + k / kSumVectors * kBlock + k % kSumVectors * kLanes, k);
+          }
         }
-        SweepRounds(kBlock - both, [&](auto lanes, size_t i, auto k) NN_INLINED { body(lanes, at + both + i, k); });
+        SweepRounds(kBlock - both, [&](auto lanes, size_t i, size_t k) NN_INLINED { body(lanes, at + both + i, k); });
         SweepTail<0>(second - both, at + kBlock + both,
-                     [&](auto lanes, size_t i, auto k) NN_INLINED { body(lanes, i, Index<kSumVectors + k.value>()); });
-        flush(Index<0>());
-        flush(Index<1>());
+                     [&](auto lanes, size_t i, size_t k) NN_INLINED { body(lanes, i, kSumVectors + k); });
+        flush(size_t{0});
+        flush(size_t{1});
         at += kBlock + second;
         left -= kBlock + second;
       }
@@ -77,16 +79,16 @@ HWY_INLINE void SweepBlocks(size_t runs, size_t length, size_t stride, const Bod
     }
     for (;;) {
       const size_t n = HWY_MIN(left, kBlock);
-      const size_t done = SweepRounds(n, [&](auto lanes, size_t i, auto k) NN_INLINED { body(lanes, at + i, k); });
+      const size_t done = SweepRounds(n, [&](auto lanes, size_t i, size_t k) NN_INLINED { body(lanes, at + i, k); });
       at += done;
       left -= done;
       if (kBlocks == 2 || n < kBlock || left == 0) break;
-      flush(Index<0>());
+      flush(size_t{0});
     }
     SweepTail<0>(left, at, body);
     pending += accumulators;
     if (pending + accumulators > kBlock || run + 1 == runs) {
-      flush(Index<0>());
+      flush(size_t{0});
       pending = 0;
     }
   }
@@ -104,23 +106,19 @@ using Quad = hn::Vec<decltype(kQuad)>;
 class Accumulators {
  public:
   HWY_INLINE Accumulators() {
-    Repeat<kPairedBlocks>([&](auto block) NN_INLINED { Clear(block); });
-    Repeat<kQuads>([&](auto q) NN_INLINED { total_[q.value] = hn::Zero(kQuad); });
+    NN_UNROLLED
+    for (size_t block = 0; block < kPairedBlocks; ++block) Clear(block);
+    NN_UNROLLED
+    for (size_t q = 0; q < kQuads; ++q) total_[q] = hn::Zero(kQuad);
   }
 
-  template <size_t kIndex>
-  HWY_INLINE void Add(Index<kIndex>, Floats v) {
-    accumulators_[kIndex] = hn::Add(accumulators_[kIndex], v);
-  }
-  template <size_t kIndex>
-  HWY_INLINE void AddProduct(Index<kIndex>, Floats a, Floats b) {
-    accumulators_[kIndex] = hn::MulAdd(a, b, accumulators_[kIndex]);
-  }
+  // k is which vector of the sum, which the compiler must know.
+  HWY_INLINE void Add(size_t k, Floats v) { accumulators_[k] = hn::Add(accumulators_[k], v); }
+  HWY_INLINE void AddProduct(size_t k, Floats a, Floats b) { accumulators_[k] = hn::MulAdd(a, b, accumulators_[k]); }
 
   // f[j] = (s[j] + s[16 + j]) + (s[8 + j] + s[24 + j]), t[j] += double(f[j]) + double(f[4 + j])
-  template <size_t kBlockIndex>
-  HWY_INLINE void Flush(Index<kBlockIndex> block) {
-    const Floats* s = accumulators_ + kBlockIndex * kSumVectors;
+  HWY_INLINE void Flush(size_t block) {
+    const Floats* s = accumulators_ + block * kSumVectors;
 #if HWY_MAX_BYTES == 16
     const Floats f = hn::Add(hn::Add(s[0], s[4]), hn::Add(s[2], s[6]));
     const Floats g = hn::Add(hn::Add(s[1], s[5]), hn::Add(s[3], s[7]));
@@ -145,10 +143,11 @@ class Accumulators {
   // (t[0] + t[1]) + (t[2] + t[3]) of two sums, which takes hardly longer than of one.
   static HWY_INLINE void Totals(const Accumulators& a, const Accumulators& b, double* a_total, double* b_total) {
     Quad sums[kQuads];  // a's t[0] + t[1], b's, then those of t[2] + t[3]
-    Repeat<kQuads>([&](auto q) NN_INLINED {
-      const Quad ta = a.total_[q.value], tb = b.total_[q.value];
-      sums[q.value] = hn::Add(hn::InterleaveLower(kQuad, ta, tb), hn::InterleaveUpper(kQuad, ta, tb));
-    });
+    NN_UNROLLED
+    for (size_t q = 0; q < kQuads; ++q) {
+      const Quad ta = a.total_[q], tb = b.total_[q];
+      sums[q] = hn::Add(hn::InterleaveLower(kQuad, ta, tb), hn::InterleaveUpper(kQuad, ta, tb));
+    }
     constexpr hn::FixedTag<double, 2> pair;
 #if HWY_MAX_BYTES == 16
     const auto both = hn::Add(sums[0], sums[1]);
@@ -165,11 +164,9 @@ class Accumulators {
   }
 
  private:
-  template <size_t kBlockIndex>
-  HWY_INLINE void Clear(Index<kBlockIndex>) {
-    Repeat<kSumVectors>([&](auto k) NN_INLINED {
-      accumulators_[kBlockIndex * kSumVectors + k.value] = hn::Zero(kFloats);
-    });
+  HWY_INLINE void Clear(size_t block) {
+    NN_UNROLLED
+    for (size_t k = 0; k < kSumVectors; ++k) accumulators_[block * kSumVectors + k] = hn::Zero(kFloats);
   }
 
   Floats accumulators_[kPairedBlocks * kSumVectors];
@@ -183,13 +180,13 @@ HWY_INLINE PivotSums SumAround(const T* x, size_t runs, size_t length, size_t st
   Accumulators sum, squares;
   SweepBlocks(
       runs, length, stride,
-      [&](auto lanes, size_t i, auto k) NN_INLINED {
+      [&](auto lanes, size_t i, size_t k) NN_INLINED {
         Floats v = Load(lanes, x + i);
         if constexpr (kPivot) v = Keep(lanes, hn::Sub(v, center));
         sum.Add(k, v);
         squares.AddProduct(k, v, v);
       },
-      [&](auto block) NN_INLINED {
+      [&](size_t block) NN_INLINED {
         sum.Flush(block);
         squares.Flush(block);
       });

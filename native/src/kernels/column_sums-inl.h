@@ -58,7 +58,8 @@ HWY_INLINE Floats SumOf(const Floats (&v)[kRows]) {
 template <size_t kRows>
 HWY_INLINE Floats ProductOf(const Floats (&a)[kRows], const Floats (&b)[kRows]) {
   Floats sum = hn::Mul(a[0], b[0]);
-  Repeat<kRows - 1>([&](auto r) NN_INLINED { sum = hn::MulAdd(a[r.value + 1], b[r.value + 1], sum); });
+  NN_UNROLLED
+  for (size_t r = 1; r < kRows; ++r) sum = hn::MulAdd(a[r], b[r], sum);
   return sum;
 }
 
@@ -74,25 +75,29 @@ template <size_t kSums, size_t kVectors, class Lanes, class Columns>
 HWY_INLINE void SumStrip(Lanes lanes, size_t first, size_t rows, size_t j, double* const* totals, size_t ahead,
                          const Columns& columns) {
   Floats sums[kVectors][kSums], of_columns[kVectors];
-  Repeat<kVectors>([&](auto v) NN_INLINED {
-    of_columns[v.value] = columns.load(j + v.value * kLanes);
-    Repeat<kSums>([&](auto s) NN_INLINED { sums[v.value][s.value] = hn::Zero(kFloats); });
-  });
+  NN_UNROLLED
+  for (size_t v = 0; v < kVectors; ++v) {
+    of_columns[v] = columns.load(j + v * kLanes);
+    NN_UNROLLED
+    for (size_t s = 0; s < kSums; ++s) sums[v][s] = hn::Zero(kFloats);
+  }
   ForRowsTogether<kSummedTogether>(rows, false, [&](auto together, size_t row) NN_INLINED {
     if (ahead != 0) {
-      Repeat<together.value * kVectors>([&](auto v) NN_INLINED {
-        columns.fetch(first + row + v.value / kVectors, ahead, j + v.value % kVectors * kLanes);
-      });
+      NN_UNROLLED
+      for (size_t v = 0; v < together.value * kVectors; ++v) {
+        columns.fetch(first + row + v / kVectors, ahead, j + v % kVectors * kLanes);
+      }
     }
-    Repeat<kVectors>([&](auto v) NN_INLINED {
-      columns.body(lanes, together, first + row, j + v.value * kLanes, of_columns[v.value], sums[v.value]);
-    });
+    NN_UNROLLED
+    for (size_t v = 0; v < kVectors; ++v) {
+      columns.body(lanes, together, first + row, j + v * kLanes, of_columns[v], sums[v]);
+    }
   });
-  Repeat<kVectors>([&](auto v) NN_INLINED {
-    Repeat<kSums>([&](auto s) NN_INLINED {
-      Put(first == 0, totals[s.value] + j + v.value * kLanes, sums[v.value][s.value]);
-    });
-  });
+  NN_UNROLLED
+  for (size_t v = 0; v < kVectors; ++v) {
+    NN_UNROLLED
+    for (size_t s = 0; s < kSums; ++s) Put(first == 0, totals[s] + j + v * kLanes, sums[v][s]);
+  }
 }
 
 // Adds up kSums quantities for each column of a narrow matrix, in strips of up to kMost vectors.
@@ -115,26 +120,30 @@ HWY_INLINE void SumWide(size_t rows, size_t count, double* const* totals, size_t
   HWY_ALIGN float sums[kSums][kChunk];
   for (size_t begin = 0; begin < count; begin += kChunk) {
     const size_t width = HWY_MIN(kChunk, count - begin);
-    Repeat<kSums>([&](auto s) NN_INLINED {
-      for (size_t j = 0; j < width; j += kLanes) hn::Store(hn::Zero(kFloats), kFloats, sums[s.value] + j);
-    });
+    NN_UNROLLED
+    for (size_t s = 0; s < kSums; ++s) {
+      for (size_t j = 0; j < width; j += kLanes) hn::Store(hn::Zero(kFloats), kFloats, sums[s] + j);
+    }
     ForBlocks(rows, [&](size_t block, size_t n) NN_INLINED {
       const auto add = [&](auto together, size_t row, auto prefetching, const auto& put) NN_INLINED {
         ForVectors(width, [&](auto lanes, size_t j) NN_INLINED {
           if constexpr (prefetching.value) {
             const size_t next = block + row + ahead;
-            Repeat<kSummedTogether>([&](auto r) NN_INLINED { columns.prefetch(next + r.value, begin + j); });
+            NN_UNROLLED
+            for (size_t r = 0; r < kSummedTogether; ++r) columns.prefetch(next + r, begin + j);
           }
           Floats v[kSums];
-          Repeat<kSums>([&](auto s) NN_INLINED { v[s.value] = hn::Load(kFloats, sums[s.value] + j); });
+          NN_UNROLLED
+          for (size_t s = 0; s < kSums; ++s) v[s] = hn::Load(kFloats, sums[s] + j);
           columns.body(lanes, together, block + row, begin + j, columns.load(begin + j), v);
-          Repeat<kSums>([&](auto s) NN_INLINED { put(s, j, v[s.value]); });
+          NN_UNROLLED
+          for (size_t s = 0; s < kSums; ++s) put(s, j, v[s]);
         });
       };
-      const auto keep = [&](auto s, size_t j, Floats sum) NN_INLINED { hn::Store(sum, kFloats, sums[s.value] + j); };
-      const auto flush = [&](auto s, size_t j, Floats sum) NN_INLINED {
-        Put(block == 0, totals[s.value] + begin + j, sum);
-        hn::Store(hn::Zero(kFloats), kFloats, sums[s.value] + j);
+      const auto keep = [&](size_t s, size_t j, Floats sum) NN_INLINED { hn::Store(sum, kFloats, sums[s] + j); };
+      const auto flush = [&](size_t s, size_t j, Floats sum) NN_INLINED {
+        Put(block == 0, totals[s] + begin + j, sum);
+        hn::Store(hn::Zero(kFloats), kFloats, sums[s] + j);
       };
       size_t row = 0;
       Choose(ahead != 0, [&](auto prefetching) NN_INLINED {
@@ -192,10 +201,11 @@ HWY_NOINLINE void SumAround(const T* x, size_t rows, size_t columns, size_t stri
   const auto load = [&](size_t j) NN_INLINED { return kPivot ? hn::LoadU(kFloats, pivot + j) : hn::Zero(kFloats); };
   const auto body = [&](auto lanes, auto together, size_t first, size_t j, Floats center, Floats* v) NN_INLINED {
     Floats distances[together.value];
-    Repeat<together.value>([&](auto r) NN_INLINED {
-      distances[r.value] = Load(lanes, x + (first + r.value) * stride + j);
-      if constexpr (kPivot) distances[r.value] = hn::Sub(distances[r.value], center);
-    });
+    NN_UNROLLED
+    for (size_t r = 0; r < together.value; ++r) {
+      distances[r] = Load(lanes, x + (first + r) * stride + j);
+      if constexpr (kPivot) distances[r] = hn::Sub(distances[r], center);
+    }
     v[0] = hn::Add(v[0], SumOf(distances));
     v[1] = hn::Add(v[1], ProductOf(distances, distances));
   };
@@ -241,11 +251,12 @@ HWY_NOINLINE void SumGradients(Set set, const T* x, const T* dy, const T* y, siz
   const auto load = [&](size_t j) NN_INLINED { return hn::LoadU(kFloats, center + j); };
   const auto body = [&](auto lanes, auto together, size_t first, size_t j, Floats c, Floats* v) NN_INLINED {
     Floats distances[together.value], gradients[together.value];
-    Repeat<together.value>([&](auto r) NN_INLINED {
-      const size_t at = (first + r.value) * stride + j;
-      distances[r.value] = hn::Sub(Load(lanes, x + at), c);
-      gradients[r.value] = Cut(set, lanes, dy, y, at);
-    });
+    NN_UNROLLED
+    for (size_t r = 0; r < together.value; ++r) {
+      const size_t at = (first + r) * stride + j;
+      distances[r] = hn::Sub(Load(lanes, x + at), c);
+      gradients[r] = Cut(set, lanes, dy, y, at);
+    }
     v[0] = hn::Add(v[0], SumOf(gradients));
     v[1] = hn::Add(v[1], ProductOf(gradients, distances));
     v[2] = hn::Add(v[2], SumOf(distances));
@@ -275,13 +286,14 @@ HWY_NOINLINE void SumConstants(Set set, const T* x, const T* dy, const T* y, siz
       const Floats c = hn::LoadU(kFloats, center + j);
       Doubles lower = hn::LoadU(kDoubles, exact_dy + j), upper = hn::LoadU(kDoubles, exact_dy + j + kLanes / 2);
       Floats distance = hn::Zero(kFloats);
-      Repeat<together.value>([&](auto r) NN_INLINED {
-        const size_t at = (first + r.value) * stride + j;
+      NN_UNROLLED
+      for (size_t r = 0; r < together.value; ++r) {
+        const size_t at = (first + r) * stride + j;
         distance = hn::Add(distance, hn::Abs(hn::Sub(Load(lanes, x + at), c)));
         const Floats gradient = Cut(set, lanes, dy, y, at);
         lower = hn::Add(lower, LowerDoubles(gradient));
         upper = hn::Add(upper, UpperDoubles(gradient));
-      });
+      }
       hn::StoreU(lower, kDoubles, exact_dy + j);
       hn::StoreU(upper, kDoubles, exact_dy + j + kLanes / 2);
       AddInto(spread + j, distance);

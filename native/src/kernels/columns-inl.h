@@ -211,7 +211,7 @@ void column_gradient(Set set, const T* x, const T* dy, const T* y, T* dx, size_t
   if (g.dy_center == nullptr) {
     DifferentiateColumns<false>(set, x, dy, y, dx, rows, columns, stride, g);
   } else {
-    DifferentiateColumns<true>(LookAt<kRelu>(set), x, dy, y, dx, rows, columns, stride, g);
+    DifferentiateColumns<true>(LookAt<kRelu>(Only<kRelu | kStream>(set)), x, dy, y, dx, rows, columns, stride, g);
   }
 }
 

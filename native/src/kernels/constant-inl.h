@@ -16,26 +16,24 @@ namespace NN_TARGET {
 class DoubleSum {
  public:
   HWY_INLINE DoubleSum() {
-    Repeat<2 * kSumVectors>([&](auto k) NN_INLINED { accumulators_[k.value] = hn::Zero(kDoubles); });
+    NN_UNROLLED
+    for (size_t k = 0; k < 2 * kSumVectors; ++k) accumulators_[k] = hn::Zero(kDoubles);
   }
 
-  template <size_t kIndex>
-  HWY_INLINE void Add(Index<kIndex>, Floats v) {
-    accumulators_[2 * kIndex] = hn::Add(accumulators_[2 * kIndex], LowerDoubles(v));
-    accumulators_[2 * kIndex + 1] = hn::Add(accumulators_[2 * kIndex + 1], UpperDoubles(v));
+  HWY_INLINE void Add(size_t k, Floats v) {
+    accumulators_[2 * k] = hn::Add(accumulators_[2 * k], LowerDoubles(v));
+    accumulators_[2 * k + 1] = hn::Add(accumulators_[2 * k + 1], UpperDoubles(v));
   }
-  template <size_t kIndex>
-  HWY_INLINE void AddProduct(Index<kIndex>, Floats a, Floats b) {
-    accumulators_[2 * kIndex] = hn::MulAdd(LowerDoubles(a), LowerDoubles(b), accumulators_[2 * kIndex]);
-    accumulators_[2 * kIndex + 1] = hn::MulAdd(UpperDoubles(a), UpperDoubles(b), accumulators_[2 * kIndex + 1]);
+  HWY_INLINE void AddProduct(size_t k, Floats a, Floats b) {
+    accumulators_[2 * k] = hn::MulAdd(LowerDoubles(a), LowerDoubles(b), accumulators_[2 * k]);
+    accumulators_[2 * k + 1] = hn::MulAdd(UpperDoubles(a), UpperDoubles(b), accumulators_[2 * k + 1]);
   }
 
   // f[j] = (d[j] + d[16 + j]) + (d[8 + j] + d[24 + j]), t[j] = f[j] + f[4 + j], (t[0] + t[1]) + (t[2] + t[3])
   HWY_INLINE double Total() const {
     HWY_ALIGN double d[kAccumulators];
-    Repeat<2 * kSumVectors>([&](auto k) NN_INLINED {
-      hn::Store(accumulators_[k.value], kDoubles, d + k.value * hn::Lanes(kDoubles));
-    });
+    NN_UNROLLED
+    for (size_t k = 0; k < 2 * kSumVectors; ++k) hn::Store(accumulators_[k], kDoubles, d + k * hn::Lanes(kDoubles));
     double t[4];
     for (size_t j = 0; j < 4; ++j) {
       t[j] = ((d[j] + d[16 + j]) + (d[8 + j] + d[24 + j])) + ((d[4 + j] + d[20 + j]) + (d[12 + j] + d[28 + j]));
@@ -51,17 +49,19 @@ class DoubleSum {
 class Sameness {
  public:
   HWY_INLINE explicit Sameness(float center) : center_(hn::Set(kFloats, center)) {
-    Repeat<kSumVectors>([&](auto k) NN_INLINED { bits_[k.value] = hn::Zero(kFloats); });
+    NN_UNROLLED
+    for (size_t k = 0; k < kSumVectors; ++k) bits_[k] = hn::Zero(kFloats);
   }
 
-  template <size_t kIndex, class Lanes>
-  HWY_INLINE void Add(Index<kIndex>, Lanes lanes, Floats x) {
-    bits_[kIndex] = hn::Or(bits_[kIndex], Keep(lanes, hn::Sub(x, center_)));
+  template <class Lanes>
+  HWY_INLINE void Add(size_t k, Lanes lanes, Floats x) {
+    bits_[k] = hn::Or(bits_[k], Keep(lanes, hn::Sub(x, center_)));
   }
 
   HWY_INLINE bool IsTrue() const {
     Floats bits = bits_[0];
-    Repeat<kSumVectors - 1>([&](auto k) NN_INLINED { bits = hn::Or(bits, bits_[k.value + 1]); });
+    NN_UNROLLED
+    for (size_t k = 1; k < kSumVectors; ++k) bits = hn::Or(bits, bits_[k]);
     return hn::AllTrue(kFloats, hn::Eq(bits, hn::Zero(kFloats)));
   }
 

@@ -29,7 +29,7 @@ HWY_NOINLINE bool ConstantRow(const T* x, const T* dy, const T* y, T* dx, const 
   double total = 0;
   for (size_t begin = 0; begin < rows.length; begin += kPiece) {
     DoubleSum sum;
-    SweepAccumulators(HWY_MIN(kPiece, rows.length - begin), [&](auto lanes, size_t i, auto k) NN_INLINED {
+    SweepAccumulators(HWY_MIN(kPiece, rows.length - begin), [&](auto lanes, size_t i, size_t k) NN_INLINED {
       same.Add(k, lanes, Load(lanes, x + begin + i));
       sum.AddProduct(k, cut(lanes, begin + i), weight_at(lanes, begin + i));
     });
@@ -41,7 +41,7 @@ HWY_NOINLINE bool ConstantRow(const T* x, const T* dy, const T* y, T* dx, const 
   const Doubles factor = hn::Set(kDoubles, inverse);
   constexpr hn::Half<FloatTag> half;
   Choose(rows.stream, [&](auto streaming) NN_INLINED {
-    Write<streaming.value, 1>(dx, rows.length, [&](auto lanes, size_t i, auto) NN_INLINED {
+    Write<streaming.value, 1>(dx, rows.length, [&](auto lanes, size_t i, size_t) NN_INLINED {
       const Floats gradient = cut(lanes, i), w = weight_at(lanes, i);
       if (bias_gradient != nullptr) {
         Store(lanes, hn::Add(Load(lanes, bias_gradient + i), gradient), bias_gradient + i);

@@ -97,8 +97,7 @@ HWY_INLINE void WriteMatrix(T* to, size_t rows, size_t columns, size_t stride, c
   constexpr bool kByTwo = kStoresByTwo<T>;
   // One row's vector, or two, of columns with these parameters.
   const auto write = [&](auto lanes, size_t at, const Vector* vectors) NN_INLINED {
-    Put<kStream>(lanes, to, at, Index<0>(),
-                 [&](auto of, size_t i, auto k) NN_INLINED { return value(of, i, vectors[k.value]); });
+    Put<kStream>(lanes, to, at, 0, [&](auto of, size_t i, size_t k) NN_INLINED { return value(of, i, vectors[k]); });
   };
   if (GoesByRows<kStream>(columns, kVectors * kLanes)) {
     const bool conflict = SetsConflict<T>(stride);
@@ -106,22 +105,26 @@ HWY_INLINE void WriteMatrix(T* to, size_t rows, size_t columns, size_t stride, c
       ForVectors<kByTwo>(columns, [&](auto lanes, size_t j) NN_INLINED {
         constexpr size_t kCount = std::is_same_v<decltype(lanes), TwoVectors> ? 2 : 1;
         Vector vectors[kCount];
-        Repeat<kCount>([&](auto v) NN_INLINED { vectors[v.value] = load(j + v.value * kLanes); });
-        Repeat<together.value>([&](auto r) NN_INLINED { write(lanes, (first + r.value) * stride + j, vectors); });
+        NN_UNROLLED
+        for (size_t v = 0; v < kCount; ++v) vectors[v] = load(j + v * kLanes);
+        NN_UNROLLED
+        for (size_t r = 0; r < together.value; ++r) write(lanes, (first + r) * stride + j, vectors);
       });
     });
   } else {
     ForBlocks(rows, [&](size_t first, size_t count) NN_INLINED {
       ForStrips<kVectors>(columns, [&](auto width, auto lanes, size_t j) NN_INLINED {
         Vector vectors[width.value];
-        Repeat<width.value>([&](auto v) NN_INLINED { vectors[v.value] = load(j + v.value * kLanes); });
+        NN_UNROLLED
+        for (size_t v = 0; v < width.value; ++v) vectors[v] = load(j + v * kLanes);
         for (size_t row = first; row < first + count; ++row) {
           const size_t at = row * stride + j;
           if constexpr (kByTwo && width.value > 1) {
-            Repeat<width.value / 2>(
-                [&](auto v) NN_INLINED { write(TwoVectors(), at + 2 * v.value * kLanes, vectors + 2 * v.value); });
+            NN_UNROLLED
+            for (size_t v = 0; v < width.value; v += 2) write(TwoVectors(), at + v * kLanes, vectors + v);
           } else {
-            Repeat<width.value>([&](auto v) NN_INLINED { write(lanes, at + v.value * kLanes, vectors + v.value); });
+            NN_UNROLLED
+            for (size_t v = 0; v < width.value; ++v) write(lanes, at + v * kLanes, vectors + v);
           }
         }
       });

@@ -49,7 +49,7 @@ HWY_INLINE GradientSums SumGradient(Set set, const T* x, const T* dy, const T* y
   Accumulators sum, product, residual;
   SweepBlocks(
       1, length, 0,
-      [&](auto lanes, size_t i, auto k) NN_INLINED {
+      [&](auto lanes, size_t i, size_t k) NN_INLINED {
         Floats g = Cut(set, lanes, dy, y, i);
         if constexpr (kReads<kWeight, Set>) g = hn::Mul(g, weights.At(lanes, i));
         if constexpr (kCentered) {
@@ -61,7 +61,7 @@ HWY_INLINE GradientSums SumGradient(Set set, const T* x, const T* dy, const T* y
           product.AddProduct(k, g, Load(lanes, x + i));
         }
       },
-      [&](auto block) NN_INLINED {
+      [&](size_t block) NN_INLINED {
         if constexpr (kCentered) sum.Flush(block);
         if constexpr (kResidual) residual.Flush(block);
         product.Flush(block);
@@ -129,15 +129,15 @@ HWY_INLINE void ApplyGradients(Set set, const T* x, const T* dy, const T* y, T* 
   const RowParameters<kWeight, Set> weights(set, weight);
   const bool with_bias = kCentered || bias_gradient != nullptr;
   Floats zeros = hn::Zero(kFloats);  // of a finite number less itself; else NaN
-  const auto apply = [&](auto streams, auto lanes, size_t i, auto k) NN_INLINED {
+  const auto apply = [&](auto streams, auto lanes, size_t i, size_t k) NN_INLINED {
     Floats w = hn::Zero(kFloats), dw = hn::Zero(kFloats), db = hn::Zero(kFloats);
     if constexpr (kReads<kWeight, Set>) w = weights.At(lanes, i);
     if constexpr (kSums) {
       dw = Load(lanes, weight_gradient + i);
       if (with_bias) db = Load(lanes, bias_gradient + i);
     }
-    Repeat<kRows>([&](auto row) NN_INLINED {
-      constexpr size_t r = row.value;
+    NN_UNROLLED
+    for (size_t r = 0; r < kRows; ++r) {
       const size_t at = r * length + i;
       if (streams) {
         Prefetch(k, x + at + ahead);
@@ -159,7 +159,7 @@ HWY_INLINE void ApplyGradients(Set set, const T* x, const T* dy, const T* y, T* 
       } else {
         Store(lanes, value, dx + at);
       }
-    });
+    }
     if constexpr (kSums) {
       if constexpr (kRows == 1) zeros = hn::Or(zeros, hn::Sub(dw, dw));
       Store(lanes, dw, weight_gradient + i);
@@ -167,12 +167,12 @@ HWY_INLINE void ApplyGradients(Set set, const T* x, const T* dy, const T* y, T* 
     }
   };
   const auto sweep = [&](auto streams) NN_INLINED {
-    Sweep<1>(length, [&](auto lanes, size_t i, auto k) NN_INLINED { apply(streams, lanes, i, k); });
+    Sweep<1>(length, [&](auto lanes, size_t i, size_t k) NN_INLINED { apply(streams, lanes, i, k); });
   };
   if constexpr (kRows == 1) {
     // With loops of their own for both, all kernels of this family took a third longer to compile.
     AlignedSweep<1>(stream ? dx : nullptr, length,
-                    [&](auto lanes, size_t i, auto k) NN_INLINED { apply(stream, lanes, i, k); });
+                    [&](auto lanes, size_t i, size_t k) NN_INLINED { apply(stream, lanes, i, k); });
   } else if constexpr (kSums && kRows == kDifferentiatedTogether) {
     Choose(stream, [&](auto streams) NN_INLINED { sweep(std::bool_constant<decltype(streams)::value != 0>()); });
   } else {

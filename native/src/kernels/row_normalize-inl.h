@@ -31,30 +31,33 @@ HWY_INLINE void SumRows(const T* x, size_t stride, size_t length, float pivot, P
     Accumulators sums[kRows], squares[kRows];
     SweepBlocks<kCentered ? 1 : kPairedBlocks>(
         1, n, 0,
-        [&](auto lanes, size_t i, auto k) NN_INLINED {
-          Repeat<kRows>([&](auto row) NN_INLINED {
-            Floats v = Load(lanes, x + row.value * stride + begin + i);
+        [&](auto lanes, size_t i, size_t k) NN_INLINED {
+          NN_UNROLLED
+          for (size_t row = 0; row < kRows; ++row) {
+            Floats v = Load(lanes, x + row * stride + begin + i);
             if constexpr (kPivot) v = Keep(lanes, hn::Sub(v, center));
-            if constexpr (kCentered) sums[row.value].Add(k, v);
-            squares[row.value].AddProduct(k, v, v);
-          });
+            if constexpr (kCentered) sums[row].Add(k, v);
+            squares[row].AddProduct(k, v, v);
+          }
         },
-        [&](auto block) NN_INLINED {
-          Repeat<kRows>([&](auto row) NN_INLINED {
-            if constexpr (kCentered) sums[row.value].Flush(block);
-            squares[row.value].Flush(block);
-          });
+        [&](size_t block) NN_INLINED {
+          NN_UNROLLED
+          for (size_t row = 0; row < kRows; ++row) {
+            if constexpr (kCentered) sums[row].Flush(block);
+            squares[row].Flush(block);
+          }
         });
-    Repeat<kRows>([&](auto row) NN_INLINED {
+    NN_UNROLLED
+    for (size_t row = 0; row < kRows; ++row) {
       PivotSums piece = {0, 0};
       if constexpr (kCentered) {
-        Accumulators::Totals(sums[row.value], squares[row.value], &piece.sum, &piece.squares);
+        Accumulators::Totals(sums[row], squares[row], &piece.sum, &piece.squares);
       } else {
-        piece.squares = squares[row.value].Total();
+        piece.squares = squares[row].Total();
       }
-      totals[row.value].sum += piece.sum;
-      totals[row.value].squares += piece.squares;
-    });
+      totals[row].sum += piece.sum;
+      totals[row].squares += piece.squares;
+    }
   }
 }
 
@@ -110,14 +113,14 @@ template <bool kCentered, class T>
 HWY_NOINLINE RowAffine MeasureBlock(const T* x, const RowsToNormalize& rows, size_t row, double share) {
   PivotSums sums = {0, 0};
   Accumulators sum, squares;
-  SweepAccumulators(rows.length, [&](auto lanes, size_t i, auto k) NN_INLINED {
+  SweepAccumulators(rows.length, [&](auto lanes, size_t i, size_t k) NN_INLINED {
     const Floats v = Load(lanes, x + i);
     if constexpr (kCentered) sum.Add(k, v);
     squares.AddProduct(k, v, v);
   });
-  squares.Flush(Index<0>());
+  squares.Flush(0);
   if constexpr (kCentered) {
-    sum.Flush(Index<0>());
+    sum.Flush(0);
     Accumulators::Totals(sum, squares, &sums.sum, &sums.squares);
   } else {
     sums.squares = squares.Total();
@@ -180,7 +183,7 @@ HWY_INLINE void NormalizeRow(Set set, const T* x, T* y, RowAffine row, const Row
   };
   const auto write = [&](auto prefetching, auto streaming, auto offsetting) NN_INLINED {
     Write<streaming.value, prefetching.value ? 2 : kUnroll>(y, rows.length,
-                                                            [&](auto lanes, size_t i, auto k) NN_INLINED {
+                                                            [&](auto lanes, size_t i, size_t k) NN_INLINED {
                                                               if constexpr (prefetching.value)
                                                                 Prefetch(k, x + i + ahead);
                                                               if constexpr (prefetching.value && !streaming.value)

@@ -4,8 +4,6 @@
 
 #include <stdint.h>
 
-#include <utility>
-
 #include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "kernels/kernels.h"
@@ -15,6 +13,14 @@
 // normalization 1.5 times.
 #ifndef NN_INLINED
 #define NN_INLINED __attribute__((always_inline))
+#endif
+
+// Before a loop whose count the compiler knows: unrolled, so that arrays of vectors are registers. Templates and
+// lambdas over each index took a quarter longer to compile.
+#ifdef __clang__
+#define NN_UNROLLED _Pragma("unroll")
+#else
+#define NN_UNROLLED _Pragma("GCC unroll 16")
 #endif
 
 namespace nn {
@@ -56,22 +62,11 @@ HWY_INLINE Floats Keep(FirstLanes lanes, Floats values) {
 // max(v, 0) that keeps NaN, and is 0 for -0.
 HWY_INLINE Floats Relu(Floats v) { return hn::IfThenZeroElse(hn::Le(v, hn::Zero(kFloats)), v); }
 
-// A number the compiler knows: which of several accumulators a body is to use.
+// A number the compiler knows.
 template <size_t kValue>
 struct Index {
   static constexpr size_t value = kValue;
 };
-
-template <class Body, size_t... kIndices>
-HWY_INLINE void RepeatOver(const Body& body, std::index_sequence<kIndices...>) {
-  (body(Index<kIndices>()), ...);
-}
-
-// body(Index<0>) ... body(Index<kCount - 1>), unrolled.
-template <size_t kCount, class Body>
-HWY_INLINE void Repeat(const Body& body) {
-  RepeatOver(body, std::make_index_sequence<kCount>());
-}
 
 // Loops are unrolled to so many vectors with an accumulator each: an addition takes 3 to 4 cycles and two start in each
 // cycle, so one accumulator would be 2 to 3 times slower.
@@ -84,16 +79,17 @@ HWY_INLINE void Sweep(size_t n, const Body& body) {
   size_t i = 0;
   if constexpr (kVectors > 1 && kByTwo) {
     for (; i + kVectors * kLanes <= n; i += kVectors * kLanes) {
-      Repeat<kVectors / 2>([&](auto k)
-                               NN_INLINED { body(TwoVectors(), i + 2 * k.value * kLanes, Index<2 * k.value>()); });
+      NN_UNROLLED
+      for (size_t k = 0; k < kVectors; k += 2) body(TwoVectors(), i + k * kLanes, k);
     }
   } else if constexpr (kVectors > 1) {
     for (; i + kVectors * kLanes <= n; i += kVectors * kLanes) {
-      Repeat<kVectors>([&](auto k) NN_INLINED { body(AllLanes(), i + k.value * kLanes, k); });
+      NN_UNROLLED
+      for (size_t k = 0; k < kVectors; ++k) body(AllLanes(), i + k * kLanes, k);
     }
   }
-  for (; i + kLanes <= n; i += kLanes) body(AllLanes(), i, Index<0>());
-  if (i < n) body(FirstLanes{n - i}, i, Index<1>());
+  for (; i + kLanes <= n; i += kLanes) body(AllLanes(), i, size_t{0});
+  if (i < n) body(FirstLanes{n - i}, i, size_t{1});
 }
 
 // The same, with `to` aligned at all whole vectors.
@@ -101,18 +97,18 @@ template <size_t kVectors = kUnroll, bool kByTwo = false, class T, class Body>
 HWY_INLINE void AlignedSweep(const T* to, size_t n, const Body& body) {
   const size_t misaligned = reinterpret_cast<uintptr_t>(to) / sizeof(T) % kLanes;
   const size_t head = misaligned == 0 ? 0 : HWY_MIN(n, kLanes - misaligned);
-  if (head > 0) body(FirstLanes{head}, 0, Index<0>());
-  Sweep<kVectors, kByTwo>(n - head, [&](auto lanes, size_t i, auto k) NN_INLINED { body(lanes, head + i, k); });
+  if (head > 0) body(FirstLanes{head}, size_t{0}, size_t{0});
+  Sweep<kVectors, kByTwo>(n - head, [&](auto lanes, size_t i, size_t k) NN_INLINED { body(lanes, head + i, k); });
 }
 
 // Prefetches the line of a sweep's k-th vector, once for each line; where there is no memory it does nothing. A row is
 // read to be measured, and again while it is written with non-temporal stores: meanwhile the next one is prefetched
 // (AVX2: LayerNorm of 16384x768 5070 us -> 4380, its gradients 7120 -> 6250, instance normalization of 4x64x128x128
 // 1210 -> 1000).
-template <size_t kIndex, class T>
-HWY_INLINE void Prefetch(Index<kIndex>, const T* from) {
+template <class T>
+HWY_INLINE void Prefetch(size_t k, const T* from) {
   constexpr size_t kVectors = HWY_MAX(1, 64 / (kLanes * sizeof(T)));
-  if constexpr (kIndex % kVectors == 0) hwy::Prefetch(from);
+  if (k % kVectors == 0) hwy::Prefetch(from);
 }
 
 // How far ahead of a row the next one is prefetched; 0 for the last.

@@ -28,7 +28,7 @@ void normalize(Set set, const T* x, T* y, size_t runs, size_t length, size_t str
     const Floats scale = hn::Set(kFloats, affine.scale);
     const Floats shift = hn::Set(kFloats, affine.shift);
     const T* from = x + run * stride;
-    Write<kHas<kStream, Set>>(y + run * stride, length, [&](auto lanes, size_t i, auto k) NN_INLINED {
+    Write<kHas<kStream, Set>>(y + run * stride, length, [&](auto lanes, size_t i, size_t k) NN_INLINED {
       if constexpr (kHas<kStream, Set>) Prefetch(k, from + i + ahead);
       const Floats v = hn::MulAdd(hn::Sub(Load(lanes, from + i), center), scale, shift);
       return Has<kRelu>(set) ? Relu(v) : v;
@@ -39,8 +39,8 @@ void normalize(Set set, const T* x, T* y, size_t runs, size_t length, size_t str
 // Of runs from all over a tensor the processor prefetches only what lies in the page that it reads already, so that
 // each begins with waiting for memory: with the next one prefetched, gradients of 32x64x56x56 in BF16 take 0.62 of the
 // time, of 2x320x64x64 in 32 groups 0.79 (AVX-512). Of what is read anyway it makes no difference.
-template <class Set, size_t kIndex, class T>
-HWY_INLINE void PrefetchInputs(Set set, Index<kIndex> k, const T* x, const T* dy, const T* y, size_t at) {
+template <class Set, class T>
+HWY_INLINE void PrefetchInputs(Set set, size_t k, const T* x, const T* dy, const T* y, size_t at) {
   Prefetch(k, x + at);
   Prefetch(k, dy + at);
   if (Has<kRelu>(set)) Prefetch(k, y + at);
@@ -52,7 +52,7 @@ HWY_INLINE GradientSums SumGradient(Set set, const T* x, const T* dy, const T* y
   Accumulators sum, product, residual;
   SweepBlocks(
       runs, length, stride,
-      [&](auto lanes, size_t i, auto k) NN_INLINED {
+      [&](auto lanes, size_t i, size_t k) NN_INLINED {
         PrefetchInputs(set, k, x, dy, y, i + ahead);
         const Floats distance = Keep(lanes, hn::Sub(Load(lanes, x + i), center));
         const Floats gradient = Cut(set, lanes, dy, y, i);
@@ -60,7 +60,7 @@ HWY_INLINE GradientSums SumGradient(Set set, const T* x, const T* dy, const T* y
         product.AddProduct(k, gradient, distance);
         residual.Add(k, distance);
       },
-      [&](auto block) NN_INLINED {
+      [&](size_t block) NN_INLINED {
         sum.Flush(block);
         product.Flush(block);
         residual.Flush(block);
@@ -94,7 +94,7 @@ void constant_sums(Set set, const T* x, const T* dy, const T* y, size_t runs, si
     DoubleSum sum;
     Sameness same(center);
     for (size_t r = run; r < run + together; ++r) {
-      SweepAccumulators(length, [&](auto lanes, size_t i, auto k) NN_INLINED {
+      SweepAccumulators(length, [&](auto lanes, size_t i, size_t k) NN_INLINED {
         const size_t at = r * stride + i;
         PrefetchInputs(set, k, x, dy, y, at + ahead);
         same.Add(k, lanes, Load(lanes, x + at));
@@ -118,7 +118,7 @@ void gradient(Set set, const T* x, const T* dy, const T* y, T* dx, size_t runs, 
     const Floats dy_center = hn::Set(kFloats, g.dy_center);
     const size_t at = run * stride;
     Choose(g.dy_center != 0, [&](auto centered) NN_INLINED {
-      Write<kHas<kStream, Set>>(dx + at, length, [&](auto lanes, size_t i, auto) NN_INLINED {
+      Write<kHas<kStream, Set>>(dx + at, length, [&](auto lanes, size_t i, size_t) NN_INLINED {
         const Floats distance = hn::Sub(Load(lanes, x + at + i), center);
         Floats cut = Cut(set, lanes, dy, y, at + i);
         if constexpr (centered.value) cut = hn::Sub(cut, dy_center);
@@ -143,11 +143,11 @@ template <class Set, class T>
 bool all_finite(Set, const float* values, size_t count) {
   // 0 times a finite number is 0; times any other it is NaN.
   Floats sums[kUnroll];
-  Repeat<kUnroll>([&](auto k) NN_INLINED { sums[k.value] = hn::Zero(kFloats); });
+  NN_UNROLLED
+  for (size_t k = 0; k < kUnroll; ++k) sums[k] = hn::Zero(kFloats);
   const Floats zero = hn::Zero(kFloats);
-  Sweep(count, [&](auto lanes, size_t i, auto k) NN_INLINED {
-    sums[k.value] = hn::MulAdd(Load(lanes, values + i), zero, sums[k.value]);
-  });
+  Sweep(count, [&](auto lanes, size_t i, size_t k)
+                   NN_INLINED { sums[k] = hn::MulAdd(Load(lanes, values + i), zero, sums[k]); });
   const Floats sum = hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3]));
   return hn::AllTrue(kFloats, hn::Eq(sum, zero));
 }
@@ -161,13 +161,13 @@ HWY_INLINE Floats Quiet(Floats v) {
 template <class Set, class T>
 void widen(Set, const T* x, size_t count, float* to) {
   Write<kHas<kStream, Set>>(to, count,
-                            [&](auto lanes, size_t i, auto) NN_INLINED { return Quiet(Load(lanes, x + i)); });
+                            [&](auto lanes, size_t i, size_t) NN_INLINED { return Quiet(Load(lanes, x + i)); });
 }
 
 template <class Set, class T>
 void narrow(Set, const float* from, size_t count, T* y) {
   Write<kHas<kStream, Set>>(y, count,
-                            [&](auto lanes, size_t i, auto) NN_INLINED { return Quiet(Load(lanes, from + i)); });
+                            [&](auto lanes, size_t i, size_t) NN_INLINED { return Quiet(Load(lanes, from + i)); });
 }
 
 // y = a * x + b
@@ -175,8 +175,9 @@ template <class Set, class T>
 void plain_pass(Set, const T* x, T* y, size_t length, float a, float b) {
   const Floats factor = hn::Set(kFloats, a);
   const Floats constant = hn::Set(kFloats, b);
-  Write<false>(y, length,
-               [&](auto lanes, size_t i, auto) NN_INLINED { return hn::MulAdd(Load(lanes, x + i), factor, constant); });
+  Write<false>(y, length, [&](auto lanes, size_t i, size_t) NN_INLINED {
+    return hn::MulAdd(Load(lanes, x + i), factor, constant);
+  });
 }
 
 }  // namespace NN_TARGET

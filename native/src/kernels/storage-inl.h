@@ -309,10 +309,10 @@ HWY_INLINE void Stream(Floats first, Floats second, bf16* to) {
 #endif
 
 // Stores value(lanes, offset from `to`, index of the vector), with a non-temporal store or not.
-template <bool kStream, class Lanes, class T, size_t kIndex, class Value>
-HWY_INLINE void Put(Lanes lanes, T* to, size_t i, Index<kIndex> k, const Value& value) {
+template <bool kStream, class Lanes, class T, class Value>
+HWY_INLINE void Put(Lanes lanes, T* to, size_t i, size_t k, const Value& value) {
   if constexpr (std::is_same_v<Lanes, TwoVectors>) {
-    const Floats first = value(AllLanes(), i, k), second = value(AllLanes(), i + kLanes, Index<kIndex + 1>());
+    const Floats first = value(AllLanes(), i, k), second = value(AllLanes(), i + kLanes, k + 1);
     if constexpr (kStream) {
       Stream(first, second, to + i);
     } else {
@@ -328,7 +328,7 @@ HWY_INLINE void Put(Lanes lanes, T* to, size_t i, Index<kIndex> k, const Value& 
 // to[i] = value(lanes, i, k) for n elements, with non-temporal stores or not; k is the vector's index in the sweep.
 template <bool kStream, size_t kVectors = kUnroll, class T, class Value>
 HWY_INLINE void Write(T* to, size_t n, const Value& value) {
-  const auto put = [&](auto lanes, size_t i, auto k) NN_INLINED { Put<kStream>(lanes, to, i, k, value); };
+  const auto put = [&](auto lanes, size_t i, size_t k) NN_INLINED { Put<kStream>(lanes, to, i, k, value); };
   if constexpr (kStream) {
     AlignedSweep<kVectors, kStoresByTwo<T>>(to, n, put);
   } else {

@@ -34,35 +34,39 @@ HWY_INLINE auto LoadBlocks(const E* from, size_t stride) {
 template <class Tag, size_t kCount>
 HWY_INLINE void Interleave(Tag tag, hn::Vec<Tag> (&v)[kCount]) {
   constexpr size_t kSteps = kCount == 8 ? 3 : kCount / 2;
-  Repeat<kSteps>([&](auto) NN_INLINED {
+  NN_UNROLLED
+  for (size_t step = 0; step < kSteps; ++step) {
     hn::Vec<Tag> next[kCount];
-    Repeat<kCount / 2>([&](auto i) NN_INLINED {
-      next[2 * i.value] = hn::InterleaveLower(tag, v[i.value], v[i.value + kCount / 2]);
-      next[2 * i.value + 1] = hn::InterleaveUpper(tag, v[i.value], v[i.value + kCount / 2]);
-    });
-    Repeat<kCount>([&](auto i) NN_INLINED { v[i.value] = next[i.value]; });
-  });
+    NN_UNROLLED
+    for (size_t i = 0; i < kCount / 2; ++i) {
+      next[2 * i] = hn::InterleaveLower(tag, v[i], v[i + kCount / 2]);
+      next[2 * i + 1] = hn::InterleaveUpper(tag, v[i], v[i + kCount / 2]);
+    }
+    NN_UNROLLED
+    for (size_t i = 0; i < kCount; ++i) v[i] = next[i];
+  }
 }
 
-// kBlocks squares with rows of 16 bytes, one below the other, whose first kColumns columns are written, as whole
-// vectors. With squares one beside the other, of which parts of vectors are written, or with one it takes 1.5 times as
-// long.
-template <bool kStream, size_t kBlocks, size_t kColumns, class E>
-HWY_INLINE void TransposeSquares(const E* from, size_t from_stride, E* to, size_t to_stride) {
+// kBlocks squares with rows of 16 bytes, one below the other, whose first columns are written, as whole vectors. With
+// squares one beside the other, of which parts of vectors are written, or with one it takes 1.5 times as long.
+template <bool kStream, size_t kBlocks, class E>
+HWY_INLINE void TransposeSquares(const E* from, size_t from_stride, E* to, size_t to_stride,
+                                 size_t columns = kSide<E>) {
   constexpr size_t kRows = kSide<E>;
   constexpr hn::FixedTag<E, kBlocks * kRows> tag;
   hn::Vec<decltype(tag)> v[kRows];
-  Repeat<kRows>(
-      [&](auto i) NN_INLINED { v[i.value] = LoadBlocks<kBlocks>(from + i.value * from_stride, kRows * from_stride); });
+  NN_UNROLLED
+  for (size_t i = 0; i < kRows; ++i) v[i] = LoadBlocks<kBlocks>(from + i * from_stride, kRows * from_stride);
   Interleave(tag, v);
-  Repeat<kColumns>([&](auto i) NN_INLINED {
-    E* column = to + i.value * to_stride;
+  NN_UNROLLED
+  for (size_t i = 0; i < kRows; ++i) {
+    if (i == columns) break;
     if constexpr (kStream) {
-      hn::Stream(v[i.value], tag, column);
+      hn::Stream(v[i], tag, to + i * to_stride);
     } else {
-      hn::StoreU(v[i.value], tag, column);
+      hn::StoreU(v[i], tag, to + i * to_stride);
     }
-  });
+  }
 }
 
 // body(row, column) of blocks in a matrix that is no smaller than one. Where it is not whole blocks, the last ones
@@ -82,13 +86,13 @@ HWY_INLINE void PrefetchAhead(const E* line) {
   hwy::Prefetch(line + 2 * kLine<E>);
 }
 
-template <bool kStream, size_t kBlocks, class E>
+template <size_t kBlocks, class E>
 HWY_INLINE void TransposeDirectly(const E* from, size_t from_stride, E* to, size_t to_stride, size_t rows,
                                   size_t columns) {
   constexpr size_t kRows = kBlocks * kSide<E>;
   if constexpr (kBlocks > 1) {
     if (rows < kRows) {
-      return TransposeDirectly<kStream, kBlocks / 2>(from, from_stride, to, to_stride, rows, columns);
+      return TransposeDirectly<kBlocks / 2>(from, from_stride, to, to_stride, rows, columns);
     }
   }
   ForBlocksOf<kRows, kSide<E>>(rows, columns, [&](size_t row, size_t column) NN_INLINED {
@@ -96,7 +100,7 @@ HWY_INLINE void TransposeDirectly(const E* from, size_t from_stride, E* to, size
     if (column % kLine<E> == 0) {
       for (size_t i = 0; i < kRows; ++i) PrefetchAhead(block + i * from_stride);
     }
-    TransposeSquares<kStream, kBlocks, kSide<E>>(block, from_stride, to + column * to_stride + row, to_stride);
+    TransposeSquares<false, kBlocks>(block, from_stride, to + column * to_stride + row, to_stride);
   });
 }
 
@@ -114,11 +118,10 @@ HWY_INLINE void TransposeByLines(const E* from, size_t from_stride, E* to, size_
       memcpy(lines + i * kLine<E>, line, 64);
     }
     for (size_t j = 0; j < kLine<E>; j += kSide<E>) {
-      Repeat<kLine<E> / kRows>([&](auto k) NN_INLINED {
-        TransposeSquares<kStream, kMostBlocks, kSide<E>>(lines + k.value * kRows * kLine<E> + j, kLine<E>,
-                                                         to + (column + j) * to_stride + row + k.value * kRows,
-                                                         to_stride);
-      });
+      for (size_t k = 0; k < kLine<E>; k += kRows) {
+        TransposeSquares<kStream, kMostBlocks>(lines + k * kLine<E> + j, kLine<E>,
+                                               to + (column + j) * to_stride + row + k, to_stride);
+      }
     }
   });
 }
@@ -132,22 +135,17 @@ HWY_INLINE void TransposeOneByOne(const E* from, size_t from_stride, E* to, size
 }
 
 // Fewer columns than 16 bytes have: what is read beside them is in the next rows, but for the last ones, and is not
-// written. In turns for each number from kColumns on downwards.
-template <size_t kColumns, class E>
+// written.
+template <class E>
 HWY_INLINE void TransposeFewColumns(const E* from, size_t from_stride, E* to, size_t to_stride, size_t rows,
                                     size_t columns) {
-  if constexpr (kColumns > 0) {
-    if (columns < kColumns) {
-      return TransposeFewColumns<kColumns - 1>(from, from_stride, to, to_stride, rows, columns);
-    }
-    constexpr size_t kRows = kMostBlocks * kSide<E>;
-    const size_t end = (rows - 1) * from_stride + kColumns;
-    size_t row = 0;
-    for (; (row + kRows - 1) * from_stride + kSide<E> <= end; row += kRows) {
-      TransposeSquares<false, kMostBlocks, kColumns>(from + row * from_stride, from_stride, to + row, to_stride);
-    }
-    TransposeOneByOne(from + row * from_stride, from_stride, to + row, to_stride, rows - row, kColumns);
+  constexpr size_t kRows = kMostBlocks * kSide<E>;
+  const size_t end = (rows - 1) * from_stride + columns;
+  size_t row = 0;
+  for (; (row + kRows - 1) * from_stride + kSide<E> <= end; row += kRows) {
+    TransposeSquares<false, kMostBlocks>(from + row * from_stride, from_stride, to + row, to_stride, columns);
   }
+  TransposeOneByOne(from + row * from_stride, from_stride, to + row, to_stride, rows - row, columns);
 }
 
 // Fewer rows, and no other elements between the columns that they become: kPadded rows, of which those that are not
@@ -163,17 +161,19 @@ HWY_INLINE void TransposeFewRows(const E* from, size_t from_stride, E* to, size_
     size_t j = 0;
     for (; (j + kSide<E> - 1) * rows + kPadded <= end; j += kSide<E>) {
       hn::Vec<decltype(tag)> v[kPadded];
-      Repeat<kPadded>(
-          [&](auto i) NN_INLINED { v[i.value] = hn::LoadU(tag, from + HWY_MIN(i.value, rows - 1) * from_stride + j); });
+      NN_UNROLLED
+      for (size_t i = 0; i < kPadded; ++i) v[i] = hn::LoadU(tag, from + HWY_MIN(i, rows - 1) * from_stride + j);
       Interleave(tag, v);
-      Repeat<kPadded>([&](auto i) NN_INLINED {
-        E* column = to + (j + i.value * kColumns) * rows;
-        if (rows == kPadded || kColumns == 1) return hn::StoreU(v[i.value], tag, column);
-        if constexpr (kColumns == 2) {
-          hn::StoreU(hn::LowerHalf(column_tag, v[i.value]), column_tag, column);
-          hn::StoreU(hn::UpperHalf(column_tag, v[i.value]), column_tag, column + rows);
+      NN_UNROLLED
+      for (size_t i = 0; i < kPadded; ++i) {
+        E* column = to + (j + i * kColumns) * rows;
+        if (rows == kPadded || kColumns == 1) {
+          hn::StoreU(v[i], tag, column);
+        } else if constexpr (kColumns == 2) {
+          hn::StoreU(hn::LowerHalf(column_tag, v[i]), column_tag, column);
+          hn::StoreU(hn::UpperHalf(column_tag, v[i]), column_tag, column + rows);
         }
-      });
+      }
     }
     TransposeOneByOne(from + j, from_stride, to + j * rows, rows, rows, columns - j);
   } else {
@@ -181,35 +181,43 @@ HWY_INLINE void TransposeFewRows(const E* from, size_t from_stride, E* to, size_
   }
 }
 
-template <bool kStream, class E>
-HWY_NOINLINE void TransposeElements(const E* from, size_t from_stride, E* to, size_t to_stride, size_t rows,
-                                    size_t columns) {
+template <class E>
+HWY_INLINE void TransposeElements(bool stream, const E* from, size_t from_stride, E* to, size_t to_stride, size_t rows,
+                                  size_t columns) {
   // From 2048 bytes on, rows of a tile share two sets of the first-level cache or one.
   const bool conflict = from_stride * sizeof(E) % 2048 == 0;
   if (columns < kSide<E>) {
-    TransposeFewColumns<kSide<E> - 1>(from, from_stride, to, to_stride, rows, columns);
+    TransposeFewColumns(from, from_stride, to, to_stride, rows, columns);
   } else if (rows < kSide<E> && to_stride == rows) {
     TransposeFewRows<kSide<E>>(from, from_stride, to, rows, columns);
   } else if (rows < kSide<E>) {
     TransposeOneByOne(from, from_stride, to, to_stride, rows, columns);
-  } else if ((kStream || conflict) && HWY_MIN(rows, columns) >= kLine<E>) {
-    TransposeByLines<kStream>(from, from_stride, to, to_stride, rows, columns);
+  } else if (HWY_MIN(rows, columns) < kLine<E> || !(stream || conflict)) {
+    TransposeDirectly<kMostBlocks>(from, from_stride, to, to_stride, rows, columns);
+  } else if (stream) {
+    TransposeByLines<true>(from, from_stride, to, to_stride, rows, columns);
   } else {
-    TransposeDirectly<kStream, kMostBlocks>(from, from_stride, to, to_stride, rows, columns);
+    TransposeByLines<false>(from, from_stride, to, to_stride, rows, columns);
   }
+}
+
+// One body for both options, which are far outside of the loops.
+template <class T>
+HWY_NOINLINE void TransposeBytes(bool stream, const void* from, size_t from_stride, void* to, size_t to_stride,
+                                 size_t rows, size_t columns, size_t element_bytes) {
+  const auto run = [&](auto element) NN_INLINED {
+    using E = decltype(element);
+    TransposeElements(stream, static_cast<const E*>(from), from_stride, static_cast<E*>(to), to_stride, rows, columns);
+  };
+  if (element_bytes == 2) return run(uint16_t());
+  if (element_bytes == 4) return run(uint32_t());
+  run(uint64_t());
 }
 
 template <class Set, class T>
 void transpose(Set, const void* from, size_t from_stride, void* to, size_t to_stride, size_t rows, size_t columns,
                size_t element_bytes) {
-  const auto run = [&](auto element) NN_INLINED {
-    using E = decltype(element);
-    TransposeElements<kHas<kStream, Set>>(static_cast<const E*>(from), from_stride, static_cast<E*>(to), to_stride,
-                                          rows, columns);
-  };
-  if (element_bytes == 2) return run(uint16_t());
-  if (element_bytes == 4) return run(uint32_t());
-  run(uint64_t());
+  TransposeBytes<T>(kHas<kStream, Set>, from, from_stride, to, to_stride, rows, columns, element_bytes);
 }
 
 }  // namespace NN_TARGET
