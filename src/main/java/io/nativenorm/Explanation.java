@@ -16,12 +16,12 @@ import java.util.Optional;
  * Which engines run a layer's input, and why not the others. As text it is what {@link
  * NormLayer#explain(Tensor)} gives:
  *
- * <pre>{@code
+ * <pre>
  * LayerNorm([768]) on F32 CHANNELS_FIRST [32, 768], backend AUTO, threads 2
  *   inference: FUSED, kernel fused avx2 layer_rows_f32
  *     not ONEDNN: accepts it, but comes after FUSED
  *     ...
- * }</pre>
+ * </pre>
  *
  * @param layer the layer, as it prints itself
  * @param input the input's type, layout and shape

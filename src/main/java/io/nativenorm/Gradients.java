@@ -2,7 +2,20 @@ package io.nativenorm;
 
 import org.jspecify.annotations.Nullable;
 
-/** What {@link Pass#backward} gives: the gradients of the loss. Closing it closes all of them. */
+/**
+ * What {@link Pass#backward(Tensor)} gives: the gradients of the loss. Closing it closes all of
+ * them.
+ *
+ * <pre>{@code
+ * try (LayerNorm norm = LayerNorm.of(64);
+ *     Tensor x = Tensor.zeros(8, 64);
+ *     Pass pass = norm.forwardTraining(x);
+ *     Gradients gradients = pass.backward(x)) {               // of a loss whose gradient at y is x
+ *   norm.weight().addScaled(-0.1f, gradients.weight());       // a step of an optimizer
+ *   norm.bias().addScaled(-0.1f, gradients.bias());
+ * }
+ * }</pre>
+ */
 public final class Gradients implements AutoCloseable {
   private final Tensor input;
   private final @Nullable Tensor weight;

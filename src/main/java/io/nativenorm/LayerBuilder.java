@@ -109,7 +109,9 @@ public abstract sealed class LayerBuilder<B extends LayerBuilder<B>>
    *
    * <pre>{@code
    * Tensor weight = Tensor.wrap(mapped, DataType.F32, Layout.CHANNELS_FIRST, 4096);
-   * RmsNorm norm = RmsNorm.builder(4096).weight(weight).build();
+   * try (RmsNorm shares = RmsNorm.builder(4096).weight(weight).build()) {
+   *   weight.close();                                         // the layer keeps the memory
+   * }
    * }</pre>
    *
    * <p>There is a weight then, whatever {@link #affine} says. On read-only memory {@link

@@ -7,9 +7,33 @@ import java.util.Objects;
  * Layer normalization over the trailing dimensions of each row: {@code y = (x - mean) /
  * sqrt(variance + eps) * weight + bias}, with the biased variance.
  *
- * <p>Input is {@code (*, normalizedShape)}; weight and bias have the normalized shape. Semantics of
- * PyTorch's {@code LayerNorm} and ONNX's LayerNormalization. A {@link Layout#CHANNELS_LAST} input
- * with spatial dimensions is taken in the order of its logical shape, through a copy.
+ * <pre>{@code
+ * try (LayerNorm norm = LayerNorm.of(768)) {
+ *   float[] hidden = new float[128 * 768];                    // rows of 768, as many as there are
+ *   norm.forward(hidden, hidden);                             // in place
+ *   norm.forward(hidden, 5 * 768, hidden, 5 * 768, 1);        // the sixth row alone
+ *   try (Tensor x = Tensor.of(hidden, 1, 128, 768);           // batch, tokens, elements
+ *       Pass pass = norm.forwardTraining(x);
+ *       Gradients gradients = pass.backward(pass.output())) {
+ *     norm.weight().addScaled(-0.1f, gradients.weight());
+ *   }
+ * }
+ * }</pre>
+ *
+ * <p><b>Input.</b> {@code (*, normalizedShape)}, F32, BF16 or F16; weight and bias have the
+ * normalized shape. A {@link Layout#CHANNELS_LAST} input with spatial dimensions is taken in the
+ * order of its logical shape, through a copy.
+ *
+ * <p><b>Defaults.</b> PyTorch's: eps 1e-5, weights 1 and biases 0. Semantics of its {@code
+ * LayerNorm} and of ONNX's LayerNormalization.
+ *
+ * <p><b>Errors.</b> {@link IllegalArgumentException} for an input that does not end in the
+ * normalized shape, and for arrays that do not have the rows that are asked for; {@link NormLayer}
+ * has those that all layers throw.
+ *
+ * <p><b>Cost.</b> x is read and y written once, backward reads x and dy once. A row of 64 takes
+ * 0.11 us, one of 4096 0.45, both without allocating; 32x128x768 (13 MB) 0.40 ms at inference, 0.43
+ * in training and 0.60 backward on two cores of an AMD EPYC.
  *
  * @see <a href="https://arxiv.org/abs/1607.06450">Ba, Kiros and Hinton, 2016</a>
  */
@@ -45,7 +69,7 @@ public final class LayerNorm extends RowNorm {
    * engine is AUTO, or the system property {@code nativenorm.backend}.
    *
    * <pre>{@code
-   * LayerNorm.normalize(x, 0, y, 0, tokens, length, weights, at, biases, at, 1e-5);
+   * LayerNorm.normalize(x, 0, y, 0, tokens, dim, weights, layer * dim, biases, layer * dim, 1e-5);
    * }</pre>
    *
    * @param x input

@@ -14,6 +14,11 @@ import java.util.concurrent.atomic.AtomicInteger;
 /**
  * What holds for the whole process: engines, threads, version.
  *
+ * <pre>{@code
+ * System.out.println(NativeNorm.describe());                  // the engines there are, or why not
+ * System.out.println(NativeNorm.threads());                   // how many threads a call may have
+ * }</pre>
+ *
  * <p>System properties, read when a layer is built: {@code nativenorm.backend} (auto, fused,
  * onednn, java) is the backend of layers that name none; {@code nativenorm.threads} is the number
  * of threads and {@code nativenorm.require} a list of engines, such as {@code fused,onednn},

@@ -12,6 +12,19 @@ import org.jspecify.annotations.Nullable;
  * layer from many threads at once is safe, and so are training passes, each of which is an object
  * of its own; what they share are the running statistics, whose update is atomic.
  *
+ * <pre>{@code
+ * try (NormLayer norm = GroupNorm.of(4, 16);
+ *     Tensor x = Tensor.zeros(2, 16, 8, 8)) {
+ *   System.out.println(norm.explain(x));                      // which kernel, and why not others
+ *   norm.forward(x, x);                                       // inference, here in place
+ *   try (Pass pass = norm.forwardTraining(x)) {               // training
+ *     System.out.println(pass.mean());
+ *   }
+ *   Map<String, Tensor> state = norm.state();                 // PyTorch's names; live
+ *   norm.load(state);
+ * }
+ * }</pre>
+ *
  * <p>What computes throws {@link IllegalArgumentException} for input the layer cannot take, before
  * anything is computed; {@link IllegalStateException} once the layer or a tensor is closed; and
  * {@link NativeNormException} if the engine fails or a named backend does not take the input.

@@ -29,7 +29,7 @@ abstract sealed class RowNorm extends NormLayer permits LayerNorm, RmsNorm {
    *
    * <pre>{@code
    * norm.forward(x, 0, y, 0, 1);                       // the first row of a larger array
-   * norm.forward(x, layer * length, y, 0, tokens);     // some rows from a place on
+   * norm.forward(x, 3 * dim, y, 0, tokens);            // some rows from a place on
    * }</pre>
    *
    * @param x input

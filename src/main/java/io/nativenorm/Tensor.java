@@ -16,6 +16,18 @@ import org.bytedeco.javacpp.Pointer;
  * says in which order the elements lie in memory. What NativeNorm allocates is 64-byte aligned;
  * wrapped memory may lie anywhere.
  *
+ * <pre>{@code
+ * FloatBuffer pixels =
+ *     ByteBuffer.allocateDirect(4 * 2 * 3 * 8 * 8).order(ByteOrder.nativeOrder()).asFloatBuffer();
+ * try (Tensor made = Tensor.of(new float[] {1, 2, 3, 4, 5, 6}, 2, 3);
+ *     Tensor images = Tensor.wrap(pixels, 2, 3, 8, 8);        // no copy
+ *     Tensor nhwc = images.to(Layout.CHANNELS_LAST);          // a copy in another order
+ *     Tensor half = made.to(DataType.BF16)) {                 // a copy of another type
+ *   half.set(7, 1, 2);
+ *   System.out.println(Arrays.toString(half.toArray()));      // 1, 2, 3, 4, 5, 7
+ * }
+ * }</pre>
+ *
  * <p>Closing gives back memory that NativeNorm allocated, as soon as no call and no other tensor on
  * the same memory uses it. It is kept for the next tensors of the process, up to a bound (see
  * {@link NativeNorm}), until nobody has used it for some five seconds, or an allocation would fail
@@ -205,9 +217,11 @@ public final class Tensor extends TensorCopies {
    * reachable while the tensor is. Of a mapped file of any size, on JDK 22 and later:
    *
    * <pre>{@code
-   * MemorySegment file = channel.map(READ_ONLY, 0, channel.size(), arena);
-   * Tensor weights =
-   *     Tensor.wrap(file.address() + offset, file, DataType.BF16, Layout.CHANNELS_FIRST, 4096, 4096);
+   * try (Arena arena = Arena.ofShared()) {                    // JDK 22 and later
+   *   MemorySegment file = channel.map(READ_ONLY, 0, channel.size(), arena);
+   *   long start = file.address() + offset;
+   *   Tensor weights = Tensor.wrap(start, file, DataType.BF16, Layout.CHANNELS_FIRST, 64, 768);
+   * }
    * }</pre>
    *
    * <p>An owner that can tell is asked. Of a {@code java.lang.foreign.MemorySegment}, on JDK 22 and
@@ -272,7 +286,7 @@ public final class Tensor extends TensorCopies {
    * extents are 1.
    *
    * <pre>{@code
-   * try (Tensor firstHalf = batch.narrow(0, 0, 16)) {  // samples 0 to 15 of 32
+   * try (Tensor firstHalf = batch.narrow(0, 0, 16)) {         // samples 0 to 15 of 32
    *   norm.forward(firstHalf, firstHalf);
    * }
    * }</pre>

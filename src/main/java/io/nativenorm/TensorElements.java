@@ -231,7 +231,7 @@ abstract sealed class TensorElements extends TensorForm implements AutoCloseable
    * Copies values in, in memory order (see {@link #toArray}).
    *
    * <pre>{@code
-   * weights.copyFrom(file.asFloatBuffer().position(offset).limit(offset + 4096));
+   * norm.weight().copyFrom(file.asFloatBuffer().position(offset).limit(offset + 768));
    * }</pre>
    *
    * @param values from its position to its limit, which stay, as many as this tensor has elements;
@@ -271,7 +271,7 @@ abstract sealed class TensorElements extends TensorForm implements AutoCloseable
    * Adds another tensor's elements times a factor to this one's: a step of an optimizer.
    *
    * <pre>{@code
-   * layer.weight().addScaled(-0.01f, gradients.weight());
+   * norm.weight().addScaled(-0.01f, gradients.weight());
    * }</pre>
    *
    * @param factor what each of the other's elements is multiplied by

@@ -11,12 +11,11 @@ import org.jspecify.annotations.Nullable;
  * the tensors that are a layer's, a pass's or a gradient's own, are theirs to close.
  *
  * <pre>{@code
- * float[] step(LayerNorm norm, float[] values, float[] gradient) {
- *   try (TensorScope scope = TensorScope.open()) {
- *     Pass pass = norm.forwardTraining(Tensor.of(values, 32, 768));
- *     return pass.backward(Tensor.of(gradient, 32, 768)).input().toArray();
- *   } // here four of them are closed, the last first
- * }
+ * float[] dx;
+ * try (TensorScope scope = TensorScope.open()) {
+ *   Pass pass = norm.forwardTraining(Tensor.of(values, 32, 768));
+ *   dx = pass.backward(Tensor.of(gradient, 32, 768)).input().toArray();
+ * } // here four of them are closed, the last first
  * }</pre>
  *
  * <p>Scopes nest: what is made belongs to the innermost that is open on its thread, and what that

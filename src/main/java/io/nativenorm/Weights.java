@@ -31,8 +31,8 @@ import java.util.stream.Collectors;
  *
  * <pre>{@code
  * try (BatchNorm norm = BatchNorm.of(256)) {
- *   norm.load(Weights.read(Path.of("resnet50.safetensors"), "layer3.0.bn1."));
- *   Weights.write(Path.of("bn1.safetensors"), norm.state());
+ *   norm.load(Weights.read(folder.resolve("resnet50.safetensors"), "layer3.0.bn1."));
+ *   Weights.write(folder.resolve("bn1.safetensors"), norm.state());
  * }
  * }</pre>
  *

@@ -3,9 +3,6 @@ package io.nativenorm;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.io.StringWriter;
-import java.net.URL;
-import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -16,8 +13,6 @@ import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
-import javax.tools.JavaCompiler;
-import javax.tools.ToolProvider;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
@@ -38,19 +33,6 @@ class DocsTest {
   /** As of a source, without a folder. */
   private static final Pattern FILE = Pattern.compile("`(\\w+(?:-inl)?\\.(?:java|cpp|h))`");
 
-  private static final String FRAME =
-      """
-      import io.nativenorm.*;
-      import java.nio.*;
-      import java.nio.file.*;
-      import java.util.*;
-      public class Snippet {
-        public static void main(String[] args) throws Exception {
-      %s
-        }
-      }
-      """;
-
   @TempDir private Path folder;
 
   private static List<Path> pages() throws Exception {
@@ -63,18 +45,15 @@ class DocsTest {
 
   @TestFactory
   Stream<DynamicTest> snippetsRun() throws Exception {
-    List<DynamicTest> tests = new ArrayList<>();
+    Snippets snippets = new Snippets(folder, Snippets.Context.class);
     for (Path page : pages()) {
-      Matcher snippets = JAVA.matcher(Files.readString(page));
-      while (snippets.find()) {
-        String code = snippets.group(1);
-        int number = tests.size();
-        String title = page + ": " + code.strip().lines().findFirst().orElseThrow();
-        tests.add(DynamicTest.dynamicTest(title, () -> run(code, number)));
+      Matcher found = JAVA.matcher(Files.readString(page));
+      while (found.find()) {
+        String code = found.group(1);
+        snippets.add(page + ": " + code.strip().lines().findFirst().orElseThrow(), code);
       }
     }
-    assertTrue(tests.size() >= 7, "only " + tests.size() + " snippets found");
-    return tests.stream();
+    return snippets.tests(7);
   }
 
   @TestFactory
@@ -91,27 +70,6 @@ class DocsTest {
     }
     assertTrue(tests.size() >= 10, "only " + tests.size() + " links found");
     return tests.stream();
-  }
-
-  private void run(String code, int number) throws Exception {
-    Path place = Files.createDirectory(folder.resolve("snippet" + number));
-    Path source = Files.writeString(place.resolve("Snippet.java"), FRAME.formatted(code));
-    JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
-    StringWriter messages = new StringWriter();
-    boolean compiled =
-        compiler
-            .getTask(
-                messages,
-                null,
-                null,
-                List.of("-cp", System.getProperty("java.class.path"), "-d", place.toString()),
-                null,
-                compiler.getStandardFileManager(null, null, null).getJavaFileObjects(source))
-            .call();
-    assertTrue(compiled, messages.toString());
-    try (URLClassLoader loader = new URLClassLoader(new URL[] {place.toUri().toURL()})) {
-      loader.loadClass("Snippet").getMethod("main", String[].class).invoke(null, (Object) null);
-    }
   }
 
   @Test
