@@ -11,9 +11,6 @@ import java.util.Random;
 record Rows(int rows, int length, float[] x, float[] weight, float[] bias, float[] expected) {
   static final double EPS = 1e-5;
 
-  /** As the benchmarks allow: of some libraries the sums are in float, and eps is another. */
-  private static final double TOLERANCE = 2e-5;
-
   static Rows of(int rows, int length) {
     Random random = new Random(rows);
     float[] x = floats(random, rows * length, 1);
@@ -22,7 +19,7 @@ record Rows(int rows, int length, float[] x, float[] weight, float[] bias, float
     return new Rows(rows, length, x, weight, bias, normalized(x, length, weight, bias));
   }
 
-  private static float[] floats(Random random, int count, float mean) {
+  static float[] floats(Random random, int count, float mean) {
     float[] values = new float[count];
     for (int i = 0; i < count; i++) {
       values[i] = mean + (float) random.nextGaussian();
@@ -63,15 +60,7 @@ record Rows(int rows, int length, float[] x, float[] weight, float[] bias, float
 
   /** Throws if an output is not what is expected. */
   void requireRight(String who, float[] y) {
-    if (y.length != expected.length) {
-      throw new IllegalStateException(who + ": " + y.length + " elements");
-    }
-    for (int i = 0; i < y.length; i++) {
-      if (!(Math.abs(y[i] - expected[i]) <= TOLERANCE * (1 + Math.abs(expected[i])))) {
-        throw new IllegalStateException(
-            who + ": expected " + expected[i] + " at " + i + ", but got " + y[i]);
-      }
-    }
+    Answers.requireRight(who, y, expected);
   }
 
   /** The same of a buffer. */
