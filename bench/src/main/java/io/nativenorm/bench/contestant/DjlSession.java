@@ -5,6 +5,7 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
+import ai.djl.pytorch.jni.JniUtils;
 import io.nativenorm.bench.Cell;
 import io.nativenorm.bench.Contestant;
 import io.nativenorm.bench.Direction;
@@ -25,8 +26,8 @@ final class DjlSession implements Contestant.Session {
 
   DjlSession(Workload workload) {
     Engine engine = Engine.getEngine("PyTorch");
-    // Read when the engine first runs in parallel; a process has one number of threads.
-    System.setProperty("ai.djl.pytorch.num_threads", Integer.toString(workload.threads()));
+    // Not by its property, which is read once, when the engine is made.
+    JniUtils.setNumThreads(workload.threads());
     cell = workload.cell();
     manager = engine.newBaseManager();
     x = manager.create(workload.x(), new Shape(cell.extents()));
