@@ -39,6 +39,16 @@ record ArrayTargets(
   }
 
   @Override
+  public @Nullable Pieces dyPieces() {
+    return null;
+  }
+
+  @Override
+  public @Nullable Pieces dxPieces() {
+    return null;
+  }
+
+  @Override
   public boolean isAnyWanted() {
     return dx != null || dWeight != null || dBias != null;
   }

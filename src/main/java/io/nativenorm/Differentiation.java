@@ -75,7 +75,7 @@ final class Differentiation {
       computeReordered(pass, (TensorTargets) targets);
     } else {
       CallRecord record = Recordings.call();
-      Plan plan = pass.backwardPlan();
+      Plan plan = pass.backwardPlan(targets.dyPieces(), targets.dxPieces());
       boolean copied;
       try (LentArrays operands = operands(pass, plan, targets)) {
         targets.putInto(operands);
@@ -100,7 +100,7 @@ final class Differentiation {
   private void computeReordered(PassState pass, TensorTargets targets) {
     int threads = pass.problem.threads();
     CallRecord record = Recordings.call();
-    Plan plan = pass.backwardPlan();
+    Plan plan = pass.backwardPlan(null, null);
     try (PooledMemory dyBlock = Training.takeLike(pass);
         PooledMemory dxBlock = targets.dx() == null ? null : Training.takeLike(pass);
         LentArrays operands = operands(pass, plan, targets)) {

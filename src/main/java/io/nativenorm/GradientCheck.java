@@ -10,12 +10,14 @@ record GradientCheck(Training training, PassState pass, LayerParameters paramete
     if (!isLikePass(dy)) {
       throw refused("expected a gradient like the output, " + pass + ", but got " + dy);
     }
+    training.check().requireRows(pass, dy, null);
   }
 
-  void requireGradientOfInput(Tensor dx) {
+  void requireGradientOfInput(Tensor dx, Tensor dy) {
     if (!isLikePass(dx)) {
       throw refused("expected dx like the input, " + pass + ", but got " + dx);
     }
+    training.check().requireRows(pass, dx, dy);
     requireWritable("dx", dx);
   }
 
@@ -39,6 +41,7 @@ record GradientCheck(Training training, PassState pass, LayerParameters paramete
     Parameter own = requireThere(name, parameter);
     boolean alike =
         gradient.dataType() == DataType.F32
+            && gradient.pieces() == null
             && (gradient.layout() == Layout.CHANNELS_FIRST || gradient.rank() < 3)
             && Arrays.equals(gradient.extents(), own.extents());
     if (!alike) {
@@ -70,7 +73,7 @@ record GradientCheck(Training training, PassState pass, LayerParameters paramete
 
   /** Whether arrays can be what the pass's tensors are. */
   void requireArrays() {
-    training.requireArrays(pass);
+    training.check().requireArrays(pass);
   }
 
   void requireLength(String name, float[] array) {
@@ -101,14 +104,24 @@ record GradientCheck(Training training, PassState pass, LayerParameters paramete
     }
   }
 
-  void requireApart(String name, Tensor written, String otherName, @Nullable Memory other) {
-    if (other != null && Overlap.isThere(written.memory(), other)) {
-      throw refused(name + " must be apart from " + otherName + ", but overlaps it");
+  void requireApart(String name, Tensor written, String otherName, @Nullable Tensor other) {
+    if (other != null && Overlap.isThere(written, other)) {
+      throw overlaps(name, otherName);
     }
   }
 
+  private void requireApart(String name, Tensor written, String otherName, @Nullable Memory other) {
+    if (other != null && Overlap.isThere(written, other)) {
+      throw overlaps(name, otherName);
+    }
+  }
+
+  private IllegalArgumentException overlaps(String name, String otherName) {
+    return refused(name + " must be apart from " + otherName + ", but overlaps it");
+  }
+
   void requireSameOrApart(String name, Tensor written, String otherName, Tensor other) {
-    if (Overlap.isPartial(written.memory(), other.memory())) {
+    if (Overlap.isPartial(written, other)) {
       throw refused(name + " must be " + otherName + " or apart from it, but overlaps it in part");
     }
   }
@@ -117,19 +130,19 @@ record GradientCheck(Training training, PassState pass, LayerParameters paramete
   void requireApartFromRead(String name, Tensor written) {
     Tensor input = pass.input.tensor();
     if (input != null) {
-      requireApart(name, written, "the pass's input", input.memory());
+      requireApart(name, written, "the pass's input", input);
     }
     Tensor output = pass.output();
     if (output != null && !output.isClosed()) {
       if (pass.keepsResult()) {
-        requireApart(name, written, "the pass's output", output.memory());
+        requireApart(name, written, "the pass's output", output);
       } else {
         requireSameOrApart(name, written, "the pass's output", output);
       }
     }
     requireApart(name, written, "the weight", Parameter.memory(parameters.weight()));
-    requireApart(name, written, "the pass's mean", pass.mean == null ? null : pass.mean.memory());
-    requireApart(name, written, "the pass's variance", pass.variance.memory());
+    requireApart(name, written, "the pass's mean", pass.mean);
+    requireApart(name, written, "the pass's variance", pass.variance);
   }
 
   private IllegalArgumentException refused(String what) {

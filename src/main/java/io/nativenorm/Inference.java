@@ -27,6 +27,8 @@ final class Inference {
   /** Parameters and running statistics, whose memory is the layer's for life. */
   private final Operands constants;
 
+  private final TensorRows inPieces;
+
   private volatile @Nullable PlanMemo memo;
 
   Inference(NormLayer layer, Backend backend, LayerParameters parameters) {
@@ -39,19 +41,25 @@ final class Inference {
             .with(Slot.BIAS, Parameter.memory(parameters.bias()))
             .with(Slot.MEAN, running == null ? null : Parameter.memory(running.mean()))
             .with(Slot.VARIANCE, running == null ? null : Parameter.memory(running.variance()));
+    inPieces = new TensorRows(layer, backend, constants);
   }
 
   /** Inference on tensors in use. */
   void run(Tensor x, Tensor y) {
     int threads = layer.threads();
     layer.requireComputed(x);
+    if (x.pieces() != null || y.pieces() != null) {
+      runInPieces(x, y, threads);
+      return;
+    }
     DataType type = x.dataType();
     DataType result = y.dataType();
     PlanMemo known = PlanMemo.matching(memo, x.extents(), type, result, x.layout(), threads);
     if (known == null) {
       layer.requireInferable(x.extents(), x.layout());
     }
-    requireFit(x, y);
+    requireAlike(x, y);
+    requireApart(x, y, x.memory().address() == y.memory().address());
     if (x.size() == 0) {
       return;
     }
@@ -69,6 +77,17 @@ final class Inference {
     if (record != null) {
       record.end(layer.name, used.plan(), used.reordered());
     }
+  }
+
+  private void runInPieces(Tensor x, Tensor y, int threads) {
+    RowPlaces.requireRows(layer, x);
+    RowPlaces.requireRows(layer, y);
+    if (!inPieces.know(x, y, threads)) {
+      layer.requireInferable(x.extents(), x.layout());
+    }
+    requireAlike(x, y);
+    requireApart(x, y, Overlap.isSame(x, y));
+    inPieces.run(x, y, threads);
   }
 
   private void runReordered(Plan plan, Tensor x, Tensor y, int threads) {
@@ -154,7 +173,7 @@ final class Inference {
     return made;
   }
 
-  private void requireFit(Tensor x, Tensor y) {
+  private void requireAlike(Tensor x, Tensor y) {
     boolean alike = x.layout() == y.layout() && Arrays.equals(x.extents(), y.extents());
     boolean sameType = x.dataType() == y.dataType();
     if (!alike) {
@@ -174,10 +193,12 @@ final class Inference {
     if (y.isReadOnly()) {
       throw new IllegalArgumentException(layer + ": the output is on a read-only buffer");
     }
-    long from = x.memory().address();
-    long to = y.memory().address();
-    boolean inPlace = from == to && sameType;
-    if (!inPlace && from < to + y.memory().bytes() && to < from + x.memory().bytes()) {
+  }
+
+  private void requireApart(Tensor x, Tensor y, boolean same) {
+    boolean sameType = x.dataType() == y.dataType();
+    boolean inPlace = same && sameType;
+    if (!inPlace && Overlap.isThere(x, y)) {
       throw new IllegalArgumentException(
           layer
               + (sameType

@@ -58,7 +58,7 @@ final class Kept implements AutoCloseable {
   void putInto(LentArrays operands, Slot slot) {
     Tensor kept = tensor;
     if (kept != null) {
-      operands.put(slot, kept.memory());
+      operands.put(slot, kept.span());
     } else if (array != null) {
       operands.read(slot, array);
     }

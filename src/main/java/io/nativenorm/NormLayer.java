@@ -305,7 +305,7 @@ public abstract sealed class NormLayer extends LayerState permits RunningNorm, R
     long[] extents = Objects.requireNonNull(shape, "shape").clone();
     String input = Tensor.text(type, layout, extents);
     problems.requireComputed(type, input);
-    return explanation(input, type, layout, extents).toString();
+    return explanation(input, type, layout, extents, null).toString();
   }
 
   /**
@@ -317,16 +317,20 @@ public abstract sealed class NormLayer extends LayerState permits RunningNorm, R
   public Explanation explanation(Tensor x) {
     Objects.requireNonNull(x, "x");
     requireComputed(x);
-    return explanation(x.toString(), x.dataType(), x.layout(), x.extents());
+    RowPlaces.requireRows(this, x);
+    return explanation(x.toString(), x.dataType(), x.layout(), x.extents(), x.pieces());
   }
 
-  private Explanation explanation(String input, DataType type, Layout layout, long[] extents) {
+  private Explanation explanation(
+      String input, DataType type, Layout layout, long[] extents, @Nullable Pieces pieces) {
     int threads = threads();
+    Problem inference = inferenceProblem(extents, Storage.of(type), layout, threads);
+    Problem training = problems.training(shapeOf(extents, layout), type, threads);
     return Explanation.of(
         name,
         input,
         backend,
-        inferenceProblem(extents, Storage.of(type), layout, threads),
-        problems.training(shapeOf(extents, layout), type, threads));
+        RowPlaces.of(this, inference, pieces, null, null, null),
+        RowPlaces.of(this, training, pieces, null, null, null));
   }
 }

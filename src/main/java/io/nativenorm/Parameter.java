@@ -24,14 +24,15 @@ final class Parameter {
     long[] extents = Shapes.withoutOnes(given.extents());
     boolean isOrdered =
         given.layout() == Layout.CHANNELS_FIRST || given.rank() < 3 || extents.length < 2;
-    if (!Arrays.equals(extents, Shapes.withoutOnes(shape)) || !isOrdered) {
+    boolean isClose = isOrdered && given.pieces() == null;
+    if (!Arrays.equals(extents, Shapes.withoutOnes(shape)) || !isClose) {
       throw new IllegalArgumentException(
           layer
               + ": expected a shared "
               + name
               + " of shape "
               + Shapes.text(shape)
-              + ", but for extents of 1, in order, but got "
+              + ", but for extents of 1, in order and in one piece, but got "
               + given);
     }
     if (given.dataType() != DataType.F32) {

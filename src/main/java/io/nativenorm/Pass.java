@@ -104,7 +104,7 @@ public final class Pass implements AutoCloseable {
     @Nullable Tensor[] used = begin(x, y);
     long stamp = state.beginForward();
     try {
-      training.requireFit(state, x, y);
+      training.check().requireFit(state, x, y);
       training.run(state, x, y);
     } finally {
       state.end(stamp);
@@ -126,7 +126,7 @@ public final class Pass implements AutoCloseable {
     @Nullable Tensor[] none = begin();
     long stamp = state.beginForward();
     try {
-      training.requireFit(state, x, y);
+      training.check().requireFit(state, x, y);
       training.run(state, x, y);
     } finally {
       state.end(stamp);

@@ -9,6 +9,7 @@ import io.nativenorm.engine.Recordings;
 import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Task;
+import java.util.Objects;
 import java.util.concurrent.locks.StampedLock;
 import org.jspecify.annotations.Nullable;
 
@@ -23,6 +24,11 @@ final class PassState {
   final Layout layout;
   final long[] extents;
   final long size;
+
+  /** Where inputs and outputs lie; null for one piece. */
+  final @Nullable Pieces inputPieces;
+
+  final @Nullable Pieces outputPieces;
 
   /** Whether input and output are reordered to rows. */
   final boolean reordered;
@@ -45,7 +51,7 @@ final class PassState {
   /** The last plans, which may have been freed since; of two threads' new ones either is right. */
   private @Nullable Plan lastForward;
 
-  private @Nullable Plan lastBackward;
+  private @Nullable Backward lastBackward;
 
   /** Another handle on the output, for the user; null if it is an array. */
   private @Nullable Tensor output;
@@ -69,6 +75,8 @@ final class PassState {
       DataType type,
       Layout layout,
       long[] extents,
+      @Nullable Pieces inputPieces,
+      @Nullable Pieces outputPieces,
       boolean reordered,
       @Nullable Tensor mean,
       Tensor variance) {
@@ -79,6 +87,8 @@ final class PassState {
     this.layout = layout;
     this.extents = extents;
     this.size = Shapes.size(extents);
+    this.inputPieces = inputPieces;
+    this.outputPieces = outputPieces;
     this.reordered = reordered;
     this.mean = mean;
     this.variance = variance;
@@ -127,13 +137,21 @@ final class PassState {
     return plan;
   }
 
-  /** The plan of backward, in use. */
-  Plan backwardPlan() {
-    Plan plan = lastBackward;
-    if (plan == null || !Engines.reacquire(plan)) {
-      plan = Engines.acquire(gradient, backend);
-      lastBackward = plan;
+  private record Backward(@Nullable Pieces dy, @Nullable Pieces dx, Plan plan) {
+    boolean isOf(@Nullable Pieces otherDy, @Nullable Pieces otherDx) {
+      return Objects.equals(dy, otherDy) && Objects.equals(dx, otherDx);
     }
+  }
+
+  /** The plan of backward for gradients that lie so, in use. */
+  Plan backwardPlan(@Nullable Pieces dy, @Nullable Pieces dx) {
+    Backward known = lastBackward;
+    if (known != null && known.isOf(dy, dx) && Engines.reacquire(known.plan)) {
+      return known.plan;
+    }
+    Problem problem = RowPlaces.of(layer, gradient, inputPieces, outputPieces, dy, dx);
+    Plan plan = Engines.acquire(problem, backend);
+    lastBackward = new Backward(dy, dx, plan);
     return plan;
   }
 
@@ -203,7 +221,17 @@ final class PassState {
     variance.close();
   }
 
-  /** What an input, an output and its gradients are like. */
+  /** What an input is like. */
+  String inputText() {
+    return Tensor.text(type, layout, extents, inputPieces);
+  }
+
+  /** What an output is like. */
+  String outputText() {
+    return Tensor.text(type, layout, extents, outputPieces);
+  }
+
+  /** What they and their gradients are like, wherever they lie. */
   @Override
   public String toString() {
     return Tensor.text(type, layout, extents);

@@ -4,6 +4,7 @@ import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.memory.ArenaHold;
 import io.nativenorm.engine.memory.Memory;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /** {@link Tensor#addScaled}: what it takes, and its loop. */
 final class ScaledSum {
@@ -27,29 +28,54 @@ final class ScaledSum {
               + " for "
               + sum);
     }
-    if (Overlap.isPartial(sum.memory(), other.memory())) {
+    if (Overlap.isPartial(sum, other)) {
       throw new IllegalArgumentException(
           "addScaled: the tensors must be apart or the same, but overlap in part");
     }
   }
 
   /** Both are in use; the sum's memory is held, the other's may not be. */
-  static void add(Memory sum, float factor, Memory other) {
-    ArenaHold.during(new Memory[] {other}, () -> addHeld(sum, factor, other.whileHeld()));
+  static void add(Elements sum, float factor, Elements other) {
+    ArenaHold.during(
+        new Memory[] {other.memory},
+        () -> addHeld(sum, factor, other.in(other.memory.whileHeld())));
   }
 
-  private static void addHeld(Memory sum, float factor, Memory other) {
-    int size = (int) Math.min(CHUNK, sum.elements());
+  private static void addHeld(Elements sum, float factor, Elements other) {
+    int size = (int) Math.min(CHUNK, sum.size);
     float[] sums = new float[size];
     float[] summands = new float[size];
-    for (long at = 0; at < sum.elements(); at += size) {
-      int count = (int) Math.min(size, sum.elements() - at);
-      sum.read(at, sums, 0, count);
-      other.read(at, summands, 0, count);
+    for (long at = 0; at < sum.size; at += size) {
+      int count = (int) Math.min(size, sum.size - at);
+      sum.read(at, sums, count);
+      other.read(at, summands, count);
       for (int i = 0; i < count; i++) {
         sums[i] += factor * summands[i];
       }
-      sum.write(at, sums, 0, count);
+      sum.write(at, sums, count);
+    }
+  }
+
+  /** The elements of a tensor, in one piece or in some. */
+  record Elements(Memory memory, @Nullable Pieces pieces, long size) {
+    Elements in(Memory held) {
+      return new Elements(held, pieces, size);
+    }
+
+    void read(long at, float[] into, int count) {
+      if (pieces == null) {
+        memory.read(at, into, 0, count);
+      } else {
+        pieces.view(memory).read(at, into, 0, count);
+      }
+    }
+
+    void write(long at, float[] from, int count) {
+      if (pieces == null) {
+        memory.write(at, from, 0, count);
+      } else {
+        pieces.view(memory).write(at, from, 0, count);
+      }
     }
   }
 }

@@ -58,22 +58,6 @@ final class Shapes {
     return channelIsLast ? offset * shape[1] + index[1] : offset;
   }
 
-  /** How many times a dimension's extent lies one after another in memory. */
-  static long before(int dimension, long[] shape, Layout layout) {
-    boolean channelIsLast = layout == Layout.CHANNELS_LAST && shape.length > 2;
-    long product = 1;
-    for (int i = 0; i < shape.length; i++) {
-      boolean isBefore = i < dimension;
-      if (channelIsLast && dimension == 1) {
-        isBefore = i != 1;
-      } else if (channelIsLast && i == 1) {
-        isBefore = false;
-      }
-      product *= isBefore ? shape[i] : 1;
-    }
-    return product;
-  }
-
   static void requireRange(long[] shape, int dimension, long from, long count) {
     if (dimension < 0 || dimension >= shape.length) {
       throw new IndexOutOfBoundsException(

@@ -10,11 +10,12 @@ import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.util.Objects;
 import org.bytedeco.javacpp.Pointer;
+import org.jspecify.annotations.Nullable;
 
 /**
- * A dense array outside the Java heap. Shapes are logical, N, C, then spatial; the {@link Layout}
- * says in which order the elements lie in memory. What NativeNorm allocates is 64-byte aligned;
- * wrapped memory may lie anywhere.
+ * An array outside the Java heap, dense but for the ranges that {@link #narrow} makes. Shapes are
+ * logical, N, C, then spatial; the {@link Layout} says in which order the elements lie in memory.
+ * What NativeNorm allocates is 64-byte aligned; wrapped memory may lie anywhere.
  *
  * <pre>{@code
  * FloatBuffer pixels =
@@ -42,9 +43,10 @@ import org.bytedeco.javacpp.Pointer;
  * those copied out of an I64 tensor are its elements rounded to the nearest float, and those copied
  * in must be whole numbers.
  */
-public final class Tensor extends TensorCopies {
-  private Tensor(Memory memory, Lifetime shared, Layout layout, long[] shape) {
-    super(memory, shared, layout, shape);
+public final class Tensor extends TensorViews {
+  /** Takes over one hold on the memory; the shape becomes its own. */
+  Tensor(Memory memory, Lifetime shared, Layout layout, long[] shape, @Nullable Pieces pieces) {
+    super(memory, shared, layout, shape, pieces);
   }
 
   /** On memory that a caller frees. */
@@ -57,7 +59,7 @@ public final class Tensor extends TensorCopies {
                     "an arena cannot be held open during calls here: " + missing);
               });
     }
-    return TensorScope.made(new Tensor(memory, new Lifetime(() -> {}), layout, shape));
+    return TensorScope.made(new Tensor(memory, new Lifetime(() -> {}), layout, shape, null));
   }
 
   /**
@@ -83,7 +85,7 @@ public final class Tensor extends TensorCopies {
     requireSupported(type);
     long size = Shapes.size(shape);
     PooledMemory own = MemoryPool.take(type, size);
-    return new Tensor(own.first(type, size), new Lifetime(own::close), layout, shape);
+    return new Tensor(own.first(type, size), new Lifetime(own::close), layout, shape, null);
   }
 
   /**
@@ -254,97 +256,5 @@ public final class Tensor extends TensorCopies {
     requireSupported(type);
     requirePointers();
     return onForeign(ForeignMemory.at(address, owner, type, Shapes.size(extents)), layout, extents);
-  }
-
-  /**
-   * The same elements in another shape, in the logical order of the old one.
-   *
-   * @param newShape extents with the same product
-   * @return a tensor of its own to close: on the same memory where the order allows it, which is
-   *     always for {@link Layout#CHANNELS_FIRST}; a channels-first copy else
-   * @throws IllegalArgumentException if the number of elements differs
-   * @throws IllegalStateException if this tensor is closed
-   */
-  public Tensor reshape(long... newShape) {
-    long[] extents = Objects.requireNonNull(newShape, "newShape").clone();
-    if (Shapes.size(extents) != size()) {
-      throw new IllegalArgumentException(
-          "shape " + Shapes.text(extents) + " is invalid for input of size " + size());
-    }
-    if (layout() == Layout.CHANNELS_LAST && rank() > 2) {
-      try (Tensor ordered = copy(Layout.CHANNELS_FIRST)) {
-        return TensorScope.made(ordered.sharing(Layout.CHANNELS_FIRST, extents));
-      }
-    }
-    return TensorScope.made(sharing(Layout.CHANNELS_FIRST, extents));
-  }
-
-  /**
-   * A range of one dimension, as a view: nothing is copied, and what is written to one is in the
-   * other. It keeps the memory, also after this tensor is closed. So far it is dense as every
-   * tensor is: a range of the dimension that comes first in memory, or of one before which all
-   * extents are 1.
-   *
-   * <pre>{@code
-   * try (Tensor firstHalf = batch.narrow(0, 0, 16)) {         // samples 0 to 15 of 32
-   *   norm.forward(firstHalf, firstHalf);
-   * }
-   * }</pre>
-   *
-   * @param dimension which one, from 0 on
-   * @param from the first index of the range
-   * @param count how many there are; 0 is allowed
-   * @return a tensor of its own to close, whose extent of that dimension is the count
-   * @throws IndexOutOfBoundsException if there is no such dimension, or the range is not within it
-   * @throws IllegalArgumentException if the range lies in more than one piece
-   * @throws IllegalStateException if this tensor is closed
-   */
-  public Tensor narrow(int dimension, long from, long count) {
-    Shapes.requireRange(extents(), dimension, from, count);
-    long[] extents = shape();
-    extents[dimension] = count;
-    long size = Shapes.size(extents);
-    long pieces = size == 0 ? 1 : Shapes.before(dimension, extents, layout());
-    if (pieces > 1 && size < size()) {
-      throw new IllegalArgumentException(
-          "narrow expects a range that lies in one piece, but that of dimension "
-              + dimension
-              + " of "
-              + this
-              + " lies in "
-              + pieces);
-    }
-    long start = size == 0 ? 0 : size / count * from;
-    acquire();
-    try {
-      Memory part = memory().slice(start, size);
-      return TensorScope.made(new Tensor(part, shareMemory(), layout(), extents));
-    } finally {
-      release();
-    }
-  }
-
-  /** This tensor in an order: another handle on the same memory, or a copy. */
-  Tensor in(Layout wanted) {
-    return wanted == layout() || rank() < 3 ? sharing(wanted, extents()) : copy(wanted);
-  }
-
-  /** Another handle on the same memory, which keeps it. */
-  Tensor share() {
-    return sharing(layout(), extents());
-  }
-
-  /** The same in another shape of as many elements, in channels-first order. */
-  Tensor shareAs(long... extents) {
-    return sharing(Layout.CHANNELS_FIRST, extents);
-  }
-
-  private Tensor sharing(Layout order, long[] extents) {
-    acquire();
-    try {
-      return new Tensor(memory(), shareMemory(), order, extents);
-    } finally {
-      release();
-    }
   }
 }

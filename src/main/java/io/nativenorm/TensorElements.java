@@ -10,6 +10,7 @@ import java.nio.FloatBuffer;
 import java.util.Objects;
 import java.util.function.Consumer;
 import org.bytedeco.javacpp.Pointer;
+import org.jspecify.annotations.Nullable;
 
 /** The elements of a tensor, for as long as it is not closed. */
 abstract sealed class TensorElements extends TensorForm implements AutoCloseable
@@ -22,8 +23,9 @@ abstract sealed class TensorElements extends TensorForm implements AutoCloseable
   private final Lifetime lifetime;
 
   /** Takes over one hold on the memory; the shape becomes its own. */
-  TensorElements(Memory memory, Lifetime shared, Layout layout, long[] shape) {
-    super(memory.type(), layout, shape);
+  TensorElements(
+      Memory memory, Lifetime shared, Layout layout, long[] shape, @Nullable Pieces pieces) {
+    super(memory.type(), layout, shape, pieces);
     this.memory = memory;
     this.shared = shared;
     this.lifetime = new Lifetime(shared::release);
@@ -37,6 +39,7 @@ abstract sealed class TensorElements extends TensorForm implements AutoCloseable
    *
    * @return a pointer to the first element, a FloatPointer, for 16 bits a ShortPointer, or for I64
    *     a LongPointer, with the size as capacity
+   * @throws IllegalArgumentException if this does not lie in one piece
    * @throws IllegalStateException if this tensor is closed
    * @throws NativeNormException if JavaCPP's library is missing, so that there are no pointers
    */
@@ -44,7 +47,7 @@ abstract sealed class TensorElements extends TensorForm implements AutoCloseable
     acquire();
     release();
     requirePointers();
-    return memory.pointer();
+    return memory().pointer();
   }
 
   static void requirePointers() {
@@ -56,18 +59,19 @@ abstract sealed class TensorElements extends TensorForm implements AutoCloseable
   }
 
   /**
-   * The elements as a buffer, in memory order (see {@link #toArray}), live: what is written to one
-   * is in the other. The memory is kept as long as the buffer, or one made of it, is reachable,
-   * also after this tensor and its layer are closed; wrapped memory is kept as far as wrapping it
-   * does.
+   * The elements as a buffer, in memory order (see {@link Tensor#toArray}), live: what is written
+   * to one is in the other. The memory is kept as long as the buffer, or one made of it, is
+   * reachable, also after this tensor and its layer are closed; wrapped memory is kept as far as
+   * wrapping it does.
    *
    * @return a direct buffer from position 0 to the size, read-only if this is on a read-only one
-   * @throws IllegalArgumentException if the type is not F32, or there are more elements than the
-   *     2^31 - 1 bytes that a buffer reaches have room for
+   * @throws IllegalArgumentException if the type is not F32, this does not lie in one piece, or
+   *     there are more elements than the 2^31 - 1 bytes that a buffer reaches have room for
    * @throws IllegalStateException if this tensor is closed
    */
   public FloatBuffer buffer() {
-    if (dataType() != DataType.F32 || size() > Integer.MAX_VALUE / Float.BYTES) {
+    boolean fits = pieces() == null && size() <= Integer.MAX_VALUE / Float.BYTES;
+    if (dataType() != DataType.F32 || !fits) {
       throw new IllegalArgumentException("a FloatBuffer cannot hold the tensor " + this);
     }
     acquire();
@@ -128,7 +132,7 @@ abstract sealed class TensorElements extends TensorForm implements AutoCloseable
     float[] value = new float[1];
     acquire();
     try {
-      Conversion.read(memory, offset, value, 1);
+      Conversion.read(memory, offset, value, 0, 1);
     } finally {
       release();
     }
@@ -149,20 +153,34 @@ abstract sealed class TensorElements extends TensorForm implements AutoCloseable
   public void set(float value, long... index) {
     long offset = offset(index);
     requireWritable();
+    float[] values = {value};
     acquire();
     try {
-      Conversion.write(memory, offset, new float[] {value}, 1);
+      Conversion.requireHeld(dataType(), values, 1);
+      Conversion.write(memory, offset, values, 0, 1);
     } finally {
       release();
     }
   }
 
   private long offset(long[] index) {
-    return Shapes.offset(Objects.requireNonNull(index, "index").clone(), extents(), layout());
+    long[] own = Objects.requireNonNull(index, "index").clone();
+    return Pieces.place(pieces(), Shapes.offset(own, extents(), layout()));
   }
 
   /** The memory for an engine, to be used between {@link #acquire} and {@link #release}. */
   Memory memory() {
+    if (pieces() != null) {
+      throw new IllegalArgumentException(
+          "expected a tensor that lies in one piece, but got "
+              + this
+              + "; to(layout) copies it into one");
+    }
+    return memory;
+  }
+
+  /** The same of any tensor: from its first element to the last, with what is between pieces. */
+  Memory span() {
     return memory;
   }
 
@@ -193,68 +211,18 @@ abstract sealed class TensorElements extends TensorForm implements AutoCloseable
     lifetime.release();
   }
 
-  /**
-   * Copies the elements out in memory order: for {@link Layout#CHANNELS_LAST} the channel is
-   * fastest. {@code to(CHANNELS_FIRST)} gives them in the shape's order.
-   *
-   * @return a new array of all elements
-   * @throws IllegalStateException if this tensor is closed
-   * @throws IllegalArgumentException if there are more elements than an array can hold
-   */
-  public float[] toArray() {
-    if (size() > Integer.MAX_VALUE - 8) {
-      throw new IllegalArgumentException("a Java array cannot hold " + size() + " elements");
-    }
-    float[] values = new float[(int) size()];
-    copyTo(values);
-    return values;
-  }
-
-  /**
-   * Copies values in, in memory order (see {@link #toArray}).
-   *
-   * @param values as many as this tensor has elements
-   * @throws IllegalArgumentException if there are more or fewer, the memory is read-only, or this
-   *     is an I64 tensor and one is not a whole number that it can hold
-   * @throws IllegalStateException if this tensor is closed
-   */
-  public void copyFrom(float[] values) {
-    Objects.requireNonNull(values, "values");
-    requireLength(values.length, size(), "values");
-    requireWritable();
-    // Whether longs can be what they are is looked at before they are written.
-    float[] own = dataType() == DataType.I64 ? values.clone() : values;
-    use(open -> Conversion.write(open, 0, own, own.length));
-  }
-
-  /**
-   * Copies values in, in memory order (see {@link #toArray}).
-   *
-   * <pre>{@code
-   * norm.weight().copyFrom(file.asFloatBuffer().position(offset).limit(offset + 768));
-   * }</pre>
-   *
-   * @param values from its position to its limit, which stay, as many as this tensor has elements;
-   *     on the heap or direct, in any byte order
-   * @throws IllegalArgumentException if there are more or fewer, the memory is read-only, or this
-   *     is an I64 tensor and one is not a whole number that it can hold
-   * @throws IllegalStateException if this tensor is closed
-   */
-  public void copyFrom(FloatBuffer values) {
-    FloatBuffer own = Objects.requireNonNull(values, "values").slice();
-    requireLength(own.capacity(), size(), "values");
-    requireWritable();
-    use(open -> Conversion.write(open, own));
-  }
-
-  private void requireWritable() {
+  final void requireWritable() {
     if (isReadOnly()) {
       throw new IllegalArgumentException("the tensor " + this + " is on a read-only buffer");
     }
   }
 
+  final ScaledSum.Elements elements() {
+    return new ScaledSum.Elements(span(), pieces(), size());
+  }
+
   /** Uses the memory, during which it is not freed and its arena stays open. */
-  private void use(Consumer<Memory> use) {
+  final void use(Consumer<Memory> use) {
     acquire();
     try {
       if (memory.isHeld()) {
@@ -288,29 +256,9 @@ abstract sealed class TensorElements extends TensorForm implements AutoCloseable
     ScaledSum.requireFit(this, other);
     other.acquire();
     try {
-      use(open -> ScaledSum.add(open, factor, other.memory()));
+      use(open -> ScaledSum.add(elements().in(open), factor, other.elements()));
     } finally {
       other.release();
-    }
-  }
-
-  /**
-   * Copies the elements out in memory order (see {@link #toArray}).
-   *
-   * @param values an array of as many elements as this tensor has
-   * @throws IllegalArgumentException if it has more or fewer
-   * @throws IllegalStateException if this tensor is closed
-   */
-  public void copyTo(float[] values) {
-    Objects.requireNonNull(values, "values");
-    requireLength(values.length, size(), "places");
-    use(open -> Conversion.read(open, 0, values, values.length));
-  }
-
-  static void requireLength(long length, long size, String what) {
-    if (length != size) {
-      throw new IllegalArgumentException(
-          "expected " + size + " " + what + " for the tensor's elements, but got " + length);
     }
   }
 

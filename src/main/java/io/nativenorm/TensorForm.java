@@ -1,19 +1,22 @@
 package io.nativenorm;
 
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
-/** What a tensor is, whatever its elements are: type, shape and the order in memory. */
+/** What a tensor is, whatever its elements are: type, shape and where they lie in memory. */
 abstract sealed class TensorForm permits TensorElements {
   private final DataType dataType;
   private final Layout layout;
   private final long[] shape;
+  private final @Nullable Pieces pieces;
   private final long size;
 
   /** The shape becomes its own. */
-  TensorForm(DataType dataType, Layout layout, long[] shape) {
+  TensorForm(DataType dataType, Layout layout, long[] shape, @Nullable Pieces pieces) {
     this.dataType = dataType;
     this.layout = layout;
     this.shape = shape;
+    this.pieces = pieces;
     this.size = Shapes.size(shape);
   }
 
@@ -67,10 +70,20 @@ abstract sealed class TensorForm permits TensorElements {
     return layout;
   }
 
-  /** Type, layout and shape; not the elements. */
+  /** Null if the elements lie in one piece. */
+  @Nullable Pieces pieces() {
+    return pieces;
+  }
+
+  /** Type, layout, shape and, of a range that lies apart, its pieces; not the elements. */
   @Override
   public String toString() {
-    return text(dataType, layout, shape);
+    return text(dataType, layout, shape, pieces);
+  }
+
+  static String text(DataType type, Layout layout, long[] shape, @Nullable Pieces pieces) {
+    String text = text(type, layout, shape);
+    return pieces == null ? text : text + " " + pieces;
   }
 
   static String text(DataType type, Layout layout, long[] shape) {

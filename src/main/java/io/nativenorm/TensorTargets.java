@@ -12,7 +12,7 @@ record TensorTargets(
   public void requireFit(GradientCheck check) {
     check.requireGradientOfOutput(dy);
     if (dx != null) {
-      check.requireGradientOfInput(dx);
+      check.requireGradientOfInput(dx, dy);
       check.requireSameOrApart("dx", dx, "dy", dy);
       check.requireApartFromRead("dx", dx);
     }
@@ -21,16 +21,26 @@ record TensorTargets(
     requireParametersApart(check, "dWeight", dWeight);
     requireParametersApart(check, "dBias", dBias);
     if (dWeight != null) {
-      check.requireApart("dWeight", dWeight, "dBias", memory(dBias));
+      check.requireApart("dWeight", dWeight, "dBias", dBias);
     }
   }
 
   private void requireParametersApart(GradientCheck check, String name, @Nullable Tensor gradient) {
     if (gradient != null) {
-      check.requireApart(name, gradient, "dy", dy.memory());
-      check.requireApart(name, gradient, "dx", memory(dx));
+      check.requireApart(name, gradient, "dy", dy);
+      check.requireApart(name, gradient, "dx", dx);
       check.requireApartFromRead(name, gradient);
     }
+  }
+
+  @Override
+  public @Nullable Pieces dyPieces() {
+    return dy.pieces();
+  }
+
+  @Override
+  public @Nullable Pieces dxPieces() {
+    return dx == null ? null : dx.pieces();
   }
 
   @Override
@@ -50,7 +60,7 @@ record TensorTargets(
 
   @Override
   public void putInto(LentArrays operands) {
-    putInto(operands, dy.memory(), memory(dx));
+    putInto(operands, dy.span(), dx == null ? null : dx.span());
   }
 
   /** The same with other memory for the first two. */

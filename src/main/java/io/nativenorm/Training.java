@@ -24,6 +24,7 @@ final class Training {
   private final Backend backend;
   private final LayerParameters parameters;
   private final LayerLock lock;
+  private final PassCheck check;
   private final Differentiation differentiation;
 
   Training(NormLayer layer, Backend backend, LayerParameters parameters, LayerLock lock) {
@@ -31,7 +32,12 @@ final class Training {
     this.backend = backend;
     this.parameters = parameters;
     this.lock = lock;
+    check = new PassCheck(layer);
     differentiation = new Differentiation(this, parameters, lock);
+  }
+
+  PassCheck check() {
+    return check;
   }
 
   Differentiation differentiation() {
@@ -43,7 +49,7 @@ final class Training {
     x.acquire();
     try {
       layer.requireComputed(x);
-      return ran(state(problem(x), x), x);
+      return ran(state(problem(x, null), x, null), x);
     } finally {
       x.release();
     }
@@ -54,9 +60,9 @@ final class Training {
     Uses.begin(x, y);
     try {
       layer.requireComputed(x);
-      Problem problem = problem(x);
-      requireOutput(x, y);
-      PassState state = state(problem, x);
+      Problem problem = problem(x, y.pieces());
+      check.requireOutput(x, y);
+      PassState state = state(problem, x, y.pieces());
       try {
         run(state, x, y);
         return new Pass(this, state);
@@ -73,9 +79,9 @@ final class Training {
   Pass forward(float[] x, float[] y, long[] shape) {
     long[] extents = shape.length == 0 ? layer.impliedShape(x.length) : shape.clone();
     long size = Shapes.size(extents);
-    requireArrays(x, y, extents, size);
+    check.requireArrays(x, y, extents, size);
     Problem problem = layer.trainingProblem(extents, DataType.F32, Layout.CHANNELS_FIRST);
-    PassState state = state(problem, DataType.F32, Layout.CHANNELS_FIRST, extents);
+    PassState state = state(problem, DataType.F32, Layout.CHANNELS_FIRST, extents, null, null);
     try {
       run(state, x, y);
       return new Pass(this, state);
@@ -93,23 +99,32 @@ final class Training {
     x.acquire();
     try {
       layer.requireComputed(x);
+      RowPlaces.requireRows(layer, x);
       Storage storage = Storage.of(x.dataType());
       Problem problem = layer.inferenceProblem(x.extents(), storage, x.layout(), layer.threads());
-      return ran(state(problem, x), x);
+      return ran(state(problem, x, null), x);
     } finally {
       x.release();
     }
   }
 
-  private Problem problem(Tensor x) {
-    return layer.trainingProblem(x.extents(), x.dataType(), x.layout());
+  private Problem problem(Tensor x, @Nullable Pieces y) {
+    RowPlaces.requireRows(layer, x);
+    Problem close = layer.trainingProblem(x.extents(), x.dataType(), x.layout());
+    return RowPlaces.of(layer, close, x.pieces(), y, null, null);
   }
 
-  private PassState state(Problem problem, Tensor x) {
-    return state(problem, x.dataType(), x.layout(), x.extents());
+  private PassState state(Problem problem, Tensor x, @Nullable Pieces y) {
+    return state(problem, x.dataType(), x.layout(), x.extents(), x.pieces(), y);
   }
 
-  private PassState state(Problem problem, DataType type, Layout layout, long[] extents) {
+  private PassState state(
+      Problem problem,
+      DataType type,
+      Layout layout,
+      long[] extents,
+      @Nullable Pieces x,
+      @Nullable Pieces y) {
     long[] statistics = statisticsShape(problem, extents);
     boolean reordered = layer.needsReordering(extents, layout);
     boolean rms = problem.norm().operation() == Operation.RMS;
@@ -118,7 +133,7 @@ final class Training {
       Tensor variance = made.add(unwritten(statistics));
       PassState state =
           new PassState(
-              layer.name, problem, backend, type, layout, extents, reordered, mean, variance);
+              layer.name, problem, backend, type, layout, extents, x, y, reordered, mean, variance);
       made.keep(mean, variance);
       return state;
     }
@@ -168,7 +183,7 @@ final class Training {
       if (state.keepsResult()) {
         state.result.keep(y);
       }
-      normalize(state, x.memory(), y.memory());
+      normalize(state, x.span(), y.span());
     }
     update(state);
   }
@@ -278,59 +293,6 @@ final class Training {
     } finally {
       lock.endRead(stamp);
     }
-  }
-
-  /** Checks a pass's next input and output, in use. */
-  void requireFit(PassState pass, Tensor x, Tensor y) {
-    boolean alike =
-        x.dataType() == pass.type
-            && x.layout() == pass.layout
-            && Arrays.equals(x.extents(), pass.extents);
-    if (!alike) {
-      throw refused("expected an input like the pass's, " + pass + ", but got " + x);
-    }
-    requireOutput(x, y);
-  }
-
-  private void requireOutput(Tensor x, Tensor y) {
-    boolean alike =
-        y.dataType() == x.dataType()
-            && y.layout() == x.layout()
-            && Arrays.equals(y.extents(), x.extents());
-    if (!alike) {
-      throw refused("expected an output like the input, " + x + ", but got " + y);
-    }
-    if (y.isReadOnly()) {
-      throw refused("the output is on a read-only buffer");
-    }
-    if (x == y || Overlap.isThere(x.memory(), y.memory())) {
-      throw refused("the output of training must be apart from the input, which backward reads");
-    }
-  }
-
-  /** Checks a pass's next input and output. */
-  void requireFit(PassState pass, float[] x, float[] y) {
-    requireArrays(pass);
-    requireArrays(x, y, pass.extents, pass.size);
-  }
-
-  private void requireArrays(float[] x, float[] y, long[] shape, long size) {
-    layer.requireLengths(x, y, shape, size);
-    if (x == y) {
-      throw refused("the output of training must be apart from the input, which backward reads");
-    }
-  }
-
-  /** Whether arrays can be what a pass's tensors are. */
-  void requireArrays(PassState pass) {
-    boolean ordered = pass.layout == Layout.CHANNELS_FIRST || pass.extents.length < 3;
-    if (pass.type != DataType.F32 || !ordered) {
-      throw refused("expected tensors like the pass's, " + pass + ", but got arrays");
-    }
-  }
-
-  private IllegalArgumentException refused(String what) {
-    return new IllegalArgumentException(layer + ": " + what);
   }
 
   /** A plan writes all that it is given: zeros before took 7 % of a step of one row of 64. */

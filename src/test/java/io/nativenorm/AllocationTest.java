@@ -89,6 +89,22 @@ class AllocationTest {
   }
 
   @Test
+  void onColumnRanges() {
+    for (DataType type : new DataType[] {DataType.F32, DataType.BF16, DataType.F16}) {
+      try (RmsNorm layer = RmsNorm.builder(32).backend(Backend.FUSED).build();
+          Tensor matrix = Tensor.allocate(type, Layout.CHANNELS_FIRST, 4, 80);
+          Tensor x = matrix.narrow(1, 0, 32);
+          Tensor y = matrix.narrow(1, 40, 32);
+          Tensor close = x.to(type)) {
+        assertAllocatesNothing("ranges of " + type, () -> layer.forward(x, y));
+        assertAllocatesNothing("in place in " + type, () -> layer.forward(x, x));
+        assertAllocatesNothing("to one piece in " + type, () -> layer.forward(x, close));
+        assertAllocatesNothing("from one piece in " + type, () -> layer.forward(close, y));
+      }
+    }
+  }
+
+  @Test
   void onWrappedMemory() {
     ByteBuffer bytes = ByteBuffer.allocateDirect(64 * Float.BYTES).order(ByteOrder.nativeOrder());
     try (LayerNorm layer = LayerNorm.builder(32).backend(Backend.FUSED).build();

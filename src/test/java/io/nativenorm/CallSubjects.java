@@ -210,6 +210,18 @@ final class CallSubjects implements AutoCloseable {
     return tensor(layout(), spec.shape(random));
   }
 
+  /** The same as columns of a matrix, for one that takes rows. */
+  Tensor columns(LayerSpec spec) {
+    long[] shape = spec.shape(random);
+    int d = shape.length - spec.parameterShape().length;
+    long[] matrix = shape.clone();
+    matrix[d] += random.nextInt(3);
+    Tensor columns =
+        tensor(Layout.CHANNELS_FIRST, matrix).narrow(d, matrix[d] - shape[d], shape[d]);
+    keep(columns);
+    return columns;
+  }
+
   /** An open layer. */
   NormLayer layer(Class<? extends NormLayer> type) {
     NormLayer known = any(type);
@@ -332,7 +344,8 @@ final class CallSubjects implements AutoCloseable {
         known != null
             && !known.isClosed()
             && !known.isReadOnly()
-            && known.dataType() == DataType.F32;
+            && known.dataType() == DataType.F32
+            && known.pieces() == null;
     return isUsable ? known : tensor(layout(), channels(), 1 + random.nextInt(4), 3);
   }
 

@@ -143,7 +143,8 @@ class SharedParametersTest {
         Tensor last = Tensor.allocate(DataType.F32, Layout.CHANNELS_LAST, 2, 2, 3);
         Tensor lastOfOnes = Tensor.allocate(DataType.F32, Layout.CHANNELS_LAST, 1, 4, 1, 1)) {
       refused(
-          "BatchNorm(4): expected a shared weight of shape [4], but for extents of 1, in order, but"
+          "BatchNorm(4): expected a shared weight of shape [4], but for extents of 1, in order"
+              + " and in one piece, but"
               + " got F32 CHANNELS_FIRST [3]",
           () -> BatchNorm.builder(4).weight(three).build());
       refused(
@@ -153,7 +154,7 @@ class SharedParametersTest {
           () -> LayerNorm.builder(4).weight(four).bias(bf16).build());
       refused(
           "LayerNorm([2, 2, 3]): expected a shared weight of shape [2, 2, 3], but for extents of 1,"
-              + " in order, but got F32 CHANNELS_LAST [2, 2, 3]",
+              + " in order and in one piece, but got F32 CHANNELS_LAST [2, 2, 3]",
           () -> LayerNorm.builder(2, 2, 3).weight(last).build());
       refused("RmsNorm([4]): there is no bias", () -> RmsNorm.builder(4).bias(four));
       LayerNorm.builder(4).weight(lastOfOnes).build().close();

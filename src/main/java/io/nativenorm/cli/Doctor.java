@@ -19,8 +19,9 @@ import picocli.CommandLine.Spec;
     description =
         "Shows platform and engines, then checks every layer on every engine against pure Java,"
             + " and shows which engine AUTO takes, how near it comes to a plain pass over the same"
-            + " memory, whether this machine gives the bits that all others give and 16 bits give those"
-            + " of F32, rounded once, and how long a start takes. Exit status 1 if anything differs.",
+            + " memory, whether this machine gives the bits that all others give, 16 bits those"
+            + " of F32, rounded once, and column ranges those of tensors in one piece, and how long a"
+            + " start takes. Exit status 1 if anything differs.",
     mixinStandardHelpOptions = true)
 final class Doctor implements Callable<Integer> {
   /** All that is found. */
@@ -39,6 +40,7 @@ final class Doctor implements Callable<Integer> {
       String oneAnswer,
       List<OneAnswer.Row> answers,
       List<TypeCheck.Row> types,
+      List<RangeCheck.Row> ranges,
       List<StartTimes> starts) {}
 
   @Spec private CommandSpec spec;
@@ -66,6 +68,7 @@ final class Doctor implements Callable<Integer> {
     List<Checkup.Row> checks = Checkup.of(engines);
     List<OneAnswer.Row> answers = OneAnswer.check();
     List<TypeCheck.Row> types = TypeCheck.of(engines);
+    List<RangeCheck.Row> ranges = RangeCheck.of(engines);
     List<String> description = NativeNorm.describe().lines().toList();
     Report report =
         new Report(
@@ -78,21 +81,26 @@ final class Doctor implements Callable<Integer> {
             description,
             NativeNorm.engines(),
             Checkup.ALLOWED,
-            allAgree(checks, answers, types),
+            allAgree(checks, answers, types, ranges),
             checks,
             OneAnswer.EXPECTED,
             answers,
             types,
+            ranges,
             StartTimes.of(engines));
     out.println(Json.of(report));
     return report.agrees;
   }
 
   private static boolean allAgree(
-      List<Checkup.Row> checks, List<OneAnswer.Row> answers, List<TypeCheck.Row> types) {
+      List<Checkup.Row> checks,
+      List<OneAnswer.Row> answers,
+      List<TypeCheck.Row> types,
+      List<RangeCheck.Row> ranges) {
     return checks.stream().allMatch(Checkup.Row::agrees)
         && answers.stream().allMatch(OneAnswer.Row::agrees)
-        && types.stream().allMatch(TypeCheck.Row::agrees);
+        && types.stream().allMatch(TypeCheck.Row::agrees)
+        && ranges.stream().allMatch(RangeCheck.Row::agrees);
   }
 
   /** Each part as soon as it is known, for as long as somebody reads them. */
@@ -115,6 +123,8 @@ final class Doctor implements Callable<Integer> {
     DoctorText.answers(answers).forEach(out::println);
     List<TypeCheck.Row> types = TypeCheck.of(engines);
     DoctorText.types(types).forEach(out::println);
+    List<RangeCheck.Row> ranges = RangeCheck.of(engines);
+    DoctorText.ranges(ranges).forEach(out::println);
     out.println();
     if (out.checkError()) {
       return false;
@@ -123,6 +133,6 @@ final class Doctor implements Callable<Integer> {
     out.println(
         "From the start of a JVM to its end after one call: cold with an empty cache, into which"
             + " the libraries\nare extracted first, warm with a full one.");
-    return allAgree(rows, answers, types);
+    return allAgree(rows, answers, types, ranges);
   }
 }

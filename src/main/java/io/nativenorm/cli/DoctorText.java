@@ -136,6 +136,27 @@ final class DoctorText {
         .toList();
   }
 
+  /** Whether column ranges have the results of tensors in one piece, on engines that take them. */
+  static List<String> ranges(List<RangeCheck.Row> rows) {
+    return rows.stream()
+        .map(
+            row ->
+                row.agrees()
+                    ? "Column ranges on "
+                        + row.backend()
+                        + ": all "
+                        + row.results()
+                        + " results are those of tensors in one piece."
+                    : "WRONG: column ranges on "
+                        + row.backend()
+                        + ": "
+                        + row.different()
+                        + " of "
+                        + row.results()
+                        + " results are not those of tensors in one piece.")
+        .toList();
+  }
+
   /** One engine's start. */
   static String line(StartTimes times) {
     return String.format(

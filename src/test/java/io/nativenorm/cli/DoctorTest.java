@@ -131,6 +131,18 @@ class DoctorTest {
   }
 
   @Test
+  void whatARangeChangesIsNamed() {
+    assertEquals(
+        List.of(
+            "Column ranges on FUSED: all 36 results are those of tensors in one piece.",
+            "WRONG: column ranges on JAVA: 2 of 36 results are not those of tensors in one piece."),
+        DoctorText.ranges(
+            List.of(
+                new RangeCheck.Row(Backend.FUSED, 36, 0, true),
+                new RangeCheck.Row(Backend.JAVA, 36, 2, false))));
+  }
+
+  @Test
   void itIsTheCommandWithoutACommandAndStopsWhenNobodyReadsIt() {
     ByteArrayOutputStream read = new ByteArrayOutputStream();
     OutputStream untilFlushed =
@@ -173,6 +185,7 @@ class DoctorTest {
             "oneAnswer",
             "answers",
             "types",
+            "ranges",
             "starts"),
         report.keySet());
     assertTrue(report.get("agrees").getAsBoolean());
@@ -225,6 +238,13 @@ class DoctorTest {
       assertEquals(8 * 7 - 2, type.get("results").getAsInt(), type::toString);
       assertEquals(0, type.get("different").getAsInt(), type::toString);
       assertTrue(type.get("agrees").getAsBoolean(), type::toString);
+    }
+    assertEquals(typed, report.getAsJsonArray("ranges").size());
+    for (JsonElement element : report.getAsJsonArray("ranges")) {
+      JsonObject ranges = element.getAsJsonObject();
+      assertEquals(3 * (7 + 5), ranges.get("results").getAsInt(), ranges::toString);
+      assertEquals(0, ranges.get("different").getAsInt(), ranges::toString);
+      assertTrue(ranges.get("agrees").getAsBoolean(), ranges::toString);
     }
     for (JsonElement start : report.getAsJsonArray("starts")) {
       assertTrue(start.getAsJsonObject().get("coldMilliseconds").getAsLong() >= 10);

@@ -28,12 +28,13 @@ public final class Conversion {
       if (from.type() == DataType.I64 && to.type() != DataType.F32) {
         Longs.readForRounding(from, at, chunk, count);
       } else {
-        read(from, at, chunk, count);
+        read(from, at, chunk, 0, count);
       }
       if (from.type() == DataType.BF16) {
         makeQuiet(chunk, count);
       }
-      write(to, at, chunk, count);
+      requireHeld(to.type(), chunk, count);
+      write(to, at, chunk, 0, count);
     }
   }
 
@@ -61,53 +62,81 @@ public final class Conversion {
   }
 
   /**
+   * Whether elements of a type can be what any float is, at most rounded.
+   *
+   * @param type the type
+   * @return false for whole numbers
+   */
+  public static boolean holdsAnyFloat(DataType type) {
+    return type != DataType.I64;
+  }
+
+  /**
+   * Throws unless elements of a type can be what some floats are, at most rounded.
+   *
+   * @param type the type
+   * @param values the floats, from 0 on
+   * @param count how many
+   * @throws IllegalArgumentException if a long cannot be what one of them is
+   */
+  public static void requireHeld(DataType type, float[] values, int count) {
+    for (int i = 0; !holdsAnyFloat(type) && i < count; i++) {
+      if (!Longs.isWhole(values[i])) {
+        throw new IllegalArgumentException(
+            "an I64 tensor takes whole numbers, but got " + values[i]);
+      }
+    }
+  }
+
+  /**
    * Copies elements out.
    *
    * @param memory where they are
    * @param start the first of them
-   * @param into where they go, from 0 on
+   * @param into where they go, from {@code offset} on
+   * @param offset first place in the array
    * @param count how many
    */
-  public static void read(Memory memory, long start, float[] into, int count) {
+  public static void read(Memory memory, long start, float[] into, int offset, int count) {
     if (memory.type() == DataType.I64) {
-      Longs.read(memory, start, into, count);
+      Longs.read(memory, start, into, offset, count);
     } else {
-      memory.read(start, into, 0, count);
+      memory.read(start, into, offset, count);
     }
   }
 
   /**
-   * Copies elements in: all of them or, if a long cannot be what one is, nothing.
+   * Copies elements in, each of which must be {@link #requireHeld held}.
    *
    * @param memory where they go
    * @param start the first of them
-   * @param from where they are, from 0 on; nobody else may write there
+   * @param from where they are, from {@code offset} on
+   * @param offset the first of them in the array
    * @param count how many
-   * @throws IllegalArgumentException if a long cannot be what one of them is
    */
-  public static void write(Memory memory, long start, float[] from, int count) {
+  public static void write(Memory memory, long start, float[] from, int offset, int count) {
     if (memory.type() == DataType.I64) {
-      Longs.write(memory, start, from, count);
+      Longs.write(memory, start, from, offset, count);
     } else {
-      memory.write(start, from, 0, count);
+      memory.write(start, from, offset, count);
     }
   }
 
   /**
-   * Copies elements in: all of them or, if a long cannot be what one is, nothing.
+   * The same from a buffer.
    *
-   * @param memory where they go, from its first element on
-   * @param from as many as it has, from 0 to the capacity
-   * @throws IllegalArgumentException if a long cannot be what one of them is
+   * @param memory where they go
+   * @param start the first of them
+   * @param from where they are, from {@code offset} on
+   * @param offset the first of them in the buffer
+   * @param count how many
    */
-  public static void write(Memory memory, FloatBuffer from) {
-    // Longs all at once: whether they can be what they are is looked at before they are written.
-    int step = memory.type() == DataType.I64 ? from.capacity() : CHUNK;
-    float[] chunk = new float[Math.min(step, from.capacity())];
-    for (int at = 0; at < from.capacity(); at += chunk.length) {
-      int count = Math.min(chunk.length, from.capacity() - at);
-      from.get(at, chunk, 0, count);
-      write(memory, at, chunk, count);
+  public static void write(Memory memory, long start, FloatBuffer from, int offset, int count) {
+    float[] chunk = new float[Math.min(CHUNK, count)];
+    for (int done = 0; done < count; done += chunk.length) {
+      int length = Math.min(chunk.length, count - done);
+      from.get(offset + done, chunk, 0, length);
+      write(memory, start + done, chunk, 0, length);
     }
   }
 }

@@ -50,9 +50,9 @@ public final class Longs {
   }
 
   /** Copies some elements out, each rounded to the nearest float. */
-  static void read(Memory memory, long start, float[] into, int count) {
+  static void read(Memory memory, long start, float[] into, int offset, int count) {
     for (int i = 0; i < count; i++) {
-      into[i] = get(memory, start + i);
+      into[offset + i] = get(memory, start + i);
     }
   }
 
@@ -78,15 +78,10 @@ public final class Longs {
     return Float.intBitsToFloat((isAway ? bits - 1 : bits) | 1);
   }
 
-  /** Copies whole numbers in, all of them or, if one is none, nothing. */
-  static void write(Memory memory, long start, float[] from, int count) {
+  /** Copies whole numbers in. */
+  static void write(Memory memory, long start, float[] from, int offset, int count) {
     for (int i = 0; i < count; i++) {
-      if (!isWhole(from[i])) {
-        throw new IllegalArgumentException("an I64 tensor takes whole numbers, but got " + from[i]);
-      }
-    }
-    for (int i = 0; i < count; i++) {
-      put(memory, start + i, (long) from[i]);
+      put(memory, start + i, (long) from[offset + i]);
     }
   }
 }
