@@ -109,6 +109,10 @@ final class StateCopy implements AutoCloseable {
 
   /** A count is an integer in PyTorch's files of today, a float in this library's older ones. */
   private void readCount(Parameter parameter, Tensor values) {
+    if (values.dataType() != DataType.I64 && values.dataType() != DataType.F32) {
+      errors.add(COUNT + " must be I64 or F32, but got " + values.dataType());
+      return;
+    }
     Tensor copy = values.to(Layout.CHANNELS_FIRST);
     copies.put(parameter, copy);
     if (copy.dataType() == DataType.F32) {

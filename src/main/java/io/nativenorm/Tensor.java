@@ -36,12 +36,13 @@ import org.jspecify.annotations.Nullable;
  * collection. Using a closed tensor throws {@link IllegalStateException}. Tensors may be shared
  * between threads, their elements only as plain memory may.
  *
- * <p>This version computes on {@link DataType#F32}, {@link DataType#BF16} and {@link DataType#F16},
- * and keeps counts as {@link DataType#I64}; other types are refused. Whatever a tensor's type, a
- * layer computes floats and rounds each result once. Floats that are copied into a tensor of 16
- * bits are rounded to the nearest of its numbers, ties to even, in F16 from 65520 on to infinity;
- * those copied out of an I64 tensor are its elements rounded to the nearest float, and those copied
- * in must be whole numbers.
+ * <p>Layers compute on {@link DataType#F32}, {@link DataType#BF16} and {@link DataType#F16}, and
+ * keep counts as {@link DataType#I64}; tensors of {@link DataType#U8} and {@link DataType#S8}, such
+ * as images and masks, are allocated, copied, read and written, and {@link #to} makes others of
+ * them. Whatever a tensor's type, a layer computes floats and rounds each result once. Floats that
+ * are copied into a tensor of 16 bits are rounded to the nearest of its numbers, ties to even, in
+ * F16 from 65520 on to infinity; those copied out of an I64 tensor are its elements rounded to the
+ * nearest float, and those copied into one of whole numbers must be some that it has.
  */
 public final class Tensor extends TensorViews {
   /** Takes over one hold on the memory; the shape becomes its own. */
@@ -65,12 +66,11 @@ public final class Tensor extends TensorViews {
   /**
    * A new tensor of zeros.
    *
-   * @param type element type; F32, BF16, F16 or I64 in this version
+   * @param type element type
    * @param layout order of the elements
    * @param shape logical extents, each 0 or more
    * @return a tensor that owns its memory
-   * @throws IllegalArgumentException if an extent is negative, there are too many elements or the
-   *     type is not supported
+   * @throws IllegalArgumentException if an extent is negative or there are too many elements
    */
   public static Tensor allocate(DataType type, Layout layout, long... shape) {
     Objects.requireNonNull(type, "type");
@@ -82,7 +82,6 @@ public final class Tensor extends TensorViews {
 
   /** A new tensor whose elements are all going to be written; the shape becomes its own. */
   static Tensor uninitialized(DataType type, Layout layout, long... shape) {
-    requireSupported(type);
     long size = Shapes.size(shape);
     PooledMemory own = MemoryPool.take(type, size);
     return new Tensor(own.first(type, size), new Lifetime(own::close), layout, shape, null);
@@ -165,15 +164,15 @@ public final class Tensor extends TensorViews {
    * makes it.
    *
    * @param direct a direct buffer in native byte order, which a new ByteBuffer is not: {@code
-   *     order(ByteOrder.nativeOrder())}; aligned to the size of an element at its position; if it
-   *     is read-only, layers only read it
-   * @param type element type; F32, BF16, F16 or I64 in this version
+   *     order(ByteOrder.nativeOrder())}, but for elements of 8 bits; aligned to the size of an
+   *     element at its position; if it is read-only, layers only read it
+   * @param type element type
    * @param layout order of the elements
    * @param shape logical extents, with at most as many elements as the buffer has room for from its
    *     position to its limit
    * @return a tensor on that memory
    * @throws IllegalArgumentException if the buffer is not direct, not in native order, not aligned
-   *     or too short, or the type is not supported
+   *     or too short
    * @throws IllegalStateException if the arena of its memory is closed
    * @throws NativeNormException if arenas cannot be held open in this process
    */
@@ -182,7 +181,6 @@ public final class Tensor extends TensorViews {
     Objects.requireNonNull(type, "type");
     Objects.requireNonNull(layout, "layout");
     long[] extents = ownCopy(shape);
-    requireSupported(type);
     return onForeign(ForeignMemory.of(direct, type, Shapes.size(extents)), layout, extents);
   }
 
@@ -194,14 +192,13 @@ public final class Tensor extends TensorViews {
    * that is cut, for which the operating system ends the process (SIGBUS).
    *
    * @param memory where the elements are, aligned to their size
-   * @param type element type; F32, BF16, F16 or I64 in this version
+   * @param type element type
    * @param layout order of the elements
    * @param shape logical extents
    * @return a tensor on that memory
    * @throws IllegalArgumentException if the pointer's address is 0; if its capacity is known and
-   *     position, limit or shape go beyond it; or if the type is not supported. Unknown is the
-   *     capacity of an address that native code gave, as {@code Pointer.malloc} does: such memory
-   *     is taken to be as large as the shape
+   *     position, limit or shape go beyond it. Unknown is the capacity of an address that native
+   *     code gave, as {@code Pointer.malloc} does: such memory is taken to be as large as the shape
    * @throws NativeNormException if JavaCPP's library is missing, so that there are no pointers
    */
   public static Tensor wrap(Pointer memory, DataType type, Layout layout, long... shape) {
@@ -209,7 +206,6 @@ public final class Tensor extends TensorViews {
     Objects.requireNonNull(type, "type");
     Objects.requireNonNull(layout, "layout");
     long[] extents = ownCopy(shape);
-    requireSupported(type);
     requirePointers();
     return onForeign(ForeignMemory.of(memory, type, Shapes.size(extents)), layout, extents);
   }
@@ -236,13 +232,12 @@ public final class Tensor extends TensorViews {
    *
    * @param address of the first element, aligned to its size
    * @param owner what keeps the memory there
-   * @param type element type; F32, BF16, F16 or I64 in this version
+   * @param type element type
    * @param layout order of the elements
    * @param shape logical extents
    * @return a tensor on that memory
    * @throws IllegalArgumentException if the address is 0 or not aligned; if the owner is a segment
-   *     or buffer on the Java heap, or such that the shape's memory is no part of its own; or if
-   *     the type is not supported
+   *     or buffer on the Java heap, or such that the shape's memory is no part of its own
    * @throws IllegalStateException if the arena of the memory, or a pointer that owns it, is closed
    * @throws NativeNormException if JavaCPP's library is missing, so that there are no addresses, or
    *     if arenas cannot be held open in this process
@@ -253,7 +248,6 @@ public final class Tensor extends TensorViews {
     Objects.requireNonNull(type, "type");
     Objects.requireNonNull(layout, "layout");
     long[] extents = ownCopy(shape);
-    requireSupported(type);
     requirePointers();
     return onForeign(ForeignMemory.at(address, owner, type, Shapes.size(extents)), layout, extents);
   }

@@ -3,7 +3,6 @@ package io.nativenorm;
 import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.Lifetime;
 import io.nativenorm.engine.MemoryWork;
-import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.memory.Conversion;
 import io.nativenorm.engine.memory.Memory;
 import java.nio.FloatBuffer;
@@ -38,8 +37,8 @@ abstract sealed class TensorCopies extends TensorElements permits TensorViews {
    * Copies values in, in memory order (see {@link #toArray}).
    *
    * @param values as many as this tensor has elements
-   * @throws IllegalArgumentException if there are more or fewer, the memory is read-only, or this
-   *     is an I64 tensor and one is not a whole number that it can hold
+   * @throws IllegalArgumentException if there are more or fewer, the memory is read-only, or the
+   *     type is one of whole numbers and one is none that it can hold
    * @throws IllegalStateException if this tensor is closed
    */
   public void copyFrom(float[] values) {
@@ -59,8 +58,8 @@ abstract sealed class TensorCopies extends TensorElements permits TensorViews {
    *
    * @param values from its position to its limit, which stay, as many as this tensor has elements;
    *     on the heap or direct, in any byte order
-   * @throws IllegalArgumentException if there are more or fewer, the memory is read-only, or this
-   *     is an I64 tensor and one is not a whole number that it can hold
+   * @throws IllegalArgumentException if there are more or fewer, the memory is read-only, or the
+   *     type is one of whole numbers and one is none that it can hold
    * @throws IllegalStateException if this tensor is closed
    */
   public void copyFrom(FloatBuffer values) {
@@ -116,25 +115,17 @@ abstract sealed class TensorCopies extends TensorElements permits TensorViews {
     }
   }
 
-  static void requireSupported(DataType type) {
-    if (!Storage.COMPUTED.contains(type) && type != DataType.I64) {
-      throw new IllegalArgumentException(
-          "this version supports " + Storage.COMPUTED + " and, for counts, I64, but got " + type);
-    }
-  }
-
   /**
    * A copy in another element type, made by as many {@link NativeNorm#threads} as it is worth.
    *
-   * @param type the wanted type; F32, BF16, F16 or I64 in this version
+   * @param type the wanted type
    * @return a new tensor that owns its memory, even if the type is the same
-   * @throws IllegalArgumentException if the type is not supported, or I64 and an element is not a
-   *     whole number that it can hold
+   * @throws IllegalArgumentException if the type is one of whole numbers, and an element is none
+   *     that it can hold
    * @throws IllegalStateException if this tensor is closed
    */
   public Tensor to(DataType type) {
     Objects.requireNonNull(type, "type");
-    requireSupported(type);
     acquire();
     try {
       Tensor copy = Tensor.uninitialized(type, layout(), extents());

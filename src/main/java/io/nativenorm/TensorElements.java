@@ -37,8 +37,8 @@ abstract sealed class TensorElements extends TensorForm implements AutoCloseable
    * asBuffer()}, another pointer or an indexer, does not keep the memory, which then is the next
    * tensor's. {@link #buffer()} does.
    *
-   * @return a pointer to the first element, a FloatPointer, for 16 bits a ShortPointer, or for I64
-   *     a LongPointer, with the size as capacity
+   * @return a pointer to the first element, a FloatPointer, for 16 bits a ShortPointer, for 8 a
+   *     BytePointer, or for I64 a LongPointer, with the size as capacity
    * @throws IllegalArgumentException if this does not lie in one piece
    * @throws IllegalStateException if this tensor is closed
    * @throws NativeNormException if JavaCPP's library is missing, so that there are no pointers
@@ -146,8 +146,8 @@ abstract sealed class TensorElements extends TensorForm implements AutoCloseable
    * @param index one number for each dimension; none for a scalar
    * @throws IndexOutOfBoundsException if there are more or fewer numbers than dimensions, or one is
    *     not within its extent
-   * @throws IllegalArgumentException if the memory is read-only, or this is an I64 tensor and the
-   *     value is not a whole number that it can hold
+   * @throws IllegalArgumentException if the memory is read-only, or the type is one of whole
+   *     numbers and the value is none that it can hold
    * @throws IllegalStateException if this tensor is closed
    */
   public void set(float value, long... index) {

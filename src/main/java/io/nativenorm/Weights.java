@@ -73,8 +73,8 @@ public final class Weights {
    *
    * @param safetensors a file of that format
    * @param prefix such as {@code "layer3.0.bn1."}, with the dot; "" for all
-   * @return read-only tensors of F32, F16, BF16 or I64, channels first, in the order in which they
-   *     lie in the file; a {@link TensorScope} that is open closes them with it
+   * @return read-only tensors of F32, F16, BF16, I64, S8 (I8 there) or U8, channels first, in the
+   *     order in which they lie in the file; a {@link TensorScope} that is open closes them with it
    * @throws IllegalArgumentException if no name begins with a prefix that is not empty, or a tensor
    *     that does is of another type, or has 2 GB or more
    * @throws IOException if the file cannot be read, or its header, or any tensor's place, is not
@@ -127,7 +127,7 @@ public final class Weights {
     if (!others.isEmpty()) {
       throw new IllegalArgumentException(
           file
-              + ": F32, F16, BF16 and I64 are read, but there are "
+              + ": F32, F16, BF16, I64, I8 and U8 are read, but there are "
               + few(others)
               + "; a longer prefix may leave them out");
     }
@@ -219,7 +219,10 @@ public final class Weights {
         Tensor tensor = entry.getValue();
         long end = at + tensor.size() * tensor.dataType().bytes();
         json.name(requireName(entry.getKey())).beginObject();
-        json.name("dtype").value(tensor.dataType().name()).name("shape").beginArray();
+        json.name("dtype")
+            .value(SafetensorsHeader.nameOf(tensor.dataType()))
+            .name("shape")
+            .beginArray();
         for (long extent : tensor.extents()) {
           json.value(extent);
         }

@@ -15,7 +15,6 @@ import org.bytedeco.javacpp.ShortPointer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.EnumSource.Mode;
 
 /** {@link Tensor#to}: copies in every type and in both orders. */
 class ConversionTest {
@@ -176,17 +175,14 @@ class ConversionTest {
   }
 
   @ParameterizedTest
-  @EnumSource(
-      value = DataType.class,
-      mode = Mode.EXCLUDE,
-      names = {"S8", "U8"})
+  @EnumSource(DataType.class)
   void bothOrdersOfEveryType(DataType type) {
     int[][] shapes = {{1, 1, 1}, {2, 3, 5}, {3, 33, 31}, {1, 64, 65}, {2, 1, 7}, {2, 0, 3}};
     for (int[] shape : shapes) {
       int size = shape[0] * shape[1] * shape[2];
       float[] values = new float[size];
       for (int i = 0; i < size; i++) {
-        values[i] = i % 251;
+        values[i] = type == DataType.S8 ? i % 251 - 123 : i % 251;
       }
       try (Tensor first =
           Tensor.allocate(type, Layout.CHANNELS_FIRST, shape[0], shape[1], shape[2])) {

@@ -265,20 +265,20 @@ class WeightsTest {
   void whatIsNotThereOrCannotBeReadIsNamed() throws Exception {
     SafetensorsBytes bytes = new SafetensorsBytes().add("bn.weight", 1);
     for (int i = 0; i < 5; i++) {
-      bytes.add("q" + i, i == 4 ? "F8_E4M3" : "U8", "[3]", new byte[3]);
+      bytes.add("q" + i, i == 4 ? "F8_E4M3" : "BOOL", "[3]", new byte[3]);
     }
     Path file = file(bytes.file(0));
     assertEquals(List.of("weight"), List.copyOf(Weights.read(file, "bn.").keySet()));
     assertEquals(
         file
             + ": no tensor's name begins with \"layer9.\"; there are \"bn.weight\" (F32, 4 bytes),"
-            + " \"q0\" (U8, 3 bytes), \"q1\" (U8, 3 bytes) and 3 more",
+            + " \"q0\" (BOOL, 3 bytes), \"q1\" (BOOL, 3 bytes) and 3 more",
         assertThrows(IllegalArgumentException.class, () -> Weights.read(file, "layer9."))
             .getMessage());
     assertEquals(
         file
-            + ": F32, F16, BF16 and I64 are read, but there are \"q4\" (F8_E4M3, 3 bytes); a longer"
-            + " prefix may leave them out",
+            + ": F32, F16, BF16, I64, I8 and U8 are read, but there are \"q4\" (F8_E4M3, 3 bytes); a"
+            + " longer prefix may leave them out",
         assertThrows(IllegalArgumentException.class, () -> Weights.read(file, "q4")).getMessage());
     assertThrows(NoSuchFileException.class, () -> Weights.read(folder.resolve("none"), ""));
     FileSystemException e = assertThrows(FileSystemException.class, () -> Weights.read(folder, ""));

@@ -56,7 +56,6 @@ class WrapAddressTest {
     refused("got address 0xffffffffffffff00", () -> wrap(-256, owner, 1));
     refused("aligned to 4 bytes, but got address 0x1002", () -> wrap(0x1002, owner, 1));
     refused("within the owner's", () -> wrap(Long.MAX_VALUE - 3, owner, 2));
-    refused("but got S8", () -> Tensor.wrap(0x1000, owner, DataType.S8, FIRST, 1));
     refused("negative", () -> wrap(0x1000, owner, -1));
   }
 

@@ -20,6 +20,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
 
 /**
  * Which tensors lie where in a safetensors file: eight bytes with the length of the header, the
@@ -44,7 +45,18 @@ public final class SafetensorsHeader {
 
   /** What the types that are read are called. */
   private static final Map<String, DataType> TYPES =
-      Map.of("F32", DataType.F32, "F16", DataType.F16, "BF16", DataType.BF16, "I64", DataType.I64);
+      Arrays.stream(DataType.values())
+          .collect(Collectors.toUnmodifiableMap(SafetensorsHeader::nameOf, type -> type));
+
+  /**
+   * What a type is called in a file.
+   *
+   * @param type the type
+   * @return its name there
+   */
+  public static String nameOf(DataType type) {
+    return type == DataType.S8 ? "I8" : type.name();
+  }
 
   /**
    * A tensor in a file.

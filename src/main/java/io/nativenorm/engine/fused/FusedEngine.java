@@ -11,6 +11,7 @@ import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.memory.Conversion;
 import io.nativenorm.engine.memory.Memory;
+import io.nativenorm.engine.memory.Transposition;
 import java.lang.ref.Reference;
 import java.util.List;
 import java.util.Optional;
@@ -191,6 +192,10 @@ public final class FusedEngine implements Engine, MemoryWork {
   @Override
   public void transpose(
       Memory from, Memory to, long samples, long rows, long columns, int threads) {
+    if (from.type().bytes() == 1) {
+      Transposition.copy(from, to, samples, rows, columns);
+      return;
+    }
     int status;
     boolean counted = enter(from, threads);
     try {

@@ -2,6 +2,7 @@ package io.nativenorm.engine.memory;
 
 import io.nativenorm.DataType;
 import java.nio.FloatBuffer;
+import java.util.Arrays;
 
 /** Copies of elements as floats and in other types, each rounded once where it is written. */
 public final class Conversion {
@@ -15,7 +16,8 @@ public final class Conversion {
    *
    * @param from where they are
    * @param to as many, which do not overlap
-   * @throws IllegalArgumentException if a long cannot be what an element is; some were copied then
+   * @throws IllegalArgumentException if a whole number of the other type cannot be what an element
+   *     is; some were copied then
    */
   public static void copy(Memory from, Memory to) {
     if (from.type() == to.type()) {
@@ -41,14 +43,24 @@ public final class Conversion {
   /** Copies from buffers to buffers. */
   static void copyBits(Memory from, Memory to) {
     boolean ofFloats = Memory.isOfFloats(from.type());
-    long all = ofFloats ? from.floats() : from.elements();
+    long all = ofFloats ? from.floats() : from.bytes();
     for (long at = 0; at < all; at += FloatView.PART) {
       int count = (int) Math.min(FloatView.PART, all - at);
       if (ofFloats) {
         to.floats(at, count).put(from.floats(at, count));
       } else {
-        to.shorts(at, count).put(from.shorts(at, count));
+        to.bytes(at, count).put(from.bytes(at, count));
       }
+    }
+  }
+
+  /** Sets all elements, or of longs both halves. */
+  static void fill(Memory memory, float value) {
+    long all = Memory.isOfFloats(memory.type()) ? memory.floats() : memory.elements();
+    float[] values = new float[(int) Math.min(all, CHUNK)];
+    Arrays.fill(values, value);
+    for (long at = 0; at < all; at += values.length) {
+      memory.write(at, values, 0, (int) Math.min(values.length, all - at));
     }
   }
 
@@ -68,7 +80,7 @@ public final class Conversion {
    * @return false for whole numbers
    */
   public static boolean holdsAnyFloat(DataType type) {
-    return type != DataType.I64;
+    return type != DataType.I64 && type != DataType.S8 && type != DataType.U8;
   }
 
   /**
@@ -77,15 +89,30 @@ public final class Conversion {
    * @param type the type
    * @param values the floats, from 0 on
    * @param count how many
-   * @throws IllegalArgumentException if a long cannot be what one of them is
+   * @throws IllegalArgumentException if a whole number of that type cannot be what one of them is
    */
   public static void requireHeld(DataType type, float[] values, int count) {
     for (int i = 0; !holdsAnyFloat(type) && i < count; i++) {
-      if (!Longs.isWhole(values[i])) {
+      if (!holds(type, values[i])) {
         throw new IllegalArgumentException(
-            "an I64 tensor takes whole numbers, but got " + values[i]);
+            (type == DataType.U8 ? "a " : "an ")
+                + type
+                + " tensor takes whole numbers"
+                + (type == DataType.I64
+                    ? ""
+                    : type == DataType.U8 ? " from 0 to 255" : " from -128 to 127")
+                + ", but got "
+                + values[i]);
       }
     }
+  }
+
+  private static boolean holds(DataType type, float value) {
+    return switch (type) {
+      case U8 -> Longs.isWhole(value) && value >= 0 && value <= 255;
+      case S8 -> Longs.isWhole(value) && value >= Byte.MIN_VALUE && value <= Byte.MAX_VALUE;
+      default -> Longs.isWhole(value);
+    };
   }
 
   /**

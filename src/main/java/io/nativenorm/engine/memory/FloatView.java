@@ -23,7 +23,8 @@ public abstract class FloatView {
     return switch (type) {
       case BF16 -> new Bf16View(memory);
       case F16 -> new F16View(memory);
-      default -> new F32View(memory);
+      case S8, U8 -> new ByteView(memory, type);
+      case F32, I64 -> new F32View(memory);
     };
   }
 

@@ -33,7 +33,8 @@ public final class ForeignMemory {
   /**
    * The first elements of a buffer, from its position on.
    *
-   * @param direct a direct buffer in native byte order, which is kept reachable
+   * @param direct a direct buffer in native byte order, but for elements of one byte, which is kept
+   *     reachable
    * @param type of the elements
    * @param size how many elements
    * @return its memory
@@ -41,7 +42,9 @@ public final class ForeignMemory {
    * @throws IllegalStateException if the arena of its memory is closed
    */
   public static Memory of(ByteBuffer direct, DataType type, long size) {
-    requireNative(direct, direct.order(), "ByteBuffer");
+    // Elements of one byte have no order.
+    ByteOrder order = type.bytes() == 1 ? ByteOrder.nativeOrder() : direct.order();
+    requireNative(direct, order, "ByteBuffer");
     ByteBuffer own = direct.slice();
     requireRoom(own.capacity() / type.bytes(), size);
     if (own.alignmentOffset(0, type.bytes()) != 0) {

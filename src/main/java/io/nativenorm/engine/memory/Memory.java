@@ -6,14 +6,14 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.ShortBuffer;
-import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicLong;
 import org.bytedeco.javacpp.Pointer;
 
 /**
  * Elements of one type outside the heap: where they are, how many bytes they take, and what keeps
- * them there. What is read and written here are floats: an element of 16 bits is one, rounded, and
- * an I64 element is two of them, as loads and stores of floats keep all bits.
+ * them there. What is read and written here are floats: an element of 16 bits is one, rounded, one
+ * of 8 bits a whole number, and an I64 element is two of them, as loads and stores of floats keep
+ * all bits.
  */
 public final class Memory {
   /**
@@ -28,9 +28,6 @@ public final class Memory {
    * check of one row's statistics was a third of its time.
    */
   private static final int SHORT = 1 << 10;
-
-  /** As many as are written in one step: 64 KB. */
-  private static final int FILLED = 1 << 14;
 
   private final long address;
   private final long bytes;
@@ -236,14 +233,16 @@ public final class Memory {
   /**
    * A pointer for a caller's native code.
    *
-   * @return a FloatPointer, for 16 bits a ShortPointer, or for I64 a LongPointer, with the number
-   *     of elements as capacity, that keeps this reachable
+   * @return a FloatPointer, for 16 bits a ShortPointer, for 8 a BytePointer, or for I64 a
+   *     LongPointer, with the number of elements as capacity, that keeps this reachable
    */
   public Pointer pointer() {
-    if (type == DataType.I64) {
-      return new LongsAt(this);
-    }
-    return isOfFloats(type) ? new FloatsAt(this) : new ShortsAt(this);
+    return switch (type) {
+      case F32 -> new FloatsAt(this);
+      case BF16, F16 -> new ShortsAt(this);
+      case S8, U8 -> new BytesAt(this);
+      case I64 -> new LongsAt(this);
+    };
   }
 
   /** A buffer over some floats, at most 2^31 - 1 bytes of them. */
@@ -261,6 +260,12 @@ public final class Memory {
     return part == null
         ? new ShortsAt(address + start * Short.BYTES, count, this).asBuffer()
         : ((ByteBuffer) part).asShortBuffer();
+  }
+
+  /** The same of 8-bit elements. */
+  ByteBuffer bytes(long start, int count) {
+    Buffer part = part(start, count);
+    return part == null ? new BytesAt(address + start, count, this).asBuffer() : (ByteBuffer) part;
   }
 
   /** Whether an element is one float or, as a long is, two. */
@@ -283,12 +288,7 @@ public final class Memory {
       Pointer.memset(new FloatsAt(this), 0, bytes);
       return;
     }
-    long count = isOfFloats(type) ? floats() : elements();
-    float[] values = new float[(int) Math.min(count, FILLED)];
-    Arrays.fill(values, value);
-    for (long i = 0; i < count; i += values.length) {
-      write(i, values, 0, (int) Math.min(values.length, count - i));
-    }
+    Conversion.fill(this, value);
   }
 
   /**

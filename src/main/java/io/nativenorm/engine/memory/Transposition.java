@@ -12,7 +12,7 @@ public final class Transposition {
   /**
    * {@code to[n][column][row] = from[n][row][column]}.
    *
-   * @param from where the elements are, whose view has one float for each or two
+   * @param from where the elements are, whose view has one float for each or, of longs, two
    * @param to as many of the same type, which do not overlap
    * @param samples how many matrices
    * @param rows of each
