@@ -1,6 +1,5 @@
 package io.nativenorm;
 
-import io.nativenorm.engine.memory.Memory;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
@@ -106,18 +105,8 @@ record GradientCheck(Training training, PassState pass, LayerParameters paramete
 
   void requireApart(String name, Tensor written, String otherName, @Nullable Tensor other) {
     if (other != null && Overlap.isThere(written, other)) {
-      throw overlaps(name, otherName);
+      throw refused(name + " must be apart from " + otherName + ", but overlaps it");
     }
-  }
-
-  private void requireApart(String name, Tensor written, String otherName, @Nullable Memory other) {
-    if (other != null && Overlap.isThere(written, other)) {
-      throw overlaps(name, otherName);
-    }
-  }
-
-  private IllegalArgumentException overlaps(String name, String otherName) {
-    return refused(name + " must be apart from " + otherName + ", but overlaps it");
   }
 
   void requireSameOrApart(String name, Tensor written, String otherName, Tensor other) {
@@ -140,7 +129,7 @@ record GradientCheck(Training training, PassState pass, LayerParameters paramete
         requireSameOrApart(name, written, "the pass's output", output);
       }
     }
-    requireApart(name, written, "the weight", Parameter.memory(parameters.weight()));
+    parameters.requireApart(training, name, written);
     requireApart(name, written, "the pass's mean", pass.mean);
     requireApart(name, written, "the pass's variance", pass.variance);
   }

@@ -205,5 +205,6 @@ final class Inference {
                   ? ": the output must be the input or apart from it, but overlaps it in part"
                   : ": the output must be apart from an input of another type, but overlaps it"));
     }
+    layer.parameters.requireApart(layer, "the output", y);
   }
 }

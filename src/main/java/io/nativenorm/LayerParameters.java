@@ -70,6 +70,24 @@ record LayerParameters(
     return handles;
   }
 
+  /** Checks that what is written lies on none of them; the count is no float. */
+  void requireApart(Object layer, String name, Tensor written) {
+    requireApart(layer, name, written, "weight", weight);
+    requireApart(layer, name, written, "bias", bias);
+    if (running != null) {
+      requireApart(layer, name, written, "running mean", running.mean());
+      requireApart(layer, name, written, "running variance", running.variance());
+    }
+  }
+
+  private static void requireApart(
+      Object layer, String name, Tensor written, String what, @Nullable Parameter parameter) {
+    if (parameter != null && Overlap.isThere(written, Parameter.memory(parameter))) {
+      throw new IllegalArgumentException(
+          layer + ": " + name + " must be apart from the " + what + ", but overlaps it");
+    }
+  }
+
   void close() {
     named().values().forEach(Parameter::close);
   }

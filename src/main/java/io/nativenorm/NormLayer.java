@@ -108,8 +108,8 @@ public abstract sealed class NormLayer extends LayerState permits RunningNorm, R
    *
    * @param x input
    * @param y output, of the input's shape and layout; of its type it may be the input, or lie on
-   *     exactly its memory, but not overlap it in part. Of an F32 input it may also be BF16 or F16,
-   *     and F32 of one of these
+   *     exactly its memory, but not overlap it in part, nor the layer's parameters and running
+   *     statistics. Of an F32 input it may also be BF16 or F16, and F32 of one of these
    */
   public void forward(Tensor x, Tensor y) {
     Objects.requireNonNull(x, "x");

@@ -32,6 +32,7 @@ import org.jspecify.annotations.Nullable;
  *       be the output, on exactly its memory.
  *   <li>dWeight and dBias are apart from each other, from dx and from all that backward reads: dy,
  *       the input, the output of a layer with an activation, the weight, mean and variance.
+ *   <li>None of them, and no output, is on the layer's parameters and running statistics.
  * </ul>
  *
  * <p>Different passes may be used at once, and a pass's backward by many threads; its forward waits

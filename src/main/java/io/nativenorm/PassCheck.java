@@ -49,6 +49,7 @@ record PassCheck(NormLayer layer) {
     if (x == y || Overlap.isThere(x, y)) {
       throw refused("the output of training must be apart from the input, which backward reads");
     }
+    layer.parameters.requireApart(layer, "the output", y);
   }
 
   /** Checks a pass's next input and output. */
