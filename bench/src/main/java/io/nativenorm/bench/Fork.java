@@ -7,6 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 
 /** A JVM like this one, for what must not share a process with others. */
@@ -22,6 +23,11 @@ final class Fork {
    * @throws IOException if it fails, crashes or takes longer than ten minutes, with its last lines
    */
   static void run(Class<?> main, List<String> arguments) throws IOException {
+    run(main, arguments, Set.of());
+  }
+
+  /** The same without some variables of the environment. */
+  static void run(Class<?> main, List<String> arguments, Set<String> variables) throws IOException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
@@ -35,6 +41,7 @@ final class Fork {
               .redirectOutput(Redirect.to(output.toFile()));
       // Not -cp: ONNX Runtime 1.29 crashes where a command is longer than 4 KB.
       builder.environment().put("CLASSPATH", System.getProperty("java.class.path"));
+      builder.environment().keySet().removeAll(variables);
       Process process = builder.start();
       if (!process.waitFor(MINUTES, TimeUnit.MINUTES)) {
         process.destroyForcibly();

@@ -1,7 +1,14 @@
 package io.nativenorm.bench;
 
+import static java.util.stream.Collectors.joining;
+
+import com.google.gson.Gson;
 import io.nativenorm.DataType;
 import io.nativenorm.Layout;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -35,17 +42,49 @@ final class Pauses {
     void call() throws InterruptedException;
   }
 
+  /**
+   * Calls of NativeNorm's.
+   *
+   * @param when what happens before each of them, or beside
+   * @param microseconds of one on all threads
+   * @param alone of one on a single thread
+   */
+  record Result(String call, String when, double microseconds, double alone) {}
+
+  private static final Gson GSON = new Gson();
+
   private Pauses() {}
 
-  /** {@code Pauses [THREADS]}: exit status 1 if an answer is wrong. */
-  public static void main(String[] arguments) throws InterruptedException {
+  /**
+   * In a process of its own.
+   *
+   * @throws IOException if it fails or an answer is wrong, with its last lines
+   */
+  static List<Result> run(Mode mode, int threads) throws IOException {
+    Path file = Files.createTempFile("pauses", ".json");
+    try {
+      List<String> arguments = List.of(Integer.toString(threads), mode.name(), file.toString());
+      Fork.run(Pauses.class, arguments, Stacks.ALLOCATION);
+      return Files.readAllLines(file).stream().map(l -> GSON.fromJson(l, Result.class)).toList();
+    } finally {
+      Files.delete(file);
+    }
+  }
+
+  /** {@code Pauses [THREADS [MODE FILE]]}: exit status 1 if an answer is wrong. */
+  public static void main(String[] arguments) throws IOException, InterruptedException {
     int threads =
         arguments.length > 0
             ? Integer.parseInt(arguments[0])
             : Runtime.getRuntime().availableProcessors();
+    boolean brief = arguments.length > 1 && Mode.valueOf(arguments[1]) == Mode.SMOKE;
     boolean right = true;
-    for (Cell cell : cells()) {
-      right &= race(cell, threads);
+    List<Result> results = new ArrayList<>();
+    for (Cell cell : brief ? cells().subList(0, 1) : cells()) {
+      right &= race(cell, threads, brief ? 1 : ROUNDS, results);
+    }
+    if (arguments.length > 2) {
+      Files.write(Path.of(arguments[2]), results.stream().map(GSON::toJson).toList());
     }
     System.exit(right ? 0 : 1); // whatever threads PyTorch leaves
   }
@@ -61,7 +100,8 @@ final class Pauses {
         new Cell(Shape.named("resnet50-conv2"), Layout.CHANNELS_FIRST, Direction.TRAINING));
   }
 
-  static boolean race(Cell cell, int threads) throws InterruptedException {
+  private static boolean race(Cell cell, int threads, int rounds, List<Result> results)
+      throws InterruptedException {
     Contestant own = Contestants.named("NativeNorm AUTO");
     Workload workload = Workload.of(cell, threads);
     Map<String, double[]> expected = Oracle.expected(workload);
@@ -72,17 +112,25 @@ final class Pauses {
       boolean right = Timed.isRight("NativeNorm", all, expected, allowed);
       right &= Timed.isRight("NativeNorm on one thread", one, expected, allowed);
       System.out.printf("%s, %d threads, time over that on one thread:%n", cell.id(), threads);
+      String call =
+          String.format(
+              "%s %s %s",
+              cell.operation().name().toLowerCase(Locale.ROOT),
+              cell.shape().extents().stream().map(String::valueOf).collect(joining("x")),
+              cell.direction().name().toLowerCase(Locale.ROOT));
       for (Map.Entry<String, Before> mode : modes(other).entrySet()) {
-        report(mode.getKey(), microseconds(all, one, mode.getValue()));
+        double[] medians = microseconds(all, one, mode.getValue(), rounds);
+        results.add(report(call, mode.getKey(), medians));
       }
       try (OtherCallers callers = new OtherCallers(own, cell, OTHER_CALLERS)) {
-        report("beside " + OTHER_CALLERS + " callers", microseconds(all, one, () -> {}));
+        double[] medians = microseconds(all, one, () -> {}, rounds);
+        results.add(report(call, "beside " + OTHER_CALLERS + " callers", medians));
       }
       return right;
     }
   }
 
-  private static void report(String mode, double[] medians) {
+  private static Result report(String call, String mode, double[] medians) {
     System.out.printf(
         Locale.ROOT,
         "  %-22s %8.1f us, on one %8.1f: %.2f%n",
@@ -90,6 +138,7 @@ final class Pauses {
         medians[0],
         medians[1],
         medians[0] / medians[1]);
+    return new Result(call, mode, medians[0], medians[1]);
   }
 
   private static Map<String, Before> modes(Contestant.Session pytorch) {
@@ -108,11 +157,12 @@ final class Pauses {
   }
 
   /** Of a call of each session, the median. */
-  static double[] microseconds(Contestant.Session first, Contestant.Session second, Before before)
+  static double[] microseconds(
+      Contestant.Session first, Contestant.Session second, Before before, int rounds)
       throws InterruptedException {
     List<Contestant.Session> sessions = List.of(first, second);
     List<double[]> times = List.of(new double[0], new double[0]);
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < rounds; round++) {
       times =
           List.of(
               with(times.get(0), sessions.get(0), before),

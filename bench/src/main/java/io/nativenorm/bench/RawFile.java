@@ -29,6 +29,8 @@ public final class RawFile {
   public static final String ERROR = "io.nativenorm.bench.Check";
   public static final String COLD_START = "io.nativenorm.bench.ColdStart";
   public static final String TURNS = "io.nativenorm.bench.Turns";
+  public static final String STACK = "io.nativenorm.bench.Stacks";
+  public static final String PAUSE = "io.nativenorm.bench.Pauses";
   public static final String SIZE = "io.nativenorm.bench.Jars";
 
   private static final Gson GSON = new GsonBuilder().setPrettyPrinting().create();

@@ -1,14 +1,21 @@
 package io.nativenorm.bench;
 
+import static java.util.stream.Collectors.joining;
+
+import com.google.gson.Gson;
 import io.nativenorm.DataType;
 import io.nativenorm.Layout;
 import io.nativenorm.bench.contestant.NativeNormStack;
 import io.nativenorm.bench.contestant.PyTorchStack;
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * Training steps over a stack of twelve layers, as networks have them: each layer's output is kept
@@ -18,26 +25,65 @@ import java.util.Map;
 final class Stacks {
   static final int DEPTH = 12;
 
+  /** What bench/run.sh sets so that memory is kept. */
+  static final Set<String> ALLOCATION =
+      Set.of("MALLOC_ARENA_MAX", "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_");
+
   /** Each layer may add its part. */
   static final double ALLOWED = DEPTH * Agreement.allowed(DataType.F32);
 
+  /**
+   * A contestant's training steps.
+   *
+   * @param step what one consists of
+   * @param faults page faults of one
+   */
+  record Result(String contestant, String step, double[] milliseconds, double faults) {}
+
+  private static final Gson GSON = new Gson();
+
   private Stacks() {}
 
-  /** {@code Stacks [THREADS]}: exit status 1 if an answer is wrong. */
+  /**
+   * In a process of its own, with memory as the C library gives it by itself: a step's page faults
+   * are part of it.
+   *
+   * @throws IOException if it fails or an answer is wrong, with its last lines
+   */
+  static List<Result> run(Mode mode, int threads) throws IOException {
+    Path file = Files.createTempFile("stacks", ".json");
+    try {
+      List<String> arguments = List.of(Integer.toString(threads), mode.name(), file.toString());
+      Fork.run(Stacks.class, arguments, ALLOCATION);
+      return Files.readAllLines(file).stream().map(l -> GSON.fromJson(l, Result.class)).toList();
+    } finally {
+      Files.delete(file);
+    }
+  }
+
+  /** {@code Stacks [THREADS [MODE FILE]]}: exit status 1 if an answer is wrong. */
   public static void main(String[] arguments) throws IOException, InterruptedException {
     int threads =
         arguments.length > 0
             ? Integer.parseInt(arguments[0])
             : Runtime.getRuntime().availableProcessors();
+    boolean brief = arguments.length > 1 && Mode.valueOf(arguments[1]) == Mode.SMOKE;
+    List<String> shapes =
+        brief ? List.of("odd-layer", "odd-batch") : List.of("bert-base", "resnet50-conv2");
     boolean right = true;
-    for (String shape : List.of("bert-base", "resnet50-conv2")) {
-      right &=
-          race(new Cell(Shape.named(shape), Layout.CHANNELS_FIRST, Direction.TRAINING), threads);
+    List<Result> results = new ArrayList<>();
+    for (String shape : shapes) {
+      Cell cell = new Cell(Shape.named(shape), Layout.CHANNELS_FIRST, Direction.TRAINING);
+      right &= race(cell, threads, results);
+    }
+    if (arguments.length > 2) {
+      Files.write(Path.of(arguments[2]), results.stream().map(GSON::toJson).toList());
     }
     System.exit(right ? 0 : 1);
   }
 
-  private static boolean race(Cell cell, int threads) throws IOException, InterruptedException {
+  private static boolean race(Cell cell, int threads, List<Result> results)
+      throws IOException, InterruptedException {
     Workload workload = Workload.of(cell, threads);
     Map<String, double[]> expected = expected(workload);
     try (Contestant.Session own = new NativeNormStack(workload, DEPTH);
@@ -47,13 +93,19 @@ final class Stacks {
       Timed ours = new Timed(own);
       Timed theirs = new Timed(other);
       Timed.takeTurns(ours, theirs);
+      String step =
+          String.format(
+              "%d x %s %s, forward and backward",
+              DEPTH,
+              cell.operation().name().toLowerCase(Locale.ROOT),
+              cell.shape().extents().stream().map(String::valueOf).collect(joining("x")));
+      results.add(new Result("NativeNorm AUTO", step, ours.milliseconds(), ours.faults()));
+      results.add(new Result("PyTorch", step, theirs.milliseconds(), theirs.faults()));
       System.out.printf(
           Locale.ROOT,
-          "%d x %s %s, forward and backward, %d threads: NativeNorm %.1f ms, PyTorch %.1f ms, %.2f times;"
+          "%s, %d threads: NativeNorm %.1f ms, PyTorch %.1f ms, %.2f times;"
               + " page faults a step %.0f and %.0f%n",
-          DEPTH,
-          cell.operation().name().toLowerCase(Locale.ROOT),
-          cell.shape().extents(),
+          step,
           threads,
           ours.median(),
           theirs.median(),

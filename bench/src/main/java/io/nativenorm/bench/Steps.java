@@ -113,7 +113,52 @@ final class Steps {
     }
     if (allShapes) {
       addScaling(steps);
+      addProgram(steps);
     }
+  }
+
+  /** What a tight loop hides, of NativeNorm beside PyTorch. */
+  private void addProgram(List<Step> steps) {
+    List<String> names = contestants.stream().map(Contestant::name).toList();
+    if (names.containsAll(List.of("NativeNorm AUTO", "PyTorch"))) {
+      steps.add(new Step("stacks of layers", this::stack));
+      steps.add(new Step("calls after pauses", this::pause));
+    }
+  }
+
+  private void stack() throws IOException {
+    try {
+      for (Stacks.Result result : Stacks.run(mode, THREADS)) {
+        Map<String, String> params = new LinkedHashMap<>();
+        params.put("contestant", result.contestant());
+        params.put("step", result.step());
+        params.put("threads", Integer.toString(THREADS));
+        params.put("faults", Double.toString(result.faults()));
+        raw.add(RawFile.STACK, params, result.milliseconds(), "ms/op");
+      }
+    } catch (IOException e) {
+      failures.add("stacks of layers: " + e.getMessage());
+    }
+  }
+
+  private void pause() throws IOException {
+    try {
+      for (Pauses.Result result : Pauses.run(mode, THREADS)) {
+        addPause(result, THREADS, result.microseconds());
+        addPause(result, 1, result.alone());
+      }
+    } catch (IOException e) {
+      failures.add("calls after pauses: " + e.getMessage());
+    }
+  }
+
+  private void addPause(Pauses.Result result, int threads, double median) throws IOException {
+    Map<String, String> params = new LinkedHashMap<>();
+    params.put("contestant", "NativeNorm AUTO");
+    params.put("call", result.call());
+    params.put("when", result.when());
+    params.put("threads", Integer.toString(threads));
+    raw.add(RawFile.PAUSE, params, new double[] {median}, "us/op");
   }
 
   private void addTurns(List<Step> steps) {

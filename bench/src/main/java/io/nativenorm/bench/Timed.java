@@ -51,6 +51,10 @@ final class Timed {
     faults = (minorFaults() - before) / (double) STEPS;
   }
 
+  double[] milliseconds() {
+    return milliseconds;
+  }
+
   double median() {
     double[] sorted = milliseconds.clone();
     Arrays.sort(sorted);

@@ -38,7 +38,8 @@ class PausesTest {
             () -> {
               before.incrementAndGet();
               LockSupport.parkNanos(1_000_000);
-            });
+            },
+            2);
     assertEquals(calls.get(), before.get());
     assertTrue(medians[0] >= 300 && medians[0] < 900, medians[0] + " us");
     assertTrue(medians[1] >= 100 && medians[1] < 300, medians[1] + " us");

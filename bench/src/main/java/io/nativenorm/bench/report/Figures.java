@@ -71,7 +71,20 @@ final class Figures {
     }
   }
 
+  /**
+   * Training steps through a stack of layers.
+   *
+   * @param own milliseconds of NativeNorm's, with its page faults
+   * @param other those of PyTorch's
+   */
+  record Stack(String step, double own, double other, double ownFaults, double otherFaults) {}
+
+  /** A call as programs make it: microseconds on all threads, and on one alone. */
+  record Pause(String call, String when, double micros, double alone) {}
+
   private final JsonObject environment;
+  private final Map<String, JsonObject> stacks = new LinkedHashMap<>();
+  private final Map<String, JsonObject> pauses = new LinkedHashMap<>();
   private final List<Call> calls = new ArrayList<>();
   private final List<Error> errors = new ArrayList<>();
   private final List<Rejection> rejections = new ArrayList<>();
@@ -102,6 +115,8 @@ final class Figures {
     switch (benchmark) {
       case RawFile.ERROR -> addAnswer(entry, params, contestant);
       case RawFile.SIZE -> megabytes.put(contestant, score(entry));
+      case RawFile.STACK -> stacks.put(text(params, "step") + contestant, entry);
+      case RawFile.PAUSE -> pauses.put(pauseKey(params) + text(params, "threads"), entry);
       case RawFile.COLD_START -> {
         if (entry.has("primaryMetric")) {
           starts.put(contestant, score(entry));
@@ -163,6 +178,41 @@ final class Figures {
         .mapToDouble(JsonElement::getAsDouble)
         .sorted()
         .toArray();
+  }
+
+  private static String pauseKey(JsonObject params) {
+    return text(params, "call") + "|" + text(params, "when") + "|";
+  }
+
+  /** In the order they were measured. */
+  List<Stack> stacks() {
+    List<Stack> both = new ArrayList<>();
+    for (JsonObject own : stacks.values()) {
+      JsonObject params = own.getAsJsonObject("params");
+      String step = text(params, "step");
+      JsonObject other = stacks.get(step + "PyTorch");
+      if (text(params, "contestant").equals(NATIVE_NORM) && other != null) {
+        double faults = params.get("faults").getAsDouble();
+        double others = other.getAsJsonObject("params").get("faults").getAsDouble();
+        both.add(new Stack(step, score(own), score(other), faults, others));
+      }
+    }
+    return both;
+  }
+
+  /** In the order they were measured; on one processor a call has but one thread. */
+  List<Pause> pauses() {
+    List<Pause> both = new ArrayList<>();
+    for (Map.Entry<String, JsonObject> entry : pauses.entrySet()) {
+      JsonObject params = entry.getValue().getAsJsonObject("params");
+      JsonObject alone = pauses.get(pauseKey(params) + "1");
+      if (text(params, "threads").equals(environment.get("processors").getAsString())) {
+        both.add(
+            new Pause(
+                text(params, "call"), text(params, "when"), score(entry.getValue()), score(alone)));
+      }
+    }
+    return both;
   }
 
   private static double median(double[] sorted) {

@@ -1,30 +1,11 @@
 package io.nativenorm.bench.report;
 
-import java.awt.Color;
-import java.awt.Font;
-import java.awt.Rectangle;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.text.NumberFormat;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
-import org.jfree.chart.ChartFactory;
-import org.jfree.chart.JFreeChart;
-import org.jfree.chart.axis.LogAxis;
-import org.jfree.chart.labels.ItemLabelAnchor;
-import org.jfree.chart.labels.ItemLabelPosition;
-import org.jfree.chart.labels.StandardCategoryItemLabelGenerator;
-import org.jfree.chart.plot.CategoryPlot;
-import org.jfree.chart.plot.PlotOrientation;
-import org.jfree.chart.renderer.category.BarRenderer;
-import org.jfree.chart.renderer.category.StandardBarPainter;
-import org.jfree.chart.ui.RectangleInsets;
-import org.jfree.chart.ui.TextAnchor;
-import org.jfree.data.category.DefaultCategoryDataset;
-import org.jfree.svg.SVGGraphics2D;
 
 /**
  * {@code FiguresSection benchmarks.md RAW.json}: writes the picture beside the raw file, and the
@@ -33,12 +14,6 @@ import org.jfree.svg.SVGGraphics2D;
 public final class FiguresSection {
   private static final String MARK = "<!-- %s: %s -->\n";
   private static final String PICTURE = "performance.svg";
-  private static final int WIDTH = 760;
-  private static final int ROW_HEIGHT = 30;
-  private static final Color ACCENT = new Color(0xC2410C);
-  private static final Color OTHERS = new Color(0x7B96AB);
-  private static final Color INK = new Color(0x1D2327);
-  private static final Font FONT = new Font(Font.SANS_SERIF, Font.PLAIN, 13);
 
   private FiguresSection() {}
 
@@ -115,7 +90,8 @@ public final class FiguresSection {
                 .toList())
         + "\nTime is the geometric mean over the cells (shape, layout, direction) that a contestant "
         + "has, as a multiple of NativeNorm's; slowest is\nthe worst of them; wrong counts the cells "
-        + "with an error above 2e-5; cold start is a whole JVM that makes one call.\n";
+        + "with an error above 2e-5; cold start is a whole JVM that makes one call.\n"
+        + (figures.stacks().isEmpty() ? "" : "\n" + Program.of(figures));
   }
 
   private static String source(Path file, Figures figures) {
@@ -150,62 +126,7 @@ public final class FiguresSection {
         .toList();
   }
 
-  /** A bar for each contestant. */
   static String picture(Figures figures) {
-    List<Standing> standings = ordered(figures);
-    DefaultCategoryDataset ratios = new DefaultCategoryDataset();
-    standings.forEach(standing -> ratios.addValue(standing.ratio(), "", standing.contestant()));
-    JFreeChart chart =
-        ChartFactory.createBarChart(
-            "Time of a call over NativeNorm's (geometric mean, logarithmic)",
-            null,
-            null,
-            ratios,
-            PlotOrientation.HORIZONTAL,
-            false,
-            false,
-            false);
-    chart.setBackgroundPaint(Color.WHITE);
-    chart.getTitle().setFont(FONT.deriveFont(Font.BOLD, 14f));
-    chart.getTitle().setPaint(INK);
-    chart.setPadding(new RectangleInsets(8, 8, 8, 24));
-    CategoryPlot plot = chart.getCategoryPlot();
-    plot.setBackgroundPaint(Color.WHITE);
-    plot.setOutlineVisible(false);
-    plot.setRangeGridlinesVisible(false);
-    plot.getDomainAxis().setTickLabelFont(FONT);
-    plot.getDomainAxis().setAxisLineVisible(false);
-    plot.getDomainAxis().setTickMarksVisible(false);
-    plot.getDomainAxis().setCategoryMargin(0.3);
-    LogAxis axis = new LogAxis();
-    double largest = standings.get(standings.size() - 1).ratio();
-    axis.setRange(0.5, 2 * largest); // room for the last label
-    axis.setVisible(false); // the bars say it
-    plot.setRangeAxis(axis);
-    plot.setRenderer(renderer(standings));
-    SVGGraphics2D graphics = new SVGGraphics2D(WIDTH, ROW_HEIGHT * (standings.size() + 3));
-    chart.draw(graphics, new Rectangle(WIDTH, ROW_HEIGHT * (standings.size() + 3)));
-    return graphics.getSVGDocument();
-  }
-
-  private static BarRenderer renderer(List<Standing> standings) {
-    BarRenderer renderer =
-        new BarRenderer() {
-          @Override
-          public Color getItemPaint(int row, int column) {
-            return standings.get(column).contestant().equals(Figures.NATIVE_NORM) ? ACCENT : OTHERS;
-          }
-        };
-    renderer.setBarPainter(new StandardBarPainter());
-    renderer.setShadowVisible(false);
-    NumberFormat digits = NumberFormat.getInstance(Locale.ROOT);
-    digits.setMaximumFractionDigits(2);
-    renderer.setDefaultItemLabelGenerator(new StandardCategoryItemLabelGenerator("{2} ×", digits));
-    renderer.setDefaultItemLabelFont(FONT);
-    renderer.setDefaultItemLabelPaint(INK);
-    renderer.setDefaultItemLabelsVisible(true);
-    renderer.setDefaultPositiveItemLabelPosition(
-        new ItemLabelPosition(ItemLabelAnchor.OUTSIDE3, TextAnchor.CENTER_LEFT));
-    return renderer;
+    return Picture.of(ordered(figures));
   }
 }

@@ -31,6 +31,8 @@ final class HtmlReport {
     data.put("rows", Row.of(figures));
     data.put("streams", figures.streams());
     data.put("calls", scalings(figures));
+    data.put("stacks", figures.stacks());
+    data.put("pauses", figures.pauses());
     data.put("errors", errors(figures));
     // Within a script element, so nothing may end it; Gson escapes < and > by itself.
     String json = new GsonBuilder().serializeNulls().create().toJson(data);

@@ -29,6 +29,7 @@ final class MarkdownReport {
         + "Share is that of the streaming limit, y = a x + b over as many bytes in the same run. "
         + "A time in brackets is of a contestant whose answer is wrong by more than 2e-5, in BF16 3.2e-2, in "
         + "F16 2e-3.\n"
+        + program(figures)
         + "\n## Largest error around a mean, standard deviation 1\n\n"
         + accuracy(figures)
         + "\n## Threads and callers\n\n"
@@ -104,6 +105,11 @@ final class MarkdownReport {
                         Text.number(row.allocated()),
                         Text.error(row.error())))
             .toList());
+  }
+
+  /** Not every race has it. */
+  private static String program(Figures figures) {
+    return figures.stacks().isEmpty() ? "" : "\n## In a program\n\n" + Program.of(figures);
   }
 
   /** The largest error of each contestant around each mean; a failure has none. */

@@ -54,12 +54,30 @@ function draw(id, option) {
     animation: false,
     textStyle: {fontFamily: 'system-ui, sans-serif', color: color('ink')},
     ...option,
+    legend: {show: false}, // by which a click hides a series
     xAxis: themed(option.xAxis),
     yAxis: themed(option.yAxis),
   }, true);
+  if (option.series.length > 1 && option.series.every((series) => series.name)) drawLegend(id, option.series);
 }
 
-const legend = () => ({type: 'scroll', bottom: 4, itemWidth: 18, itemHeight: 9, textStyle: {color: color('ink')}, pageTextStyle: {color: color('soft')}, pageIconColor: color('accent')});
+/** All names at once, below the chart, however many lines they take; a click hides one. */
+function drawLegend(id, series) {
+  const holder = byId(id + '-legend') ?? byId(id).insertAdjacentElement('afterend', document.createElement('div'));
+  holder.id = id + '-legend';
+  holder.className = 'legend';
+  holder.replaceChildren();
+  for (const {name, color: ink, symbol: shape} of series) {
+    const button = element(holder, 'button', undefined, shape ?? 'line');
+    element(button, 'i').style.setProperty('--series', ink);
+    element(button, 'span', name);
+    button.setAttribute('aria-pressed', 'true');
+    button.addEventListener('click', () => {
+      charts.get(id).dispatchAction({type: 'legendToggleSelect', name});
+      button.setAttribute('aria-pressed', String(button.getAttribute('aria-pressed') === 'false'));
+    });
+  }
+}
 
 function drawSummary() {
   const rivals = data.standings.filter((s) => s.ratio !== null && !s.contestant.startsWith('NativeNorm'));
@@ -85,9 +103,11 @@ function fillTable(id, rows, columns) {
   }
   const body = element(table, 'tbody');
   for (const row of rows) {
-    const line = element(body, 'tr', undefined, isOwn(row.contestant) ? 'own' : '');
-    for (const [, text, key, className] of columns) {
-      const cell = element(line, 'td', text(row), className && className(row));
+    const line = element(body, 'tr', undefined, row.contestant && isOwn(row.contestant) ? 'own' : '');
+    for (const [heading, text, key, className] of columns) {
+      const cell = element(line, 'td', undefined, className && className(row));
+      cell.setAttribute('data-heading', heading); // on a phone, where each row is a card
+      element(cell, 'span', text(row));
       if (key) cell.setAttribute('data-sort', key(row) ?? Infinity);
     }
   }
@@ -131,6 +151,26 @@ function fillTables() {
   });
 }
 
+/** What a tight loop hides; not every race has it. */
+function fillProgram() {
+  byId('program').hidden = data.stacks.length === 0 && data.pauses.length === 0;
+  fillTable('stacks', data.stacks, [
+    ['step', (s) => s.step],
+    ['NativeNorm, ms', (s) => number(s.own), (s) => s.own],
+    ['PyTorch, ms', (s) => number(s.other), (s) => s.other],
+    ['time', (s) => times(s.other / s.own), (s) => s.other / s.own],
+    ['page faults', (s) => number(s.ownFaults), (s) => s.ownFaults],
+    ["PyTorch's", (s) => number(s.otherFaults), (s) => s.otherFaults],
+  ]);
+  fillTable('pauses', data.pauses, [
+    ['call', (p) => p.call],
+    ['when', (p) => p.when, undefined, () => 'name'],
+    ['µs', (p) => number(p.micros), (p) => p.micros],
+    ['on one thread', (p) => number(p.alone), (p) => p.alone],
+    ['over one thread', (p) => times(p.micros / p.alone), (p) => p.micros / p.alone],
+  ]);
+}
+
 function makeBars() {
   for (const name of unique(data.rows.map((row) => row.direction))) {
     const button = element(byId('directions'), 'button', name);
@@ -149,41 +189,47 @@ function drawBars() {
   for (const button of byId('directions').children) {
     button.setAttribute('aria-pressed', button.textContent === direction);
   }
+  const range = rangeOf(data.rows.filter((row) => row.direction === direction).map((row) => row.ratio));
   for (const card of unique(data.rows.map((row) => row.card))) {
     const rows = data.rows
       .filter((row) => row.card === card && row.direction === direction)
       .sort((a, b) => b.microseconds - a.microseconds);
-    // A logarithmic bar begins at 1.
-    const unit = Math.min(...rows.map((row) => row.microseconds)) / 2;
+    const base = (rows.find((row) => isOwn(row.contestant)) ?? rows.at(-1))?.microseconds;
     draw('bars ' + card, {
-      grid: {left: 14, right: 92, top: 8, bottom: 4, containLabel: true},
-      xAxis: {type: 'log', min: 1, axisLabel: {show: false}, splitLine: {show: false}},
-      yAxis: {type: 'category', data: rows.map((row) => row.contestant), axisTick: {show: false}, axisLabel: {fontSize: 11}},
+      grid: {left: 8, right: 104, top: 4, bottom: 4, containLabel: true},
+      xAxis: {type: 'log', min: range[0], max: range[1], axisLabel: {formatter: (value) => number(value) + '×', fontSize: 11}},
+      yAxis: {type: 'category', data: rows.map((row) => row.contestant), axisTick: {show: false}, axisLabel: {fontSize: 11},
+        splitLine: {show: true, lineStyle: {type: 'dotted'}}},
       series: [{
-        type: 'bar',
-        barWidth: '65%',
+        type: 'scatter',
         label: {
           show: true, position: 'right', color: color('ink'), fontSize: 11,
           formatter: ({dataIndex}) => `${number(rows[dataIndex].microseconds)} µs  ${times(rows[dataIndex].ratio)}`,
         },
         data: rows.map((row) => ({
-          value: row.microseconds / unit,
-          itemStyle: {
-            color: isOwn(row.contestant) ? color('accent') : color('others'),
-            decal: row.wrong ? {symbol: 'rect', dashArrayX: [1, 0], dashArrayY: [3, 3], rotation: -Math.PI / 4, color: color('card')} : undefined,
-          },
+          value: [row.microseconds / base, row.contestant],
+          symbolSize: isOwn(row.contestant) ? 12 : 9,
+          symbol: row.wrong ? 'emptyCircle' : 'circle',
+          itemStyle: {color: isOwn(row.contestant) ? color('accent') : color('others')},
         })),
       }],
     });
   }
 }
 
+/** Room for all of a direction, so that a place is the same time in each of its charts. */
+function rangeOf(ratios) {
+  const known = ratios.filter((ratio) => ratio !== null);
+  const least = Math.min(1, ...known);
+  const low = least >= 1 ? 1 : least >= 0.5 ? 0.5 : 10 ** Math.floor(Math.log10(least));
+  return [low, 10 ** Math.ceil(Math.log10(Math.max(10, ...known)))];
+}
+
 function drawRoofline() {
   const line = Object.entries(data.streams).map(([size, micros]) => [Number(size), Number(size) / micros / 1e3]).sort((a, b) => a[0] - b[0]);
   draw('roofline', {
     tooltip: {formatter: ({seriesName, data: point}) => `${seriesName}<br>${point[2] ?? bytes(point[0])}<br>${number(point[1])} GB/s`},
-    legend: legend(),
-    grid: {left: 8, right: 36, top: 36, bottom: 62, containLabel: true},
+    grid: {left: 8, right: 36, top: 36, bottom: 30, containLabel: true},
     xAxis: {type: 'log', logBase: 2, min: 4096, max: 2 ** 29, name: 'bytes moved', nameLocation: 'middle', nameGap: 30,
       axisLabel: {formatter: bytes, hideOverlap: true}},
     yAxis: {type: 'log', name: 'GB/s'},
@@ -209,8 +255,7 @@ function drawScaling(id, over, fixed, name) {
   const most = Math.max(...calls.map((call) => call[fixed]));
   draw(id, {
     tooltip: {formatter: ({seriesName, data: point}) => `${seriesName}<br>${point[0]} ${over}: ${number(point[1])} calls/s`},
-    legend: legend(),
-    grid: {left: 8, right: 16, top: 32, bottom: 62, containLabel: true},
+    grid: {left: 8, right: 16, top: 32, bottom: 30, containLabel: true},
     xAxis: {type: 'log', logBase: 2, name, nameLocation: 'middle', nameGap: 30},
     yAxis: {type: 'value', name: 'calls/s', min: 0},
     series: contestants.map((contestant) => {
@@ -227,8 +272,7 @@ function drawAccuracy() {
   const means = unique(data.errors.map((e) => e.mean)).sort((a, b) => a - b);
   draw('accuracy', {
     tooltip: {formatter: ({seriesName, name, value}) => `${seriesName}<br>mean ${name}: ${error(value)}`},
-    legend: legend(),
-    grid: {left: 8, right: 16, top: 36, bottom: 62, containLabel: true},
+    grid: {left: 8, right: 16, top: 36, bottom: 30, containLabel: true},
     xAxis: {type: 'category', data: means.map(String), name: 'mean of the input', nameLocation: 'middle', nameGap: 30},
     yAxis: {type: 'log', name: 'error', axisLabel: {formatter: (value) => value.toExponential(0)}},
     series: contestants.map((contestant) => ({
@@ -252,6 +296,7 @@ function drawAll() {
 
 drawSummary();
 fillTables();
+fillProgram();
 makeBars();
 drawAll();
 dark.addEventListener('change', drawAll);

@@ -149,4 +149,164 @@ class BrowserTest {
     browser.findElements(By.cssSelector("#directions button")).get(1).click();
     assertTrue(browser.findElement(By.id("bars")).getText().contains("11 µs"));
   }
+
+  @Test
+  void everyNameOfALegendIsThereAtOnce() {
+    for (int width : List.of(1280, 390)) {
+      size(width, false);
+      for (String plot : List.of("roofline", "accuracy")) {
+        List<String> wanted = contestantsOf("standings", 0);
+        // At once: a change of the scheme draws legends anew.
+        Object shown =
+            browser.executeScript(
+                """
+                return [...document.querySelectorAll(arguments[0])].filter((name) => {
+                  const place = name.getBoundingClientRect();
+                  return place.height > 0 && place.left >= 0 && place.right <= innerWidth;
+                }).map((name) => name.textContent);
+                """,
+                "#" + plot + "-legend button");
+        assertTrue(((List<?>) shown).containsAll(wanted), plot + " shows " + shown);
+      }
+    }
+    assertEquals(
+        0L,
+        browser.executeScript(
+            "return [...charts.values()].filter("
+                + "chart => chart.getOption().legend.some(legend => legend.type === 'scroll')).length"));
+  }
+
+  private List<String> contestantsOf(String table, int column) {
+    return browser.findElements(By.cssSelector("#" + table + " tbody tr")).stream()
+        .map(row -> row.findElements(By.tagName("td")).get(column).getText())
+        .toList();
+  }
+
+  @Test
+  void aClickOnANameHidesItsSeries() {
+    size(1280, false);
+    WebElement name = browser.findElements(By.cssSelector("#accuracy-legend button")).get(0);
+    String series = name.getText();
+    name.click();
+    assertEquals("false", name.getAttribute("aria-pressed"));
+    assertEquals(
+        false,
+        browser.executeScript(
+            "return charts.get('accuracy').getOption().legend[0].selected[arguments[0]]", series));
+  }
+
+  /** No figure is beyond the edge, too small, or without its heading. */
+  @Test
+  void theTablesAreReadOnAPhoneWithoutMovingThem() {
+    size(390, false);
+    for (String table : List.of("standings", "figures", "stacks", "pauses")) {
+      String outside =
+          (String)
+              browser.executeScript(
+                  """
+                  const table = document.getElementById(arguments[0]);
+                  const scroll = table.parentElement;
+                  if (scroll.scrollWidth > scroll.clientWidth) {
+                    return `${scroll.scrollWidth} wide in ${scroll.clientWidth}`;
+                  }
+                  for (const cell of table.querySelectorAll('tbody td')) {
+                    const figure = cell.firstElementChild;
+                    const place = figure.getBoundingClientRect();
+                    const size = parseFloat(getComputedStyle(figure).fontSize);
+                    if (place.left < 0 || place.right > innerWidth || size < 12) {
+                      return `${cell.textContent} at ${place.left} to ${place.right}, ${size} px`;
+                    }
+                    const heading = getComputedStyle(cell, '::before').content;
+                    if (cell.cellIndex > 0 && heading !== `"${cell.dataset.heading}"`) {
+                      return `${cell.textContent} has the heading ${heading}`;
+                    }
+                  }
+                  return '';
+                  """,
+                  table);
+      assertEquals("", outside, table);
+    }
+    browser.findElement(By.id("filter")).sendKeys("pytorch inference");
+    assertEquals(List.of("PyTorch"), contestants());
+  }
+
+  @Test
+  void aPlaceOnTheAxisIsTheSameTimeInEveryChartAndHasTicks() {
+    for (int width : List.of(1280, 390)) {
+      size(width, false);
+      for (WebElement chart : browser.findElements(By.cssSelector("#bars .chart"))) {
+        List<String> texts =
+            chart.findElements(By.cssSelector("svg text")).stream()
+                .map(text -> text.getAttribute("textContent"))
+                .toList();
+        assertTrue(texts.containsAll(List.of("1×", "10×")), texts.toString());
+        double three = ((Number) place(chart, 3)).doubleValue();
+        assertEquals(Math.log10(3), three, 0.01, texts.toString());
+      }
+    }
+  }
+
+  /** Where a ratio lies between 1 and 10 on a chart's axis. */
+  private Object place(WebElement chart, double ratio) {
+    return browser.executeScript(
+        """
+        const x = (ratio) => charts.get(arguments[0]).convertToPixel({xAxisIndex: 0}, ratio);
+        return (x(arguments[1]) - x(1)) / (x(10) - x(1));
+        """,
+        chart.getAttribute("id"),
+        ratio);
+  }
+
+  @Test
+  void whatATightLoopHidesIsThereWhereItWasMeasured() throws IOException {
+    size(1280, false);
+    String program = browser.findElement(By.id("program")).getText();
+    assertTrue(program.contains("1.7 ×") && program.contains("after 2000 us"), program);
+    Path page = folder.resolve("without.html");
+    Path without = Path.of("results/20261127T191953-AMD-EPYC.json");
+    Files.writeString(page, HtmlReport.of(Figures.read(without)));
+    browser.get(page.toUri().toString());
+    assertFalse(browser.findElement(By.id("program")).isDisplayed());
+  }
+
+  /** On a light page and on a dark one, with a ground that is as the page. */
+  @Test
+  void thePictureIsReadInBothSchemes() throws IOException {
+    Path picture = folder.resolve("picture.svg");
+    Files.writeString(picture, FiguresSection.picture(Figures.read(ReportTest.SAMPLE)));
+    browser.get(picture.toUri().toString());
+    for (boolean dark : List.of(false, true)) {
+      size(800, dark);
+      double ground = luminance("rect", 0);
+      assertEquals(dark, ground < 0.1, "the ground's luminance is " + ground);
+      int count = browser.findElements(By.cssSelector("text")).size();
+      for (int i = 0; i < count; i++) {
+        double text = luminance("text", i);
+        double contrast = (Math.max(text, ground) + 0.05) / (Math.min(text, ground) + 0.05);
+        assertTrue(contrast >= 4.5, "text " + i + " has a contrast of " + contrast);
+      }
+      assertEquals(
+          "",
+          browser.executeScript(
+              """
+              return [...document.querySelectorAll('text')].map((text) => text.getBBox())
+                .filter((box) => box.x < 0 || box.x + box.width > 760).map((box) => box.x).join();
+              """));
+    }
+  }
+
+  /** As WCAG counts it, of an element's fill. */
+  private double luminance(String element, int index) {
+    return ((Number)
+            browser.executeScript(
+                """
+                const fill = getComputedStyle(document.querySelectorAll(arguments[0])[arguments[1]]).fill;
+                const [r, g, b] = fill.match(/[0-9.]+/g).map((part) => part / 255)
+                  .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+                return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+                """,
+                element,
+                index))
+        .doubleValue();
+  }
 }

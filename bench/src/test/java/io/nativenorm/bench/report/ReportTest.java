@@ -5,11 +5,14 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.nativenorm.DataType;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -83,6 +86,9 @@ class ReportTest {
             "TensorFlow: it is a sample",
             "ND4J: bert-single/CHANNELS_FIRST/INFERENCE around 10000: a result is missing",
             "| ND4J | 1.0e-03 | not a number |",
+            "| 12 x layer 32x128x768, forward and backward | 20.0 ms | 34.0 ms | 1.70 × | 0 | 51200 |",
+            "|  | in a loop | after 2000 us |",
+            "| batch 16x16x16x16 training | 0.500 × | 1.04 × |",
             "2.50 ×")) {
       assertTrue(report.contains(wanted), () -> wanted + " is not in\n" + report);
     }
@@ -119,15 +125,19 @@ class ReportTest {
       committed = files.filter(file -> file.toString().endsWith(".json")).toList();
     }
     List<Boolean> sixteenBits = new ArrayList<>();
+    String picture = null;
     for (Path raw : committed) {
       Figures figures = Figures.read(raw);
       String section = FiguresSection.section(page, raw, figures);
       assertTrue(Files.readString(page).contains(section), "run bench/figures.sh on " + raw);
       sixteenBits.add(figures.hasSixteenBits());
+      if (!figures.hasSixteenBits()) {
+        picture = FiguresSection.picture(figures);
+      }
     }
     assertEquals(List.of(false, true), sixteenBits.stream().sorted().toList());
-    Path picture = committed.get(0).resolveSibling("performance.svg");
-    assertTrue(Files.readString(picture).contains("NativeNorm AUTO"));
+    Path drawn = committed.get(0).resolveSibling("performance.svg");
+    assertEquals(picture, Files.readString(drawn), "run bench/figures.sh");
   }
 
   @Test
@@ -143,5 +153,28 @@ class ReportTest {
     assertEquals(
         both.replace("types: begin -->\nold", "types: begin -->\nnew"),
         FiguresSection.replaced(both, "types", "new\n"));
+  }
+
+  @Test
+  void thePictureHasTicksThatTellTimesApart() {
+    assertEquals(List.of(1.0, 2.0, 5.0, 10.0, 20.0, 50.0), Picture.ticks(1, 36));
+    assertEquals(List.of(1.0, 2.0), Picture.ticks(1, 1));
+    assertEquals(List.of(0.5, 1.0, 2.0, 5.0), Picture.ticks(0.94, 3));
+    String picture =
+        Picture.of(List.of(standing("NativeNorm AUTO", 1), standing("A", 3), standing("B", 36)));
+    Matcher dots =
+        Pattern.compile("<circle class=\"(own|other)\" cx=\"([0-9.]+)\"").matcher(picture);
+    List<Double> at = dots.results().map(dot -> Double.valueOf(dot.group(2))).toList();
+    assertEquals(3, at.size());
+    double oneToFifty = (at.get(1) - at.get(0)) / Math.log(3) * Math.log(50);
+    assertEquals(Math.log(12) / Math.log(50), (at.get(2) - at.get(1)) / oneToFifty, 1e-3);
+    for (String tick : List.of(">1 ×<", ">5 ×<", ">10 ×<", ">50 ×<", ">36.0 ×<")) {
+      assertTrue(picture.contains(tick), picture);
+    }
+  }
+
+  private static Standing standing(String contestant, double ratio) {
+    return new Standing(
+        contestant, DataType.F32, "1", 1, ratio, ratio, null, 0, 0.0, 1.0, 1.0, List.of());
   }
 }
