@@ -6,4 +6,4 @@ cd "$(dirname "$0")/../../.."
 bench/install.sh
 cd src/modules/libraries
 mvn -q -B -ntp package -DskipTests
-exec "${JAVA_HOME:+$JAVA_HOME/bin/}java" -cp target/nativenorm-libraries-*.jar "io.nativenorm.libraries.$1Times"
+exec "${JAVA_HOME:+$JAVA_HOME/bin/}java" --add-opens=java.base/java.nio=ALL-UNNAMED -cp target/nativenorm-libraries-*.jar "io.nativenorm.libraries.$1Times"
