@@ -8,8 +8,13 @@ import org.tensorflow.types.TFloat32;
 
 /** Ours on the memory of a tensor of TensorFlow's. */
 final class TensorFlowTensors {
-  /** The shape is N, C, then spatial, in either order. */
-  static Tensor wrap(TFloat32 theirs, Layout layout, long... shape) {
+  static Tensor wrap(TFloat32 theirs, Layout layout) {
+    long[] shape = theirs.shape().asArray();
+    if (layout == Layout.CHANNELS_LAST) { // NHWC there, N, C, H, W here
+      long channels = shape[shape.length - 1];
+      System.arraycopy(shape, 1, shape, 2, shape.length - 2);
+      shape[1] = channels;
+    }
     return theirs
         .asRawTensor()
         .data()

@@ -33,8 +33,8 @@ final class TensorFlowTimes {
                 theirShape, DataBuffers.of(images.in(Layout.CHANNELS_LAST, images.x())));
         TFloat32 output = TFloat32.tensorOf(theirShape);
         BatchNorm norm = images.batchNorm();
-        Tensor x = TensorFlowTensors.wrap(input, Layout.CHANNELS_LAST, shape);
-        Tensor y = TensorFlowTensors.wrap(output, Layout.CHANNELS_LAST, shape)) {
+        Tensor x = TensorFlowTensors.wrap(input, Layout.CHANNELS_LAST);
+        Tensor y = TensorFlowTensors.wrap(output, Layout.CHANNELS_LAST)) {
       Ops ops = Ops.create(graph);
       Placeholder<TFloat32> fed = ops.placeholder(TFloat32.class);
       FusedBatchNorm<TFloat32, TFloat32> operation =
@@ -51,8 +51,7 @@ final class TensorFlowTimes {
       norm.forward(x, y);
       Answers.requireRight("NativeNorm", y.toArray(), expected);
       try (Result result = runner.run();
-          Tensor theirs =
-              TensorFlowTensors.wrap((TFloat32) result.get(0), Layout.CHANNELS_LAST, shape)) {
+          Tensor theirs = TensorFlowTensors.wrap((TFloat32) result.get(0), Layout.CHANNELS_LAST)) {
         Answers.requireRight("TensorFlow", theirs.toArray(), expected);
       }
       Turns.race(
@@ -62,8 +61,8 @@ final class TensorFlowTimes {
               "NativeNorm, result allocated by TensorFlow and both wrapped",
               () -> {
                 try (TFloat32 made = TFloat32.tensorOf(theirShape);
-                    Tensor in = TensorFlowTensors.wrap(input, Layout.CHANNELS_LAST, shape);
-                    Tensor out = TensorFlowTensors.wrap(made, Layout.CHANNELS_LAST, shape)) {
+                    Tensor in = TensorFlowTensors.wrap(input, Layout.CHANNELS_LAST);
+                    Tensor out = TensorFlowTensors.wrap(made, Layout.CHANNELS_LAST)) {
                   norm.forward(in, out);
                 }
               }),

@@ -28,7 +28,7 @@ class TensorFlowTest extends LibraryTest {
             TFloat32.tensorOf(
                 Shape.of(2, 7, 3, 5), DataBuffers.of(images.in(Layout.CHANNELS_LAST, images.x())));
         BatchNorm norm = images.batchNorm();
-        Tensor x = TensorFlowTensors.wrap(theirs, Layout.CHANNELS_LAST, images.shape())) {
+        Tensor x = TensorFlowTensors.wrap(theirs, Layout.CHANNELS_LAST)) {
       norm.forward(x, x);
       Answers.requireRight(
           "what TensorFlow has",
@@ -43,7 +43,7 @@ class TensorFlowTest extends LibraryTest {
     Ops ops = Ops.create();
     Operand<TFloat32> sum =
         ops.math.add(ops.constant(new float[] {1, 2, 3}), ops.constant(new float[] {4, 5, 6}));
-    try (Tensor x = TensorFlowTensors.wrap(sum.asTensor(), Layout.CHANNELS_FIRST, 1, 3)) {
+    try (Tensor x = TensorFlowTensors.wrap(sum.asTensor(), Layout.CHANNELS_FIRST)) {
       assertArrayEquals(new float[] {5, 7, 9}, x.toArray());
     }
   }
