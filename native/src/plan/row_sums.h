@@ -24,14 +24,14 @@ struct RowBlocks {
 
   RowBlocks(size_t rows, size_t length) : rows(rows) {
     constexpr size_t kLeast = 8, kMost = 64, kPieces = 32, kLeastElements = 20480;
-    size_t wanted = 1;
-    while (wanted < kPieces / 2 && 2 * wanted * kLeastElements <= rows * length) wanted *= 2;
-    of = (rows + wanted - 1) / wanted;
+    size_t doublings = 0;
+    while ((size_t{2} << doublings) < kPieces && (kLeastElements << (doublings + 1)) <= rows * length) ++doublings;
+    of = (rows + (size_t{1} << doublings) - 1) >> doublings;
     if (of < kLeast) of = kLeast;
     if (of > kMost) of = kMost;
-    const size_t blocks = (rows + of - 1) / of;
+    const size_t blocks = rows <= of ? 1 : (rows + of - 1) / of;
     per_piece = (blocks + kPieces - 1) / kPieces;
-    pieces = (blocks + per_piece - 1) / per_piece;
+    pieces = per_piece == 1 ? blocks : (blocks + per_piece - 1) / per_piece;
   }
 
   size_t First(size_t piece) const { return piece * per_piece * of; }

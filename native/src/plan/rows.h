@@ -25,7 +25,10 @@ struct RowPlaces {
   size_t together;
   size_t stride;
 
-  size_t operator[](size_t row) const { return row / together * stride + row % together * length; }
+  // Without a division, which takes some 10 cycles, where all rows are together.
+  size_t operator[](size_t row) const {
+    return row < together ? row * length : row / together * stride + row % together * length;
+  }
 };
 
 inline RowPlaces PlacesOf(const Plan& p, const RowShape& shape, size_t stride) {
@@ -36,7 +39,8 @@ inline RowPlaces PlacesOf(const Plan& p, const RowShape& shape, size_t stride) {
 template <class Body>
 void ForRowsTogether(size_t together, size_t first, size_t end, const Body& body) {
   while (first < end) {
-    const size_t left = together - first % together, rows = left < end - first ? left : end - first;
+    const size_t left = together - (first < together ? first : first % together);
+    const size_t rows = left < end - first ? left : end - first;
     body(first, rows);
     first += rows;
   }

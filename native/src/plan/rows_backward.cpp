@@ -63,12 +63,12 @@ void BackwardByRows(const Plan& p, RowOperands at, RowsToDifferentiate rows, con
 
 // Sums a piece up again in doubles because a sum of it is not finite: floats have left their range, which the sums of
 // its rows may not show. Also computes again the gradients of those rows that have left it.
-void AgainInDoubles(const Plan& p, const RowShape& shape, const Backward& data, const RowsOf& operands, size_t first,
-                    size_t count, const RowPieceSums& sums) {
+void AgainInDoubles(const Plan& p, const RowShape& shape, const Backward& data, const float* weight,
+                    const RowsOf& operands, size_t first, size_t count, const RowPieceSums& sums) {
   *sums.in_doubles = false;
-  const RowsToDifferentiate rows = {p.operation != NN_RMS, shape.length, shape.period,  0,       1,       p.eps,
-                                    data.weight,           data.mean,    data.variance, nullptr, nullptr, false,
-                                    nullptr};
+  const RowsToDifferentiate rows = {
+      p.operation != NN_RMS, shape.length, shape.period, 0,     1,      p.eps, weight, data.mean,
+      data.variance,         nullptr,      nullptr,      false, nullptr};
   for (size_t r = first; r < first + count; ++r) {
     const RowOperands at = operands[r];
     const void* x = at.x.At(0);
@@ -79,8 +79,8 @@ void AgainInDoubles(const Plan& p, const RowShape& shape, const Backward& data, 
     ParameterSums to = sums.AsSums();
     to.weight += unit.first_channel;
     to.bias += unit.first_channel;
-    p.loops->exact_sums(unit, x, dy, y, data.weight, found.mean,
-                        InverseDeviation(found.m2 / unit.Values(), p.eps, false), to);
+    p.loops->exact_sums(unit, x, dy, y, weight, found.mean, InverseDeviation(found.m2 / unit.Values(), p.eps, false),
+                        to);
     if (data.WantsInput() && p.loops->leaves_range(dy, y, shape.length, data.variance[r], p.eps)) {
       p.loops->exact_row_backward(x, dy, y, at.dx.At(0), rows, r, {nullptr, nullptr, 1});
     }
@@ -96,9 +96,8 @@ const float* AddOffset(float* to, const float* weight, float offset, size_t leng
 
 }  // namespace
 
-int RowsBackward(const Plan& p, const Backward& given) {
+int RowsBackward(const Plan& p, const Backward& data) {
   const RowShape shape = ShapeOf(p);
-  Backward data = given;
   const RowsOf operands(p, shape, data);
   const bool sums = data.diff_weight != nullptr || data.diff_bias != nullptr;
   const size_t columns = sums ? shape.length * shape.period : 0;
@@ -116,8 +115,9 @@ int RowsBackward(const Plan& p, const Backward& given) {
   Scratch scratch(AllRowSums::Bytes(places, columns) + Scratch::Bytes<float>(has_offset ? shape.length : 0) +
                   parts * unwanted);
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
-  if (has_offset)
-    data.weight = AddOffset(scratch.Take<float>(shape.length), data.weight, p.weight_offset, shape.length);
+  const float* const weight =
+      has_offset ? AddOffset(scratch.Take<float>(shape.length), data.weight, p.weight_offset, shape.length)
+                 : data.weight;
   const AllRowSums all(*p.kernels, scratch, places, columns, wants_bias || p.operation != NN_RMS,
                        direct ? data.diff_weight : nullptr, direct ? data.diff_bias : nullptr);
   char* const nowhere = unwanted == 0 ? nullptr : scratch.Take<char>(parts * unwanted);
@@ -125,7 +125,7 @@ int RowsBackward(const Plan& p, const Backward& given) {
   const bool stream = data.WantsInput() && p.StreamsRuns(p.BackwardBytes(), in_place, shape.length);
   const auto differentiate = [&](size_t part, size_t row, size_t count, const RowPieceSums& to, bool* finite) {
     RowsToDifferentiate rows = {
-        p.operation != NN_RMS, shape.length, shape.period, row,    count, p.eps, data.weight, data.mean,
+        p.operation != NN_RMS, shape.length, shape.period, row,    count, p.eps, weight, data.mean,
         data.variance,         to.weight,    to.bias,      stream, finite};
     ForRowsTogether(p.rows_together, row, row + count, [&](size_t first, size_t some) {
       const size_t end = first + some, step = nowhere == nullptr ? some : kUnwanted;
@@ -164,7 +164,8 @@ int RowsBackward(const Plan& p, const Backward& given) {
         if (blocks.per_piece > 1 || *to.in_doubles) to.EndBlock();
       });
       if (*to.has_exact) finite &= to.AreDoublesFinite(wants_bias);
-      if (!finite && !in_place) AgainInDoubles(p, shape, data, operands, blocks.First(piece), blocks.Rows(piece), to);
+      if (!finite && !in_place)
+        AgainInDoubles(p, shape, data, weight, operands, blocks.First(piece), blocks.Rows(piece), to);
       if (places < pieces) all.Add(piece);
     }
     EndStream(stream);

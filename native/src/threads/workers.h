@@ -40,6 +40,7 @@ struct Range {
   size_t end;
 };
 inline Range PartOf(size_t n, size_t parts, size_t i) {
+  if (parts == 1) return {0, n};  // without a division, which a call of 60 ns feels
   const size_t size = n / parts, remainder = n % parts;
   const size_t begin = i * size + (i < remainder ? i : remainder);
   return {begin, begin + size + (i < remainder ? 1 : 0)};
