@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import io.nativenorm.DataType;
 import io.nativenorm.InstanceNorm;
 import io.nativenorm.LayerNorm;
 import io.nativenorm.Layout;
@@ -100,6 +101,16 @@ class OpenCvTest extends LibraryTest {
       for (float value : values(matrix)) {
         assertEquals(7, value);
       }
+    }
+  }
+
+  /** A Mat is a pointer of JavaCPP's, to an object of a hundred bytes. */
+  @Test
+  void theObjectIsNotTakenForItsPixels() {
+    try (Mat image = image()) {
+      assertThrows(
+          IllegalArgumentException.class,
+          () -> Tensor.wrap(image, DataType.F32, Layout.CHANNELS_LAST, 1, 3, 48, 64));
     }
   }
 

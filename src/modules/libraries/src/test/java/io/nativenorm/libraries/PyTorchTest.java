@@ -101,6 +101,16 @@ class PyTorchTest extends LibraryTest {
         .getMessage();
   }
 
+  /** A tensor is a pointer of JavaCPP's too, to an object of eight bytes. */
+  @Test
+  void theObjectIsNotTakenForItsElements() {
+    try (org.bytedeco.pytorch.Tensor theirs = torch.randn(4, 64)) {
+      assertThrows(
+          IllegalArgumentException.class,
+          () -> Tensor.wrap(theirs, DataType.F32, Layout.CHANNELS_FIRST, 4, 64));
+    }
+  }
+
   @Test
   void aClosedTensorIsNotReadAnyMore() {
     org.bytedeco.pytorch.Tensor theirs = torch.randn(4, 64);
