@@ -199,7 +199,7 @@ function drawBars() {
       grid: {left: 8, right: 104, top: 4, bottom: 4, containLabel: true},
       xAxis: {type: 'log', min: range[0], max: range[1], axisLabel: {formatter: (value) => number(value) + '×', fontSize: 11}},
       yAxis: {type: 'category', data: rows.map((row) => row.contestant), axisTick: {show: false}, axisLabel: {fontSize: 11},
-        splitLine: {show: true, lineStyle: {type: 'dotted'}}},
+        splitLine: {show: false}},
       series: [{
         type: 'scatter',
         label: {
