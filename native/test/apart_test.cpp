@@ -274,7 +274,8 @@ Case Next(Random& random) {
   c.eps = eps[random.Bits() % 5];
   const double offsets[] = {0, 1, -0.5, 1.0 / 3};
   c.offset = c.weighted ? offsets[random.Bits() % 4] : 0;
-  c.overflows = c.weighted && c.offset == 0 && random.Bits() % 2 == 0;
+  c.overflows = c.weighted && random.Bits() % 3 == 0;
+  if (c.overflows) c.offset = random.Bits() % 2 == 0 ? 0 : 1e-20;
   c.threads = 1 + static_cast<int>(random.Bits() % 3);
   return c;
 }

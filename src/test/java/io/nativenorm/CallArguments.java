@@ -48,7 +48,7 @@ final class CallArguments {
       case "of", "builder", "zeros" -> shaped(types);
       case "allocate" -> {
         long[] shape = shape();
-        yield new Object[] {DataType.F32, subjects.layout(), shape};
+        yield new Object[] {anyOf(DataType.class), subjects.layout(), shape};
       }
       case "wrap" -> wrapped(types);
       case "read" -> new Object[] {subjects.file(), ""};
@@ -87,7 +87,7 @@ final class CallArguments {
           : new Object[] {stateLike(layer), random.nextBoolean()};
     }
     if (types[0] == DataType.class) {
-      return new Object[] {DataType.F32, subjects.layout(), spec.shape(random)};
+      return new Object[] {subjects.type(), subjects.layout(), spec.shape(random)};
     }
     if (types[0] == float[].class && types.length > 3) {
       return ofArrays(types.length, spec.rowLength());
@@ -108,8 +108,13 @@ final class CallArguments {
     if (types.length == 1) {
       return new Object[] {x};
     }
-    boolean inPlace = mayBeInPlace(method) && random.nextBoolean();
-    return new Object[] {x, inPlace ? x : subjects.tensor(x.layout(), x.shape())};
+    if (mayBeInPlace(method) && random.nextBoolean()) {
+      return new Object[] {x, x};
+    }
+    DataType other = x.dataType() == DataType.F32 ? subjects.type() : DataType.F32;
+    boolean isPair = mayBeInPlace(method) && random.nextInt(3) == 0;
+    DataType type = isPair ? other : x.dataType();
+    return new Object[] {x, subjects.tensor(type, x.layout(), x.shape())};
   }
 
   private static boolean mayBeInPlace(Executable method) {
@@ -123,11 +128,12 @@ final class CallArguments {
     long[] shape = trained.shape();
     boolean arrays = types[0] == float[].class;
     int size = (int) Shapes.size(shape);
-    Object first = arrays ? subjects.values(size) : gradient(layout, shape);
+    DataType type = trained.input().dataType();
+    Object first = arrays ? subjects.values(size) : gradient(type, layout, shape);
     if (types.length == 1) {
       return new Object[] {first};
     }
-    Object second = arrays ? new float[size] : subjects.tensor(layout, shape);
+    Object second = arrays ? new float[size] : subjects.tensor(type, layout, shape);
     if (method.equals("forward")) {
       return new Object[] {first, second};
     }
@@ -203,7 +209,10 @@ final class CallArguments {
                 copy.copyFrom(values);
               }
               subjects.keep(copy);
-              state.put(name, copy);
+              boolean isFloats = copy.dataType() == DataType.F32;
+              Tensor typed = isFloats ? copy.to(subjects.type()) : copy;
+              subjects.keep(typed);
+              state.put(name, typed);
             });
     return state;
   }
@@ -215,7 +224,9 @@ final class CallArguments {
         yield new Object[] {type == float[].class ? values : FloatBuffer.wrap(values)};
       }
       case "addScaled" ->
-          new Object[] {random.nextFloat(), subjects.tensor(tensor.layout(), tensor.shape())};
+          new Object[] {
+            random.nextFloat(), subjects.tensor(subjects.type(), tensor.layout(), tensor.shape())
+          };
       case "narrow" -> {
         int d = tensor.rank() == 0 ? 0 : random.nextInt(tensor.rank());
         long from = tensor.rank() == 0 ? 0 : random.nextInt((int) tensor.shape()[d] + 1);
@@ -230,13 +241,13 @@ final class CallArguments {
             random.nextBoolean() ? new long[] {tensor.size()} : new long[] {1, tensor.size(), 1}
           };
       case "getLong" -> new Object[] {new long[tensor.rank()]};
-      case "to" -> new Object[] {type == DataType.class ? DataType.F32 : subjects.layout()};
+      case "to" -> new Object[] {type == DataType.class ? subjects.type() : subjects.layout()};
       default -> throw new AssertionError("no arguments for Tensor." + method);
     };
   }
 
-  private Tensor gradient(Layout layout, long[] shape) {
-    Tensor dy = subjects.tensor(layout, shape);
+  private Tensor gradient(DataType type, Layout layout, long[] shape) {
+    Tensor dy = subjects.tensor(type, layout, shape);
     dy.copyFrom(TestData.normal(random.nextLong(), (int) dy.size(), 0, 1));
     return dy;
   }

@@ -1,5 +1,6 @@
 package io.nativenorm;
 
+import io.nativenorm.engine.Storage;
 import java.lang.reflect.Executable;
 import java.util.Arrays;
 
@@ -72,7 +73,8 @@ interface CallCheck {
     if (output instanceof float[] array) {
       return array.clone();
     }
-    boolean readable = output instanceof Tensor t && !t.isClosed() && t.dataType() == DataType.F32;
+    boolean readable =
+        output instanceof Tensor t && !t.isClosed() && Storage.COMPUTED.contains(t.dataType());
     return readable ? ((Tensor) output).toArray() : null;
   }
 
@@ -96,8 +98,11 @@ interface CallCheck {
     Oracle oracle = oracle(layer, spec, shape, CallNumbers.runningOf(layer));
     return result -> {
       Object y = result != null ? result : given[1];
-      float[] values = y instanceof Tensor tensor ? CallSubjects.inOrder(tensor) : (float[]) y;
-      check(spec, oracle, x, values);
+      if (y instanceof Tensor tensor) {
+        check(spec, oracle, x, tensor);
+      } else {
+        check(spec, oracle, x, (float[]) y, DataType.F32);
+      }
     };
   }
 
@@ -115,7 +120,7 @@ interface CallCheck {
     float[] before = y.clone();
     Oracle oracle = oracle(layer, spec, new long[] {count, length}, null);
     return result -> {
-      check(spec, oracle, x, gather(y, to, length));
+      check(spec, oracle, x, gather(y, to, length), DataType.F32);
       for (int row = 0; row < count; row++) {
         System.arraycopy(y, to[row], before, to[row], length);
       }
@@ -142,25 +147,29 @@ interface CallCheck {
   private static CallCheck training(NormLayer layer, LayerSpec spec, Tensor input) {
     float[] x = CallSubjects.inOrder(input);
     Oracle oracle = oracle(layer, spec, input.shape(), null);
-    return result -> check(spec, oracle, x, CallSubjects.inOrder(((Pass) result).output()));
+    return result -> check(spec, oracle, x, ((Pass) result).output());
   }
 
   private static CallCheck training(
       NormLayer layer, LayerSpec spec, float[] x, float[] y, long[] shape) {
     float[] before = x.clone();
     Oracle oracle = oracle(layer, spec, shape, null);
-    return result -> check(spec, oracle, before, y);
+    return result -> check(spec, oracle, before, y, DataType.F32);
   }
 
   private static CallCheck frozen(NormLayer layer, LayerSpec spec, Tensor input) {
     float[] x = CallSubjects.inOrder(input);
     Oracle oracle = oracle(layer, spec, input.shape(), CallNumbers.runningOf(layer));
-    return result -> check(spec, oracle, x, CallSubjects.inOrder(((Pass) result).output()));
+    return result -> check(spec, oracle, x, ((Pass) result).output());
   }
 
-  private static void check(LayerSpec spec, Oracle oracle, float[] x, float[] y) {
+  private static void check(LayerSpec spec, Oracle oracle, float[] x, Tensor y) {
+    check(spec, oracle, x, CallSubjects.inOrder(y), y.dataType());
+  }
+
+  private static void check(LayerSpec spec, Oracle oracle, float[] x, float[] y, DataType type) {
     if (x.length > 0 && x.length <= MANY) {
-      CallNumbers.checkForward(spec, oracle, x, y);
+      CallNumbers.checkForward(spec, oracle, x, y, type);
     }
   }
 
@@ -171,7 +180,9 @@ interface CallCheck {
   private static CallCheck gradients(
       Pass pass, CallSubjects.Trained trained, Object[] given, boolean adds) {
     boolean arrays = given[0] instanceof float[];
-    boolean ordered = trained.input().layout() == Layout.CHANNELS_FIRST;
+    boolean ordered =
+        trained.input().layout() == Layout.CHANNELS_FIRST
+            && trained.input().dataType() == DataType.F32;
     boolean alone = given[2] == null && given[3] == null;
     if (alone || given[0] == given[1] || (arrays && !ordered) || !isKnown(pass, trained)) {
       return result -> {};

@@ -1,5 +1,6 @@
 package io.nativenorm;
 
+import io.nativenorm.engine.Storage;
 import java.lang.reflect.Executable;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -179,6 +180,24 @@ final class CallSubjects implements AutoCloseable {
     return made;
   }
 
+  /** F32 more often than not, or 16 bits. */
+  DataType type() {
+    return random.nextInt(3) > 0
+        ? DataType.F32
+        : Storage.COMPUTED.get(random.nextInt(Storage.COMPUTED.size()));
+  }
+
+  /** The same in a type. */
+  Tensor tensor(DataType type, Layout layout, long... shape) {
+    Tensor wide = tensor(layout, shape);
+    if (type == DataType.F32) {
+      return wide;
+    }
+    Tensor made = wide.to(type);
+    keep(made);
+    return made;
+  }
+
   FloatBuffer buffer(int floats) {
     return bytes(floats).asFloatBuffer();
   }
@@ -207,7 +226,12 @@ final class CallSubjects implements AutoCloseable {
 
   /** An input for a layer. */
   Tensor input(LayerSpec spec) {
-    return tensor(layout(), spec.shape(random));
+    return tensor(typeFor(spec), layout(), spec.shape(random));
+  }
+
+  /** ONEDNN has F32 alone. */
+  private DataType typeFor(LayerSpec spec) {
+    return spec.backend == Backend.ONEDNN ? DataType.F32 : type();
   }
 
   /** The same as columns of a matrix, for one that takes rows. */
@@ -217,7 +241,8 @@ final class CallSubjects implements AutoCloseable {
     long[] matrix = shape.clone();
     matrix[d] += random.nextInt(3);
     Tensor columns =
-        tensor(Layout.CHANNELS_FIRST, matrix).narrow(d, matrix[d] - shape[d], shape[d]);
+        tensor(typeFor(spec), Layout.CHANNELS_FIRST, matrix)
+            .narrow(d, matrix[d] - shape[d], shape[d]);
     keep(columns);
     return columns;
   }
@@ -339,12 +364,16 @@ final class CallSubjects implements AutoCloseable {
   }
 
   Tensor openTensor() {
+    return openTensor(List.of(DataType.F32));
+  }
+
+  Tensor openTensor(List<DataType> types) {
     Tensor known = any(Tensor.class);
     boolean isUsable =
         known != null
             && !known.isClosed()
             && !known.isReadOnly()
-            && known.dataType() == DataType.F32
+            && types.contains(known.dataType())
             && known.pieces() == null;
     return isUsable ? known : tensor(layout(), channels(), 1 + random.nextInt(4), 3);
   }
@@ -375,8 +404,8 @@ final class CallSubjects implements AutoCloseable {
   /** A known pass after a forward that it was called for: it takes a tensor that is known. */
   void forwardAgain(Pass pass) {
     Trained before = passes.get(pass);
-    Tensor x = tensor(before.input().layout(), before.shape());
-    pass.forward(x, tensor(x.layout(), x.shape()));
+    Tensor x = tensor(before.input().dataType(), before.input().layout(), before.shape());
+    pass.forward(x, tensor(x.dataType(), x.layout(), x.shape()));
     keepPass(before.layer(), x, pass, before.running() != null);
   }
 

@@ -1,5 +1,6 @@
 package io.nativenorm;
 
+import io.nativenorm.engine.Storage;
 import java.io.IOException;
 import java.lang.reflect.Constructor;
 import java.lang.reflect.Executable;
@@ -86,13 +87,14 @@ final class RandomCalls {
         return any;
       }
     }
-    return method.getName().equals("getLong") ? subjects.counts() : usable(type);
+    return switch (method.getName()) {
+      case "getLong" -> subjects.counts();
+      case "buffer" -> subjects.openTensor();
+      default -> type == Tensor.class ? subjects.openTensor(Storage.COMPUTED) : usable(type);
+    };
   }
 
   private Object usable(Class<?> type) {
-    if (type == Tensor.class) {
-      return subjects.openTensor();
-    }
     if (NormLayer.class.isAssignableFrom(type)) {
       return subjects.layer(type.asSubclass(NormLayer.class));
     }

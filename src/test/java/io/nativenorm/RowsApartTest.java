@@ -35,6 +35,7 @@ class RowsApartTest {
   private static final long SEED = Long.getLong("nativenorm.seed", 20261127);
   private static final int PROBLEMS = 60;
   private static final float BETWEEN = -77;
+  private static final double SMALL = 1e-25;
 
   private static Problem problem(Operation operation, Shape shape, double unitOffset, Task task) {
     return new Problem(
@@ -120,7 +121,9 @@ class RowsApartTest {
         boolean isClose = random.nextInt(3) == 0 || (i > 1 && task != Task.BACKWARD);
         strides[i] = isClose ? 0 : together * length + random.nextInt(70);
       }
+      boolean overflows = task == Task.BACKWARD && random.nextInt(3) == 0;
       double offset = random.nextBoolean() ? 0 : random.nextBoolean() ? 1 : 1 / 3.0;
+      offset *= overflows ? SMALL : 1;
       Activation activation = random.nextBoolean() ? Activation.RELU : Activation.NONE;
       Shape shape = Shape.ofRows(rows, length);
       Norm norm = new Norm(operation, StatisticsSource.COMPUTED, random.nextInt(4) == 0 ? 0 : 1e-5);
@@ -141,6 +144,25 @@ class RowsApartTest {
       bias = affine.bias() ? TestData.normal(seed + 4, length, 0, 1) : null;
       mean = TestData.normal(seed + 5, rows, 0, 0.1);
       variance = TestData.normal(seed + 6, rows, 1, 0.1);
+      if (overflows) {
+        overflow(random);
+      }
+    }
+
+    /**
+     * Makes sums of dy leave floats, which are then summed up again, and dy over the deviation of
+     * some rows too, whose gradients are computed again; a small weight brings them back.
+     */
+    private void overflow(SplittableRandom random) {
+      for (int i = 0; i < dy.length; i++) {
+        dy[i] = (float) (2e38 * random.nextDouble(0.5, 1.5));
+      }
+      for (int i = 0; i < length; i++) {
+        weight[i] *= (float) SMALL;
+      }
+      for (int row = 0; row < rows; row++) {
+        variance[row] *= random.nextInt(3) == 0 ? 1e-3f : 1;
+      }
     }
 
     void check(String what) {

@@ -143,7 +143,7 @@ class WrapAddressTest {
   void memoryBeyond2GigabytesIsReached() throws Exception {
     assumeTrue(TestArena.ARE_THERE, "there are no segments before JDK 22");
     Path file = Files.createTempFile("nativenorm", ".sparse");
-    long bytes = 5L << 30;
+    long bytes = 9L << 30; // more than 2^31 floats
     try (RandomAccessFile sized = new RandomAccessFile(file.toFile(), "rw");
         TestArena arena = TestArena.of("Shared")) {
       sized.setLength(bytes);
