@@ -2,6 +2,8 @@
 # Builds NativeNorm and times it beside another library's own: src/modules/libraries/times.sh OnnxRuntime
 # The other names are those of the *Times.java in this module.
 set -eu
+# As bench/run.sh: glibc gives large blocks back at once, and PyTorch's results then cost a page fault every 4 KB.
+export MALLOC_ARENA_MAX=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184
 cd "$(dirname "$0")/../../.."
 bench/install.sh
 cd src/modules/libraries
