@@ -34,9 +34,9 @@ public abstract sealed class NormLayer extends LayerState permits RunningNorm, R
 
   private final Backend backend;
   private final int ownThreads;
-  private final LayerProblems problems;
+  final LayerProblems problems;
   private final Inference inference;
-  private final Training training;
+  final Training training;
 
   NormLayer(
       Operation operation,
@@ -221,12 +221,6 @@ public abstract sealed class NormLayer extends LayerState permits RunningNorm, R
     Objects.requireNonNull(y, "y");
     Objects.requireNonNull(shape, "shape");
     return TensorScope.made(training.forward(x, y, shape));
-  }
-
-  /** The same with the running statistics as constants. */
-  final Pass frozenPass(Tensor x) {
-    Objects.requireNonNull(x, "x");
-    return TensorScope.made(training.frozen(x));
   }
 
   /** The problem of training on a shape, if this takes it. */

@@ -1,6 +1,7 @@
 package io.nativenorm;
 
 import io.nativenorm.engine.Operation;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -21,7 +22,8 @@ public abstract sealed class RunningNorm extends NormLayer permits BatchNorm, In
    * @throws IllegalStateException if the layer tracks no running statistics
    */
   public Pass forwardFrozen(Tensor x) {
-    return frozenPass(x);
+    Objects.requireNonNull(x, "x");
+    return TensorScope.made(training.frozen(x));
   }
 
   /**

@@ -1,6 +1,7 @@
 package io.nativenorm;
 
 import java.lang.reflect.Executable;
+import java.lang.reflect.Parameter;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
@@ -51,6 +52,12 @@ final class CallArguments {
         yield new Object[] {anyOf(DataType.class), subjects.layout(), shape};
       }
       case "wrap" -> wrapped(types);
+      case "fromArray" ->
+          new Object[] {
+            method.getDeclaringClass() == GradientSums.class
+                ? TestData.widen(subjects.values(4))
+                : new double[5]
+          };
       case "read" -> new Object[] {subjects.file(), ""};
       case "write" -> new Object[] {subjects.newFile(), subjects.layer(NormLayer.class).state()};
       case "normalize" -> withParameters(types);
@@ -100,6 +107,9 @@ final class CallArguments {
           ? new Object[] {x, y, shape}
           : new Object[] {x, types[1] == float[].class ? y : shape};
     }
+    if (layer instanceof BatchNorm && !(types.length == 1 || allTensors(types))) {
+      return inParts(method.getParameters(), spec);
+    }
     boolean mayLieApart = List.of("forward", "explain").contains(method.getName());
     Tensor x =
         mayLieApart && spec.normalizesRows() && random.nextInt(3) == 0
@@ -115,6 +125,37 @@ final class CallArguments {
     boolean isPair = mayBeInPlace(method) && random.nextInt(3) == 0;
     DataType type = isPair ? other : x.dataType();
     return new Object[] {x, subjects.tensor(type, x.layout(), x.shape())};
+  }
+
+  private static boolean allTensors(Class<?>[] types) {
+    return Arrays.stream(types).allMatch(type -> type == Tensor.class);
+  }
+
+  /** A part of a batch, and what was found for the whole. */
+  private Object[] inParts(Parameter[] parameters, LayerSpec spec) {
+    Tensor x = subjects.input(spec);
+    int channels = (int) spec.parameterShape()[0];
+    return Arrays.stream(parameters)
+        .map(
+            parameter ->
+                switch (parameter.getName()) {
+                  case "x" -> x;
+                  case "m" -> moments(channels);
+                  case "sums" ->
+                      GradientSums.fromArray(
+                          TestData.widen(TestData.normal(random.nextLong(), 2 * channels, 0, 9)));
+                  case "dWeight", "dBias" -> null;
+                  default -> subjects.tensor(x.layout(), x.shape());
+                })
+        .toArray();
+  }
+
+  private ChannelMoments moments(int channels) {
+    double[] values = TestData.widen(TestData.normal(random.nextLong(), 2 * channels + 1, 0, 9));
+    for (int i = 0; i < values.length; i++) {
+      values[i] = i > 0 && i <= channels ? values[i] : 2 + Math.abs(values[i]);
+    }
+    return ChannelMoments.fromArray(values);
   }
 
   private static boolean mayBeInPlace(Executable method) {
@@ -328,7 +369,9 @@ final class CallArguments {
     if (type == Map.class) {
       return Map.of();
     }
-    if (type == Explanation.Choice.class) {
+    if (type == Explanation.Choice.class
+        || type == ChannelMoments.class
+        || type == GradientSums.class) {
       return PublicApi.example(type);
     }
     throw new AssertionError("no value of " + type);
@@ -360,6 +403,15 @@ final class CallArguments {
     }
     if (type == float[].class) {
       return subjects.values(Math.max(0, ((float[]) valid).length + random.nextInt(5) - 2));
+    }
+    if (type == double[].class) {
+      return TestData.widen(subjects.values(random.nextInt(7)));
+    }
+    if (type == ChannelMoments.class) {
+      return ChannelMoments.fromArray(new double[5]);
+    }
+    if (type == GradientSums.class) {
+      return GradientSums.fromArray(new double[4]);
     }
     if (type == Tensor.class) {
       Tensor any = subjects.any(Tensor.class);

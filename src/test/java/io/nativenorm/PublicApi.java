@@ -35,6 +35,10 @@ final class PublicApi {
 
   private static final int SIZE = 12;
 
+  /** Arguments that are as good as any other. */
+  private static final List<Class<?>> EXAMPLES =
+      List.of(Explanation.Choice.class, ChannelMoments.class, GradientSums.class);
+
   private static final ByteBuffer MEMORY = bytes();
 
   /** One way to call a method: on a layer's class for what layers inherit. */
@@ -168,6 +172,10 @@ final class PublicApi {
       return TensorScope.open();
     } else if (type == Gradients.class) {
       return ((Pass) example(Pass.class)).backward(Tensor.zeros(SHAPE));
+    } else if (type == ChannelMoments.class) {
+      return ChannelMoments.fromArray(new double[] {4, 0, 1});
+    } else if (type == GradientSums.class) {
+      return GradientSums.fromArray(new double[] {1, 1});
     } else if (type == IncompatibleKeys.class) {
       return new IncompatibleKeys(List.of("a"), List.of());
     } else if (type == NativeNorm.EngineInfo.class) {
@@ -240,8 +248,11 @@ final class PublicApi {
       return List.of();
     } else if (type == Optional.class) {
       return Optional.empty();
-    } else if (type == Explanation.Choice.class) {
+    } else if (EXAMPLES.contains(type)) {
       return example(type);
+    } else if (type == double[].class) {
+      return new double
+          [parameter.getDeclaringExecutable().getDeclaringClass() == GradientSums.class ? 2 : 3];
     } else if (type == String.class) {
       return "text";
     } else if (type == boolean.class) {

@@ -15,6 +15,15 @@ import java.util.Random;
  * outside the numerical contract, and an output touched by a call that failed are errors.
  */
 final class RandomCalls {
+  /** Of which one is as good as any other. */
+  private static final List<Class<?>> EXAMPLES =
+      List.of(
+          Explanation.class,
+          Explanation.Choice.class,
+          IncompatibleKeys.class,
+          ChannelMoments.class,
+          GradientSums.class);
+
   private static final Class<?>[] PARAMETER = {Tensor.class};
 
   /** Beyond it a shape may ask for more memory than there is. */
@@ -118,10 +127,7 @@ final class RandomCalls {
     if (type == TensorScope.class) {
       return TensorScope.open();
     }
-    if (type == Explanation.class || type == Explanation.Choice.class) {
-      return PublicApi.example(type);
-    }
-    if (type == IncompatibleKeys.class) {
+    if (EXAMPLES.contains(type)) {
       return PublicApi.example(type);
     }
     if (type == NativeNorm.EngineInfo.class) {
@@ -209,6 +215,8 @@ final class RandomCalls {
           thrown instanceof NativeNormException
               || (spec.kind == BatchNorm.class && spec.eps == 0)
               || isAlwaysRefused(new PublicApi.Call(spec.kind, method));
+      case "measure", "apply", "sumGradients", "applyGradients", "parameterGradients" ->
+          thrown instanceof NativeNormException || spec.eps == 0;
       case "plainPass" -> !TestEngines.hasFused();
       case "narrow" -> ((Tensor) receiver).rank() == 0;
       case "get", "set" -> ((Tensor) receiver).size() == 0; // there is no index

@@ -5,8 +5,10 @@ import io.nativenorm.DataType;
 import io.nativenorm.Layout;
 import io.nativenorm.engine.Engine;
 import io.nativenorm.engine.MemoryWork;
+import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
+import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.Task;
 import io.nativenorm.engine.memory.Conversion;
@@ -19,8 +21,8 @@ import java.util.Optional;
  * Plain Java loops: always there, and what the other engines' answers are held against. They
  * compute floats whatever is stored, which is widened as it is read and rounded once as it is
  * written. Where {@code Math.fma} is an instruction they take their sums in the order of
- * docs/order-of-sums.md, as FUSED does, and give the same bits; elsewhere they are two passes in
- * doubles.
+ * docs/order-of-sums.md, as FUSED does, and give the same bits; elsewhere, and in the phases, they
+ * are two passes in doubles.
  */
 public final class ReferenceEngine implements Engine, MemoryWork {
   @Override
@@ -52,11 +54,19 @@ public final class ReferenceEngine implements Engine, MemoryWork {
       return Optional.of(
           "computes " + Storage.COMPUTED + " with parameters in F32 only, not " + storage);
     }
-    return problem.task().isPhase() ? Optional.of("has no phases") : Optional.empty();
+    boolean batch =
+        problem.norm().operation() == Operation.BATCH
+            && problem.norm().statistics() == StatisticsSource.COMPUTED;
+    return problem.task().isPhase() && !batch
+        ? Optional.of("has phases of batch normalization only")
+        : Optional.empty();
   }
 
   @Override
   public Plan prepare(Problem problem) {
+    if (problem.task().isPhase()) {
+      return new PhasePlan(problem);
+    }
     boolean backward = problem.task() == Task.BACKWARD;
     if (!FusedMultiplyAdd.IS_INSTRUCTION) {
       return backward ? new ReferenceBackwardPlan(problem) : new ReferenceForwardPlan(problem);

@@ -1,0 +1,170 @@
+package io.nativenorm;
+
+import java.util.Objects;
+
+/**
+ * How many values each channel has, their mean and the sum of their squared distances from it, in
+ * doubles: what {@link BatchNorm#measure} finds in a part of a batch, and what two parts have
+ * together. It does not change.
+ *
+ * <pre>{@code
+ * try (BatchNorm norm = BatchNorm.of(64);
+ *     Tensor some = Tensor.zeros(3, 64, 14, 14);
+ *     Tensor others = Tensor.zeros(5, 64, 14, 14);
+ *     Tensor y = Tensor.zeros(3, 64, 14, 14)) {
+ *   ChannelMoments all = norm.measure(some).merge(norm.measure(others));
+ *   norm.apply(some, all, y);                                 // as if all eight were one batch
+ *   double[] message = all.toArray();                         // for another process
+ *   ChannelMoments there = ChannelMoments.fromArray(message);
+ * }
+ * }</pre>
+ *
+ * <p>Merging is Chan's rule: with the distance d of the means, {@code mean = a.mean + d * b.count /
+ * n} and {@code m2 = a.m2 + b.m2 + d^2 * a.count * b.count / n}. It loses no digits where means are
+ * large beside the spread, as sums of squares do, and nothing where variances are far below eps, as
+ * {@code 1 / sqrt(variance + eps)} does. The last bits depend on the order: who wants the same on
+ * all workers merges in the same order on all.
+ *
+ * @see <a href="https://doi.org/10.1080/00031305.1983.10483115">Chan, Golub and LeVeque, 1983</a>
+ */
+public final class ChannelMoments {
+  private final double count;
+  private final double[] mean;
+  private final double[] m2;
+
+  /** Takes the arrays over. */
+  ChannelMoments(double count, double[] mean, double[] m2) {
+    this.count = count;
+    this.mean = mean;
+    this.m2 = m2;
+  }
+
+  /**
+   * How many values each channel has.
+   *
+   * @return 0 of an empty part
+   */
+  public double count() {
+    return count;
+  }
+
+  /**
+   * The means.
+   *
+   * @return a copy, of one for each channel; of an empty part they say nothing
+   */
+  public double[] mean() {
+    return mean.clone();
+  }
+
+  /**
+   * The sums of squared distances from the means; over {@link #count} they are the biased
+   * variances.
+   *
+   * @return a copy, of one for each channel
+   */
+  public double[] m2() {
+    return m2.clone();
+  }
+
+  /** How many channels there are. */
+  int channels() {
+    return mean.length;
+  }
+
+  /** The biased variances as FUSED's training has them: it multiplies by the share of a value. */
+  double[] variance() {
+    double share = 1 / count;
+    double[] variance = m2.clone();
+    for (int c = 0; c < variance.length; c++) {
+      variance[c] *= share;
+    }
+    return variance;
+  }
+
+  /**
+   * The moments of both parts together. An empty part changes nothing, not a bit.
+   *
+   * @param other of as many channels
+   * @return moments of all values
+   * @throws IllegalArgumentException if it is of other channels
+   */
+  public ChannelMoments merge(ChannelMoments other) {
+    Objects.requireNonNull(other, "other");
+    if (other.channels() != channels()) {
+      throw new IllegalArgumentException(
+          "moments: expected others of " + channels() + " channels, but got " + other);
+    }
+    if (other.count == 0) {
+      return this;
+    }
+    if (count == 0) {
+      return other;
+    }
+    double n = count + other.count;
+    double share = other.count / n;
+    double[] mergedMean = new double[mean.length];
+    double[] mergedM2 = new double[mean.length];
+    for (int c = 0; c < mean.length; c++) {
+      double distance = other.mean[c] - mean[c];
+      mergedMean[c] = mean[c] + distance * share;
+      mergedM2[c] = m2[c] + other.m2[c] + distance * distance * (count * share);
+    }
+    return new ChannelMoments(n, mergedMean, mergedM2);
+  }
+
+  /**
+   * All of it for a message: the count, the means, the sums of squared distances.
+   *
+   * @return a new array of 2C + 1
+   */
+  public double[] toArray() {
+    double[] values = new double[2 * mean.length + 1];
+    values[0] = count;
+    System.arraycopy(mean, 0, values, 1, mean.length);
+    System.arraycopy(m2, 0, values, 1 + mean.length, m2.length);
+    return values;
+  }
+
+  /**
+   * What {@link #toArray} has made into an array, or moments from elsewhere.
+   *
+   * @param values the count, C means and C sums of squared distances, copied; means and sums may be
+   *     infinite or NaN, as they are where values were
+   * @return the moments
+   * @throws IllegalArgumentException if these are not 2C + 1 values with C at least 1, the count is
+   *     negative or not finite, or a sum of squares is negative
+   */
+  public static ChannelMoments fromArray(double[] values) {
+    double[] own = Objects.requireNonNull(values, "values").clone();
+    if (own.length < 3 || own.length % 2 == 0) {
+      throw new IllegalArgumentException(
+          "moments: expected 2C + 1 values, a count, C means and C sums, but got " + own.length);
+    }
+    if (!(own[0] >= 0) || Double.isInfinite(own[0])) {
+      throw new IllegalArgumentException(
+          "moments: expected a finite count of 0 or more, but got " + own[0]);
+    }
+    int channels = own.length / 2;
+    double[] mean = new double[channels];
+    double[] m2 = new double[channels];
+    System.arraycopy(own, 1, mean, 0, channels);
+    System.arraycopy(own, 1 + channels, m2, 0, channels);
+    for (int c = 0; c < channels; c++) {
+      if (m2[c] < 0) {
+        throw new IllegalArgumentException(
+            "moments: expected sums of squares of 0 or more, but got "
+                + m2[c]
+                + " of channel "
+                + c);
+      }
+    }
+    return new ChannelMoments(own[0], mean, m2);
+  }
+
+  /** The number of channels and the count. */
+  @Override
+  public String toString() {
+    return "moments of " + mean.length + " channels and " + count + " values of each";
+  }
+}
