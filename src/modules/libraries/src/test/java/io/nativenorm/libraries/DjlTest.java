@@ -131,6 +131,7 @@ class DjlTest extends LibraryTest {
     assertSame(blocks, random(4, 6, 5));
     assertSame(blocks, random(1, 6, 5));
     assertSame(blocks, random(1, 5, 6).transpose(0, 2, 1)); // one row, permuted
+    assertSame(both(new Shape(4, 6, 1)), random(1, 6, 1));
   }
 
   @Test
