@@ -30,8 +30,8 @@ import org.jspecify.annotations.Nullable;
  * .decay(0.9).runningVariance(RunningVariance.POPULATION)}.
  *
  * <p><b>Errors.</b> {@link IllegalArgumentException} for an input of fewer dimensions or other
- * channels, and where the batch's own statistics are used, for a single value in each channel and
- * for eps 0; {@link NormLayer} has those that all layers throw.
+ * channels, and where the batch's own statistics are used, for a single value in each channel
+ * (unless {@link OneValue#PASS}) and for eps 0; {@link NormLayer} has those that all layers throw.
  *
  * <p><b>Cost.</b> Inference reads x and writes y once. Training reads x once more, from the cache
  * where a channel is small enough, backward reads x and dy twice. 32x64x56x56 (26 MB) takes 0.99 ms
@@ -98,10 +98,10 @@ public final class BatchNorm extends RunningNorm {
    * {@link #apply}, {@link #sumGradients} and {@link #applyGradients}. With all parts merged they
    * are the training of the whole batch, but for the order of sums; of one part that is the whole,
    * FUSED's y has the bits of {@link #forwardTraining(Tensor)}. None of them touches the running
-   * statistics.
+   * statistics, which {@link #updateRunningStats} is for.
    *
    * <pre>{@code
-   * try (BatchNorm norm = BatchNorm.of(64);
+   * try (BatchNorm norm = BatchNorm.builder(64).build();
    *     Tensor x = Tensor.zeros(4, 64, 14, 14);                 // this worker's part
    *     Tensor y = Tensor.zeros(4, 64, 14, 14);
    *     Tensor dy = Tensor.zeros(4, 64, 14, 14);
@@ -196,6 +196,20 @@ public final class BatchNorm extends RunningNorm {
     phases.parameterGradients(m, sums, dWeight, dBias);
   }
 
+  /**
+   * Takes the moments of a whole batch into the running statistics, as {@link
+   * #forwardTraining(Tensor)} takes its own: by momentum, with the unbiased variance, or not while
+   * they are frozen. Moments of no value change nothing. After {@code momentum(1)} the running
+   * statistics are these moments, such as those of all data.
+   *
+   * @param m moments of all parts
+   * @throws IllegalArgumentException if they are of other channels or of one value
+   */
+  public void updateRunningStats(ChannelMoments m) {
+    Objects.requireNonNull(m, "m");
+    phases.updateRunning(m);
+  }
+
   @Override
   Shape shapeOf(long[] shape, Layout layout) {
     if (shape.length < 2) {
@@ -223,7 +237,7 @@ public final class BatchNorm extends RunningNorm {
       throw new IllegalArgumentException(
           this + ": batch_norm eps must be positive during training, but got 0");
     }
-    if (shape.batch() * shape.spatial() == 1) {
+    if (shape.batch() * shape.spatial() == 1 && !passesOneValue()) {
       throw new IllegalArgumentException(
           this
               + ": Expected more than 1 value per channel when training, got input size "

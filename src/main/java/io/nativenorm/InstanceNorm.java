@@ -24,8 +24,8 @@ import io.nativenorm.engine.Shape;
  * training refuses it.
  *
  * <p><b>Errors.</b> {@link IllegalArgumentException} for an input of fewer dimensions or other
- * channels, and for a single position in training; {@link NormLayer} has those that all layers
- * throw.
+ * channels, and for a single position in training (unless {@link OneValue#PASS}); {@link NormLayer}
+ * has those that all layers throw.
  *
  * <p><b>Cost.</b> x is read twice, from the cache where a channel (channels last: a sample) is
  * small enough, and y written once. 4x64x128x128 (17 MB) takes 0.49 ms, backward 0.61; channels
@@ -103,7 +103,7 @@ public final class InstanceNorm extends RunningNorm {
 
   @Override
   void checkTrainable(Shape shape, long[] extents) {
-    if (shape.spatial() == 1 && shape.batch() > 0) {
+    if (shape.spatial() == 1 && shape.batch() > 0 && !passesOneValue()) {
       throw new IllegalArgumentException(
           this
               + ": Expected more than 1 spatial element when training, got input size "

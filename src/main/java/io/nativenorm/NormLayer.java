@@ -319,7 +319,10 @@ public abstract sealed class NormLayer extends LayerState permits RunningNorm, R
       String input, DataType type, Layout layout, long[] extents, @Nullable Pieces pieces) {
     int threads = threads();
     Problem inference = inferenceProblem(extents, Storage.of(type), layout, threads);
-    Problem training = problems.training(shapeOf(extents, layout), type, threads);
+    Problem training =
+        this.training.isFrozen(PassKind.TRAINING)
+            ? inference
+            : problems.training(shapeOf(extents, layout), type, threads);
     return Explanation.of(
         name,
         input,

@@ -97,7 +97,8 @@ public final class Pass implements AutoCloseable {
    * @param y output, like the input and apart from it; not to be changed until the last backward if
    *     the layer has an activation
    * @throws IllegalArgumentException if they are not like that; the last step is still there then
-   * @throws IllegalStateException if this pass, its layer or a tensor is closed
+   * @throws IllegalStateException if this pass, its layer or a tensor is closed, or the layer was
+   *     {@linkplain RunningNorm#freeze frozen} or thawed since this pass was made
    */
   public void forward(Tensor x, Tensor y) {
     Objects.requireNonNull(x, "x");

@@ -6,8 +6,21 @@ import org.jspecify.annotations.Nullable;
 
 /** What the inputs and outputs of a layer's passes must be like. */
 record PassCheck(NormLayer layer) {
+  /** Checks that a pass takes the statistics that its layer would take now. */
+  private void requireCurrent(PassState pass) {
+    boolean frozen = layer.training.isFrozen(pass.kind);
+    if (frozen != pass.isFrozen()) {
+      throw new IllegalStateException(
+          layer
+              + " was "
+              + (frozen ? "frozen" : "thawed")
+              + " after this pass was made; forwardTraining makes one for its next steps");
+    }
+  }
+
   /** Checks a pass's next input and output, in use. */
   void requireFit(PassState pass, Tensor x, Tensor y) {
+    requireCurrent(pass);
     boolean alike =
         x.dataType() == pass.type
             && x.layout() == pass.layout
@@ -54,6 +67,7 @@ record PassCheck(NormLayer layer) {
 
   /** Checks a pass's next input and output. */
   void requireFit(PassState pass, float[] x, float[] y) {
+    requireCurrent(pass);
     requireArrays(pass);
     requireArrays(x, y, pass.extents, pass.size);
   }

@@ -19,6 +19,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class PassState {
   final String layer;
+  final PassKind kind;
   final Problem problem;
   final DataType type;
   final Layout layout;
@@ -70,6 +71,7 @@ final class PassState {
 
   PassState(
       String layer,
+      PassKind kind,
       Problem problem,
       Backend backend,
       DataType type,
@@ -81,6 +83,7 @@ final class PassState {
       @Nullable Tensor mean,
       Tensor variance) {
     this.layer = layer;
+    this.kind = kind;
     this.problem = problem;
     this.backend = backend;
     this.type = type;

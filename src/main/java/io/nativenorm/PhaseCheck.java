@@ -26,6 +26,7 @@ record PhaseCheck(BatchNorm layer) {
   /** Moments of a batch that has this part in it. */
   void requireMoments(Tensor x, ChannelMoments m) {
     requireMoments(m);
+    requireEps();
     if (x.size() > 0 && m.count() == 0) {
       throw refused("expected moments of the whole batch for " + x + ", but got " + m);
     }
@@ -35,11 +36,14 @@ record PhaseCheck(BatchNorm layer) {
     if (m.channels() != channels()) {
       throw refused("expected moments of " + channels() + " channels, but got " + m);
     }
+    if (m.count() == 1 && !layer.passesOneValue()) {
+      throw refused("Expected more than 1 value per channel when training, got " + m);
+    }
+  }
+
+  void requireEps() {
     if (layer.eps() == 0) {
       throw refused("batch_norm eps must be positive during training, but got 0");
-    }
-    if (m.count() == 1) {
-      throw refused("Expected more than 1 value per channel when training, got " + m);
     }
   }
 

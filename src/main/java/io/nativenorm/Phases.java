@@ -10,6 +10,7 @@ import io.nativenorm.engine.Shape;
 import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.Task;
 import io.nativenorm.engine.memory.Doubles;
+import io.nativenorm.engine.memory.FloatView;
 import io.nativenorm.engine.memory.Memory;
 import io.nativenorm.engine.memory.MemoryPool;
 import io.nativenorm.engine.memory.PooledMemory;
@@ -139,6 +140,7 @@ final class Phases {
         () -> {
           check.requireSums(sums);
           check.requireMoments(m);
+          check.requireEps();
           check.requireParameterGradients(dWeight, dBias);
           if (dWeight != null) {
             dWeight.copyFrom(sums.weightGradient(m, layer.eps()));
@@ -150,6 +152,32 @@ final class Phases {
         },
         dWeight,
         dBias);
+  }
+
+  void updateRunning(ChannelMoments m) {
+    long stamp = layer.lock.write();
+    try {
+      check.requireMoments(m);
+      RunningStatistics running = layer.running();
+      if (running != null && m.count() > 0) {
+        try (PooledMemory block = MemoryPool.take(DataType.F32, 2L * layer.channels)) {
+          Memory both = block.first(DataType.F32, 2L * layer.channels);
+          Memory means = rounded(m.mean(), both.slice(0, layer.channels));
+          Memory variances = rounded(m.variance(), both.slice(layer.channels, layer.channels));
+          running.update(means, variances, m.count());
+        }
+      }
+    } finally {
+      layer.lock.endWrite(stamp);
+    }
+  }
+
+  private static Memory rounded(double[] values, Memory into) {
+    FloatView view = into.view();
+    for (int c = 0; c < values.length; c++) {
+      view.put(c, (float) values[c]);
+    }
+    return into;
   }
 
   /** Runs a call for which the layer and some tensors, or nulls, stay open. */

@@ -14,6 +14,8 @@ public abstract sealed class RunningBuilder<B extends RunningBuilder<B>> extends
   private double newWeight = 0.1;
   private boolean cumulative;
   private RunningVariance rule = RunningVariance.UNBIASED;
+  private boolean skipsNonFinite;
+  private OneValue oneValue = OneValue.REFUSE;
 
   RunningBuilder(String name, boolean affine, boolean track) {
     super(name, 1e-5, affine);
@@ -41,13 +43,17 @@ public abstract sealed class RunningBuilder<B extends RunningBuilder<B>> extends
    * @throws IllegalArgumentException if it is not finite
    */
   public B momentum(double weightOfNew) {
-    if (!Double.isFinite(weightOfNew)) {
-      throw new IllegalArgumentException(
-          name() + ": momentum must be finite, but got " + weightOfNew);
-    }
+    requireMomentum(name(), weightOfNew);
     newWeight = weightOfNew;
     cumulative = false;
     return self();
+  }
+
+  static void requireMomentum(String name, double weightOfNew) {
+    if (!Double.isFinite(weightOfNew)) {
+      throw new IllegalArgumentException(
+          name + ": momentum must be finite, but got " + weightOfNew);
+    }
   }
 
   /**
@@ -87,8 +93,49 @@ public abstract sealed class RunningBuilder<B extends RunningBuilder<B>> extends
     return self();
   }
 
+  /**
+   * Whether a batch that has a mean or a variance that is NaN or infinite in any channel is left
+   * out of the running statistics, and of their count: {@link RunningNorm#batchesSkipped}. Its
+   * output is as it would be. Default false, as in PyTorch, where one such batch leaves NaN in them
+   * for good.
+   *
+   * @param value true to leave it out
+   * @return this
+   */
+  public B skipNonFinite(boolean value) {
+    skipsNonFinite = value;
+    return self();
+  }
+
+  /**
+   * What training does with a single value in each channel, for InstanceNorm in each channel of
+   * each sample. Default REFUSE. PASS beside {@link #cumulative} is refused by {@link #build}: the
+   * running variance would not be the average of the batches that have one.
+   *
+   * @param value REFUSE or PASS
+   * @return this
+   */
+  public B oneValuePerChannel(OneValue value) {
+    oneValue = Objects.requireNonNull(value, "value");
+    return self();
+  }
+
+  boolean passesOneValue() {
+    return oneValue == OneValue.PASS;
+  }
+
   /** Running statistics as configured, or null. */
   @Nullable RunningStatistics runningStatistics(long channels) {
-    return track ? new RunningStatistics(channels, newWeight, cumulative, rule) : null;
+    if (!track) {
+      return null;
+    }
+    if (cumulative && passesOneValue()) {
+      throw new IllegalArgumentException(
+          name()
+              + ": oneValuePerChannel(PASS) has no average of variances to go with cumulative(),"
+              + " but got both");
+    }
+    return new RunningStatistics(
+        channels, new RunningStatistics.Rule(newWeight, cumulative, rule, skipsNonFinite));
   }
 }

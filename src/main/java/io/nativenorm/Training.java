@@ -46,23 +46,40 @@ final class Training {
 
   /** A pass with the input's own statistics, which go into the running ones. */
   Pass forward(Tensor x) {
+    return pass(PassKind.TRAINING, x);
+  }
+
+  /** The same without that. */
+  Pass forwardWithoutUpdate(Tensor x) {
+    return pass(PassKind.WITHOUT_UPDATE, x);
+  }
+
+  /** A pass with frozen statistics: those that inference uses, as constants to the gradient. */
+  Pass frozen(Tensor x) {
+    if (parameters.running() == null) {
+      throw new IllegalStateException(layer + " has no running statistics to freeze");
+    }
+    return pass(PassKind.FROZEN, x);
+  }
+
+  private Pass pass(PassKind kind, Tensor x) {
     x.acquire();
     try {
       layer.requireComputed(x);
-      return ran(state(problem(x, null), x, null), x);
+      return ran(state(kind, problem(kind, x, null), x, null), x);
     } finally {
       x.release();
     }
   }
 
-  /** The same into memory that is there. */
+  /** Training into memory that is there. */
   Pass forward(Tensor x, Tensor y) {
     Uses.begin(x, y);
     try {
       layer.requireComputed(x);
-      Problem problem = problem(x, y.pieces());
+      Problem problem = problem(PassKind.TRAINING, x, y.pieces());
       check.requireOutput(x, y);
-      PassState state = state(problem, x, y.pieces());
+      PassState state = state(PassKind.TRAINING, problem, x, y.pieces());
       try {
         run(state, x, y);
         return new Pass(this, state);
@@ -80,8 +97,10 @@ final class Training {
     long[] extents = shape.length == 0 ? layer.impliedShape(x.length) : shape.clone();
     long size = Shapes.size(extents);
     check.requireArrays(x, y, extents, size);
-    Problem problem = layer.trainingProblem(extents, DataType.F32, Layout.CHANNELS_FIRST);
-    PassState state = state(problem, DataType.F32, Layout.CHANNELS_FIRST, extents, null, null);
+    PassKind kind = PassKind.TRAINING;
+    Problem problem = problem(kind, DataType.F32, Layout.CHANNELS_FIRST, extents);
+    PassState state =
+        state(kind, problem, DataType.F32, Layout.CHANNELS_FIRST, extents, null, null);
     try {
       run(state, x, y);
       return new Pass(this, state);
@@ -91,34 +110,31 @@ final class Training {
     }
   }
 
-  /** A pass with frozen statistics: those that inference uses, as constants to the gradient. */
-  Pass frozen(Tensor x) {
-    if (parameters.running() == null) {
-      throw new IllegalStateException(layer + " has no running statistics to freeze");
-    }
-    x.acquire();
-    try {
-      layer.requireComputed(x);
-      RowPlaces.requireRows(layer, x);
-      Storage storage = Storage.of(x.dataType());
-      Problem problem = layer.inferenceProblem(x.extents(), storage, x.layout(), layer.threads());
-      return ran(state(problem, x, null), x);
-    } finally {
-      x.release();
-    }
-  }
-
-  private Problem problem(Tensor x, @Nullable Pieces y) {
+  private Problem problem(PassKind kind, Tensor x, @Nullable Pieces y) {
     RowPlaces.requireRows(layer, x);
-    Problem close = layer.trainingProblem(x.extents(), x.dataType(), x.layout());
+    Problem close = problem(kind, x.dataType(), x.layout(), x.extents());
     return RowPlaces.of(layer, close, x.pieces(), y, null, null);
   }
 
-  private PassState state(Problem problem, Tensor x, @Nullable Pieces y) {
-    return state(problem, x.dataType(), x.layout(), x.extents(), x.pieces(), y);
+  private Problem problem(PassKind kind, DataType type, Layout layout, long[] extents) {
+    return isFrozen(kind)
+        ? layer.inferenceProblem(extents, Storage.of(type), layout, layer.threads())
+        : layer.trainingProblem(extents, type, layout);
+  }
+
+  /** Whether a pass of a kind takes the running statistics now. */
+  boolean isFrozen(PassKind kind) {
+    RunningStatistics running = parameters.running();
+    return kind == PassKind.FROZEN
+        || (kind == PassKind.TRAINING && running != null && running.isFrozen());
+  }
+
+  private PassState state(PassKind kind, Problem problem, Tensor x, @Nullable Pieces y) {
+    return state(kind, problem, x.dataType(), x.layout(), x.extents(), x.pieces(), y);
   }
 
   private PassState state(
+      PassKind kind,
       Problem problem,
       DataType type,
       Layout layout,
@@ -133,7 +149,18 @@ final class Training {
       Tensor variance = made.add(unwritten(statistics));
       PassState state =
           new PassState(
-              layer.name, problem, backend, type, layout, extents, x, y, reordered, mean, variance);
+              layer.name,
+              kind,
+              problem,
+              backend,
+              type,
+              layout,
+              extents,
+              x,
+              y,
+              reordered,
+              mean,
+              variance);
       made.keep(mean, variance);
       return state;
     }
@@ -273,13 +300,14 @@ final class Training {
   }
 
   private void update(PassState state) {
-    if (parameters.running() == null || state.isFrozen() || state.size == 0) {
+    boolean isTaken = state.kind == PassKind.TRAINING && !state.isFrozen() && state.size > 0;
+    if (!isTaken || parameters.running() == null) {
       return;
     }
     long values = state.size / state.problem.unitCount();
     long stamp = lock.write();
     try {
-      parameters.running().update(state.mean, state.variance, values);
+      parameters.running().update(state.mean.memory(), state.variance.memory(), values);
     } finally {
       lock.endWrite(stamp);
     }

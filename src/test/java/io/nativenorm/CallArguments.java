@@ -107,7 +107,10 @@ final class CallArguments {
           ? new Object[] {x, y, shape}
           : new Object[] {x, types[1] == float[].class ? y : shape};
     }
-    if (layer instanceof BatchNorm && !(types.length == 1 || allTensors(types))) {
+    if (types[0] == double.class) {
+      return new Object[] {random.nextDouble()};
+    }
+    if (Arrays.asList(types).contains(ChannelMoments.class)) {
       return inParts(method.getParameters(), spec);
     }
     boolean mayLieApart = List.of("forward", "explain").contains(method.getName());
@@ -127,10 +130,6 @@ final class CallArguments {
     return new Object[] {x, subjects.tensor(type, x.layout(), x.shape())};
   }
 
-  private static boolean allTensors(Class<?>[] types) {
-    return Arrays.stream(types).allMatch(type -> type == Tensor.class);
-  }
-
   /** A part of a batch, and what was found for the whole. */
   private Object[] inParts(Parameter[] parameters, LayerSpec spec) {
     Tensor x = subjects.input(spec);
@@ -145,7 +144,7 @@ final class CallArguments {
                       GradientSums.fromArray(
                           TestData.widen(TestData.normal(random.nextLong(), 2 * channels, 0, 9)));
                   case "dWeight", "dBias" -> null;
-                  default -> subjects.tensor(x.layout(), x.shape());
+                  default -> subjects.tensor(x.dataType(), x.layout(), x.shape());
                 })
         .toArray();
   }

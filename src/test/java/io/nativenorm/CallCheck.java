@@ -25,9 +25,10 @@ interface CallCheck {
       LayerSpec spec = subjects.layers.get(layer);
       return switch (method.getName()) {
         case "forward" -> given.length > 3 ? rows(layer, spec, given) : forward(layer, spec, given);
+        case "forwardTrainingWithoutUpdate" -> training(layer, spec, (Tensor) given[0], false);
         case "forwardTraining" ->
             given[0] instanceof Tensor input
-                ? training(layer, spec, input)
+                ? training(layer, spec, input, CallSubjects.isFrozen(layer))
                 : training(layer, spec, (float[]) given[0], (float[]) given[1], (long[]) given[2]);
         case "forwardFrozen" -> spec.tracks ? frozen(layer, spec, (Tensor) given[0]) : result -> {};
         default -> result -> {};
@@ -144,7 +145,10 @@ interface CallCheck {
     return rows;
   }
 
-  private static CallCheck training(NormLayer layer, LayerSpec spec, Tensor input) {
+  private static CallCheck training(NormLayer layer, LayerSpec spec, Tensor input, boolean frozen) {
+    if (frozen) {
+      return frozen(layer, spec, input);
+    }
     float[] x = CallSubjects.inOrder(input);
     Oracle oracle = oracle(layer, spec, input.shape(), null);
     return result -> check(spec, oracle, x, ((Pass) result).output());
@@ -153,7 +157,8 @@ interface CallCheck {
   private static CallCheck training(
       NormLayer layer, LayerSpec spec, float[] x, float[] y, long[] shape) {
     float[] before = x.clone();
-    Oracle oracle = oracle(layer, spec, shape, null);
+    float[][] running = CallSubjects.isFrozen(layer) ? CallNumbers.runningOf(layer) : null;
+    Oracle oracle = oracle(layer, spec, shape, running);
     return result -> check(spec, oracle, before, y, DataType.F32);
   }
 

@@ -282,6 +282,11 @@ final class CallSubjects implements AutoCloseable {
     }
   }
 
+  /** Whether training takes the running statistics; the layer is open. */
+  static boolean isFrozen(NormLayer layer) {
+    return layer instanceof RunningNorm running && running.isFrozen();
+  }
+
   /** A builder of a class, or of a class below it. */
   LayerBuilder<?> builder(Class<?> type) {
     Object known = any(type);
@@ -398,7 +403,7 @@ final class CallSubjects implements AutoCloseable {
       layer = newLayer(layer.getClass());
     }
     Tensor x = input(layers.get(layer));
-    return keepPass(layer, x, layer.forwardTraining(x), false);
+    return keepPass(layer, x, layer.forwardTraining(x), isFrozen(layer));
   }
 
   /** A known pass after a forward that it was called for: it takes a tensor that is known. */

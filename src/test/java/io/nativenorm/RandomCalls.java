@@ -144,8 +144,14 @@ final class RandomCalls {
     } else if (result instanceof Pass pass && given[0] instanceof float[]) {
       pass.close();
     } else if (result instanceof Pass pass) {
-      subjects.keepPass(
-          (NormLayer) receiver, (Tensor) given[0], pass, method.getName().equals("forwardFrozen"));
+      NormLayer layer = (NormLayer) receiver;
+      boolean frozen =
+          switch (method.getName()) {
+            case "forwardFrozen" -> true;
+            case "forwardTraining" -> !CallSubjects.isClosed(layer) && CallSubjects.isFrozen(layer);
+            default -> false;
+          };
+      subjects.keepPass(layer, (Tensor) given[0], pass, frozen);
     } else if (result instanceof Tensor || result instanceof Gradients) {
       subjects.keep(result);
     }
@@ -210,8 +216,8 @@ final class RandomCalls {
           || (ofArrays && thrown.getMessage().endsWith("but got arrays"));
     }
     return switch (method.getName()) {
-      case "forwardFrozen" -> !spec.tracks && thrown instanceof IllegalStateException;
-      case "forward", "explain", "forwardTraining" ->
+      case "forwardFrozen", "freeze" -> !spec.tracks && thrown instanceof IllegalStateException;
+      case "forward", "explain", "forwardTraining", "forwardTrainingWithoutUpdate" ->
           thrown instanceof NativeNormException
               || (spec.kind == BatchNorm.class && spec.eps == 0)
               || isAlwaysRefused(new PublicApi.Call(spec.kind, method));
@@ -223,7 +229,8 @@ final class RandomCalls {
       case "bias" -> receiver instanceof RmsNorm.Builder; // which has none
       case "build" ->
           thrown instanceof IllegalStateException // a shared parameter is closed,
-              || thrown.getMessage().contains("shared") // or does not fit
+              || thrown.getMessage().contains("shared") // or does not fit,
+              || thrown.getMessage().contains("cumulative()") // which PASS does not go with
               || subjects.builders.get(receiver).unitOffset != 0; // without a weight
       default -> false;
     };
