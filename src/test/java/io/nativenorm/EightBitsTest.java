@@ -126,7 +126,7 @@ class EightBitsTest {
     }
     try (Tensor longs = Tensor.allocate(DataType.I64, FIRST, 1)) {
       longs.set(0x1p40f, 0);
-      refused(said + ", but got " + 0x1p40f, () -> longs.to(type));
+      refused(said + ", but got " + longs.get(0), () -> longs.to(type));
     }
   }
 
