@@ -273,8 +273,6 @@ class EightBitsTest {
 
   @Test
   void withoutNativeAccessToo() throws Exception {
-    JavaProcess process =
-        JavaProcess.run(Main.class, Map.of(), "-Dorg.bytedeco.javacpp.loadLibraries=false");
-    assertEquals(0, process.status(), process.output());
+    JavaProcess.runWithoutNativeAccess(Main.class);
   }
 }

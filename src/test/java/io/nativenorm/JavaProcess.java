@@ -1,5 +1,8 @@
 package io.nativenorm;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -24,7 +27,15 @@ public record JavaProcess(int status, String output) {
     return run(main, System.getProperty("java.class.path"), environment, jvmOptions);
   }
 
-  /** The same on another class path. */
+  /** Runs one where nothing native may be loaded, to its line "all is well". */
+  public static void runWithoutNativeAccess(Class<?> main)
+      throws IOException, InterruptedException {
+    JavaProcess process = run(main, Map.of(), "-Dorg.bytedeco.javacpp.loadLibraries=false");
+    assertEquals(0, process.status(), process.output());
+    assertTrue(process.output().contains("all is well"), process.output());
+  }
+
+  /** The same as {@link #run(Class, Map, String...)} on another class path. */
   static JavaProcess run(
       Class<?> main, String classPath, Map<String, String> environment, String... jvmOptions)
       throws IOException, InterruptedException {

@@ -467,8 +467,6 @@ class NarrowTest {
 
   @Test
   void withoutNativeAccessToo() throws Exception {
-    JavaProcess process =
-        JavaProcess.run(Main.class, Map.of(), "-Dorg.bytedeco.javacpp.loadLibraries=false");
-    assertEquals(0, process.status(), process.output());
+    JavaProcess.runWithoutNativeAccess(Main.class);
   }
 }

@@ -1,5 +1,6 @@
 package io.nativenorm.bench;
 
+import com.google.gson.Gson;
 import java.io.IOException;
 import java.lang.ProcessBuilder.Redirect;
 import java.lang.management.ManagementFactory;
@@ -15,6 +16,12 @@ final class Fork {
   private static final int MINUTES = 10;
   private static final int SHOWN_LINES = 5;
 
+  /** What bench/run.sh sets so that memory is kept. */
+  private static final Set<String> ALLOCATION =
+      Set.of("MALLOC_ARENA_MAX", "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_");
+
+  private static final Gson GSON = new Gson();
+
   private Fork() {}
 
   /**
@@ -26,8 +33,32 @@ final class Fork {
     run(main, arguments, Set.of());
   }
 
-  /** The same without some variables of the environment. */
-  static void run(Class<?> main, List<String> arguments, Set<String> variables) throws IOException {
+  /**
+   * The results of a main class whose arguments are THREADS, MODE and the file that it writes them
+   * to, with memory as the C library gives it by itself.
+   *
+   * @param type of a line of the file
+   * @throws IOException if it fails, crashes or takes longer than ten minutes, with its last lines
+   */
+  static <R> List<R> results(Class<?> main, int threads, Mode mode, Class<R> type)
+      throws IOException {
+    Path file = Files.createTempFile(main.getSimpleName(), ".json");
+    try {
+      run(main, List.of(Integer.toString(threads), mode.name(), file.toString()), ALLOCATION);
+      return Files.readAllLines(file).stream().map(line -> GSON.fromJson(line, type)).toList();
+    } finally {
+      Files.delete(file);
+    }
+  }
+
+  /** Where {@link #results} reads them: a line of JSON each. */
+  static void write(Path file, List<?> results) throws IOException {
+    Files.write(file, results.stream().map(GSON::toJson).toList());
+  }
+
+  /** The same as {@link #run(Class, List)} without some variables of the environment. */
+  private static void run(Class<?> main, List<String> arguments, Set<String> variables)
+      throws IOException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());

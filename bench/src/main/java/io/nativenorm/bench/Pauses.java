@@ -2,11 +2,9 @@ package io.nativenorm.bench;
 
 import static java.util.stream.Collectors.joining;
 
-import com.google.gson.Gson;
 import io.nativenorm.DataType;
 import io.nativenorm.Layout;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -51,8 +49,6 @@ final class Pauses {
    */
   record Result(String call, String when, double microseconds, double alone) {}
 
-  private static final Gson GSON = new Gson();
-
   private Pauses() {}
 
   /**
@@ -61,14 +57,7 @@ final class Pauses {
    * @throws IOException if it fails or an answer is wrong, with its last lines
    */
   static List<Result> run(Mode mode, int threads) throws IOException {
-    Path file = Files.createTempFile("pauses", ".json");
-    try {
-      List<String> arguments = List.of(Integer.toString(threads), mode.name(), file.toString());
-      Fork.run(Pauses.class, arguments, Stacks.ALLOCATION);
-      return Files.readAllLines(file).stream().map(l -> GSON.fromJson(l, Result.class)).toList();
-    } finally {
-      Files.delete(file);
-    }
+    return Fork.results(Pauses.class, threads, mode, Result.class);
   }
 
   /** {@code Pauses [THREADS [MODE FILE]]}: exit status 1 if an answer is wrong. */
@@ -84,7 +73,7 @@ final class Pauses {
       right &= race(cell, threads, brief ? 1 : ROUNDS, results);
     }
     if (arguments.length > 2) {
-      Files.write(Path.of(arguments[2]), results.stream().map(GSON::toJson).toList());
+      Fork.write(Path.of(arguments[2]), results);
     }
     System.exit(right ? 0 : 1); // whatever threads PyTorch leaves
   }

@@ -2,20 +2,17 @@ package io.nativenorm.bench;
 
 import static java.util.stream.Collectors.joining;
 
-import com.google.gson.Gson;
 import io.nativenorm.DataType;
 import io.nativenorm.Layout;
 import io.nativenorm.bench.contestant.NativeNormStack;
 import io.nativenorm.bench.contestant.PyTorchStack;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Set;
 
 /**
  * Training steps over a stack of twelve layers, as networks have them: each layer's output is kept
@@ -24,10 +21,6 @@ import java.util.Set;
  */
 final class Stacks {
   static final int DEPTH = 12;
-
-  /** What bench/run.sh sets so that memory is kept. */
-  static final Set<String> ALLOCATION =
-      Set.of("MALLOC_ARENA_MAX", "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_");
 
   /** Each layer may add its part. */
   static final double ALLOWED = DEPTH * Agreement.allowed(DataType.F32);
@@ -40,8 +33,6 @@ final class Stacks {
    */
   record Result(String contestant, String step, double[] milliseconds, double faults) {}
 
-  private static final Gson GSON = new Gson();
-
   private Stacks() {}
 
   /**
@@ -51,14 +42,7 @@ final class Stacks {
    * @throws IOException if it fails or an answer is wrong, with its last lines
    */
   static List<Result> run(Mode mode, int threads) throws IOException {
-    Path file = Files.createTempFile("stacks", ".json");
-    try {
-      List<String> arguments = List.of(Integer.toString(threads), mode.name(), file.toString());
-      Fork.run(Stacks.class, arguments, ALLOCATION);
-      return Files.readAllLines(file).stream().map(l -> GSON.fromJson(l, Result.class)).toList();
-    } finally {
-      Files.delete(file);
-    }
+    return Fork.results(Stacks.class, threads, mode, Result.class);
   }
 
   /** {@code Stacks [THREADS [MODE FILE]]}: exit status 1 if an answer is wrong. */
@@ -77,7 +61,7 @@ final class Stacks {
       right &= race(cell, threads, results);
     }
     if (arguments.length > 2) {
-      Files.write(Path.of(arguments[2]), results.stream().map(GSON::toJson).toList());
+      Fork.write(Path.of(arguments[2]), results);
     }
     System.exit(right ? 0 : 1);
   }
