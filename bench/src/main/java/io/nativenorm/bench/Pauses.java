@@ -19,7 +19,9 @@ import java.util.stream.Stream;
  * Calls as programs make them, not one right after the other: the time on all threads over that on
  * one, each measured call by call in the same process, in turns. Threads that sleep, caches that
  * other code has filled and processors that another library's threads spin on are what a tight loop
- * hides. Answers are checked first, against the exact ones.
+ * hides. Beside each call a plain pass over as many bytes shows what memory allows: after a pause
+ * others have the third-level cache, and memory may be no faster for two threads than for one.
+ * Answers are checked first, against the exact ones.
  */
 final class Pauses {
   private static final int ROUNDS = 4;
@@ -96,33 +98,49 @@ final class Pauses {
     Map<String, double[]> expected = Oracle.expected(workload);
     try (Contestant.Session all = own.prepare(workload);
         Contestant.Session one = own.prepare(Workload.of(cell, 1));
+        PlainPass plain = new PlainPass(cell.bytes(), threads);
+        PlainPass plainAlone = new PlainPass(cell.bytes(), 1);
         Contestant.Session other = Contestants.named("PyTorch").prepare(workload)) {
       double allowed = Agreement.allowed(DataType.F32);
       boolean right = Timed.isRight("NativeNorm", all, expected, allowed);
       right &= Timed.isRight("NativeNorm on one thread", one, expected, allowed);
-      System.out.printf("%s, %d threads, time over that on one thread:%n", cell.id(), threads);
+      right &= plain.isRight() && plainAlone.isRight();
       String call =
           String.format(
               "%s %s %s",
               cell.operation().name().toLowerCase(Locale.ROOT),
               cell.shape().extents().stream().map(String::valueOf).collect(joining("x")),
               cell.direction().name().toLowerCase(Locale.ROOT));
+      String pass = String.format(Locale.ROOT, "plain pass of %.1f MB", cell.bytes() / 1e6);
+      System.out.printf("%d threads, time over that on one thread:%n", threads);
       for (Map.Entry<String, Before> mode : modes(other).entrySet()) {
-        double[] medians = microseconds(all, one, mode.getValue(), rounds);
-        results.add(report(call, mode.getKey(), medians));
+        time(call, mode, all, one, rounds, results);
+        time(pass, mode, plain, plainAlone, rounds, results);
       }
       try (OtherCallers callers = new OtherCallers(own, cell, OTHER_CALLERS)) {
-        double[] medians = microseconds(all, one, () -> {}, rounds);
-        results.add(report(call, "beside " + OTHER_CALLERS + " callers", medians));
+        time(call, Map.entry(callers.toString(), () -> {}), all, one, rounds, results);
       }
       return right;
     }
   }
 
+  private static void time(
+      String call,
+      Map.Entry<String, Before> mode,
+      Contestant.Session all,
+      Contestant.Session one,
+      int rounds,
+      List<Result> results)
+      throws InterruptedException {
+    double[] medians = microseconds(all, one, mode.getValue(), rounds);
+    results.add(report(call, mode.getKey(), medians));
+  }
+
   private static Result report(String call, String mode, double[] medians) {
     System.out.printf(
         Locale.ROOT,
-        "  %-22s %8.1f us, on one %8.1f: %.2f%n",
+        "  %-34s %-19s %8.1f us, on one %8.1f: %.2f%n",
+        call,
         mode,
         medians[0],
         medians[1],
@@ -202,6 +220,12 @@ final class Pauses {
           session.call();
         }
       }
+    }
+
+    /** What is measured beside them. */
+    @Override
+    public String toString() {
+      return "beside " + threads.size() + " callers";
     }
 
     @Override

@@ -1,7 +1,5 @@
 package io.nativenorm.bench;
 
-import io.nativenorm.NativeNorm;
-import io.nativenorm.Tensor;
 import java.util.concurrent.TimeUnit;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
@@ -14,10 +12,7 @@ import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 
-/**
- * The streaming limit: the time of {@code y = a * x + b}, which reads half of the bytes and writes
- * the other half. A normalization that moves as many bytes cannot be faster.
- */
+/** The streaming limit: {@link PlainPass}. */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.MICROSECONDS)
@@ -29,25 +24,20 @@ public class StreamBenchmark {
   @Param({})
   public int threads;
 
-  private Tensor x;
-  private Tensor y;
+  private PlainPass pass;
 
   @Setup(Level.Trial)
   public void prepare() {
-    NativeNorm.threads(threads);
-    long floats = bytes / (2 * Float.BYTES);
-    x = Tensor.zeros(floats);
-    y = Tensor.zeros(floats);
+    pass = new PlainPass(bytes, threads);
   }
 
   @TearDown(Level.Trial)
   public void close() {
-    y.close();
-    x.close();
+    pass.close();
   }
 
   @Benchmark
   public void pass() {
-    NativeNorm.plainPass(x, y, 0.5f, 1);
+    pass.call();
   }
 }
