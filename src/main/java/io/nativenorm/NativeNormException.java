@@ -1,6 +1,7 @@
 package io.nativenorm;
 
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * An engine could not do what was asked of it: a native library is missing or failed, or a named
@@ -15,6 +16,11 @@ public class NativeNormException extends RuntimeException {
    * @param message what failed, on which problem, and why
    */
   public NativeNormException(String message) {
-    super(Objects.requireNonNull(message, "message"));
+    this(message, null);
+  }
+
+  /** One that another thing was found by, or nothing. */
+  NativeNormException(String message, @Nullable Throwable cause) {
+    super(Objects.requireNonNull(message, "message"), cause);
   }
 }

@@ -6,6 +6,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
@@ -58,6 +59,7 @@ final class CallArguments {
                 ? TestData.widen(subjects.values(4))
                 : new double[5]
           };
+      case "differing" -> new Object[] {List.of("one", "another")};
       case "read" -> new Object[] {subjects.file(), ""};
       case "write" -> new Object[] {subjects.newFile(), subjects.layer(NormLayer.class).state()};
       case "normalize" -> withParameters(types);
@@ -368,6 +370,15 @@ final class CallArguments {
     if (type == Map.class) {
       return Map.of();
     }
+    if (type == double[].class) {
+      return TestData.widen(subjects.values(3));
+    }
+    if (type == Duration.class) {
+      return Duration.ofSeconds(5);
+    }
+    if (type == Throwable.class) {
+      return new ArithmeticException();
+    }
     if (type == Explanation.Choice.class
         || type == ChannelMoments.class
         || type == GradientSums.class) {
@@ -430,6 +441,9 @@ final class CallArguments {
     }
     if (type == String.class) {
       return "";
+    }
+    if (type == Duration.class) {
+      return Duration.ZERO.minusNanos(random.nextInt(2));
     }
     if (type == Path.class) {
       Path file = (Path) valid;

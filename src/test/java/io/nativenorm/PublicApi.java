@@ -14,6 +14,7 @@ import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -97,7 +98,7 @@ final class PublicApi {
     for (Class<?> type : publicClasses()) {
       List<Executable> executables = new ArrayList<>(List.of(type.getConstructors()));
       // An abstract class's methods are called on those that inherit them.
-      if (!Modifier.isAbstract(type.getModifiers())) {
+      if (!Modifier.isAbstract(type.getModifiers()) || type == StatisticsExchange.class) {
         executables.addAll(List.of(type.getMethods()));
         executables.addAll(inheritedFromHidden(type));
       }
@@ -182,6 +183,10 @@ final class PublicApi {
       return new NativeNorm.EngineInfo(Backend.JAVA, true, "");
     } else if (type == NativeNormException.class) {
       return new NativeNormException("");
+    } else if (type == ExchangeException.class) {
+      return new ExchangeException("", null);
+    } else if (type == StatisticsExchange.class) {
+      return StatisticsExchange.threads(1, Duration.ofSeconds(5)).get(0);
     } else if (type.isEnum()) {
       return type.getEnumConstants()[0];
     } else if (NormLayer.class.isAssignableFrom(type)) {
@@ -245,7 +250,11 @@ final class PublicApi {
     } else if (type == Map.class) {
       return receiver == null ? Map.of() : ((NormLayer) receiver).state();
     } else if (type == List.class) {
-      return List.of();
+      return parameter.getName().equals("calls") ? List.of("one", "another") : List.of();
+    } else if (type == Duration.class) {
+      return Duration.ofSeconds(5);
+    } else if (type == Throwable.class) {
+      return new ArithmeticException();
     } else if (type == Optional.class) {
       return Optional.empty();
     } else if (EXAMPLES.contains(type)) {

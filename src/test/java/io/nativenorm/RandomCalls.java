@@ -22,7 +22,9 @@ final class RandomCalls {
           Explanation.Choice.class,
           IncompatibleKeys.class,
           ChannelMoments.class,
-          GradientSums.class);
+          GradientSums.class,
+          ExchangeException.class,
+          StatisticsExchange.class);
 
   private static final Class<?>[] PARAMETER = {Tensor.class};
 

@@ -26,6 +26,7 @@ public final class Snippets {
       %s
       import java.nio.*;
       import java.nio.file.*;
+      import java.time.Duration;
       import java.util.*;
       public class %s extends %s {
         @Override public void run() throws Exception {
