@@ -1,5 +1,7 @@
 package io.nativenorm;
 
+import io.nativenorm.engine.memory.FloatView;
+import io.nativenorm.engine.memory.Memory;
 import java.util.Objects;
 
 /**
@@ -80,6 +82,17 @@ public final class ChannelMoments {
       variance[c] *= share;
     }
     return variance;
+  }
+
+  /** Means and biased variances as floats. */
+  void roundInto(Memory means, Memory variances) {
+    FloatView meanView = means.view();
+    FloatView varianceView = variances.view();
+    double[] variance = variance();
+    for (int c = 0; c < variance.length; c++) {
+      meanView.put(c, (float) mean[c]);
+      varianceView.put(c, (float) variance[c]);
+    }
   }
 
   /**

@@ -5,7 +5,7 @@ import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /** What the phases of a batch normalization take. */
-record PhaseCheck(BatchNorm layer) {
+record PhaseCheck(PhasedNorm layer) {
   /** As arrays count them. */
   int channels() {
     if (layer.channels > (Integer.MAX_VALUE - 64) / 2) {

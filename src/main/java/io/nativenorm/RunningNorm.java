@@ -9,7 +9,7 @@ import org.jspecify.annotations.Nullable;
  * A layer that can keep running statistics: training takes each batch into them, inference uses
  * them instead of the input's own.
  */
-public abstract sealed class RunningNorm extends NormLayer permits BatchNorm, InstanceNorm {
+public abstract sealed class RunningNorm extends NormLayer permits PhasedNorm, InstanceNorm {
   private final boolean passesOneValue;
 
   RunningNorm(Operation operation, RunningBuilder<?> options, long channels) {

@@ -126,7 +126,9 @@ final class FusedPlan extends Plan {
 
   @Override
   public boolean holdsArrays() {
-    return rowsHeld == HeapArrays.ALL && HeapArrays.mayBeHeldNow();
+    return rowsHeld == HeapArrays.ALL
+        && !problem.task().isPhase() // the call on arrays has no slots for their sums
+        && HeapArrays.mayBeHeldNow();
   }
 
   private void executeOnArrays(Operands operands) {
