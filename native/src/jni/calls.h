@@ -69,18 +69,20 @@ inline int32_t CopyOut(const void* from, float* to, int64_t first, int64_t count
   return nn_convert(static_cast<const float*>(from) + first, NN_F32, to + first, NN_F32, count, threads);
 }
 
-// Training with some operands on heap arrays, which are null for the others.
+// Training with some operands on heap arrays, which are null for the others; input, output and their gradients from a
+// place in them on.
 inline int32_t ExecuteOnArrays(const nn_plan* plan, const float* src_array, const void* src, float* dst_array,
                                void* dst, const void* weight, const void* bias, void* mean, void* variance,
                                const float* diff_dst_array, const void* diff_dst, float* diff_src_array, void* diff_src,
                                float* diff_weight_array, void* diff_weight, float* diff_bias_array, void* diff_bias,
-                               int64_t accumulate) {
-  const auto choose = [](auto* array, auto* memory) { return array != nullptr ? array : memory; };
-  return Execute(plan, choose(static_cast<const void*>(src_array), src), choose(static_cast<void*>(dst_array), dst),
-                 weight, bias, mean, variance, choose(static_cast<const void*>(diff_dst_array), diff_dst),
-                 choose(static_cast<void*>(diff_src_array), diff_src),
-                 choose(static_cast<void*>(diff_weight_array), diff_weight),
-                 choose(static_cast<void*>(diff_bias_array), diff_bias), nullptr, nullptr, 0, accumulate);
+                               int64_t arrays_from, int64_t accumulate) {
+  const auto choose = [](auto* array, int64_t from, auto* memory) -> decltype(memory) {
+    return array != nullptr ? array + from : memory;
+  };
+  return Execute(plan, choose(src_array, arrays_from, src), choose(dst_array, arrays_from, dst), weight, bias, mean,
+                 variance, choose(diff_dst_array, arrays_from, diff_dst), choose(diff_src_array, arrays_from, diff_src),
+                 choose(diff_weight_array, 0, diff_weight), choose(diff_bias_array, 0, diff_bias), nullptr, nullptr, 0,
+                 accumulate);
 }
 
 }  // namespace nn

@@ -2,6 +2,7 @@ package io.nativenorm;
 
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Shape;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Batch normalization over the samples and positions of each channel: {@code y = (x - mean) /
@@ -39,8 +40,12 @@ import io.nativenorm.engine.Shape;
  * @see <a href="https://arxiv.org/abs/1502.03167">Ioffe and Szegedy, 2015</a>
  */
 public final class BatchNorm extends PhasedNorm {
+  /** The most samples of a ghost batch; 0 where a batch is normalized as a whole. */
+  private final long ghost;
+
   private BatchNorm(Builder options, long channels) {
     super(Operation.BATCH, options, channels);
+    ghost = options.ghost;
   }
 
   /**
@@ -67,6 +72,7 @@ public final class BatchNorm extends PhasedNorm {
   /** Options of a {@link BatchNorm}. */
   public static final class Builder extends RunningBuilder<Builder> {
     private final long channels;
+    private long ghost;
 
     private Builder(long channels) {
       super("BatchNorm(" + channels + ")", true, true);
@@ -78,8 +84,50 @@ public final class BatchNorm extends PhasedNorm {
       return this;
     }
 
+    /**
+     * Makes training normalize small parts of a batch, each by its own statistics: ghost batch
+     * normalization, whose noise is that of a small batch where a large one is computed. N samples
+     * are divided as PyTorch's {@code chunk} does it into as few ghost batches as are needed, of
+     * one size: 9 samples with at most 4 each are 3, 3 and 3, and of 10 the last has 2.
+     *
+     * <pre>{@code
+     * try (BatchNorm norm = BatchNorm.builder(64).ghost(8).build();
+     *     Tensor x = Tensor.zeros(32, 64, 14, 14);
+     *     Pass pass = norm.forwardTraining(x)) {
+     *   System.out.println(pass.mean());                        // 4 ghost batches x 64 channels
+     *   System.out.println(norm.numBatchesTracked());           // 4
+     * }
+     * }</pre>
+     *
+     * <p>It is, with the same bits, a call for each ghost batch: running statistics and counts take
+     * one after the other in, at once for all who read them, {@link #skipNonFinite} leaves out
+     * those that are not finite and takes the others in, and a gradient of weight or bias is the
+     * sum of theirs. {@link #oneValuePerChannel} is about a single value in a ghost batch, which 5
+     * samples without positions leave if 2 may be together. Inference and frozen statistics, and
+     * the phases from {@link BatchNorm#measure} on, know no ghost batches. Without running
+     * statistics inference would normalize whole batches: {@link #build} refuses that.
+     *
+     * @param virtualBatch the most samples of a ghost batch, at least 1; default is no ghost
+     *     batches
+     * @return this
+     * @throws IllegalArgumentException if it is not positive
+     * @see <a href="https://arxiv.org/abs/1705.08741">Hoffer, Hubara and Soudry, 2017</a>
+     */
+    public Builder ghost(long virtualBatch) {
+      ghost = Shapes.requirePositive(name(), "ghost's virtual batch", virtualBatch);
+      return this;
+    }
+
     @Override
     public BatchNorm build() {
+      if (ghost > 0 && !tracks()) {
+        throw new IllegalArgumentException(
+            name()
+                + ": ghost("
+                + ghost
+                + ") needs running statistics, as inference without them would be by those of a"
+                + " whole batch, but got trackRunningStats(false)");
+      }
       return new BatchNorm(this, channels);
     }
   }
@@ -120,7 +168,29 @@ public final class BatchNorm extends PhasedNorm {
   }
 
   @Override
+  void checkTrainable(Shape shape, long[] extents) {
+    if (ghost > 0
+        && GhostBatches.of(shape.batch(), ghost).fewest() * shape.spatial() == 1
+        && !passesOneValue()) {
+      throw new IllegalArgumentException(
+          this
+              + ": Expected more than 1 value per channel when training, but of input size "
+              + Shapes.text(extents)
+              + " ghost("
+              + ghost
+              + ") makes a ghost batch of 1 sample");
+    }
+  }
+
+  @Override
+  @Nullable GhostBatches ghosts(long samples) {
+    return ghost == 0 ? null : GhostBatches.of(samples, ghost);
+  }
+
+  @Override
   long[] statisticsShape(long[] shape) {
-    return new long[] {channels};
+    return ghost == 0
+        ? new long[] {channels}
+        : new long[] {GhostBatches.of(shape[0], ghost).count(), channels};
   }
 }

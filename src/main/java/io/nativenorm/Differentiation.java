@@ -65,7 +65,10 @@ final class Differentiation {
 
   private LentArrays operands(PassState pass, Plan plan, GradientTargets targets) {
     return new LentArrays(
-        plan, pass.problem.threads(), pass.operands(parameters).accumulate(targets.adds()));
+        plan,
+        pass.calls(),
+        pass.problem.threads(),
+        pass.operands(parameters).accumulate(targets.adds()));
   }
 
   private void compute(PassState pass, GradientTargets targets) {
@@ -75,7 +78,7 @@ final class Differentiation {
       computeReordered(pass, (TensorTargets) targets);
     } else {
       CallRecord record = Recordings.call();
-      Plan plan = pass.backwardPlan(targets.dyPieces(), targets.dxPieces());
+      Plan plan = pass.plans.backward(targets.dyPieces(), targets.dxPieces());
       boolean copied;
       try (LentArrays operands = operands(pass, plan, targets)) {
         targets.putInto(operands);
@@ -93,14 +96,14 @@ final class Differentiation {
   private static void execute(PassState pass, Plan plan, LentArrays operands) {
     pass.input.putInto(operands, Slot.SRC);
     pass.result.putInto(operands, Slot.DST);
-    plan.differentiate(operands.build());
+    pass.differentiate(plan, operands.build());
     operands.copyBack();
   }
 
   private void computeReordered(PassState pass, TensorTargets targets) {
     int threads = pass.problem.threads();
     CallRecord record = Recordings.call();
-    Plan plan = pass.backwardPlan(null, null);
+    Plan plan = pass.plans.backward(null, null);
     try (PooledMemory dyBlock = Training.takeLike(pass);
         PooledMemory dxBlock = targets.dx() == null ? null : Training.takeLike(pass);
         LentArrays operands = operands(pass, plan, targets)) {

@@ -12,11 +12,12 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The operands of one call of which some may be heap arrays: as they are where the plan may hold
- * them, else copied into pooled memory, and out of it.
+ * The operands of one call, or of several on parts of them, of which some may be heap arrays: as
+ * they are where the plan may hold them, else copied into pooled memory, and out of it.
  */
 final class LentArrays implements AutoCloseable {
   private final Plan plan;
+  private final long calls;
   private final int threads;
   private final Operands.Builder operands;
 
@@ -32,8 +33,9 @@ final class LentArrays implements AutoCloseable {
     }
   }
 
-  LentArrays(Plan plan, int threads, Operands.Builder operands) {
+  LentArrays(Plan plan, long calls, int threads, Operands.Builder operands) {
     this.plan = plan;
+    this.calls = calls;
     this.threads = threads;
     this.operands = operands;
   }
@@ -56,7 +58,7 @@ final class LentArrays implements AutoCloseable {
 
   private void lend(Slot slot, float[] array, boolean isRead, boolean isWritten) {
     if (held == null) {
-      held = plan.holdsArrays();
+      held = plan.holdsArrays(calls);
     }
     if (held) {
       operands.put(slot, array);

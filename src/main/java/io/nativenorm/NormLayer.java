@@ -75,6 +75,11 @@ public abstract sealed class NormLayer extends LayerState permits RunningNorm, R
     }
   }
 
+  /** The ghost batches of so many samples in training; null if all are normalized together. */
+  @Nullable GhostBatches ghosts(long samples) {
+    return null;
+  }
+
   /** The shape of {@link Pass#mean}. */
   abstract long[] statisticsShape(long[] shape);
 
@@ -228,7 +233,13 @@ public abstract sealed class NormLayer extends LayerState permits RunningNorm, R
     Shape shape = shapeOf(extents, layout);
     checkComputable(shape, extents);
     checkTrainable(shape, extents);
-    return problems.training(shape, type, threads());
+    return trainingProblem(shape, type, threads());
+  }
+
+  private Problem trainingProblem(Shape shape, DataType type, int threads) {
+    GhostBatches batches = ghosts(shape.batch());
+    Shape together = batches == null ? shape : shape.withSamples(batches.each(), shape.spatial());
+    return problems.training(together, type, threads);
   }
 
   /** Checks that arrays have as many elements as a shape. */
@@ -322,7 +333,7 @@ public abstract sealed class NormLayer extends LayerState permits RunningNorm, R
     Problem training =
         this.training.isFrozen(PassKind.TRAINING)
             ? inference
-            : problems.training(shapeOf(extents, layout), type, threads);
+            : trainingProblem(shapeOf(extents, layout), type, threads);
     return Explanation.of(
         name,
         input,

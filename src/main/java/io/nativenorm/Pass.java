@@ -68,9 +68,10 @@ public final class Pass implements AutoCloseable {
 
   /**
    * The means the input was normalized with: of each channel for BatchNorm and frozen statistics,
-   * over the leading dimensions for LayerNorm, of samples x groups for GroupNorm, of samples x
-   * channels for InstanceNorm. An empty input has none: the first of these extents is 0, whatever
-   * the input's are, unless the statistics are frozen.
+   * of {@linkplain BatchNorm.Builder#ghost ghost batches} x channels, over the leading dimensions
+   * for LayerNorm, of samples x groups for GroupNorm, of samples x channels for InstanceNorm. An
+   * empty input has none: the first of these extents is 0, whatever the input's are, unless the
+   * statistics are frozen.
    *
    * @return a tensor that this pass closes, not to be changed before backward, or null for RmsNorm
    */
@@ -174,8 +175,9 @@ public final class Pass implements AutoCloseable {
   }
 
   /**
-   * The same, but dWeight and dBias are added to, each sum rounded once more: for a step over
-   * several batches. Two passes must not add to the same at once.
+   * The same, but dWeight and dBias are added to, each sum rounded once more (with {@linkplain
+   * BatchNorm.Builder#ghost ghost batches} once for each): for a step over several batches. Two
+   * passes must not add to the same at once.
    *
    * @param dy a tensor of the output's shape, type and layout
    * @param dx gets the gradient of the input, which it is like; or null

@@ -25,12 +25,12 @@ record PassCheck(NormLayer layer) {
         x.dataType() == pass.type
             && x.layout() == pass.layout
             && Arrays.equals(x.extents(), pass.extents)
-            && Objects.equals(x.pieces(), pass.inputPieces);
+            && Objects.equals(x.pieces(), pass.plans.inputPieces);
     if (!alike) {
       throw refused("expected an input like the pass's, " + pass.inputText() + ", but got " + x);
     }
     requireOutput(x, y);
-    if (!Objects.equals(y.pieces(), pass.outputPieces)) {
+    if (!Objects.equals(y.pieces(), pass.plans.outputPieces)) {
       throw refused("expected an output like the pass's, " + pass.outputText() + ", but got " + y);
     }
   }
@@ -41,8 +41,8 @@ record PassCheck(NormLayer layer) {
     RowPlaces.of(
         layer,
         pass.problem,
-        pass.inputPieces,
-        pass.outputPieces,
+        pass.plans.inputPieces,
+        pass.plans.outputPieces,
         one.pieces(),
         other == null ? null : other.pieces());
   }
@@ -82,7 +82,7 @@ record PassCheck(NormLayer layer) {
   /** Whether arrays can be what a pass's tensors are. */
   void requireArrays(PassState pass) {
     boolean ordered = pass.layout == Layout.CHANNELS_FIRST || pass.extents.length < 3;
-    boolean close = pass.inputPieces == null && pass.outputPieces == null;
+    boolean close = pass.plans.inputPieces == null && pass.plans.outputPieces == null;
     if (pass.type != DataType.F32 || !ordered || !close) {
       throw refused("expected tensors like the pass's, " + pass + ", but got arrays");
     }

@@ -1,15 +1,12 @@
 package io.nativenorm;
 
 import io.nativenorm.engine.CallRecord;
-import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Recordings;
 import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.StatisticsSource;
-import io.nativenorm.engine.Task;
-import java.util.Objects;
 import java.util.concurrent.locks.StampedLock;
 import org.jspecify.annotations.Nullable;
 
@@ -20,16 +17,15 @@ import org.jspecify.annotations.Nullable;
 final class PassState {
   final String layer;
   final PassKind kind;
+  final PassPlans plans;
+
+  /** What the plans are for: all samples, or a ghost batch of them. */
   final Problem problem;
+
   final DataType type;
   final Layout layout;
   final long[] extents;
   final long size;
-
-  /** Where inputs and outputs lie; null for one piece. */
-  final @Nullable Pieces inputPieces;
-
-  final @Nullable Pieces outputPieces;
 
   /** Whether input and output are reordered to rows. */
   final boolean reordered;
@@ -46,13 +42,8 @@ final class PassState {
   /** Forward overwrites what backward reads: it waits for running calls, and they for it. */
   private final StampedLock lock = new StampedLock();
 
-  private final Backend backend;
-  private final Problem gradient;
-
-  /** The last plans, which may have been freed since; of two threads' new ones either is right. */
-  private @Nullable Plan lastForward;
-
-  private @Nullable Backward lastBackward;
+  /** Null where all samples are normalized together. */
+  private final @Nullable GhostPass ghosts;
 
   /** Another handle on the output, for the user; null if it is an array. */
   private @Nullable Tensor output;
@@ -72,30 +63,26 @@ final class PassState {
   PassState(
       String layer,
       PassKind kind,
-      Problem problem,
-      Backend backend,
+      PassPlans plans,
+      @Nullable GhostPass ghosts,
       DataType type,
       Layout layout,
       long[] extents,
-      @Nullable Pieces inputPieces,
-      @Nullable Pieces outputPieces,
       boolean reordered,
       @Nullable Tensor mean,
       Tensor variance) {
     this.layer = layer;
     this.kind = kind;
-    this.problem = problem;
-    this.backend = backend;
+    this.plans = plans;
+    this.problem = plans.problem;
+    this.ghosts = ghosts;
     this.type = type;
     this.layout = layout;
     this.extents = extents;
     this.size = Shapes.size(extents);
-    this.inputPieces = inputPieces;
-    this.outputPieces = outputPieces;
     this.reordered = reordered;
     this.mean = mean;
     this.variance = variance;
-    gradient = problem.withTask(Task.BACKWARD);
   }
 
   boolean isFrozen() {
@@ -130,32 +117,34 @@ final class PassState {
     lock.unlock(stamp);
   }
 
-  /** The plan of forward, in use. */
-  Plan forwardPlan() {
-    Plan plan = lastForward;
-    if (plan == null || !Engines.reacquire(plan)) {
-      plan = Engines.acquire(problem, backend);
-      lastForward = plan;
-    }
-    return plan;
+  /** How often a plan is executed, one call after the other. */
+  long calls() {
+    return ghosts == null ? 1 : ghosts.count();
   }
 
-  private record Backward(@Nullable Pieces dy, @Nullable Pieces dx, Plan plan) {
-    boolean isOf(@Nullable Pieces otherDy, @Nullable Pieces otherDx) {
-      return Objects.equals(dy, otherDy) && Objects.equals(dx, otherDx);
+  void normalize(Plan plan, Operands operands) {
+    if (ghosts == null) {
+      plan.execute(operands);
+    } else {
+      ghosts.forward(plan, operands);
     }
   }
 
-  /** The plan of backward for gradients that lie so, in use. */
-  Plan backwardPlan(@Nullable Pieces dy, @Nullable Pieces dx) {
-    Backward known = lastBackward;
-    if (known != null && known.isOf(dy, dx) && Engines.reacquire(known.plan)) {
-      return known.plan;
+  void differentiate(Plan plan, Operands operands) {
+    if (ghosts == null) {
+      plan.differentiate(operands);
+    } else {
+      ghosts.backward(plan, operands);
     }
-    Problem problem = RowPlaces.of(layer, gradient, inputPieces, outputPieces, dy, dx);
-    Plan plan = Engines.acquire(problem, backend);
-    lastBackward = new Backward(dy, dx, plan);
-    return plan;
+  }
+
+  /** Takes the statistics of the last forward into running ones. */
+  void update(RunningStatistics running) {
+    if (ghosts == null) {
+      running.update(mean.memory(), variance.memory(), size / problem.unitCount());
+    } else {
+      ghosts.update(running, mean.memory(), variance.memory());
+    }
   }
 
   /** Parameters and statistics, which forward and backward have in common. */
@@ -177,8 +166,9 @@ final class PassState {
     complete = true;
     CallRecord begun = record;
     record = null;
-    if (begun != null && lastForward != null) {
-      begun.end(layer, lastForward, input.isOwn());
+    Plan used = plans.lastForward();
+    if (begun != null && used != null) {
+      begun.end(layer, used, input.isOwn());
     }
   }
 
@@ -226,12 +216,12 @@ final class PassState {
 
   /** What an input is like. */
   String inputText() {
-    return Tensor.text(type, layout, extents, inputPieces);
+    return Tensor.text(type, layout, extents, plans.inputPieces);
   }
 
   /** What an output is like. */
   String outputText() {
-    return Tensor.text(type, layout, extents, outputPieces);
+    return Tensor.text(type, layout, extents, plans.outputPieces);
   }
 
   /** What they and their gradients are like, wherever they lie. */

@@ -120,6 +120,10 @@ public abstract sealed class RunningBuilder<B extends RunningBuilder<B>> extends
     return self();
   }
 
+  boolean tracks() {
+    return track;
+  }
+
   boolean passesOneValue() {
     return oneValue == OneValue.PASS;
   }

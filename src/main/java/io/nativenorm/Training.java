@@ -143,6 +143,8 @@ final class Training {
       @Nullable Pieces y) {
     long[] statistics = statisticsShape(problem, extents);
     boolean reordered = layer.needsReordering(extents, layout);
+    PassPlans plans = new PassPlans(layer.name, problem, backend, x, y);
+    GhostBatches batches = isOfBatch(problem) ? layer.ghosts(extents[0]) : null;
     boolean rms = problem.norm().operation() == Operation.RMS;
     try (Closer made = new Closer()) {
       Tensor mean = made.add(rms ? null : unwritten(statistics));
@@ -151,13 +153,11 @@ final class Training {
           new PassState(
               layer.name,
               kind,
-              problem,
-              backend,
+              plans,
+              batches == null ? null : new GhostPass(batches, plans),
               type,
               layout,
               extents,
-              x,
-              y,
               reordered,
               mean,
               variance);
@@ -166,9 +166,14 @@ final class Training {
     }
   }
 
+  /** Whether statistics are the input's own. */
+  private static boolean isOfBatch(Problem problem) {
+    return problem.norm().statistics() == StatisticsSource.COMPUTED;
+  }
+
   /** An empty input has no statistics, though there may be 2^40 units without an element. */
   private long[] statisticsShape(Problem problem, long[] extents) {
-    if (problem.norm().statistics() == StatisticsSource.GIVEN) {
+    if (!isOfBatch(problem)) {
       return new long[] {problem.shape().channels()};
     }
     long[] shape = layer.statisticsShape(extents);
@@ -236,9 +241,9 @@ final class Training {
   /** The first or another forward of a pass on arrays, which fit it. */
   void run(PassState state, float[] x, float[] y) {
     state.begin();
-    Plan plan = state.size == 0 ? null : state.forwardPlan();
+    Plan plan = state.size == 0 ? null : state.plans.forward();
     try {
-      if (plan == null || plan.holdsArrays()) {
+      if (plan == null || plan.holdsArrays(state.calls())) {
         state.input.keep(x);
         if (state.keepsResult()) {
           state.result.keep(y);
@@ -273,7 +278,7 @@ final class Training {
   }
 
   private void normalize(PassState state, Memory src, Memory dst) {
-    Plan plan = state.size == 0 ? null : state.forwardPlan();
+    Plan plan = state.size == 0 ? null : state.plans.forward();
     try {
       normalize(state, plan, state.operands(parameters).put(Slot.SRC, src).put(Slot.DST, dst));
     } finally {
@@ -292,7 +297,7 @@ final class Training {
         Parameter.memory(parameters.running().variance()).copyTo(state.variance.memory());
       }
       if (plan != null) {
-        plan.execute(operands.build());
+        state.normalize(plan, operands.build());
       }
     } finally {
       lock.endRead(stamp);
@@ -304,10 +309,9 @@ final class Training {
     if (!isTaken || parameters.running() == null) {
       return;
     }
-    long values = state.size / state.problem.unitCount();
     long stamp = lock.write();
     try {
-      parameters.running().update(state.mean.memory(), state.variance.memory(), values);
+      state.update(parameters.running());
     } finally {
       lock.endWrite(stamp);
     }

@@ -60,6 +60,7 @@ final class CallArguments {
                 : new double[5]
           };
       case "differing" -> new Object[] {List.of("one", "another")};
+      case "ghost" -> new Object[] {1L + random.nextInt(4)};
       case "read" -> new Object[] {subjects.file(), ""};
       case "write" -> new Object[] {subjects.newFile(), subjects.layer(NormLayer.class).state()};
       case "normalize" -> withParameters(types);

@@ -333,6 +333,10 @@ final class CallSubjects implements AutoCloseable {
       spec.tracks = random.nextBoolean();
       running.trackRunningStats(spec.tracks);
     }
+    if (made instanceof BatchNorm.Builder batch && spec.tracks && random.nextInt(4) == 0) {
+      spec.ghost = 1 + random.nextInt(4);
+      batch.ghost(spec.ghost);
+    }
     builders.put(made, spec);
     keep(made);
     return made;
@@ -360,6 +364,7 @@ final class CallSubjects implements AutoCloseable {
       case "activation" -> spec.activation = (Activation) given[0];
       case "unitOffset" -> spec.unitOffset = (double) given[0];
       case "trackRunningStats" -> spec.tracks = (boolean) given[0];
+      case "ghost" -> spec.ghost = (long) given[0];
       default -> {} // no matter to a result, or seen in the layer's tensors
     }
   }

@@ -17,6 +17,9 @@ final class LayerSpec {
   boolean tracks;
   double unitOffset;
 
+  /** The most samples of a ghost batch; 0 without. */
+  long ghost;
+
   private LayerSpec(
       Class<? extends NormLayer> kind, long groups, double eps, long... parameterShape) {
     this.kind = kind;
@@ -50,6 +53,7 @@ final class LayerSpec {
     copy.activation = activation;
     copy.tracks = tracks;
     copy.unitOffset = unitOffset;
+    copy.ghost = ghost;
     return copy;
   }
 
@@ -110,7 +114,15 @@ final class LayerSpec {
             sum(weight),
             bias,
             activation == Activation.RELU);
-    return running == null ? oracle : oracle.given(running[0], running[1]);
+    if (running != null) {
+      return oracle.given(running[0], running[1]);
+    }
+    return ghost == 0 || shape[0] == 0 ? oracle : oracle.ghosts(ghostBatch(shape[0]));
+  }
+
+  /** Samples of each ghost batch but the last one. */
+  private int ghostBatch(double samples) {
+    return (int) Math.ceil(samples / Math.ceil(samples / ghost));
   }
 
   /** The weight that multiplies. */
@@ -138,6 +150,7 @@ final class LayerSpec {
         + " "
         + activation
         + (unitOffset == 0 ? "" : " offset " + unitOffset)
-        + (tracks ? " tracking" : "");
+        + (tracks ? " tracking" : "")
+        + (ghost == 0 ? "" : " ghost " + ghost);
   }
 }

@@ -36,6 +36,9 @@ final class Oracle {
   double[] variance;
   private boolean given;
 
+  /** How many samples of a batch share a mean. */
+  private int together;
+
   Oracle(
       Kind kind,
       int n,
@@ -55,12 +58,22 @@ final class Oracle {
     this.weight = weight;
     this.bias = bias;
     this.relu = relu;
+    together = Math.max(1, n);
     channels = new int[size()];
     unitsOf = new int[size()];
     for (int e = 0; e < size(); e++) {
       channels[e] = e / s % c;
       unitsOf[e] = findUnit(e);
     }
+  }
+
+  /** Lets only so many samples of a batch share a mean; the last ones may be fewer. */
+  Oracle ghosts(int samples) {
+    together = samples;
+    for (int e = 0; e < size(); e++) {
+      unitsOf[e] = findUnit(e);
+    }
+    return this;
   }
 
   /** Uses running statistics of each channel instead of computing them. */
@@ -95,7 +108,7 @@ final class Oracle {
   private int findUnit(int element) {
     int sample = element / (s * c);
     return switch (kind) {
-      case BATCH -> channelOf(element);
+      case BATCH -> sample / together * c + channelOf(element);
       case LAYER, RMS -> sample;
       case GROUP -> sample * groups + channelOf(element) / (c / groups);
     };
@@ -103,7 +116,7 @@ final class Oracle {
 
   int unitCount() {
     return switch (kind) {
-      case BATCH -> c;
+      case BATCH -> (n + together - 1) / together * c;
       case LAYER, RMS -> n;
       case GROUP -> n * groups;
     };
@@ -169,9 +182,9 @@ final class Oracle {
     return y;
   }
 
-  /** How many values a unit has. */
+  /** How many values a unit has, the one that has the fewest. */
   int valuesPerUnit() {
-    return size() / unitCount();
+    return kind == Kind.BATCH && n % together > 0 ? n % together * s : size() / unitCount();
   }
 
   /** Whether a ReLU's gradient is decided by less than rounding: the value before it is near 0. */

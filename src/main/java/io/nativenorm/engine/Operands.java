@@ -3,6 +3,7 @@ package io.nativenorm.engine;
 import io.nativenorm.engine.memory.ArenaHold;
 import io.nativenorm.engine.memory.FloatView;
 import io.nativenorm.engine.memory.Memory;
+import java.util.List;
 import java.util.function.Consumer;
 
 /**
@@ -13,6 +14,10 @@ import java.util.function.Consumer;
 public final class Operands {
   private static final int SLOTS = Slot.values().length;
 
+  /** What has an element for each of the input's. */
+  private static final List<Slot> TENSORS =
+      List.of(Slot.SRC, Slot.DST, Slot.DIFF_DST, Slot.DIFF_SRC);
+
   /** No operand at all. */
   public static final Operands NONE = builder().build();
 
@@ -21,13 +26,18 @@ public final class Operands {
   /** Null without any. */
   private final float[][] arrays;
 
+  /** Where in the arrays of tensors the elements begin. */
+  private final long arraysFrom;
+
   private final double count;
   private final boolean accumulates;
   private final boolean held;
 
-  private Operands(Memory[] memories, float[][] arrays, double count, boolean accumulates) {
+  private Operands(
+      Memory[] memories, float[][] arrays, long arraysFrom, double count, boolean accumulates) {
     this.memories = memories;
     this.arrays = arrays;
+    this.arraysFrom = arraysFrom;
     this.count = count;
     this.accumulates = accumulates;
     boolean any = false;
@@ -101,7 +111,7 @@ public final class Operands {
      * @return the operands, for which this is used up
      */
     public Operands build() {
-      return new Operands(memories, arrays, count, accumulates);
+      return new Operands(memories, arrays, 0, count, accumulates);
     }
   }
 
@@ -127,7 +137,33 @@ public final class Operands {
     }
     Memory[] changed = memories.clone();
     changed[slot.ordinal()] = memory;
-    return new Operands(changed, arrays, count, accumulates);
+    return new Operands(changed, arrays, arraysFrom, count, accumulates);
+  }
+
+  /**
+   * The same operands of some samples that follow each other and have means and variances of their
+   * own.
+   *
+   * @param from the first of their elements
+   * @param elements how many they have
+   * @param statistic the first of their means, and of their variances
+   * @param units how many of each they have
+   * @param adds whether {@link Plan#differentiate} adds to the parameters' gradients
+   * @return operands on a part of the same memory
+   */
+  public Operands ofSamples(long from, long elements, long statistic, long units, boolean adds) {
+    Memory[] parts = memories.clone();
+    for (Slot slot : TENSORS) {
+      slice(parts, slot, from, elements);
+    }
+    slice(parts, Slot.MEAN, statistic, units);
+    slice(parts, Slot.VARIANCE, statistic, units);
+    return new Operands(parts, arrays, arraysFrom + from, count, adds);
+  }
+
+  private static void slice(Memory[] memories, Slot slot, long from, long elements) {
+    Memory whole = memories[slot.ordinal()];
+    memories[slot.ordinal()] = whole == null ? null : whole.slice(from, elements);
   }
 
   /**
@@ -147,6 +183,15 @@ public final class Operands {
    */
   public float[] array(Slot slot) {
     return arrays == null ? null : arrays[slot.ordinal()];
+  }
+
+  /**
+   * Where in the arrays of input, output and their gradients the elements begin.
+   *
+   * @return 0 but for {@link #ofSamples}
+   */
+  public long arraysFrom() {
+    return arraysFrom;
   }
 
   /**
@@ -189,7 +234,7 @@ public final class Operands {
     for (int i = 0; i < SLOTS; i++) {
       open[i] = memories[i] == null ? null : memories[i].whileHeld();
     }
-    Operands plain = new Operands(open, arrays, count, accumulates);
+    Operands plain = new Operands(open, arrays, arraysFrom, count, accumulates);
     ArenaHold.during(memories, () -> use.accept(plain));
   }
 

@@ -174,9 +174,10 @@ public abstract class Plan {
   /**
    * Whether this thread may now execute this plan on heap arrays as they are.
    *
+   * @param calls how many times, one right after the other
    * @return false if they must be copied
    */
-  public boolean holdsArrays() {
+  public boolean holdsArrays(long calls) {
     return false;
   }
 

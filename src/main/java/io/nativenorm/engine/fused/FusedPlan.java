@@ -125,10 +125,10 @@ final class FusedPlan extends Plan {
   }
 
   @Override
-  public boolean holdsArrays() {
+  public boolean holdsArrays(long calls) {
     return rowsHeld == HeapArrays.ALL
         && !problem.task().isPhase() // the call on arrays has no slots for their sums
-        && HeapArrays.mayBeHeldNow();
+        && (calls > 1 ? HeapArrays.mayBeHeldInSections() : HeapArrays.mayBeHeldNow());
   }
 
   private void executeOnArrays(Operands operands) {
@@ -154,6 +154,7 @@ final class FusedPlan extends Plan {
               operands.address(Slot.DIFF_WEIGHT),
               operands.array(Slot.DIFF_BIAS),
               operands.address(Slot.DIFF_BIAS),
+              operands.arraysFrom(),
               operands.accumulates() ? 1 : 0);
     } finally {
       endHelp(counted);

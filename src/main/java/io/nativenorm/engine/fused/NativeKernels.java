@@ -131,7 +131,10 @@ final class NativeKernels {
       @Cast("int64_t") long firstRow,
       @Cast("int64_t") long rows);
 
-  /** Training, where an operand is an array or, if that is null, at an address. */
+  /**
+   * Training, where an operand is an array or, if that is null, at an address; all but parameters'
+   * gradients are from a place in the arrays on.
+   */
   @Name("nn::ExecuteOnArrays")
   @CriticalRegion
   static native int executeOnArrays(
@@ -152,6 +155,7 @@ final class NativeKernels {
       @Cast(MEMORY) long diffWeight,
       float[] diffBiasArray,
       @Cast(MEMORY) long diffBias,
+      @Cast("int64_t") long arraysFrom,
       @Cast("int64_t") long accumulate);
 
   @Name("nn_targets")
