@@ -84,8 +84,8 @@ class OrderOfDoublesTest {
   @ParameterizedTest
   @CsvSource({
     "2016,32",
-    "144,1024",
-    "288,1024",
+    "192,1024",
+    "768,1024",
     "384,1024",
     "576,128",
     "3072,64",
@@ -100,7 +100,7 @@ class OrderOfDoublesTest {
     "3136,256"
   })
   void ofColumns(int rows, int columns) {
-    float[] dy = blocks(rows, rows, columns, 24 * OrderOfSums.folds(rows, columns), 1);
+    float[] dy = blocks(rows, rows, columns, 48 * OrderOfSums.folds(rows, columns), 1);
     check(BatchNorm.builder(columns), Layout.CHANNELS_LAST, dy, 1, columns, rows, 1);
   }
 

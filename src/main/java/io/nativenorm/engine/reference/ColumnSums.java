@@ -5,7 +5,7 @@ import java.util.Arrays;
 /**
  * sum(first), sum(first * second) and sum(second) of each column of a matrix, in the order of
  * docs/order-of-sums.md. A narrow matrix is folded: some rows that follow each other are read as
- * one, with as many times the columns. In a block of 24 folded rows four at a time are added up and
+ * one, with as many times the columns. In a block of 48 folded rows four at a time are added up and
  * then added to a column's sum, all in floats; blocks are added to doubles, over pieces of rows.
  * The tail, a folded row that is not whole, is a block of its own.
  *
@@ -17,7 +17,7 @@ abstract class ColumnSums {
   private static final int MOST_PIECES = 32;
   private static final int LEAST_ROWS_OF_PIECE = 48;
   private static final int LEAST_ELEMENTS_OF_PIECE = 1 << 15;
-  private static final int BLOCK_ROWS = 24;
+  private static final int BLOCK_ROWS = 48;
   private static final int WIDEST_FOLDED = 512;
   private static final int LEAST_FOLDED = 16;
 

@@ -114,8 +114,8 @@ public final class OrderOfSums {
     for (int piece = 0; piece < pieces; piece++) {
       double[] sums = new double[wide];
       int end = row + folded / pieces + (piece < folded % pieces ? 1 : 0);
-      for (; row < end; row = Math.min(end, row + 24)) {
-        addBlock(a, b, start, row, Math.min(end, row + 24), wide, wide, sums);
+      for (; row < end; row = Math.min(end, row + 48)) {
+        addBlock(a, b, start, row, Math.min(end, row + 48), wide, wide, sums);
       }
       int cut = rows % folds * columns;
       if (piece + 1 == pieces && cut > 0) {
