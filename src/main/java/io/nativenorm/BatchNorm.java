@@ -2,6 +2,7 @@ package io.nativenorm;
 
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Shape;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -73,6 +74,9 @@ public final class BatchNorm extends PhasedNorm {
   public static final class Builder extends RunningBuilder<Builder> {
     private final long channels;
     private long ghost;
+    private @Nullable StatisticsExchange exchange;
+    private @Nullable String exchangeName;
+    private boolean mergesParameterGradients;
 
     private Builder(long channels) {
       super("BatchNorm(" + channels + ")", true, true);
@@ -118,6 +122,85 @@ public final class BatchNorm extends PhasedNorm {
       return this;
     }
 
+    /**
+     * Makes training normalize with the statistics of all workers' inputs together: synchronized
+     * batch normalization, as PyTorch's {@code SyncBatchNorm} on GPUs. Each worker builds its layer
+     * on its own end of an exchange, and calls the same layers in the same order.
+     *
+     * <pre>{@code
+     * for (StatisticsExchange end : StatisticsExchange.threads(2, Duration.ofSeconds(10))) {
+     *   new Thread(() -> {                                      // each with its own part of a batch
+     *     try (end;
+     *         BatchNorm norm = BatchNorm.builder(64).exchange(end).build();
+     *         Tensor x = Tensor.zeros(end.rank() == 0 ? 5 : 3, 64, 14, 14);
+     *         Pass pass = norm.forwardTraining(x);              // by the mean of all 8
+     *         Gradients gradients = pass.backward(x)) {         // dx reaches through it
+     *       System.out.println(norm.runningMean());             // the same bits on both
+     *     }
+     *   }).start();
+     * }
+     * }</pre>
+     *
+     * <p>A forward in training exchanges 2C + 1 doubles, which are merged in the order of ranks,
+     * and each backward 2C, whichever gradients are wanted: so workers may want different ones, but
+     * must call it equally often. Their inputs may have different numbers of samples, or none,
+     * which takes part too. Running statistics take in the whole batch, with its count; {@link
+     * #skipNonFinite} and {@link #oneValuePerChannel} judge it as a whole. Frozen statistics,
+     * inference and the phases from {@link BatchNorm#measure} on exchange nothing; who freezes a
+     * layer does so on all workers between the same steps. FUSED and JAVA have it, and heap arrays
+     * are copied once.
+     *
+     * <p>If the exchange fails, {@link ExchangeException} is thrown on all workers, and outputs and
+     * running statistics are as they were. An argument that is refused on one worker alone makes
+     * the others wait for the timeout.
+     *
+     * @param end this worker's, to be closed after the layer's last training
+     * @return this
+     */
+    public Builder exchange(StatisticsExchange end) {
+      exchange = Objects.requireNonNull(end, "end");
+      exchangeName = null;
+      return this;
+    }
+
+    /**
+     * The same with a name, which is the same on all workers. Without one it is the number of
+     * layers built on the end before: workers that build the same layers in the same order have no
+     * need of it.
+     *
+     * @param end this worker's, to be closed after the layer's last training
+     * @param name the layer's in the steps {@code name/number/phase} of the exchange
+     * @return this
+     */
+    public Builder exchange(StatisticsExchange end, String name) {
+      exchange = Objects.requireNonNull(end, "end");
+      exchangeName = Objects.requireNonNull(name, "name");
+      return this;
+    }
+
+    /**
+     * Whether with an {@link #exchange} gradients of weight and bias are sums over all workers'
+     * inputs, the same bits on all. Default false, as in PyTorch: over this worker's own, for those
+     * who sum them up for all parameters anyway. They have been exchanged already: it costs
+     * nothing.
+     *
+     * @param value true for those of the whole batch
+     * @return this
+     */
+    public Builder mergeParameterGradients(boolean value) {
+      mergesParameterGradients = value;
+      return this;
+    }
+
+    /** A new place in the exchange, or null without one. */
+    @Nullable LayerExchange layerExchange() {
+      return exchange == null ? null : new LayerExchange(exchange, exchangeName);
+    }
+
+    boolean mergesParameterGradients() {
+      return mergesParameterGradients;
+    }
+
     @Override
     public BatchNorm build() {
       if (ghost > 0 && !tracks()) {
@@ -127,6 +210,14 @@ public final class BatchNorm extends PhasedNorm {
                 + ghost
                 + ") needs running statistics, as inference without them would be by those of a"
                 + " whole batch, but got trackRunningStats(false)");
+      }
+      if (ghost > 0 && exchange != null) {
+        throw new IllegalArgumentException(
+            name() + ": ghost(" + ghost + ") and exchange are not computed together, but got both");
+      }
+      if (mergesParameterGradients && exchange == null) {
+        throw new IllegalArgumentException(
+            name() + ": mergeParameterGradients(true) needs an exchange, but there is none");
       }
       return new BatchNorm(this, channels);
     }
@@ -155,10 +246,7 @@ public final class BatchNorm extends PhasedNorm {
 
   @Override
   void checkComputable(Shape shape, long[] extents) {
-    if (eps() == 0) {
-      throw new IllegalArgumentException(
-          this + ": batch_norm eps must be positive during training, but got 0");
-    }
+    requireEps();
     if (shape.batch() * shape.spatial() == 1 && !passesOneValue()) {
       throw new IllegalArgumentException(
           this
@@ -169,6 +257,11 @@ public final class BatchNorm extends PhasedNorm {
 
   @Override
   void checkTrainable(Shape shape, long[] extents) {
+    if (isShared()) {
+      requireEps(); // a single value may be a part of a batch
+      return;
+    }
+    checkComputable(shape, extents);
     if (ghost > 0
         && GhostBatches.of(shape.batch(), ghost).fewest() * shape.spatial() == 1
         && !passesOneValue()) {
@@ -179,6 +272,13 @@ public final class BatchNorm extends PhasedNorm {
               + " ghost("
               + ghost
               + ") makes a ghost batch of 1 sample");
+    }
+  }
+
+  private void requireEps() {
+    if (eps() == 0) {
+      throw new IllegalArgumentException(
+          this + ": batch_norm eps must be positive during training, but got 0");
     }
   }
 

@@ -2,6 +2,7 @@ package io.nativenorm;
 
 import io.nativenorm.engine.memory.FloatView;
 import io.nativenorm.engine.memory.Memory;
+import java.util.Arrays;
 import java.util.Objects;
 
 /**
@@ -39,6 +40,11 @@ public final class ChannelMoments {
     this.count = count;
     this.mean = mean;
     this.m2 = m2;
+  }
+
+  /** Those of no value. */
+  static ChannelMoments none(int channels) {
+    return new ChannelMoments(0, new double[channels], new double[channels]);
   }
 
   /**
@@ -114,16 +120,42 @@ public final class ChannelMoments {
     if (count == 0) {
       return other;
     }
-    double n = count + other.count;
-    double share = other.count / n;
-    double[] mergedMean = new double[mean.length];
-    double[] mergedM2 = new double[mean.length];
-    for (int c = 0; c < mean.length; c++) {
-      double distance = other.mean[c] - mean[c];
-      mergedMean[c] = mean[c] + distance * share;
-      mergedM2[c] = m2[c] + other.m2[c] + distance * distance * (count * share);
+    double[] both = toArray();
+    add(both, other.toArray());
+    return split(both);
+  }
+
+  /** Adds a part that is not empty to another, both as {@link #toArray} has them. */
+  private static void add(double[] sum, double[] part) {
+    double n = sum[0] + part[0];
+    double share = part[0] / n;
+    int channels = sum.length / 2;
+    for (int mean = 1; mean <= channels; mean++) {
+      int m2 = mean + channels;
+      double distance = part[mean] - sum[mean];
+      sum[mean] += distance * share;
+      sum[m2] = sum[m2] + part[m2] + distance * distance * (sum[0] * share);
     }
-    return new ChannelMoments(n, mergedMean, mergedM2);
+    sum[0] = n;
+  }
+
+  /** What workers have given, each as {@link #toArray} has it, merged in the order of ranks. */
+  static ChannelMoments merged(double[][] workers) {
+    double[] sum = workers[0].clone();
+    for (int rank = 0; rank < workers.length; rank++) {
+      double[] part = workers[rank];
+      try {
+        require(part);
+      } catch (IllegalArgumentException e) {
+        throw new ExchangeException("rank " + rank + " gave no " + e.getMessage(), rank, e);
+      }
+      if (sum[0] == 0) {
+        System.arraycopy(part, 0, sum, 0, part.length);
+      } else if (rank > 0 && part[0] > 0) {
+        add(sum, part);
+      }
+    }
+    return split(sum);
   }
 
   /**
@@ -150,29 +182,35 @@ public final class ChannelMoments {
    */
   public static ChannelMoments fromArray(double[] values) {
     double[] own = Objects.requireNonNull(values, "values").clone();
-    if (own.length < 3 || own.length % 2 == 0) {
+    require(own);
+    return split(own);
+  }
+
+  private static void require(double[] values) {
+    if (values.length < 3 || values.length % 2 == 0) {
       throw new IllegalArgumentException(
-          "moments: expected 2C + 1 values, a count, C means and C sums, but got " + own.length);
+          "moments: expected 2C + 1 values, a count, C means and C sums, but got " + values.length);
     }
-    if (!(own[0] >= 0) || Double.isInfinite(own[0])) {
+    if (!(values[0] >= 0) || Double.isInfinite(values[0])) {
       throw new IllegalArgumentException(
-          "moments: expected a finite count of 0 or more, but got " + own[0]);
+          "moments: expected a finite count of 0 or more, but got " + values[0]);
     }
-    int channels = own.length / 2;
-    double[] mean = new double[channels];
-    double[] m2 = new double[channels];
-    System.arraycopy(own, 1, mean, 0, channels);
-    System.arraycopy(own, 1 + channels, m2, 0, channels);
+    int channels = values.length / 2;
     for (int c = 0; c < channels; c++) {
-      if (m2[c] < 0) {
+      double m2 = values[1 + channels + c];
+      if (m2 < 0) {
         throw new IllegalArgumentException(
-            "moments: expected sums of squares of 0 or more, but got "
-                + m2[c]
-                + " of channel "
-                + c);
+            "moments: expected sums of squares of 0 or more, but got " + m2 + " of channel " + c);
       }
     }
-    return new ChannelMoments(own[0], mean, m2);
+  }
+
+  private static ChannelMoments split(double[] values) {
+    int channels = values.length / 2;
+    return new ChannelMoments(
+        values[0],
+        Arrays.copyOfRange(values, 1, 1 + channels),
+        Arrays.copyOfRange(values, 1 + channels, values.length));
   }
 
   /** The number of channels and the count. */

@@ -45,21 +45,27 @@ final class Differentiation {
     if (!pass.isComplete()) {
       throw new IllegalStateException("the last forward of the pass of " + training + " failed");
     }
-    if (!targets.isAnyWanted()) {
-      return;
-    }
-    long stamp = lock.read();
-    try {
-      // What the pass keeps may be on a pointer that its owner has freed by now.
-      @Nullable Tensor[] kept = {pass.input.tensor(), pass.result.tensor()};
+    // What the pass keeps may be on a pointer that its owner has freed by now.
+    @Nullable Tensor[] kept = {pass.input.tensor(), pass.result.tensor()};
+    if (pass.shared != null) {
       Uses.begin(kept);
-      try {
-        compute(pass, targets);
+      try (SharedBackward backward = new SharedBackward(pass, targets, parameters)) {
+        backward.finish(LayerExchange.gather("backward", backward.message()));
       } finally {
         Uses.end(kept);
       }
-    } finally {
-      lock.endRead(stamp);
+    } else if (targets.isAnyWanted()) {
+      long stamp = lock.read();
+      try {
+        Uses.begin(kept);
+        try {
+          compute(pass, targets);
+        } finally {
+          Uses.end(kept);
+        }
+      } finally {
+        lock.endRead(stamp);
+      }
     }
   }
 

@@ -81,6 +81,17 @@ public final class GradientSums {
     return new GradientSums(both, bothCentered);
   }
 
+  /** What workers have given, each as {@link #toArray} has it, merged in the order of ranks. */
+  static GradientSums merged(double[][] workers) {
+    double[] sums = workers[0].clone();
+    for (int rank = 1; rank < workers.length; rank++) {
+      for (int i = 0; i < sums.length; i++) {
+        sums[i] += workers[rank][i];
+      }
+    }
+    return fromArray(sums);
+  }
+
   /**
    * All of it for a message: the sums of dy, then those of dy times the distance.
    *

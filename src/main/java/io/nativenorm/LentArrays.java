@@ -16,7 +16,7 @@ import org.jspecify.annotations.Nullable;
  * they are where the plan may hold them, else copied into pooled memory, and out of it.
  */
 final class LentArrays implements AutoCloseable {
-  private final Plan plan;
+  private final @Nullable Plan plan;
   private final long calls;
   private final int threads;
   private final Operands.Builder operands;
@@ -33,7 +33,8 @@ final class LentArrays implements AutoCloseable {
     }
   }
 
-  LentArrays(Plan plan, long calls, int threads, Operands.Builder operands) {
+  /** Without a plan all are copied. */
+  LentArrays(@Nullable Plan plan, long calls, int threads, Operands.Builder operands) {
     this.plan = plan;
     this.calls = calls;
     this.threads = threads;
@@ -58,7 +59,7 @@ final class LentArrays implements AutoCloseable {
 
   private void lend(Slot slot, float[] array, boolean isRead, boolean isWritten) {
     if (held == null) {
-      held = plan.holdsArrays(calls);
+      held = plan != null && plan.holdsArrays(calls);
     }
     if (held) {
       operands.put(slot, array);

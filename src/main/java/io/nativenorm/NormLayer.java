@@ -59,8 +59,15 @@ public abstract sealed class NormLayer extends LayerState permits RunningNorm, R
   /** Checks that an input's own statistics can be used; nothing to check for most layers. */
   void checkComputable(Shape shape, long[] extents) {}
 
-  /** Checks what training asks for beyond that; nothing for most layers. */
-  void checkTrainable(Shape shape, long[] extents) {}
+  /** The same for training. */
+  void checkTrainable(Shape shape, long[] extents) {
+    checkComputable(shape, extents);
+  }
+
+  /** What exchanges the statistics of a pass with other workers; null if they are its own. */
+  @Nullable SharedPass shared(Problem problem) {
+    return null;
+  }
 
   /** Checks an input's type. */
   final void requireComputed(Tensor x) {
@@ -231,7 +238,6 @@ public abstract sealed class NormLayer extends LayerState permits RunningNorm, R
   /** The problem of training on a shape, if this takes it. */
   final Problem trainingProblem(long[] extents, DataType type, Layout layout) {
     Shape shape = shapeOf(extents, layout);
-    checkComputable(shape, extents);
     checkTrainable(shape, extents);
     return trainingProblem(shape, type, threads());
   }

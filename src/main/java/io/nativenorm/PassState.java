@@ -34,6 +34,10 @@ final class PassState {
   final @Nullable Tensor mean;
 
   final Tensor variance;
+
+  /** Null where statistics are this input's alone. */
+  final @Nullable SharedPass shared;
+
   final Kept input = new Kept();
 
   /** The output, where backward reads it: with an activation. */
@@ -70,7 +74,8 @@ final class PassState {
       long[] extents,
       boolean reordered,
       @Nullable Tensor mean,
-      Tensor variance) {
+      Tensor variance,
+      @Nullable SharedPass shared) {
     this.layer = layer;
     this.kind = kind;
     this.plans = plans;
@@ -83,10 +88,16 @@ final class PassState {
     this.reordered = reordered;
     this.mean = mean;
     this.variance = variance;
+    this.shared = shared;
   }
 
   boolean isFrozen() {
     return problem.norm().statistics() == StatisticsSource.GIVEN;
+  }
+
+  /** Whether there is nothing to take statistics of. */
+  boolean isOfNothing() {
+    return shared == null ? size == 0 : shared.values() == 0;
   }
 
   boolean keepsResult() {
@@ -141,7 +152,8 @@ final class PassState {
   /** Takes the statistics of the last forward into running ones. */
   void update(RunningStatistics running) {
     if (ghosts == null) {
-      running.update(mean.memory(), variance.memory(), size / problem.unitCount());
+      double values = shared == null ? size / problem.unitCount() : shared.values();
+      running.update(mean.memory(), variance.memory(), values);
     } else {
       ghosts.update(running, mean.memory(), variance.memory());
     }

@@ -24,7 +24,7 @@ record PhaseCalls(String layer, LayerParameters parameters, Backend backend) {
     Shape shape = problem.shape();
     int channels = Math.toIntExact(shape.channels());
     if (shape.elements() == 0) {
-      return new ChannelMoments(0, new double[channels], new double[channels]);
+      return ChannelMoments.none(channels);
     }
     try (Pair found = new Pair(channels)) {
       Operands.Builder operands = operands(x);

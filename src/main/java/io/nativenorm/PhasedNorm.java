@@ -1,6 +1,7 @@
 package io.nativenorm;
 
 import io.nativenorm.engine.Operation;
+import io.nativenorm.engine.Problem;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
@@ -8,11 +9,27 @@ import org.jspecify.annotations.Nullable;
 abstract sealed class PhasedNorm extends RunningNorm permits BatchNorm {
   final long channels;
   private final Phases phases;
+  private final @Nullable LayerExchange exchange;
+  private final boolean mergesParameterGradients;
 
   PhasedNorm(Operation operation, BatchNorm.Builder options, long channels) {
     super(operation, options, channels);
     this.channels = channels;
     phases = new Phases(this, options.backend());
+    exchange = options.layerExchange();
+    mergesParameterGradients = options.mergesParameterGradients();
+  }
+
+  @Override
+  final @Nullable SharedPass shared(Problem problem) {
+    return exchange == null
+        ? null
+        : new SharedPass(this, exchange, phases.calls(), mergesParameterGradients, problem);
+  }
+
+  /** Without an exchange a single value is refused before it is measured. */
+  final boolean isShared() {
+    return exchange != null;
   }
 
   /**

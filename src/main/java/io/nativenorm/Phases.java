@@ -23,6 +23,10 @@ final class Phases {
     check = new PhaseCheck(layer);
   }
 
+  PhaseCalls calls() {
+    return calls;
+  }
+
   ChannelMoments measure(Tensor x) {
     return using(() -> calls.measure(problem(x), x.memory()), x);
   }

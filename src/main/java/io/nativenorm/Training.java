@@ -141,10 +141,15 @@ final class Training {
       long[] extents,
       @Nullable Pieces x,
       @Nullable Pieces y) {
-    long[] statistics = statisticsShape(problem, extents);
+    boolean isOfBatch = problem.norm().statistics() == StatisticsSource.COMPUTED;
+    SharedPass shared = isOfBatch ? layer.shared(problem) : null;
+    long[] statistics =
+        isOfBatch && shared == null
+            ? statisticsShape(extents)
+            : new long[] {problem.shape().channels()};
     boolean reordered = layer.needsReordering(extents, layout);
     PassPlans plans = new PassPlans(layer.name, problem, backend, x, y);
-    GhostBatches batches = isOfBatch(problem) ? layer.ghosts(extents[0]) : null;
+    GhostBatches batches = isOfBatch ? layer.ghosts(extents[0]) : null;
     boolean rms = problem.norm().operation() == Operation.RMS;
     try (Closer made = new Closer()) {
       Tensor mean = made.add(rms ? null : unwritten(statistics));
@@ -160,22 +165,15 @@ final class Training {
               extents,
               reordered,
               mean,
-              variance);
+              variance,
+              shared);
       made.keep(mean, variance);
       return state;
     }
   }
 
-  /** Whether statistics are the input's own. */
-  private static boolean isOfBatch(Problem problem) {
-    return problem.norm().statistics() == StatisticsSource.COMPUTED;
-  }
-
   /** An empty input has no statistics, though there may be 2^40 units without an element. */
-  private long[] statisticsShape(Problem problem, long[] extents) {
-    if (!isOfBatch(problem)) {
-      return new long[] {problem.shape().channels()};
-    }
+  private long[] statisticsShape(long[] extents) {
     long[] shape = layer.statisticsShape(extents);
     if (Shapes.size(extents) == 0 && Arrays.stream(shape).noneMatch(extent -> extent == 0)) {
       shape[0] = 0;
@@ -241,16 +239,17 @@ final class Training {
   /** The first or another forward of a pass on arrays, which fit it. */
   void run(PassState state, float[] x, float[] y) {
     state.begin();
-    Plan plan = state.size == 0 ? null : state.plans.forward();
+    boolean computes = state.size > 0 && state.shared == null;
+    Plan plan = computes ? state.plans.forward() : null;
     try {
-      if (plan == null || plan.holdsArrays(state.calls())) {
+      if (plan == null ? state.shared == null : plan.holdsArrays(state.calls())) {
         state.input.keep(x);
         if (state.keepsResult()) {
           state.result.keep(y);
         }
         normalize(state, plan, state.operands(parameters).put(Slot.SRC, x).put(Slot.DST, y));
       } else {
-        computeCopied(state, plan, x, y);
+        computeCopied(state, x, y);
       }
     } finally {
       if (plan != null) {
@@ -261,7 +260,7 @@ final class Training {
     state.done(y);
   }
 
-  private void computeCopied(PassState state, Plan plan, float[] x, float[] y) {
+  private void computeCopied(PassState state, float[] x, float[] y) {
     Memory input = state.input.own(state.type, state.extents).memory();
     MemoryWork work = Engines.memoryWork();
     int threads = state.problem.threads();
@@ -271,13 +270,16 @@ final class Training {
           block == null
               ? state.result.own(state.type, state.extents).memory()
               : block.first(state.type, state.size);
-      normalize(
-          state, plan, state.operands(parameters).put(Slot.SRC, input).put(Slot.DST, results));
+      normalize(state, input, results);
       work.copyOut(results, y, threads);
     }
   }
 
   private void normalize(PassState state, Memory src, Memory dst) {
+    if (state.shared != null) {
+      state.shared.normalize(src, dst, state.mean.memory(), state.variance.memory());
+      return;
+    }
     Plan plan = state.size == 0 ? null : state.plans.forward();
     try {
       normalize(state, plan, state.operands(parameters).put(Slot.SRC, src).put(Slot.DST, dst));
@@ -305,7 +307,7 @@ final class Training {
   }
 
   private void update(PassState state) {
-    boolean isTaken = state.kind == PassKind.TRAINING && !state.isFrozen() && state.size > 0;
+    boolean isTaken = state.kind == PassKind.TRAINING && !state.isFrozen() && !state.isOfNothing();
     if (!isTaken || parameters.running() == null) {
       return;
     }

@@ -51,6 +51,11 @@ class BatchInPartsTest {
       return new Oracle(Oracle.Kind.BATCH, samples(), c, s, 1, EPS, weight, bias, relu);
     }
 
+    /** The same in one part. */
+    Batch whole() {
+      return new Batch(backend, type, layout, c, s, relu, samples());
+    }
+
     /** What is left of values in this type. */
     float[] stored(float[] values) {
       try (Tensor wide = Tensor.of(values, values.length);
@@ -74,10 +79,13 @@ class BatchInPartsTest {
 
     /** And back. */
     float[] whole(List<Tensor> tensors) {
+      return joined(tensors.stream().map(CallSubjects::inOrder).toList());
+    }
+
+    float[] joined(List<float[]> inOrder) {
       float[] values = new float[size()];
       int at = 0;
-      for (Tensor tensor : tensors) {
-        float[] part = CallSubjects.inOrder(tensor);
+      for (float[] part : inOrder) {
         System.arraycopy(part, 0, values, at, part.length);
         at += part.length;
       }
@@ -201,7 +209,7 @@ class BatchInPartsTest {
   void onePartHasTheBitsOfTrainingOnFused(Batch b) {
     boolean fused = b.backend != Backend.JAVA && TestEngines.hasFused();
     float[] x = TestData.normal(5, b.size(), 3, 1);
-    Batch one = new Batch(b.backend, b.type, b.layout, b.c, b.s, b.relu, b.samples());
+    Batch one = b.whole();
     try (BatchNorm layer = b.layer();
         TensorScope scope = TensorScope.open()) {
       Tensor input = one.parts(x).get(0);

@@ -382,6 +382,7 @@ final class CallArguments {
     }
     if (type == Explanation.Choice.class
         || type == ChannelMoments.class
+        || type == StatisticsExchange.class
         || type == GradientSums.class) {
       return PublicApi.example(type);
     }

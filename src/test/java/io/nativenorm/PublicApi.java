@@ -38,7 +38,11 @@ final class PublicApi {
 
   /** Arguments that are as good as any other. */
   private static final List<Class<?>> EXAMPLES =
-      List.of(Explanation.Choice.class, ChannelMoments.class, GradientSums.class);
+      List.of(
+          Explanation.Choice.class,
+          ChannelMoments.class,
+          GradientSums.class,
+          StatisticsExchange.class);
 
   private static final ByteBuffer MEMORY = bytes();
 
