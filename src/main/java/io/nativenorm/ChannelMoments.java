@@ -80,9 +80,12 @@ public final class ChannelMoments {
     return mean.length;
   }
 
-  /** The biased variances as FUSED's training has them: it multiplies by the share of a value. */
+  /**
+   * The biased variances as FUSED's training has them: it multiplies by the share of a value. Of no
+   * value they are 0.
+   */
   double[] variance() {
-    double share = 1 / count;
+    double share = count == 0 ? 0 : 1 / count;
     double[] variance = m2.clone();
     for (int c = 0; c < variance.length; c++) {
       variance[c] *= share;

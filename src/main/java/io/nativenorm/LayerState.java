@@ -1,6 +1,7 @@
 package io.nativenorm;
 
 import io.nativenorm.engine.Engines;
+import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.memory.MemoryPool;
 import java.util.Map;
 import java.util.Objects;
@@ -47,6 +48,19 @@ abstract sealed class LayerState implements AutoCloseable permits NormLayer {
   public @Nullable Tensor bias() {
     return Parameter.handle(parameters.bias());
   }
+
+  /** The ghost batches of so many samples in training; null if all are normalized together. */
+  @Nullable GhostBatches ghosts(long samples) {
+    return null;
+  }
+
+  /** What exchanges the statistics of a pass with other workers; null if they are its own. */
+  @Nullable SharedPass shared(Problem problem) {
+    return null;
+  }
+
+  /** Counts a step of training with frozen statistics, of which other workers hear nothing. */
+  void countFrozenStep() {}
 
   @Nullable RunningStatistics running() {
     return parameters.running();

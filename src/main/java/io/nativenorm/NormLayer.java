@@ -64,11 +64,6 @@ public abstract sealed class NormLayer extends LayerState permits RunningNorm, R
     checkComputable(shape, extents);
   }
 
-  /** What exchanges the statistics of a pass with other workers; null if they are its own. */
-  @Nullable SharedPass shared(Problem problem) {
-    return null;
-  }
-
   /** Checks an input's type. */
   final void requireComputed(Tensor x) {
     problems.requireComputed(x.dataType(), x);
@@ -80,11 +75,6 @@ public abstract sealed class NormLayer extends LayerState permits RunningNorm, R
     if (running() == null) {
       checkComputable(shape, extents);
     }
-  }
-
-  /** The ghost batches of so many samples in training; null if all are normalized together. */
-  @Nullable GhostBatches ghosts(long samples) {
-    return null;
   }
 
   /** The shape of {@link Pass#mean}. */

@@ -27,6 +27,14 @@ abstract sealed class PhasedNorm extends RunningNorm permits BatchNorm {
         : new SharedPass(this, exchange, phases.calls(), mergesParameterGradients, problem);
   }
 
+  /** So that one worker that is frozen alone, and thawed, is not at the steps of the others. */
+  @Override
+  final void countFrozenStep() {
+    if (exchange != null) {
+      exchange.nextStep();
+    }
+  }
+
   /** Without an exchange a single value is refused before it is measured. */
   final boolean isShared() {
     return exchange != null;
