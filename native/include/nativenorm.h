@@ -74,6 +74,9 @@ typedef struct nn_problem {
   int64_t dst_stride;
   int64_t diff_dst_stride;
   int64_t diff_src_stride;
+  /* 1: the computed statistics of NN_BATCH and NN_GROUP, but for its phases, are those of the positions that a mask
+   * counts; 0: of all. Samples have fewer than 2^32 positions then. */
+  int64_t masked;
 } nn_problem;
 
 /* The memory that one call reads and writes. With n values in a unit, xhat = (x - mean) / sqrt(variance + eps) and
@@ -126,6 +129,11 @@ typedef struct nn_operands {
   int64_t first_row;
   int64_t rows;
   int64_t accumulate; /* 0 or 1 */
+  /* Of a masked problem, and not looked at else: a byte for each position of each sample, which counts if it is not 0.
+   * The others are padding: not in mean, variance and n, whatever is in them, but normalized too, and what their
+   * diff_dst is not 0 at is in all sums of gradients. Their diff_src is g / sqrt(variance + eps). A unit of which
+   * nothing counts has mean and variance 0, its dst is the bias, and its diff_src and its part of diff_weight are 0. */
+  const unsigned char* mask;
 } nn_operands;
 
 /* A problem made ready to run. */

@@ -56,7 +56,8 @@ nn::Forward ForwardOf(const Plan& p, const nn_operands& o) {
           of_floats && p.operation != NN_RMS ? static_cast<float*>(o.mean) : nullptr,
           of_floats ? static_cast<float*>(o.variance) : nullptr,
           static_cast<size_t>(o.first_row),
-          static_cast<size_t>(o.rows)};
+          static_cast<size_t>(o.rows),
+          o.mask};
 }
 
 nn::Backward BackwardOf(const Plan& p, const nn_operands& o) {
@@ -69,7 +70,8 @@ nn::Backward BackwardOf(const Plan& p, const nn_operands& o) {
           {o.diff_dst, p.element_bytes},
           {o.diff_src, p.element_bytes},
           static_cast<float*>(o.diff_weight),
-          static_cast<float*>(o.diff_bias)};
+          static_cast<float*>(o.diff_bias),
+          o.mask};
 }
 
 // The tasks: whether there is what one needs, and what it does.
@@ -82,20 +84,23 @@ bool AreRows(const Plan& p, const nn_operands& o) {
          o.rows <= units - o.first_row;
 }
 
+bool HasMask(const Plan& p, const nn_operands& o) { return !p.masked || o.mask != nullptr; }
+
 bool CanNormalize(const Plan& p, const nn_operands& o) {
-  return IsThere({o.src, o.dst}) && (!p.given || IsThere({o.mean, o.variance})) && AreRows(p, o);
+  return IsThere({o.src, o.dst}) && HasMask(p, o) && (!p.given || IsThere({o.mean, o.variance})) && AreRows(p, o);
 }
 
 int Normalize(const Plan& p, const nn_operands& o) {
   const nn::Forward data = ForwardOf(p, o);
   if (p.IsRows()) return nn::RowsForward(p, data);
+  if (p.masked) return nn::MaskedForward(p, data);
   return p.channels_first ? nn::ChannelsFirstForward(p, data) : nn::ChannelsLastForward(p, data);
 }
 
 bool HasOutputs(const Plan& p, const nn_operands& o) { return IsThere({o.src, o.diff_dst}) && (!p.relu || o.dst); }
 
 bool CanDifferentiate(const Plan& p, const nn_operands& o) {
-  return HasOutputs(p, o) && IsThere({o.variance}) && (p.operation == NN_RMS || IsThere({o.mean}));
+  return HasOutputs(p, o) && HasMask(p, o) && IsThere({o.variance}) && (p.operation == NN_RMS || IsThere({o.mean}));
 }
 
 int Differentiate(const Plan& p, const nn_operands& o) {
@@ -215,6 +220,7 @@ nn_plan* nn_prepare(const nn_problem* problem, char* reason, size_t room) {
   plan->given = p.statistics == NN_GIVEN;
   plan->channels_first = p.layout == NN_CHANNELS_FIRST && p.spatial > 1;
   plan->relu = p.activation == NN_RELU;
+  plan->masked = p.masked != 0;
   plan->batch = static_cast<size_t>(p.batch);
   plan->channels = static_cast<size_t>(p.channels);
   plan->spatial = static_cast<size_t>(p.spatial);
@@ -240,8 +246,9 @@ nn_plan* nn_prepare(const nn_problem* problem, char* reason, size_t room) {
   plan->dst_type = &target.tables[dst_type];
   plan->team = WorthwhileTeam(plan->Elements(), p.threads);
   const char* layout = plan->IsRows() ? "rows" : plan->channels_first ? "channels_first" : "channels_last";
-  std::snprintf(plan->name, sizeof plan->name, "%s %s_%s_%s%s%s", target.name, OperationName(*plan), layout,
-                kTypes[p.src_type].name, plan->Converts() ? "_to_" : "", plan->Converts() ? kTypes[dst_type].name : "");
+  std::snprintf(plan->name, sizeof plan->name, "%s %s%s_%s_%s%s%s", target.name, plan->masked ? "masked_" : "",
+                OperationName(*plan), layout, kTypes[p.src_type].name, plan->Converts() ? "_to_" : "",
+                plan->Converts() ? kTypes[dst_type].name : "");
   const char* missing = nn::MissingKernel(*plan);
   if (missing == nullptr) return plan;
   why.Refuse("there is no %s for %s on %s", missing, kTypes[computed].name, target.name);

@@ -52,8 +52,8 @@ void column_sums(const Table& table, const char* target) {
       std::vector<double> sums(padded), squares(padded);
       for (size_t j = 0; j < padded; ++j) pivot[j] = j < m.columns ? static_cast<float>(mean[j]) : 0;
       BodyOf(table.column_sums)(x, m.rows, m.columns, m.stride, pivot, prefetch, sums.data(), squares.data());
-      nn::FinishDistrusted(nn::PlainLoopsOf(NN_F32), {x, sizeof(float)}, m.rows, m.columns, m.stride, pivot,
-                           sums.data(), squares.data(), mean, m2);
+      nn::FinishDistrusted(nn::PlainLoopsOf(NN_F32), {x, sizeof(float)}, {m.rows, 1, m.stride, 1, 0, 0, 0},
+                           static_cast<double>(m.rows), m.columns, pivot, sums.data(), squares.data(), mean, m2);
     }
     Distance distance;
     for (size_t j = 0; j < m.columns; ++j, distance.Next()) {

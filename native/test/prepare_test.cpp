@@ -123,9 +123,25 @@ void TestReasons() {
       p.unit_offset = strtod(text, nullptr);
     });
   }
-  refuses("the size of nn_problem is 0, expected 136", [](nn_problem& p) { p.size = 0; });
-  refuses("the size of nn_problem is 7, expected 136", [](nn_problem& p) { p.size = 7; });
-  refuses("the size of nn_problem is 4097, expected 136", [](nn_problem& p) { p.size = 4097; });
+  refuses("masked is 2, expected 0 or 1", [](nn_problem& p) { p.masked = 2; });
+  for (const auto change :
+       {+[](nn_problem& p) { p.statistics = NN_GIVEN; }, +[](nn_problem& p) { p.task = NN_MEASURE; },
+        +[](nn_problem& p) {
+          p.operation = NN_LAYER;
+          p.spatial = 1;
+        }}) {
+    refuses("masked are only computed statistics of batch and group normalization, and no phases", [&](nn_problem& p) {
+      change(p);
+      p.masked = 1;
+    });
+  }
+  refuses("masked are samples of fewer than 2^32 positions", [](nn_problem& p) {
+    p.masked = 1;
+    p.spatial = int64_t{1} << 32;
+  });
+  refuses("the size of nn_problem is 0, expected 144", [](nn_problem& p) { p.size = 0; });
+  refuses("the size of nn_problem is 7, expected 144", [](nn_problem& p) { p.size = 7; });
+  refuses("the size of nn_problem is 4097, expected 144", [](nn_problem& p) { p.size = 4097; });
 }
 
 // There may be no room for a reason, or for a part of it.
@@ -156,7 +172,7 @@ void TestSizes() {
     later.more[more - 1] = 1;
     const Prepared refused(&later.problem);
     Check(refused.plan == nullptr &&
-              refused.reason == "nn_problem has something behind the 136 bytes that are known here",
+              refused.reason == "nn_problem has something behind the 144 bytes that are known here",
           "byte %zu that is not known is 1: %s", more - 1, refused.reason.c_str());
     later.more[more - 1] = 0;
   }

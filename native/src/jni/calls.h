@@ -13,20 +13,23 @@ inline nn_plan* Prepare(int32_t operation, int32_t statistics, double eps, int32
                         int64_t channels, int64_t spatial, int64_t groups, int32_t src_type, int32_t dst_type,
                         int32_t parameters_type, int32_t affine, int32_t activation, int32_t task, int32_t threads,
                         double unit_offset, int64_t rows_together, int64_t src_stride, int64_t dst_stride,
-                        int64_t diff_dst_stride, int64_t diff_src_stride, signed char* reason, int32_t room) {
+                        int64_t diff_dst_stride, int64_t diff_src_stride, int64_t masked, signed char* reason,
+                        int32_t room) {
   const nn_problem problem = {
-      sizeof problem, operation,     statistics, eps,        batch,           channels,       spatial,    groups,
-      layout,         threads,       src_type,   dst_type,   parameters_type, affine,         activation, task,
-      unit_offset,    rows_together, src_stride, dst_stride, diff_dst_stride, diff_src_stride};
+      sizeof problem, operation,     statistics, eps,        batch,           channels,        spatial,    groups,
+      layout,         threads,       src_type,   dst_type,   parameters_type, affine,          activation, task,
+      unit_offset,    rows_together, src_stride, dst_stride, diff_dst_stride, diff_src_stride, masked};
   return nn_prepare(&problem, reinterpret_cast<char*>(reason), static_cast<size_t>(room));
 }
 
 inline int32_t Execute(const nn_plan* plan, const void* src, void* dst, const void* weight, const void* bias,
                        void* mean, void* variance, const void* diff_dst, void* diff_src, void* diff_weight,
-                       void* diff_bias, double* sum_dy, double* sum_dy_centered, double count, int64_t accumulate) {
-  const nn_operands operands = {sizeof operands, src,      dst,      weight,      bias,      mean,
-                                variance,        diff_dst, diff_src, diff_weight, diff_bias, sum_dy,
-                                sum_dy_centered, count,    0,        0,           accumulate};
+                       void* diff_bias, double* sum_dy, double* sum_dy_centered, double count, int64_t accumulate,
+                       const void* mask) {
+  const nn_operands operands = {
+      sizeof operands, src,      dst,      weight,      bias,       mean,
+      variance,        diff_dst, diff_src, diff_weight, diff_bias,  sum_dy,
+      sum_dy_centered, count,    0,        0,           accumulate, static_cast<const unsigned char*>(mask)};
   return nn_execute(plan, &operands);
 }
 
@@ -75,14 +78,14 @@ inline int32_t ExecuteOnArrays(const nn_plan* plan, const float* src_array, cons
                                void* dst, const void* weight, const void* bias, void* mean, void* variance,
                                const float* diff_dst_array, const void* diff_dst, float* diff_src_array, void* diff_src,
                                float* diff_weight_array, void* diff_weight, float* diff_bias_array, void* diff_bias,
-                               int64_t arrays_from, int64_t accumulate) {
+                               int64_t arrays_from, int64_t accumulate, const void* mask) {
   const auto choose = [](auto* array, int64_t from, auto* memory) -> decltype(memory) {
     return array != nullptr ? array + from : memory;
   };
   return Execute(plan, choose(src_array, arrays_from, src), choose(dst_array, arrays_from, dst), weight, bias, mean,
                  variance, choose(diff_dst_array, arrays_from, diff_dst), choose(diff_src_array, arrays_from, diff_src),
                  choose(diff_weight_array, 0, diff_weight), choose(diff_bias_array, 0, diff_bias), nullptr, nullptr, 0,
-                 accumulate);
+                 accumulate, mask);
 }
 
 }  // namespace nn

@@ -5,12 +5,13 @@
 namespace nn {
 namespace {
 
-// body(offset, channel in the unit) for all elements.
+// body(offset, channel in the unit, whether it counts) for all elements.
 template <class Body>
 void ForAll(const Unit& unit, const Body& body) {
   for (size_t i = 0; i < unit.outer; ++i) {
     for (size_t j = 0; j < unit.inner; ++j) {
-      body(i * unit.outer_stride + j * unit.inner_stride, i * unit.outer_channels + j * unit.inner_channels);
+      body(i * unit.outer_stride + j * unit.inner_stride, i * unit.outer_channels + j * unit.inner_channels,
+           unit.Counts(i, j));
     }
   }
 }
@@ -45,11 +46,11 @@ template <class T>
 Moments ExactMoments(const Unit& unit, const T* x, bool centered) {
   double mean = 0, m2 = 0;
   if (centered) {
-    ForAll(unit, [&](size_t at, size_t) { mean += static_cast<double>(x[at]); });
+    ForAll(unit, [&](size_t at, size_t, bool counts) { mean += counts ? static_cast<double>(x[at]) : 0; });
     mean /= unit.Values();
   }
-  ForAll(unit, [&](size_t at, size_t) {
-    const double distance = static_cast<double>(x[at]) - mean;
+  ForAll(unit, [&](size_t at, size_t, bool counts) {
+    const double distance = counts ? static_cast<double>(x[at]) - mean : 0;
     m2 += distance * distance;
   });
   return {mean, m2};
@@ -60,7 +61,7 @@ namespace {
 template <class T, class WeightAt>
 void ForwardWith(const WeightAt& weight_at, const Unit& unit, const T* x, T* y, const float* bias, bool relu,
                  double mean, double inverse) {
-  ForAll(unit, [&](size_t at, size_t channel) {
+  ForAll(unit, [&](size_t at, size_t channel, bool) {
     const double distance = static_cast<double>(x[at]) - mean;
     // In a constant unit it is 0, whatever the deviation.
     const double normalized = distance == 0 ? 0 : distance * inverse;
@@ -82,8 +83,10 @@ template <class T>
 GradientSums ExactSums(const Unit& unit, const T* x, const T* dy, const T* y, const float* weight, double mean,
                        double inverse, ParameterSums sums) {
   GradientSums total = {0, 0, 0};
-  ForAll(unit, [&](size_t at, size_t channel) {
-    const double gradient = Cut(dy, y, at), distance = static_cast<double>(x[at]) - mean;
+  ForAll(unit, [&](size_t at, size_t channel, bool counts) {
+    const double gradient = Cut(dy, y, at);
+    if (!counts && gradient == 0) return;
+    const double distance = static_cast<double>(x[at]) - mean;
     const double g = gradient * WeightOf(unit, weight, channel);
     total.dy += g;
     total.product += g * distance;
@@ -96,13 +99,13 @@ GradientSums ExactSums(const Unit& unit, const T* x, const T* dy, const T* y, co
 
 namespace {
 
-// dx = inverse * (g - dy_mean - (x - mean) * x_factor)
+// dx = inverse * (g - dy_mean - (x - mean) * x_factor), and inverse * g of what does not count.
 template <class T>
 void ExactGradient(const Unit& unit, const T* x, const T* dy, const T* y, T* dx, const float* weight, double mean,
                    double inverse, double dy_mean, double x_factor) {
-  ForAll(unit, [&](size_t at, size_t channel) {
+  ForAll(unit, [&](size_t at, size_t channel, bool counts) {
     const double g = Cut(dy, y, at) * WeightOf(unit, weight, channel);
-    const double rest = g - dy_mean - (static_cast<double>(x[at]) - mean) * x_factor;
+    const double rest = counts ? g - dy_mean - (static_cast<double>(x[at]) - mean) * x_factor : g;
     dx[at] = static_cast<T>(rest == 0 ? 0 : rest * inverse);
   });
 }
@@ -121,6 +124,13 @@ template <class T>
 void ExactBackward(const Unit& unit, const T* x, const T* dy, const T* y, T* dx, const float* weight,
                    const Moments* given, bool centered, double eps, ParameterSums sums) {
   const double n = unit.Values();
+  if (n == 0) {  // nothing counts: the output is the bias
+    ForAll(unit, [&](size_t at, size_t channel, bool) {
+      if (sums.bias != nullptr) sums.bias[channel * sums.step] += Cut(dy, y, at);
+      if (dx != nullptr) dx[at] = static_cast<T>(0.0);
+    });
+    return;
+  }
   const Moments found = given != nullptr ? *given : ExactMoments(unit, x, centered);
   const double variance = given != nullptr ? found.m2 : found.m2 / n;
   const double inverse = InverseDeviation(variance, eps, given != nullptr);

@@ -21,7 +21,8 @@ constexpr double kMostInverse = 1e10;
 constexpr double kMostFactor = 1e30;
 
 // Where the elements of a unit lie: (i, j) at i * outer_stride + j * inner_stride, with the weight and bias of channel
-// first_channel + i * outer_channels + j * inner_channels.
+// first_channel + i * outer_channels + j * inner_channels. With a mask it counts in the statistics if its byte at i *
+// outer_mask + j * inner_mask is not 0.
 struct Unit {
   size_t outer;
   size_t inner;
@@ -30,8 +31,21 @@ struct Unit {
   size_t first_channel;
   size_t outer_channels;
   size_t inner_channels;
+  const unsigned char* mask = nullptr;
+  size_t outer_mask = 0;
+  size_t inner_mask = 0;
 
-  double Values() const { return static_cast<double>(outer) * static_cast<double>(inner); }
+  bool Counts(size_t i, size_t j) const { return mask == nullptr || mask[i * outer_mask + j * inner_mask] != 0; }
+
+  // How many count.
+  double Values() const {
+    if (mask == nullptr) return static_cast<double>(outer) * static_cast<double>(inner);
+    double values = 0;
+    for (size_t i = 0; i < outer; ++i) {
+      for (size_t j = 0; j < inner; ++j) values += Counts(i, j) ? 1 : 0;
+    }
+    return values;
+  }
 };
 
 // 1 / sqrt(variance + eps). It is 0, so that all of the unit is, for a variance beyond the largest float, and for a
@@ -113,7 +127,7 @@ struct ParameterSums {
 };
 
 // sum(g) and sum(g * (x - mean)), with g = dy * weight and no residual. Adds sum(dy * (x - mean) * inverse) and sum(dy)
-// of each channel to `sums`.
+// of each channel to `sums`. What does not count is in all of them where its dy is not 0: x may be anything there.
 template <class T>
 GradientSums ExactSums(const Unit& unit, const T* x, const T* dy, const T* y, const float* weight, double mean,
                        double inverse, ParameterSums sums);

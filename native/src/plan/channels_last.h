@@ -5,6 +5,7 @@
 #define NATIVENORM_CHANNELS_LAST_H_
 
 #include "plan/column_sums.h"
+#include "plan/masked.h"
 #include "plan/plan.h"
 #include "plan/scratch.h"
 #include "threads/workers.h"
@@ -17,6 +18,8 @@ struct Samples {
   size_t columns;
   size_t members;  // columns of a unit
   size_t units;    // of a sample
+  // The rows that count, whose number `rows` is, if these are not all.
+  const CountedRows* counted = nullptr;
 
   explicit Samples(const Plan& p)
       : count(p.operation == NN_BATCH ? 1 : p.batch),
@@ -25,9 +28,23 @@ struct Samples {
         members(p.operation == NN_BATCH ? 1 : p.channels / p.groups),
         units(p.channels / members) {}
 
+  // One sample, of which some rows count.
+  Samples(const Plan& p, const CountedRows& some) : Samples(p) {
+    count = 1;
+    rows = some.Count();
+    counted = &some;
+  }
+
   size_t Elements() const { return rows * columns; }
-  nn::Unit Exact(size_t unit) const { return {rows, members, columns, 1, unit * members, 0, 1}; }
+  nn::Unit Exact(size_t unit) const { return Part(unit * members, members); }
+  nn::Unit Column() const { return Part(0, 1); }
   double Values() const { return static_cast<double>(rows) * static_cast<double>(members); }
+
+ private:
+  nn::Unit Part(size_t column, size_t width) const {
+    if (counted == nullptr) return {rows, width, columns, 1, column, 0, 1};
+    return {counted->AllRows(), width, columns, 1, column, 0, 1, counted->Mask(), 1, 0};
+  }
 };
 
 // Whether there are samples enough to give each thread some, and so one pass after the other; else their rows are
@@ -184,6 +201,9 @@ bool ForSamplesWith(const Plan& p, const Samples& s, const Flags& some_outside, 
   });
   return true;
 }
+
+// The moments of one sample's units, of the rows that count.
+int ChannelsLastMoments(const Plan& p, const Samples& s, const Input& sample, double* mean, double* m2);
 
 inline void Widen(const float* from, size_t count, double* to) {
   for (size_t i = 0; i < count; ++i) to[i] = from[i];

@@ -86,25 +86,38 @@ void DivideBy(double n, size_t count, double* values) {
   for (size_t i = 0; i < count; ++i) values[i] *= share;
 }
 
-// sum(x - pivot) and sum((x - pivot)^2) of a piece, of some columns; `pivot` may be null: all are 0.
-void SumPiece(const Plan& p, const RowPieces& pieces, const Input& sample, size_t piece, Range columns,
-              const float* pivot, double* sums, double* squares) {
+// sum(x - pivot) and sum((x - pivot)^2) of a piece that begins with `x`, of some columns; `pivot` may be null: all are
+// 0.
+void SumRows(const Plan& p, const RowPieces& pieces, const Input& x, size_t piece, Range columns, const float* pivot,
+             double* sums, double* squares) {
   const Range rows = pieces[piece];
   const size_t j = columns.begin;
-  p.kernels->column_sums[kPlain](sample.At(rows.begin * pieces.columns + j), rows.end - rows.begin, columns.end - j,
-                                 pieces.columns, At(pivot, j), p.Prefetches(p.ForwardBytes()), sums + j, squares + j);
+  p.kernels->column_sums[kPlain](x.At(j), rows.end - rows.begin, columns.end - j, pieces.columns, At(pivot, j),
+                                 p.Prefetches(p.ForwardBytes()), sums + j, squares + j);
   if (!pieces.EndsWithTail(piece)) return;
   const size_t end = columns.end < pieces.tail ? columns.end : pieces.tail;
-  p.loops->tail_sums(sample.At(rows.end * pieces.columns), j, end, pivot, sums, squares);
+  p.loops->tail_sums(x.At((rows.end - rows.begin) * pieces.columns), j, end, pivot, sums, squares);
+}
+
+// The same of a piece of a sample.
+void SumPiece(const Plan& p, const Samples& s, const RowPieces& pieces, const Input& sample, size_t piece,
+              Range columns, const float* pivot, double* sums, double* squares) {
+  const Range elements = pieces.Elements(piece);
+  if (s.counted == nullptr) {
+    SumRows(p, pieces, sample.From(elements.begin), piece, columns, pivot, sums, squares);
+    return;
+  }
+  Scratch packed(elements.end * p.element_bytes - elements.begin * p.element_bytes);
+  if (!s.counted->Pack(sample, elements.begin / s.columns, elements.end / s.columns, packed)) return;
+  SumRows(p, pieces, {packed.Take<char>(0), p.element_bytes}, piece, columns, pivot, sums, squares);
 }
 
 // The same around pivots, for columns that are distrusted.
-void SumPieceAgain(const Plan& p, const RowPieces& pieces, const Input& sample, size_t piece, Range columns,
-                   const float* pivot, const double* m2, double* sums, double* squares) {
+void SumPieceAgain(const Plan& p, const Samples& s, const RowPieces& pieces, const Input& sample, size_t piece,
+                   Range columns, const float* pivot, const double* m2, double* sums, double* squares) {
   for (size_t j = columns.begin; j < columns.end; ++j) sums[j] = squares[j] = 0;
-  ForDistrusted(pieces, columns, m2, [&](Range distrusted) {
-    SumPiece(p, pieces, sample, piece, distrusted, pivot, sums, squares);
-  });
+  ForDistrusted(pieces, columns, m2,
+                [&](Range distrusted) { SumPiece(p, s, pieces, sample, piece, distrusted, pivot, sums, squares); });
 }
 
 void SetPivots(const RowPieces& pieces, const double* mean, float* means, float* pivot) {
@@ -121,22 +134,22 @@ void MeasureSample(const Plan& p, const Samples& s, const RowPieces& pieces, con
   double* mean = sums.At(first, 0);
   double* m2 = sums.At(first, 1);
   SumInOrder(pieces, sums, first, spare, [&](size_t piece, Range columns, size_t to) {
-    SumPiece(p, pieces, sample, piece, columns, nullptr, sums.At(to, 0), sums.At(to, 1));
+    SumPiece(p, s, pieces, sample, piece, columns, nullptr, sums.At(to, 0), sums.At(to, 1));
   });
   if (p.kernels->column_moments[kPlain](s.columns, 1 / static_cast<double>(s.rows), mean, m2)) return;
   SetPivots(pieces, mean, means, pivot);
   SumInOrder(pieces, sums, again, spare, [&](size_t piece, Range columns, size_t to) {
-    SumPieceAgain(p, pieces, sample, piece, columns, pivot, m2, sums.At(to, 0), sums.At(to, 1));
+    SumPieceAgain(p, s, pieces, sample, piece, columns, pivot, m2, sums.At(to, 0), sums.At(to, 1));
   });
-  FinishDistrusted(*p.loops, sample, s.rows, s.columns, s.columns, pivot, sums.At(again, 0), sums.At(again, 1), mean,
-                   m2);
+  FinishDistrusted(*p.loops, sample, s.Column(), static_cast<double>(s.rows), s.columns, pivot, sums.At(again, 0),
+                   sums.At(again, 1), mean, m2);
 }
 
 // The moments of all samples' columns by all threads, in the arrays of each sample's first piece.
 int MeasureTogether(const Plan& p, const Samples& s, const RowPieces& pieces, const Input& src, const PieceSums& sums) {
   std::atomic<bool> good{true};
   const auto sum = [&](size_t sample, size_t piece, Range columns, size_t to) {
-    SumPiece(p, pieces, src.From(sample * s.Elements()), piece, columns, nullptr, sums.At(to, 0), sums.At(to, 1));
+    SumPiece(p, s, pieces, src.From(sample * s.Elements()), piece, columns, nullptr, sums.At(to, 0), sums.At(to, 1));
   };
   SumTogether(p, s.count, pieces, sums, true, sum, [&](size_t sample, Range columns) {
     const size_t total = sample * pieces.count, j = columns.begin;
@@ -155,14 +168,15 @@ int MeasureTogether(const Plan& p, const Samples& s, const RowPieces& pieces, co
     SetPivots(pieces, sums.At(sample * pieces.count, 0), pivots + s.count * padded, pivots + sample * padded);
   }
   const auto sum_again = [&](size_t sample, size_t piece, Range columns, size_t to) {
-    SumPieceAgain(p, pieces, src.From(sample * s.Elements()), piece, columns, pivots + sample * padded,
+    SumPieceAgain(p, s, pieces, src.From(sample * s.Elements()), piece, columns, pivots + sample * padded,
                   sums.At(sample * pieces.count, 1), again.At(to, 0), again.At(to, 1));
   };
   SumTogether(p, s.count, pieces, again, true, sum_again, [](size_t, Range) {});
   for (size_t sample = 0; sample < s.count; ++sample) {
     const size_t total = sample * pieces.count;
-    FinishDistrusted(*p.loops, src.From(sample * s.Elements()), s.rows, s.columns, s.columns, pivots + sample * padded,
-                     again.At(total, 0), again.At(total, 1), sums.At(total, 0), sums.At(total, 1));
+    FinishDistrusted(*p.loops, src.From(sample * s.Elements()), s.Column(), static_cast<double>(s.rows), s.columns,
+                     pivots + sample * padded, again.At(total, 0), again.At(total, 1), sums.At(total, 0),
+                     sums.At(total, 1));
   }
   return NN_OK;
 }
@@ -203,7 +217,10 @@ int ForwardBySamples(const Plan& p, const Samples& s, const Forward& data) {
 }  // namespace
 
 int ChannelsLastMoments(const Plan& p, const Input& src, double* mean, double* m2) {
-  const Samples s(p);
+  return ChannelsLastMoments(p, Samples(p), src, mean, m2);
+}
+
+int ChannelsLastMoments(const Plan& p, const Samples& s, const Input& src, double* mean, double* m2) {
   const RowPieces pieces(s.rows, s.columns);
   Scratch scratch(PieceSums::Bytes(s.count * pieces.count, 2, pieces));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;

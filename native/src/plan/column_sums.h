@@ -38,6 +38,11 @@ struct RowPieces {
 
   // The folded rows of a piece.
   Range operator[](size_t piece) const { return PartOf(rows, count, piece); }
+  // Its elements, with those of the tail.
+  Range Elements(size_t piece) const {
+    const Range folded = (*this)[piece];
+    return {folded.begin * columns, folded.end * columns + (EndsWithTail(piece) ? tail : 0)};
+  }
   bool EndsWithTail(size_t piece) const { return tail > 0 && piece + 1 == count; }
 };
 
@@ -165,13 +170,13 @@ void ForDistrusted(const RowPieces& pieces, Range columns, const double* m2, con
 
 // The moments of distrusted columns from sums around their pivots, or if these cannot be trusted, two passes in
 // doubles.
-inline void FinishDistrusted(const PlainLoops& loops, const Input& sample, size_t rows, size_t columns, size_t stride,
+inline void FinishDistrusted(const PlainLoops& loops, const Input& sample, const Unit& column, double n, size_t columns,
                              const float* pivot, const double* sums, const double* squares, double* mean, double* m2) {
   for (size_t j = 0; j < columns; ++j) {
     if (m2[j] != kDistrusted) continue;
     Moments found;
-    if (JudgeAround(pivot[j], {sums[j], squares[j]}, static_cast<double>(rows), &found) == Trust::kDoubles) {
-      found = loops.exact_moments({rows, 1, stride, 1, 0, 0, 0}, sample.At(j), true);
+    if (JudgeAround(pivot[j], {sums[j], squares[j]}, n, &found) == Trust::kDoubles) {
+      found = loops.exact_moments(column, sample.At(j), true);
     }
     mean[j] = found.mean;
     m2[j] = found.m2;

@@ -42,6 +42,7 @@ struct Forward {
   // A part of the rows, if these are not 0.
   size_t first_row;
   size_t rows;
+  const unsigned char* mask;
 
   bool IsInPlace() const { return src.At(0) == dst.At(0); }
 };
@@ -56,6 +57,7 @@ struct Backward {
   Output diff_src;  // null where it is not wanted, as the next two
   float* diff_weight;
   float* diff_bias;
+  const unsigned char* mask;
 
   bool WantsInput() const { return diff_src.At(0) != nullptr; }
   bool IsInPlace() const { return diff_dst.At(0) == diff_src.At(0); }

@@ -23,6 +23,7 @@ struct nn_plan {
   bool given;
   bool channels_first;
   bool relu;
+  bool masked;  // statistics are of some positions (masked.h)
   nn::Team team;
   size_t batch;
   size_t channels;
@@ -48,7 +49,7 @@ struct nn_plan {
 
   // Rows with parameters for each element; without spatial extent a group is one.
   bool IsRows() const {
-    return operation == NN_LAYER || operation == NN_RMS || (operation == NN_GROUP && spatial == 1);
+    return operation == NN_LAYER || operation == NN_RMS || (operation == NN_GROUP && spatial == 1 && !masked);
   }
 
   // How many means there are.
@@ -193,6 +194,9 @@ int Differentiate(const Plan& plan, const Backward& data, bool accumulate);
 // The drivers. Each returns NN_OK or NN_OUT_OF_MEMORY.
 int RowsForward(const Plan& plan, const Forward& data);
 int RowsBackward(const Plan& plan, const Backward& data);
+
+int MaskedForward(const Plan& plan, const Forward& data);
+int MaskedBackward(const Plan& plan, const Backward& data);
 
 int ChannelsFirstForward(const Plan& plan, const Forward& data);
 int ChannelsFirstBackward(const Plan& plan, const Backward& data);

@@ -13,8 +13,8 @@ namespace nn {
 namespace {
 
 // Neither struct may end in padding, where a caller that does not know the next field has anything.
-static_assert(sizeof(nn_problem) == offsetof(nn_problem, diff_src_stride) + sizeof(nn_problem::diff_src_stride));
-static_assert(sizeof(nn_operands) == offsetof(nn_operands, accumulate) + sizeof(nn_operands::accumulate));
+static_assert(sizeof(nn_problem) == offsetof(nn_problem, masked) + sizeof(nn_problem::masked));
+static_assert(sizeof(nn_operands) == offsetof(nn_operands, mask) + sizeof(nn_operands::mask));
 
 // More is not a number of threads but uninitialized memory.
 constexpr int32_t kMostThreadsAskedFor = 1 << 16;
@@ -118,6 +118,20 @@ bool IsOffset(const nn_problem& p, const Reason& reason) {
   return true;
 }
 
+// Whether statistics can be of some positions. Their numbers within a sample are kept in 32 bits (masked.h).
+bool IsMasked(const nn_problem& p, const Reason& reason) {
+  if (p.masked == 0) return true;
+  if (p.masked != 1) {
+    return reason.Refuse("masked is %lld, expected 0 or 1", static_cast<long long>(p.masked));
+  }
+  const bool is_phase = p.task >= NN_MEASURE;
+  if (p.operation == NN_LAYER || p.operation == NN_RMS || p.statistics == NN_GIVEN || is_phase) {
+    return reason.Refuse("masked are only computed statistics of batch and group normalization, and no phases");
+  }
+  if (p.spatial > UINT32_MAX) return reason.Refuse("masked are samples of fewer than 2^32 positions");
+  return true;
+}
+
 }  // namespace
 
 Reason::Reason(char* text, size_t room) : text_(text), room_(text == nullptr ? 0 : room) {
@@ -151,7 +165,7 @@ bool IsProblem(const nn_problem& p, const Reason& reason) {
   if (p.statistics == NN_GIVEN && (is_phase || p.operation != NN_BATCH)) {
     return reason.Refuse("statistics are given %s", is_phase ? "to none of the phases" : "to batch normalization only");
   }
-  return AreStored(p, reason) && AreApart(p, reason) && IsOffset(p, reason);
+  return AreStored(p, reason) && AreApart(p, reason) && IsOffset(p, reason) && IsMasked(p, reason);
 }
 
 }  // namespace nn

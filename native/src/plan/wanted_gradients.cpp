@@ -7,6 +7,7 @@ namespace {
 
 int DifferentiateInto(const Plan& p, const Backward& data) {
   if (p.IsRows()) return RowsBackward(p, data);
+  if (p.masked) return MaskedBackward(p, data);
   return p.channels_first ? ChannelsFirstBackward(p, data) : ChannelsLastBackward(p, data);
 }
 

@@ -44,6 +44,11 @@ final class Inference {
     inPieces = new TensorRows(layer, backend, constants);
   }
 
+  /** All memory but input and output. */
+  Operands constants() {
+    return constants;
+  }
+
   /** Inference on tensors in use. */
   void run(Tensor x, Tensor y) {
     int threads = layer.threads();
@@ -77,6 +82,13 @@ final class Inference {
     if (record != null) {
       record.end(layer.name, used.plan(), used.reordered());
     }
+  }
+
+  /** Checks an output, in one piece as the input is. */
+  void requireOutput(Tensor x, Tensor y) {
+    RowPlaces.requireRows(layer, y);
+    requireAlike(x, y);
+    requireApart(x, y, x.memory().address() == y.memory().address());
   }
 
   private void runInPieces(Tensor x, Tensor y, int threads) {

@@ -35,7 +35,7 @@ public abstract sealed class NormLayer extends LayerState permits RunningNorm, R
   private final Backend backend;
   private final int ownThreads;
   final LayerProblems problems;
-  private final Inference inference;
+  final Inference inference;
   final Training training;
 
   NormLayer(

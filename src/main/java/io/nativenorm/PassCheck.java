@@ -8,6 +8,10 @@ import org.jspecify.annotations.Nullable;
 record PassCheck(NormLayer layer) {
   /** Checks that a pass takes the statistics that its layer would take now. */
   private void requireCurrent(PassState pass) {
+    if (pass.counted != null) {
+      throw new IllegalStateException(
+          layer + ": this pass is of a mask; forwardTraining(x, mask) makes one for each step");
+    }
     boolean frozen = layer.training.isFrozen(pass.kind);
     if (frozen != pass.isFrozen()) {
       throw new IllegalStateException(

@@ -43,6 +43,9 @@ final class PassState {
   /** The output, where backward reads it: with an activation. */
   final Kept result = new Kept();
 
+  /** What a mask counts; null without one. */
+  @Nullable CountedPositions counted;
+
   /** Forward overwrites what backward reads: it waits for running calls, and they for it. */
   private final StampedLock lock = new StampedLock();
 
@@ -151,7 +154,9 @@ final class PassState {
 
   /** Takes the statistics of the last forward into running ones. */
   void update(RunningStatistics running) {
-    if (ghosts == null) {
+    if (counted != null) {
+      counted.update(running, this);
+    } else if (ghosts == null) {
       double values = shared == null ? size / problem.unitCount() : shared.values();
       running.update(mean.memory(), variance.memory(), values);
     } else {
@@ -165,7 +170,8 @@ final class PassState {
         .put(Slot.WEIGHT, Parameter.memory(parameters.weight()))
         .put(Slot.BIAS, Parameter.memory(parameters.bias()))
         .put(Slot.MEAN, mean == null ? null : mean.memory())
-        .put(Slot.VARIANCE, variance.memory());
+        .put(Slot.VARIANCE, variance.memory())
+        .put(Slot.MASK, counted == null ? null : counted.memory());
   }
 
   /** Begins another forward: there is nothing for backward until it is done. */
@@ -224,6 +230,9 @@ final class PassState {
       mean.close();
     }
     variance.close();
+    if (counted != null) {
+      counted.close();
+    }
   }
 
   /** What an input is like. */

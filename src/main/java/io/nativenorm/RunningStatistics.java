@@ -5,7 +5,9 @@ import io.nativenorm.engine.MemoryWork;
 import io.nativenorm.engine.memory.FloatView;
 import io.nativenorm.engine.memory.Longs;
 import io.nativenorm.engine.memory.Memory;
+import java.util.Arrays;
 import java.util.Map;
+import java.util.function.LongToDoubleFunction;
 
 /**
  * Mean and variance over the batches seen in training. The layer's lock orders updates and reads.
@@ -84,22 +86,63 @@ final class RunningStatistics {
    * @param values how many values each of them is of; one has no variance, and leaves it alone
    */
   void update(Memory means, Memory variances, double values) {
-    if (frozen) {
+    if (!takesIn(means, variances)) {
       return;
     }
-    if (skipsNonFinite && !(isFinite(means) && isFinite(variances))) {
-      skipped++;
-      return;
-    }
-    long count = batches() + 1;
-    Longs.put(Parameter.memory(batches), 0, count);
-    double share = cumulative ? 1.0 / count : newWeight;
+    double share = nextShare();
     MemoryWork work = Engines.memoryWork();
     work.updateRunning(Parameter.memory(mean), means, share, 1);
     if (values != 1) {
       double correction = rule == RunningVariance.UNBIASED ? values / (values - 1.0) : 1;
       work.updateRunning(Parameter.memory(variance), variances, share, correction);
     }
+  }
+
+  /**
+   * The same of samples of which not as many values count each: those with none are left out, and
+   * of one value the variance.
+   */
+  void update(Memory means, Memory variances, long[] values) {
+    if (Arrays.stream(values).allMatch(n -> n == 0) || !takesIn(means, variances)) {
+      return;
+    }
+    double share = nextShare();
+    boolean unbiased = rule == RunningVariance.UNBIASED;
+    takeAverage(mean, means, share, values, n -> n > 0 ? 1 : 0);
+    takeAverage(variance, variances, share, values, n -> n < 2 ? 0 : unbiased ? n / (n - 1.0) : 1);
+  }
+
+  /** The average of those samples whose factor is not 0, times that. */
+  private static void takeAverage(
+      Parameter running, Memory batch, double share, long[] values, LongToDoubleFunction factor) {
+    FloatView old = Parameter.memory(running).view();
+    FloatView news = batch.view();
+    double[] factors = Arrays.stream(values).mapToDouble(factor).toArray();
+    long taken = Arrays.stream(factors).filter(f -> f != 0).count();
+    long channels = batch.elements() / values.length;
+    for (long c = 0; taken > 0 && c < channels; c++) {
+      double sum = 0;
+      for (int n = 0; n < factors.length; n++) {
+        sum += factors[n] == 0 ? 0 : factors[n] * news.get(n * channels + c);
+      }
+      old.put(c, (float) ((1 - share) * old.get(c) + share * (sum / taken)));
+    }
+  }
+
+  private boolean takesIn(Memory means, Memory variances) {
+    if (frozen) {
+      return false;
+    }
+    boolean good = !skipsNonFinite || (isFinite(means) && isFinite(variances));
+    skipped += good ? 0 : 1;
+    return good;
+  }
+
+  /** The weight of one more batch, which is counted. */
+  private double nextShare() {
+    long count = batches() + 1;
+    Longs.put(Parameter.memory(batches), 0, count);
+    return cumulative ? 1.0 / count : newWeight;
   }
 
   private static boolean isFinite(Memory values) {

@@ -72,6 +72,13 @@ final class Training {
     }
   }
 
+  /** With a problem of what a mask counts, which the pass takes over. */
+  Pass forward(Tensor x, Problem problem, CountedPositions counted) {
+    PassState state = state(PassKind.TRAINING, problem, x, null);
+    state.counted = counted;
+    return ran(state, x);
+  }
+
   /** Training into memory that is there. */
   Pass forward(Tensor x, Tensor y) {
     Uses.begin(x, y);

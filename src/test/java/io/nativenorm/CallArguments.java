@@ -47,7 +47,8 @@ final class CallArguments {
     }
     return switch (method.getName()) {
       case "keep" -> new Object[] {subjects.openTensor()};
-      case "of", "builder", "zeros" -> shaped(types);
+      case "of", "builder", "zeros" ->
+          types[0] == Tensor.class ? new Object[] {allOf(shape())} : shaped(types);
       case "allocate" -> {
         long[] shape = shape();
         yield new Object[] {anyOf(DataType.class), subjects.layout(), shape};
@@ -61,6 +62,7 @@ final class CallArguments {
           };
       case "differing" -> new Object[] {List.of("one", "another")};
       case "ghost" -> new Object[] {1L + random.nextInt(4)};
+      case "lengths" -> new Object[] {shape()};
       case "read" -> new Object[] {subjects.file(), ""};
       case "write" -> new Object[] {subjects.newFile(), subjects.layer(NormLayer.class).state()};
       case "normalize" -> withParameters(types);
@@ -124,6 +126,14 @@ final class CallArguments {
     if (types.length == 1) {
       return new Object[] {x};
     }
+    if (types[1] == Mask.class) {
+      Mask mask = maskOf(x);
+      return types.length == 2
+          ? new Object[] {x, mask}
+          : new Object[] {
+            x, mask, random.nextBoolean() ? x : subjects.tensor(x.dataType(), x.layout(), x.shape())
+          };
+    }
     if (mayBeInPlace(method) && random.nextBoolean()) {
       return new Object[] {x, x};
     }
@@ -131,6 +141,28 @@ final class CallArguments {
     boolean isPair = mayBeInPlace(method) && random.nextInt(3) == 0;
     DataType type = isPair ? other : x.dataType();
     return new Object[] {x, subjects.tensor(type, x.layout(), x.shape())};
+  }
+
+  /** That counts all: what is computed is what it is without one. */
+  private Mask maskOf(Tensor x) {
+    long[] shape = x.shape();
+    if (shape.length > 2 && random.nextBoolean()) {
+      long[] lengths = new long[(int) shape[0]];
+      Arrays.fill(lengths, shape[2]);
+      return Mask.lengths(lengths);
+    }
+    long[] positions = new long[shape.length - 1];
+    Arrays.setAll(positions, i -> shape[i == 0 ? 0 : i + 1]);
+    return Mask.of(allOf(positions));
+  }
+
+  private Tensor allOf(long[] positions) {
+    Tensor all = Tensor.allocate(DataType.U8, Layout.CHANNELS_FIRST, positions);
+    float[] ones = new float[(int) all.size()];
+    Arrays.fill(ones, 1);
+    all.copyFrom(ones);
+    subjects.keep(all);
+    return all;
   }
 
   /** A part of a batch, and what was found for the whole. */
@@ -424,6 +456,9 @@ final class CallArguments {
     }
     if (type == GradientSums.class) {
       return GradientSums.fromArray(new double[4]);
+    }
+    if (type == Mask.class) {
+      return Mask.lengths(random.nextInt(3), random.nextInt(3));
     }
     if (type == Tensor.class) {
       Tensor any = subjects.any(Tensor.class);

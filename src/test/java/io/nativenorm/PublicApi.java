@@ -42,7 +42,8 @@ final class PublicApi {
           Explanation.Choice.class,
           ChannelMoments.class,
           GradientSums.class,
-          StatisticsExchange.class);
+          StatisticsExchange.class,
+          Mask.class);
 
   private static final ByteBuffer MEMORY = bytes();
 
@@ -181,6 +182,8 @@ final class PublicApi {
       return ChannelMoments.fromArray(new double[] {4, 0, 1});
     } else if (type == GradientSums.class) {
       return GradientSums.fromArray(new double[] {1, 1});
+    } else if (type == Mask.class) {
+      return Mask.lengths(SHAPE[2], SHAPE[2]);
     } else if (type == IncompatibleKeys.class) {
       return new IncompatibleKeys(List.of("a"), List.of());
     } else if (type == NativeNorm.EngineInfo.class) {
@@ -245,6 +248,8 @@ final class PublicApi {
       return bytes();
     } else if (type == Pointer.class) {
       return new FloatPointer(SIZE);
+    } else if (type == Tensor.class && parameter.getName().equals("u8")) {
+      return Tensor.allocate(DataType.U8, Layout.CHANNELS_FIRST, 2, 6, 1);
     } else if (type == Tensor.class) {
       return isOfAParameter(parameter) ? Tensor.zeros(1) : Tensor.zeros(SHAPE);
     } else if (type == AutoCloseable.class) {

@@ -81,6 +81,7 @@ public record Problem(
       text.append(", ").append(shape.groups()).append(" groups");
     }
     return text.append(norm.statistics() == StatisticsSource.GIVEN ? ", given statistics" : "")
+        .append(norm.masked() ? ", masked" : "")
         .toString();
   }
 }

@@ -31,5 +31,7 @@ public enum Slot {
   /** Of a phase, in doubles: each channel's sum of the output's gradient. */
   SUM_DY,
   /** Likewise, of the gradient times the input's distance from the mean. */
-  SUM_DY_CENTERED
+  SUM_DY_CENTERED,
+  /** Of a masked norm: a byte for each position of each sample, which counts if it is not 0. */
+  MASK
 }

@@ -98,6 +98,7 @@ final class FusedPlan extends Plan {
         shape.strides().dst(),
         shape.strides().diffDst(),
         shape.strides().diffSrc(),
+        norm.masked() ? 1 : 0,
         reason,
         reason.length);
   }
@@ -155,7 +156,8 @@ final class FusedPlan extends Plan {
               operands.array(Slot.DIFF_BIAS),
               operands.address(Slot.DIFF_BIAS),
               operands.arraysFrom(),
-              operands.accumulates() ? 1 : 0);
+              operands.accumulates() ? 1 : 0,
+              operands.address(Slot.MASK));
     } finally {
       endHelp(counted);
       Reference.reachabilityFence(operands);
@@ -188,7 +190,8 @@ final class FusedPlan extends Plan {
               others.address(Slot.SUM_DY),
               others.address(Slot.SUM_DY_CENTERED),
               others.count(),
-              others.accumulates() ? 1 : 0);
+              others.accumulates() ? 1 : 0,
+              others.address(Slot.MASK));
     } finally {
       endHelp(counted);
       Reference.reachabilityFence(src);

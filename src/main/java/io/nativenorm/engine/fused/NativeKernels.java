@@ -54,6 +54,7 @@ final class NativeKernels {
       @Cast("int64_t") long dstStride,
       @Cast("int64_t") long diffDstStride,
       @Cast("int64_t") long diffSrcStride,
+      @Cast("int64_t") long masked,
       byte[] reason,
       int room);
 
@@ -82,7 +83,8 @@ final class NativeKernels {
       @Cast(DOUBLES) long sumDy,
       @Cast(DOUBLES) long sumDyCentered,
       double count,
-      @Cast("int64_t") long accumulate);
+      @Cast("int64_t") long accumulate,
+      @Cast(MEMORY) long mask);
 
   /** On heap arrays, which do not move while it runs; of some rows, or of all if these are 0. */
   @Name("nn::Infer")
@@ -156,7 +158,8 @@ final class NativeKernels {
       float[] diffBiasArray,
       @Cast(MEMORY) long diffBias,
       @Cast("int64_t") long arraysFrom,
-      @Cast("int64_t") long accumulate);
+      @Cast("int64_t") long accumulate,
+      @Cast(MEMORY) long mask);
 
   @Name("nn_targets")
   static native int targets();

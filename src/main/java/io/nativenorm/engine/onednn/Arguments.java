@@ -29,7 +29,7 @@ final class Arguments {
       case DIFF_SRC -> DNNL_ARG_DIFF_SRC;
       case DIFF_WEIGHT -> DNNL_ARG_DIFF_SCALE;
       case DIFF_BIAS -> DNNL_ARG_DIFF_SHIFT;
-      case SUM_DY, SUM_DY_CENTERED ->
+      case SUM_DY, SUM_DY_CENTERED, MASK ->
           throw new IllegalArgumentException("oneDNN has no phases, and no " + slot);
     };
   }

@@ -157,6 +157,9 @@ public final class OnednnEngine implements Engine {
     if (problem.task().isPhase()) {
       return Optional.of("has no phases: its primitives compute a batch as a whole");
     }
+    if (problem.norm().masked()) {
+      return Optional.of("has no masks: its statistics are of all positions");
+    }
     long sampleBytes = problem.shape().channels() * problem.shape().spatial() * Float.BYTES;
     boolean addressedAsOne =
         problem.shape().layout() == Layout.CHANNELS_LAST

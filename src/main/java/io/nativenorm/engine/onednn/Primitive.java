@@ -100,7 +100,7 @@ final class Primitive implements AutoCloseable {
           // Backward has a description of the shift, but takes none.
           case BIAS -> !problem().affine().bias() || problem().task() == Task.BACKWARD;
           case DIFF_BIAS -> !problem().affine().bias();
-          case SUM_DY, SUM_DY_CENTERED -> true;
+          case SUM_DY, SUM_DY_CENTERED, MASK -> true;
           default -> false;
         };
     if (absent) {

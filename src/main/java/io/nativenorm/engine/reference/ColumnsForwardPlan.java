@@ -7,6 +7,8 @@ import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Task;
 import io.nativenorm.engine.memory.FloatView;
+import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /** Channels-last batch, group and instance normalization: see {@link ColumnAffines}. */
 final class ColumnsForwardPlan extends Plan {
@@ -49,6 +51,9 @@ final class ColumnsForwardPlan extends Plan {
     private final float[] chunk = new float[chunks.length(0)];
     private final float[] old = new float[chunk.length];
 
+    /** Null if all counts. */
+    private final @Nullable CountedRuns counted;
+
     Execution(Operands operands) {
       views = ForwardViews.of(problem, operands);
       int columns = samples.columns();
@@ -58,16 +63,20 @@ final class ColumnsForwardPlan extends Plan {
               problem.norm().eps(),
               all(views.weight(), columns),
               all(views.bias(), columns));
+      counted = problem.norm().masked() ? new CountedRuns(problem, operands) : null;
     }
 
     void run() {
-      ColumnMoments moments = given ? null : new ColumnMoments(views.x(), samples);
+      boolean all = !given && counted == null;
+      ColumnMoments moments = all ? new ColumnMoments(views.x(), samples) : null;
       for (long sample = 0; sample < samples.count(); sample++) {
         if (given) {
           take();
-        } else {
+        } else if (counted == null) {
           moments.measure(sample, problem.norm().eps());
-          store(sample, moments);
+          store(sample, moments, samples);
+        } else if (!measureCounted(sample)) {
+          continue;
         }
         affines.set(mean, variance);
         normalize(sample);
@@ -88,11 +97,36 @@ final class ColumnsForwardPlan extends Plan {
       }
     }
 
-    private void store(long sample, ColumnMoments moments) {
-      double share = 1 / samples.values();
+    /** The rows that count; false if there are none, and the bias is written. */
+    private boolean measureCounted(long sample) {
+      long rows = counted.positions(sample);
+      Samples packed = Samples.counted(problem, rows);
+      if (rows > 0) {
+        ColumnMoments moments = new ColumnMoments(counted.ofSample(views.x(), sample), packed);
+        moments.measure(0, problem.norm().eps());
+        store(sample, moments, packed);
+        return true;
+      }
+      Arrays.fill(mean, 0);
+      Arrays.fill(variance, 0);
+      put(sample);
+      for (int unit = 0; unit < mean.length; unit++) {
+        counted.exact(sample * mean.length + unit).writeBias(views, relu);
+      }
+      return false;
+    }
+
+    private void store(long sample, ColumnMoments moments, Samples of) {
+      double share = 1 / of.values();
       for (int unit = 0; unit < mean.length; unit++) {
         mean[unit] = moments.mean(unit);
         variance[unit] = moments.m2(unit) * share;
+      }
+      put(sample);
+    }
+
+    private void put(long sample) {
+      for (int unit = 0; unit < mean.length; unit++) {
         if (problem.task() == Task.TRAIN) {
           views.means().put(sample * mean.length + unit, (float) mean[unit]);
           views.variances().put(sample * mean.length + unit, (float) variance[unit]);

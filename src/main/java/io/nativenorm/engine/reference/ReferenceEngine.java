@@ -68,6 +68,9 @@ public final class ReferenceEngine implements Engine, MemoryWork {
       return new PhasePlan(problem);
     }
     boolean backward = problem.task() == Task.BACKWARD;
+    if (backward && problem.norm().masked()) {
+      return new MaskedBackwardPlan(problem);
+    }
     if (!FusedMultiplyAdd.IS_INSTRUCTION) {
       return backward ? new ReferenceBackwardPlan(problem) : new ReferenceForwardPlan(problem);
     }

@@ -37,6 +37,10 @@ final class ReferenceForwardPlan extends Plan {
     FloatView variances = operands.view(Slot.VARIANCE);
     boolean given = problem.norm().statistics() == StatisticsSource.GIVEN;
     boolean rms = problem.norm().operation() == Operation.RMS;
+    if (problem.norm().masked()) {
+      runMasked(new CountedRuns(problem, operands), ForwardViews.of(problem, operands));
+      return;
+    }
     for (long k = 0; k < units.count(); k++) {
       double mean = given ? means.get(k) : rms ? 0 : Moments.mean(src, units, k);
       double variance = given ? variances.get(k) : representable(src, k, mean);
@@ -51,6 +55,33 @@ final class ReferenceForwardPlan extends Plan {
               ? 1 / Math.sqrt(variance + problem.norm().eps())
               : Moments.inverseDeviation(variance, problem.norm().eps());
       normalize(k, mean, inverse, src, dst, weight, bias);
+    }
+  }
+
+  private void runMasked(CountedRuns counted, ForwardViews views) {
+    boolean relu = problem.fusion().activation() == Activation.RELU;
+    UnitMoments moments = new UnitMoments();
+    long ofPosition =
+        problem.norm().operation() == Operation.BATCH
+            ? 1
+            : units.size() / problem.shape().spatial();
+    for (long unit = 0; unit < units.count(); unit++) {
+      double n = counted.positionsOfUnit(unit) * (double) ofPosition;
+      moments.set(0, 0);
+      if (n > 0) {
+        counted.exact(unit).measure(views.x(), true, moments);
+      }
+      double variance = n > 0 ? moments.m2 / n : 0;
+      if (problem.task() == Task.TRAIN) {
+        views.means().put(unit, (float) moments.mean);
+        views.variances().put(unit, (float) variance);
+      }
+      double inverse = ExactUnit.inverseDeviation(variance, problem.norm().eps(), false);
+      if (n > 0) {
+        counted.exact(unit).normalize(views, relu, moments.mean, inverse);
+      } else {
+        counted.exact(unit).writeBias(views, relu);
+      }
     }
   }
 

@@ -20,7 +20,7 @@ record RowShape(long rows, long length, long period, boolean centered) {
   static boolean fits(Problem problem) {
     return switch (problem.norm().operation()) {
       case LAYER, RMS -> true;
-      case GROUP -> problem.shape().spatial() == 1;
+      case GROUP -> problem.shape().spatial() == 1 && !problem.norm().masked();
       case BATCH -> false;
     };
   }

@@ -30,6 +30,13 @@ record Samples(long count, long rows, int columns, int members, int unitsPerSamp
         Units.of(problem));
   }
 
+  /** One sample, of which as many rows follow each other as count. */
+  static Samples counted(Problem problem, long rows) {
+    Samples all = of(problem);
+    Units packed = Units.of(problem.withShape(problem.shape().withSamples(1, rows)));
+    return new Samples(1, rows, all.columns, all.members, all.unitsPerSample, packed);
+  }
+
   long elements() {
     return rows * columns;
   }

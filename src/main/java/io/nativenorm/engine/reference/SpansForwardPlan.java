@@ -8,6 +8,7 @@ import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Task;
 import io.nativenorm.engine.Units;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Channels-first batch, group and instance normalization: y = (x - center) * scale + shift, where
@@ -39,12 +40,16 @@ final class SpansForwardPlan extends Plan {
     private final boolean batch = problem.norm().operation() == Operation.BATCH;
     private final PivotSums sums;
     private final UnitMoments moments = new UnitMoments();
-    private final double share = 1 / (double) units.size();
+
+    /** Null if all counts. */
+    private final @Nullable CountedRuns counted;
+
     private final float[] chunk = new float[(int) Math.min(CHUNK, units.inner())];
 
     Execution(Operands operands) {
       views = ForwardViews.of(problem, operands);
       sums = new PivotSums(views.x());
+      counted = problem.norm().masked() ? new CountedRuns(problem, operands) : null;
     }
 
     void run() {
@@ -53,18 +58,46 @@ final class SpansForwardPlan extends Plan {
           normalize(unit, views.means().get(unit), views.variances().get(unit));
           continue;
         }
-        measure(unit);
-        double variance = moments.m2 * share;
-        if (problem.task() == Task.TRAIN) {
-          views.means().put(unit, (float) moments.mean);
-          views.variances().put(unit, (float) variance);
+        if (counted != null) {
+          measureCounted(unit, counted.positionsOfUnit(unit) * (batch ? 1 : units.outer()));
+          continue;
         }
+        double share = 1 / (double) units.size();
+        measure(unit, share);
+        double variance = moments.m2 * share;
+        store(unit, variance);
         normalize(unit, moments.mean, variance);
       }
     }
 
+    private void store(long unit, double variance) {
+      if (problem.task() == Task.TRAIN) {
+        views.means().put(unit, (float) moments.mean);
+        views.variances().put(unit, (float) variance);
+      }
+    }
+
+    /** What counts is one run. */
+    private void measureCounted(long unit, long values) {
+      if (values == 0) {
+        moments.set(0, 0);
+        store(unit, 0);
+        counted.exact(unit).writeBias(views, relu);
+        return;
+      }
+      double n = values;
+      PivotSums packed = new PivotSums(counted.ofUnit(views.x(), unit)).over(0, 1, values, 0);
+      boolean good = moments.measure(packed, n);
+      if (!good || moments.m2 / n + problem.norm().eps() < FloatRange.LEAST_VARIANCE) {
+        counted.exact(unit).measure(views.x(), true, moments);
+      }
+      double variance = moments.m2 * (1 / n);
+      store(unit, variance);
+      normalize(unit, moments.mean, variance);
+    }
+
     /** The rows of a unit within one sample lie one after the other: one run. */
-    private void measure(long unit) {
+    private void measure(long unit, double share) {
       long start = units.offset(unit);
       if (batch) {
         sums.over(start, units.outer(), units.inner(), units.outerStride());

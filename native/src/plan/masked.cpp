@@ -1,0 +1,305 @@
+// The drivers of masked batch and group normalization.
+#include "plan/masked.h"
+
+#include <string.h>
+
+#include "plan/channels_first.h"
+#include "plan/channels_last.h"
+
+namespace nn {
+
+Positions::Positions(const Plan& p, const unsigned char* mask, Scratch& scratch)
+    : positions_(scratch.Take<uint32_t>(p.batch * p.spatial)), first_(scratch.Take<size_t>(p.batch + 1)) {
+  size_t count = 0;
+  for (size_t n = 0; n < p.batch; ++n) {
+    first_[n] = count;
+    const unsigned char* counts = mask + n * p.spatial;
+    for (size_t i = 0; i < p.spatial; ++i) {  // each is written, as a branch would be predicted wrongly
+      positions_[count] = static_cast<uint32_t>(i);
+      count += counts[i] != 0 ? 1 : 0;
+    }
+  }
+  first_[p.batch] = count;
+}
+
+namespace {
+
+template <class Item>
+void PackItems(const Item* from, const uint32_t* at, size_t count, Item* to) {
+  constexpr size_t kBlock = 64;  // neighbours, as lengths have them, are copied as such
+  size_t i = 0;
+  for (; i + kBlock <= count; i += kBlock) {
+    if (at[i + kBlock - 1] - at[i] == kBlock - 1) {
+      memcpy(to + i, from + at[i], kBlock * sizeof(Item));
+    } else {
+      for (size_t k = i; k < i + kBlock; ++k) to[k] = from[at[k]];
+    }
+  }
+  for (; i < count; ++i) to[i] = from[at[i]];
+}
+
+}  // namespace
+
+void Pack(const void* from, size_t item_bytes, const uint32_t* at, size_t count, void* to) {
+  if (item_bytes == sizeof(uint32_t)) {
+    PackItems(static_cast<const uint32_t*>(from), at, count, static_cast<uint32_t*>(to));
+    return;
+  }
+  if (item_bytes == sizeof(uint16_t)) {
+    PackItems(static_cast<const uint16_t*>(from), at, count, static_cast<uint16_t*>(to));
+    return;
+  }
+  char* next = static_cast<char*>(to);
+  for (size_t i = 0; i < count;) {
+    const size_t begin = i++;
+    while (i < count && at[i] - at[begin] == i - begin) ++i;
+    const size_t bytes = (i - begin) * item_bytes;
+    memcpy(next, static_cast<const char*>(from) + at[begin] * item_bytes, bytes);
+    next += bytes;
+  }
+}
+
+bool CountedRows::Pack(const Input& first, size_t begin, size_t end, Scratch& packed) const {
+  if (!packed.IsThere()) {
+    had_memory_ = false;
+    return false;
+  }
+  char* to = packed.Take<char>(0);
+  const size_t before = positions_.Before(begin_);
+  for (size_t n = begin_; n < end_ && begin < end; ++n) {
+    const size_t from = positions_.Before(n) - before, upto = positions_.Before(n + 1) - before;
+    if (begin >= upto) continue;
+    const size_t count = (end < upto ? end : upto) - begin;
+    const char* sample = static_cast<const char*>(first.At(0)) + (n - begin_) * spatial_ * row_bytes_;
+    nn::Pack(sample, row_bytes_, positions_.Of(n) + (begin - from), count, to);
+    to += count * row_bytes_;
+    begin += count;
+  }
+  return true;
+}
+
+namespace {
+
+// A unit for loops in doubles, and where it begins.
+struct Place {
+  size_t first;
+  Unit unit;
+};
+
+Place PlaceOf(const Plan& p, size_t unit, const unsigned char* mask) {
+  if (p.channels_first) {
+    const Units units(p);
+    Place place = {units.Row(unit, 0) * units.length, units.Exact(unit, p.channels)};
+    place.unit.mask = units.of_group ? mask + unit / p.groups * p.spatial : mask;
+    place.unit.outer_mask = units.of_group ? 0 : p.spatial;
+    place.unit.inner_mask = 1;
+    return place;
+  }
+  const Samples s(p);
+  const size_t sample = unit / s.units, of_sample = unit % s.units;
+  Place place = {sample * s.Elements() + of_sample * s.members, s.Exact(of_sample)};
+  place.unit.mask = mask + sample * s.rows;
+  place.unit.outer_mask = 1;
+  return place;
+}
+
+// Channels-first units: what counts in one, as a run of neighbours.
+class CountedUnits {
+ public:
+  CountedUnits(const Plan& p, const Units& units, const Positions& positions, const Forward& data)
+      : p_(p), units_(units), positions_(positions), data_(data) {}
+
+  size_t Count(size_t unit) const {
+    return units_.of_group ? positions_.Count(Sample(unit)) * units_.rows : positions_.Before(p_.batch);
+  }
+
+  // Measures one, by a team.
+  Moments Measure(size_t unit, Team team, std::atomic<bool>* had_memory) const {
+    const double n = static_cast<double>(Count(unit));
+    const Pieces pieces(1, Count(unit));
+    Scratch scratch(Scratch::Bytes<PivotSums>(pieces.count));
+    if (!scratch.IsThere()) *had_memory = false;
+    if (!*had_memory) return {0, 0};
+    PivotSums* sums = scratch.Take<PivotSums>(pieces.count);
+    const auto sum = [&](float pivot) {
+      Parallel(team, pieces.count, [&](size_t i) { sums[i] = Sum(unit, pieces[i], pivot, had_memory); });
+      PivotSums total = {0, 0};
+      for (size_t i = 0; i < pieces.count; ++i) total += sums[i];
+      return total;
+    };
+    const auto exactly = [&] {
+      const Place place = PlaceOf(p_, unit, data_.mask);
+      return p_.loops->exact_moments(place.unit, data_.src.At(place.first), true);
+    };
+    const Moments found = nn::MeasureUnit(n, 1 / n, sum, exactly);
+    return found.m2 / n + p_.eps < kLeastVariance ? exactly() : found;
+  }
+
+ private:
+  size_t Sample(size_t unit) const { return unit / p_.groups; }
+
+  PivotSums Sum(size_t unit, const Pieces::Piece& piece, float pivot, std::atomic<bool>* had_memory) const {
+    Scratch scratch(piece.length * p_.element_bytes);
+    if (!scratch.IsThere()) {
+      *had_memory = false;
+      return {0, 0};
+    }
+    char* packed = scratch.Take<char>(0);
+    PackPiece(unit, piece, packed);
+    return p_.kernels->pivot_sums[kPlain](packed, 1, piece.length, 0, pivot);
+  }
+
+  void PackPiece(size_t unit, const Pieces::Piece& piece, char* to) const {
+    size_t begin = piece.begin;
+    const size_t end = begin + piece.length;
+    size_t before = 0;
+    for (size_t k = 0; k < units_.rows && begin < end; ++k) {
+      const size_t sample = units_.of_group ? Sample(unit) : k, upto = before + positions_.Count(sample);
+      if (begin < upto) {
+        const size_t count = (end < upto ? end : upto) - begin;
+        Pack(data_.src.At(units_.Row(unit, k) * units_.length), p_.element_bytes,
+             positions_.Of(sample) + (begin - before), count, to);
+        to += count * p_.element_bytes;
+        begin += count;
+      }
+      before = upto;
+    }
+  }
+
+  const Plan& p_;
+  const Units& units_;
+  const Positions& positions_;
+  const Forward& data_;
+};
+
+bool MeasureChannelsFirst(const Plan& p, const Positions& positions, const Forward& data, double* mean,
+                          double* variance) {
+  const Units units(p);
+  const CountedUnits counted(p, units, positions, data);
+  std::atomic<bool> had_memory{true};
+  const auto measure = [&](size_t unit, Team team) {
+    const size_t n = counted.Count(unit);
+    const Moments found = n == 0 ? Moments{0, 0} : counted.Measure(unit, team, &had_memory);
+    mean[unit] = found.mean;
+    variance[unit] = n == 0 ? 0 : found.m2 * (1 / static_cast<double>(n));
+  };
+  if (UnitByUnit(p, units)) {
+    const size_t parts = Parts(p, units.count);
+    Parallel(p.team, parts, [&](size_t i) {
+      const Range range = PartOf(units.count, parts, i);
+      for (size_t unit = range.begin; unit < range.end; ++unit) measure(unit, kAlone);
+    });
+  } else {
+    for (size_t unit = 0; unit < units.count; ++unit) measure(unit, p.team);
+  }
+  return had_memory;
+}
+
+bool MeasureChannelsLast(const Plan& p, const Positions& positions, const Forward& data, double* mean,
+                         double* variance) {
+  const Samples all(p);
+  const size_t together = p.batch / all.count;
+  std::atomic<bool> had_memory{true};
+  const auto measure = [&](const Plan& by, size_t sample) {
+    const CountedRows counted(p, positions, data.mask, sample * together, (sample + 1) * together);
+    const Samples s(p, counted);
+    double* mean_of_sample = mean + sample * s.units;
+    double* variance_of_sample = variance + sample * s.units;
+    if (s.rows == 0) {
+      for (size_t u = 0; u < s.units; ++u) mean_of_sample[u] = variance_of_sample[u] = 0;
+      return;
+    }
+    const Input first = data.src.From(sample * counted.AllRows() * s.columns);
+    const int status = ChannelsLastMoments(by, s, first, mean_of_sample, variance_of_sample);
+    if (status != NN_OK || !counted.HadMemory()) had_memory = false;
+    for (size_t u = 0; u < s.units; ++u) variance_of_sample[u] *= 1 / s.Values();
+  };
+  if (SampleBySample(p, all)) {
+    Plan alone = p;
+    alone.team = kAlone;
+    const size_t parts = Parts(p, all.count);
+    Parallel(p.team, parts, [&](size_t i) {
+      const Range range = PartOf(all.count, parts, i);
+      for (size_t sample = range.begin; sample < range.end; ++sample) measure(alone, sample);
+    });
+  } else {
+    for (size_t sample = 0; sample < all.count; ++sample) measure(p, sample);
+  }
+  return had_memory;
+}
+
+// Writes the bias to some samples: that of their first position, by loops in doubles, to each position.
+bool WriteBias(const Plan& p, const Forward& data, size_t begin, size_t end) {
+  const size_t bytes = p.element_bytes;
+  Scratch scratch(2 * Scratch::Bytes<char>(p.channels * bytes));
+  if (!scratch.IsThere()) return false;
+  char* zeros = scratch.Take<char>(p.channels * bytes);
+  char* biases = scratch.Take<char>(p.channels * bytes);
+  memset(zeros, 0, p.channels * bytes);
+  p.loops->exact_forward({1, p.channels, 0, 1, 0, 0, 1}, zeros, biases, nullptr, data.bias, p.relu, 0, 0);
+  for (size_t row = begin * p.channels; p.channels_first && row < end * p.channels; ++row) {
+    const char* bias = biases + row % p.channels * bytes;
+    for (size_t i = 0; i < p.spatial; ++i) memcpy(data.dst.At(row * p.spatial + i), bias, bytes);
+  }
+  for (size_t row = begin * p.spatial; !p.channels_first && row < end * p.spatial; ++row) {
+    memcpy(data.dst.At(row * p.channels), biases, p.channels * bytes);
+  }
+  return true;
+}
+
+}  // namespace
+
+int MaskedForward(const Plan& p, const Forward& data) {
+  const size_t units = p.Units();
+  Scratch scratch(Positions::Bytes(p) + 2 * Scratch::Bytes<double>(units));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  const Positions positions(p, data.mask, scratch);
+  double* mean = scratch.Take<double>(units);
+  double* variance = scratch.Take<double>(units);
+  const auto measure = p.channels_first ? &MeasureChannelsFirst : &MeasureChannelsLast;
+  if (!measure(p, positions, data, mean, variance)) return NN_OUT_OF_MEMORY;
+  for (size_t unit = 0; unit < units; ++unit) {
+    if (data.mean != nullptr) data.mean[unit] = static_cast<float>(mean[unit]);
+    if (data.variance != nullptr) data.variance[unit] = static_cast<float>(variance[unit]);
+  }
+  const auto normalize = p.channels_first ? &ChannelsFirstNormalize : &ChannelsLastNormalize;
+  const int status = normalize(p, data, mean, variance);
+  if (status != NN_OK) return status;
+  const size_t together = p.operation == NN_BATCH ? p.batch : 1;
+  for (size_t n = 0; n < p.batch; n += together) {
+    if (positions.Before(n + together) > positions.Before(n)) continue;
+    if (!WriteBias(p, data, n, n + together)) return NN_OUT_OF_MEMORY;
+  }
+  return NN_OK;
+}
+
+int MaskedBackward(const Plan& p, const Backward& data) {
+  const size_t units = p.Units(), of_unit = p.operation == NN_BATCH ? 1 : p.channels / p.groups;
+  const size_t entries = units * of_unit;
+  Scratch scratch(2 * Scratch::Bytes<double>(entries));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  double* weight = scratch.Take<double>(entries);
+  double* bias = scratch.Take<double>(entries);
+  for (size_t i = 0; i < entries; ++i) weight[i] = bias[i] = 0;
+  Parallel(p.team, Parts(p, units), [&](size_t i) {
+    const Range range = PartOf(units, Parts(p, units), i);
+    for (size_t unit = range.begin; unit < range.end; ++unit) {
+      const Place place = PlaceOf(p, unit, data.mask);
+      const size_t at = place.first;
+      p.loops->exact_backward(place.unit, data.src.At(at), data.diff_dst.At(at), data.dst.At(at), data.diff_src.At(at),
+                              data.weight, nullptr, true, p.eps, {weight + unit * of_unit, bias + unit * of_unit, 1});
+    }
+  });
+  for (size_t c = 0; c < p.channels; ++c) {
+    double weight_sum = 0, bias_sum = 0;
+    for (size_t i = c; i < entries; i += p.channels) {
+      weight_sum += weight[i];
+      bias_sum += bias[i];
+    }
+    if (data.diff_weight != nullptr) data.diff_weight[c] = static_cast<float>(weight_sum);
+    if (data.diff_bias != nullptr) data.diff_bias[c] = static_cast<float>(bias_sum);
+  }
+  return NN_OK;
+}
+
+}  // namespace nn

@@ -1,0 +1,64 @@
+// Statistics of some positions only: those that a mask counts. What counts is packed, piece by piece, and summed up by
+// the kernels that sum up all: it has the order of sums, and so the bits, of a batch without padding.
+#ifndef NATIVENORM_MASKED_H_
+#define NATIVENORM_MASKED_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <atomic>
+
+#include "plan/plan.h"
+#include "plan/scratch.h"
+
+namespace nn {
+
+// The positions of each sample that count, in order.
+class Positions {
+ public:
+  static size_t Bytes(const Plan& p) {
+    return Scratch::Bytes<uint32_t>(p.batch * p.spatial) + Scratch::Bytes<size_t>(p.batch + 1);
+  }
+  Positions(const Plan& p, const unsigned char* mask, Scratch& scratch);
+
+  size_t Count(size_t sample) const { return first_[sample + 1] - first_[sample]; }
+  size_t Before(size_t sample) const { return first_[sample]; }
+  const uint32_t* Of(size_t sample) const { return positions_ + first_[sample]; }
+
+ private:
+  uint32_t* positions_;
+  size_t* first_;
+};
+
+// Copies items: to[i] = from[at[i]].
+void Pack(const void* from, size_t item_bytes, const uint32_t* at, size_t count, void* to);
+
+// Rows of channels-last samples, from one sample to another, that count.
+class CountedRows {
+ public:
+  CountedRows(const Plan& p, const Positions& positions, const unsigned char* mask, size_t begin, size_t end)
+      : positions_(positions),
+        mask_(mask + begin * p.spatial),
+        begin_(begin),
+        end_(end),
+        spatial_(p.spatial),
+        row_bytes_(p.channels * p.element_bytes) {}
+
+  size_t Count() const { return positions_.Before(end_) - positions_.Before(begin_); }
+  size_t AllRows() const { return (end_ - begin_) * spatial_; }
+  const unsigned char* Mask() const { return mask_; }
+
+  // Copies those from one to another into scratch memory, if that is there.
+  bool Pack(const Input& first, size_t begin, size_t end, Scratch& packed) const;
+  bool HadMemory() const { return had_memory_; }
+
+ private:
+  const Positions& positions_;
+  const unsigned char* mask_;
+  size_t begin_, end_, spatial_, row_bytes_;
+  mutable std::atomic<bool> had_memory_{true};
+};
+
+}  // namespace nn
+
+#endif  // NATIVENORM_MASKED_H_
