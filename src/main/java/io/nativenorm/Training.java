@@ -3,16 +3,12 @@ package io.nativenorm;
 import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.MemoryWork;
 import io.nativenorm.engine.Operands;
-import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Slot;
-import io.nativenorm.engine.StatisticsSource;
-import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.memory.Memory;
 import io.nativenorm.engine.memory.MemoryPool;
 import io.nativenorm.engine.memory.PooledMemory;
-import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -21,18 +17,18 @@ import org.jspecify.annotations.Nullable;
  */
 final class Training {
   private final NormLayer layer;
-  private final Backend backend;
   private final LayerParameters parameters;
   private final LayerLock lock;
   private final PassCheck check;
+  private final PassStates states;
   private final Differentiation differentiation;
 
   Training(NormLayer layer, Backend backend, LayerParameters parameters, LayerLock lock) {
     this.layer = layer;
-    this.backend = backend;
     this.parameters = parameters;
     this.lock = lock;
     check = new PassCheck(layer);
+    states = new PassStates(layer, backend, parameters);
     differentiation = new Differentiation(this, parameters, lock);
   }
 
@@ -66,7 +62,7 @@ final class Training {
     x.acquire();
     try {
       layer.requireComputed(x);
-      return ran(state(kind, problem(kind, x, null), x, null), x);
+      return ran(states.of(kind, states.problem(kind, x, null), x, null), x);
     } finally {
       x.release();
     }
@@ -74,7 +70,7 @@ final class Training {
 
   /** With a problem of what a mask counts, which the pass takes over. */
   Pass forward(Tensor x, Problem problem, CountedPositions counted) {
-    PassState state = state(PassKind.TRAINING, problem, x, null);
+    PassState state = states.of(PassKind.TRAINING, problem, x, null);
     state.counted = counted;
     return ran(state, x);
   }
@@ -84,9 +80,9 @@ final class Training {
     Uses.begin(x, y);
     try {
       layer.requireComputed(x);
-      Problem problem = problem(PassKind.TRAINING, x, y.pieces());
+      Problem problem = states.problem(PassKind.TRAINING, x, y.pieces());
       check.requireOutput(x, y);
-      PassState state = state(PassKind.TRAINING, problem, x, y.pieces());
+      PassState state = states.of(PassKind.TRAINING, problem, x, y.pieces());
       try {
         run(state, x, y);
         return new Pass(this, state);
@@ -105,9 +101,9 @@ final class Training {
     long size = Shapes.size(extents);
     check.requireArrays(x, y, extents, size);
     PassKind kind = PassKind.TRAINING;
-    Problem problem = problem(kind, DataType.F32, Layout.CHANNELS_FIRST, extents);
+    Problem problem = states.problem(kind, DataType.F32, Layout.CHANNELS_FIRST, extents);
     PassState state =
-        state(kind, problem, DataType.F32, Layout.CHANNELS_FIRST, extents, null, null);
+        states.of(kind, problem, DataType.F32, Layout.CHANNELS_FIRST, extents, null, null);
     try {
       run(state, x, y);
       return new Pass(this, state);
@@ -117,75 +113,9 @@ final class Training {
     }
   }
 
-  private Problem problem(PassKind kind, Tensor x, @Nullable Pieces y) {
-    RowPlaces.requireRows(layer, x);
-    Problem close = problem(kind, x.dataType(), x.layout(), x.extents());
-    return RowPlaces.of(layer, close, x.pieces(), y, null, null);
-  }
-
-  private Problem problem(PassKind kind, DataType type, Layout layout, long[] extents) {
-    return isFrozen(kind)
-        ? layer.inferenceProblem(extents, Storage.of(type), layout, layer.threads())
-        : layer.trainingProblem(extents, type, layout);
-  }
-
   /** Whether a pass of a kind takes the running statistics now. */
   boolean isFrozen(PassKind kind) {
-    RunningStatistics running = parameters.running();
-    return kind == PassKind.FROZEN
-        || (kind == PassKind.TRAINING && running != null && running.isFrozen());
-  }
-
-  private PassState state(PassKind kind, Problem problem, Tensor x, @Nullable Pieces y) {
-    return state(kind, problem, x.dataType(), x.layout(), x.extents(), x.pieces(), y);
-  }
-
-  private PassState state(
-      PassKind kind,
-      Problem problem,
-      DataType type,
-      Layout layout,
-      long[] extents,
-      @Nullable Pieces x,
-      @Nullable Pieces y) {
-    boolean isOfBatch = problem.norm().statistics() == StatisticsSource.COMPUTED;
-    SharedPass shared = isOfBatch ? layer.shared(problem) : null;
-    long[] statistics =
-        isOfBatch && shared == null
-            ? statisticsShape(extents)
-            : new long[] {problem.shape().channels()};
-    boolean reordered = layer.needsReordering(extents, layout);
-    PassPlans plans = new PassPlans(layer.name, problem, backend, x, y);
-    GhostBatches batches = isOfBatch ? layer.ghosts(extents[0]) : null;
-    boolean rms = problem.norm().operation() == Operation.RMS;
-    try (Closer made = new Closer()) {
-      Tensor mean = made.add(rms ? null : unwritten(statistics));
-      Tensor variance = made.add(unwritten(statistics));
-      PassState state =
-          new PassState(
-              layer.name,
-              kind,
-              plans,
-              batches == null ? null : new GhostPass(batches, plans),
-              type,
-              layout,
-              extents,
-              reordered,
-              mean,
-              variance,
-              shared);
-      made.keep(mean, variance);
-      return state;
-    }
-  }
-
-  /** An empty input has no statistics, though there may be 2^40 units without an element. */
-  private long[] statisticsShape(long[] extents) {
-    long[] shape = layer.statisticsShape(extents);
-    if (Shapes.size(extents) == 0 && Arrays.stream(shape).noneMatch(extent -> extent == 0)) {
-      shape[0] = 0;
-    }
-    return shape;
+    return states.isFrozen(kind);
   }
 
   /** A pass with an output of its own. */
