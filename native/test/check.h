@@ -115,6 +115,7 @@ void transpositions();
 void running();
 void apart();
 void wanted();
+void masked();
 }  // namespace groups
 
 // How long each body of an instruction set, or of all, takes.

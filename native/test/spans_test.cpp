@@ -76,6 +76,34 @@ void plain_pass(const Table& table, const char* target) {
   }
 }
 
+// Every pattern of 16, and what follows it.
+template <class Element>
+void Pack(const Table& table, const char* target) {
+  Memory& memory = TheMemory();
+  for (size_t length : Lengths()) {
+    for (size_t pattern = length; pattern < length + 8; ++pattern) {
+      Element* from = memory.x.Place<Element>(length, Side::kEnd, 0);
+      auto* mask = memory.parameters[0].Place<unsigned char>(length, Side::kEnd, 0);
+      std::vector<Element> expected;
+      for (size_t i = 0; i < length; ++i) {
+        from[i] = static_cast<Element>(0x9e3779b9u * (i + 1));
+        mask[i] = static_cast<unsigned char>((pattern * 2654435761u >> (i % 29)) % 3 == 0 ? 0 : 1 + i % 255);
+        if (mask[i] != 0) expected.push_back(from[i]);
+      }
+      const size_t room = expected.size() + 1 + 64 / sizeof(Element);
+      Element* to = memory.y.Place<Element>(room, Side::kEnd, 0);
+      const size_t count = BodyOf(table.pack)(from, mask, length, sizeof(Element), to);
+      Check(count == expected.size() && std::equal(expected.begin(), expected.end(), to) && memory.IsIntact(),
+            "%s pack: %zu of %zu bytes, pattern %zu", target, length, sizeof(Element), pattern);
+    }
+  }
+}
+
+void pack(const Table& table, const char* target) {
+  Pack<uint16_t>(table, target);
+  Pack<uint32_t>(table, target);
+}
+
 template <class From>
 void AddInto(void (*add)(const From*, size_t, double*), const char* name, const char* target) {
   Memory& memory = TheMemory();

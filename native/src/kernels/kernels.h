@@ -196,29 +196,33 @@ constexpr bool Has(unsigned options, Options option) { return (options & option)
   KERNEL(kStream, void, narrow, (const float* from, size_t count, void* y))
 
 // Those that know no elements are the same whatever these are stored as.
-#define NN_PARAMETER_KERNELS(KERNEL)                                                                               \
-  /* Turns columns' sums around 0 into means and m2 (order.h), in their place; false if some are distrusted. */    \
-  KERNEL(kPlain, bool, column_moments, (size_t columns, double share, double* sums, double* squares))              \
-  /* The parameters of columns that are units of their own; `sums.product` becomes the weight's gradient. True if  \
-     there are columns that are outside (exact.h): their scale or dy_factor is NaN. */                             \
-  KERNEL(kPlain, bool, column_affines,                                                                             \
-         (const double* mean, const double* variance, size_t columns, double eps, const float* weight,             \
-          const float* bias, float* center, float* scale, float* shift))                                           \
-  /* running = (1 - share) * running + factor * m, with the mean m of the samples of a batch. */                   \
-  KERNEL(kPlain, void, update_running,                                                                             \
-         (float* running, const float* batch, size_t samples, size_t columns, double share, double factor))        \
-  KERNEL(kPlain, bool, column_gradients,                                                                           \
-         (const ColumnGradientSums& sums, const double* mean, const double* variance, size_t columns, double eps,  \
-          const float* weight, double n, bool given, float* center, float* dy_factor, float* x_factor,             \
-          float* constant, float* dy_center))                                                                      \
-  /* to += from, of doubles or floats; whether floats are finite. */                                               \
-  KERNEL(kPlain, void, add_doubles, (const double* from, size_t count, double* to))                                \
-  KERNEL(kPlain, void, add_floats, (const float* from, size_t count, double* to))                                  \
-  KERNEL(kPlain, bool, all_finite, (const float* values, size_t count))                                            \
-  /* to[j * to_stride + i] = from[i * from_stride + j], of 2, 4 or 8 bytes. With kStream each row of `to` is whole \
-     cache lines. */                                                                                               \
-  KERNEL(kStream, void, transpose,                                                                                 \
-         (const void* from, size_t from_stride, void* to, size_t to_stride, size_t rows, size_t columns,           \
+#define NN_PARAMETER_KERNELS(KERNEL)                                                                                  \
+  /* Turns columns' sums around 0 into means and m2 (order.h), in their place; false if some are distrusted. */       \
+  KERNEL(kPlain, bool, column_moments, (size_t columns, double share, double* sums, double* squares))                 \
+  /* The parameters of columns that are units of their own; `sums.product` becomes the weight's gradient. True if     \
+     there are columns that are outside (exact.h): their scale or dy_factor is NaN. */                                \
+  KERNEL(kPlain, bool, column_affines,                                                                                \
+         (const double* mean, const double* variance, size_t columns, double eps, const float* weight,                \
+          const float* bias, float* center, float* scale, float* shift))                                              \
+  /* running = (1 - share) * running + factor * m, with the mean m of the samples of a batch. */                      \
+  KERNEL(kPlain, void, update_running,                                                                                \
+         (float* running, const float* batch, size_t samples, size_t columns, double share, double factor))           \
+  KERNEL(kPlain, bool, column_gradients,                                                                              \
+         (const ColumnGradientSums& sums, const double* mean, const double* variance, size_t columns, double eps,     \
+          const float* weight, double n, bool given, float* center, float* dy_factor, float* x_factor,                \
+          float* constant, float* dy_center))                                                                         \
+  /* to += from, of doubles or floats; whether floats are finite. */                                                  \
+  KERNEL(kPlain, void, add_doubles, (const double* from, size_t count, double* to))                                   \
+  KERNEL(kPlain, void, add_floats, (const float* from, size_t count, double* to))                                     \
+  KERNEL(kPlain, bool, all_finite, (const float* values, size_t count))                                               \
+  /* Copies those elements, of 2 or 4 bytes, whose byte in the mask is not 0, and returns how many. `to` has room for \
+     one more than these and for a vector, 64 bytes. */                                                               \
+  KERNEL(kPlain, size_t, pack,                                                                                        \
+         (const void* from, const unsigned char* mask, size_t length, size_t element_bytes, void* to))                \
+  /* to[j * to_stride + i] = from[i * from_stride + j], of 2, 4 or 8 bytes. With kStream each row of `to` is whole    \
+     cache lines. */                                                                                                  \
+  KERNEL(kStream, void, transpose,                                                                                    \
+         (const void* from, size_t from_stride, void* to, size_t to_stride, size_t rows, size_t columns,              \
           size_t element_bytes))
 
 // The bodies of one storage type on one instruction set, by their options; null where there is none.

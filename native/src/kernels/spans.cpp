@@ -1,4 +1,5 @@
 #include "kernels/body-inl.h"
+#include "kernels/pack-inl.h"
 #include "kernels/spans-inl.h"
 #include "kernels/transpose-inl.h"
 

@@ -24,40 +24,18 @@ Positions::Positions(const Plan& p, const unsigned char* mask, Scratch& scratch)
 
 namespace {
 
-template <class Item>
-void PackItems(const Item* from, const uint32_t* at, size_t count, Item* to) {
-  constexpr size_t kBlock = 64;  // neighbours, as lengths have them, are copied as such
-  size_t i = 0;
-  for (; i + kBlock <= count; i += kBlock) {
-    if (at[i + kBlock - 1] - at[i] == kBlock - 1) {
-      memcpy(to + i, from + at[i], kBlock * sizeof(Item));
-    } else {
-      for (size_t k = i; k < i + kBlock; ++k) to[k] = from[at[k]];
-    }
-  }
-  for (; i < count; ++i) to[i] = from[at[i]];
-}
-
-}  // namespace
-
-void Pack(const void* from, size_t item_bytes, const uint32_t* at, size_t count, void* to) {
-  if (item_bytes == sizeof(uint32_t)) {
-    PackItems(static_cast<const uint32_t*>(from), at, count, static_cast<uint32_t*>(to));
-    return;
-  }
-  if (item_bytes == sizeof(uint16_t)) {
-    PackItems(static_cast<const uint16_t*>(from), at, count, static_cast<uint16_t*>(to));
-    return;
-  }
-  char* next = static_cast<char*>(to);
+// Copies rows, runs of neighbours at once.
+void PackRows(const char* from, size_t row_bytes, const uint32_t* at, size_t count, char* to) {
   for (size_t i = 0; i < count;) {
     const size_t begin = i++;
     while (i < count && at[i] - at[begin] == i - begin) ++i;
-    const size_t bytes = (i - begin) * item_bytes;
-    memcpy(next, static_cast<const char*>(from) + at[begin] * item_bytes, bytes);
-    next += bytes;
+    const size_t bytes = (i - begin) * row_bytes;
+    memcpy(to, from + at[begin] * row_bytes, bytes);
+    to += bytes;
   }
 }
+
+}  // namespace
 
 bool CountedRows::Pack(const Input& first, size_t begin, size_t end, Scratch& packed) const {
   if (!packed.IsThere()) {
@@ -71,7 +49,7 @@ bool CountedRows::Pack(const Input& first, size_t begin, size_t end, Scratch& pa
     if (begin >= upto) continue;
     const size_t count = (end < upto ? end : upto) - begin;
     const char* sample = static_cast<const char*>(first.At(0)) + (n - begin_) * spatial_ * row_bytes_;
-    nn::Pack(sample, row_bytes_, positions_.Of(n) + (begin - from), count, to);
+    PackRows(sample, row_bytes_, positions_.Of(n) + (begin - from), count, to);
     to += count * row_bytes_;
     begin += count;
   }
@@ -139,7 +117,8 @@ class CountedUnits {
   size_t Sample(size_t unit) const { return unit / p_.groups; }
 
   PivotSums Sum(size_t unit, const Pieces::Piece& piece, float pivot, std::atomic<bool>* had_memory) const {
-    Scratch scratch(piece.length * p_.element_bytes);
+    constexpr size_t kBehind = 2 * 64;  // what packing writes behind it
+    Scratch scratch(piece.length * p_.element_bytes + kBehind);
     if (!scratch.IsThere()) {
       *had_memory = false;
       return {0, 0};
@@ -157,8 +136,15 @@ class CountedUnits {
       const size_t sample = units_.of_group ? Sample(unit) : k, upto = before + positions_.Count(sample);
       if (begin < upto) {
         const size_t count = (end < upto ? end : upto) - begin;
-        Pack(data_.src.At(units_.Row(unit, k) * units_.length), p_.element_bytes,
-             positions_.Of(sample) + (begin - before), count, to);
+        const uint32_t* at = positions_.Of(sample) + (begin - before);
+        const size_t first = at[0], length = at[count - 1] - first + 1;
+        const void* from = data_.src.At(units_.Row(unit, k) * units_.length + first);
+        if (length == count) {  // as lengths have them
+          memcpy(to, from, count * p_.element_bytes);
+        } else {
+          const unsigned char* mask = data_.mask + sample * p_.spatial + first;
+          p_.kernels->pack[kPlain](from, mask, length, p_.element_bytes, to);
+        }
         to += count * p_.element_bytes;
         begin += count;
       }

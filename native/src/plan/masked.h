@@ -30,9 +30,6 @@ class Positions {
   size_t* first_;
 };
 
-// Copies items: to[i] = from[at[i]].
-void Pack(const void* from, size_t item_bytes, const uint32_t* at, size_t count, void* to);
-
 // Rows of channels-last samples, from one sample to another, that count.
 class CountedRows {
  public:

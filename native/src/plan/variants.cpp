@@ -42,7 +42,7 @@ const char* MissingForRows(const Plan& p) {
 }
 
 const char* MissingForSums(const Plan& p) {
-  if (p.channels_first) return FirstMissing({NN_NEED(pivot_sums, kPlain, kPlain)});
+  if (p.channels_first) return FirstMissing({NN_NEED(pivot_sums, kPlain, kPlain), NN_NEED(pack, kPlain, kPlain)});
   return FirstMissing({NN_NEED(column_sums, kPlain, kPlain), NN_NEED(column_moments, kPlain, kPlain),
                        NN_NEED(add_doubles, kPlain, kPlain)});
 }
