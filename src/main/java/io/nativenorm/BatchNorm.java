@@ -2,6 +2,7 @@ package io.nativenorm;
 
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Shape;
+import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
@@ -68,6 +69,50 @@ public final class BatchNorm extends PhasedNorm {
    */
   public static Builder builder(long channels) {
     return new Builder(channels);
+  }
+
+  /**
+   * Training of several layers whose inputs are there at once, as in branches of a network or the
+   * shortcut of a residual block: with an {@link Builder#exchange} their statistics go in one
+   * message, and the workers wait for each other once, not once for each layer. Else it is {@link
+   * #forwardTraining(Tensor)} of each; a layer that is frozen is without an exchange.
+   *
+   * <pre>{@code
+   * try (BatchNorm main = BatchNorm.builder(64).exchange(end).build();
+   *     BatchNorm shortcut = BatchNorm.builder(64).exchange(end).build();
+   *     TensorScope scope = TensorScope.open()) {
+   *   List<Tensor> x = List.of(Tensor.zeros(4, 64, 14, 14), Tensor.zeros(4, 64, 14, 14));
+   *   List<Pass> passes = BatchNorm.forwardTrainingTogether(List.of(main, shortcut), x);
+   *   List<Gradients> gradients = BatchNorm.backwardTogether(passes, x);
+   * }
+   * }</pre>
+   *
+   * @param layers all on the same end of an exchange, in the same order on all workers
+   * @param inputs one for each layer, not to be changed until the last backward
+   * @return a pass of each layer, to be closed by the caller
+   * @throws IllegalArgumentException if there are not as many of each, an input is refused, or the
+   *     layers are on different exchanges
+   */
+  public static List<Pass> forwardTrainingTogether(List<BatchNorm> layers, List<Tensor> inputs) {
+    Objects.requireNonNull(layers, "layers");
+    Objects.requireNonNull(inputs, "inputs");
+    return Together.forward(List.copyOf(layers), List.copyOf(inputs));
+  }
+
+  /**
+   * The gradients of several passes whose output's gradients are there at once, with one message
+   * between workers; else it is {@link Pass#backward(Tensor)} of each.
+   *
+   * @param passes of layers on the same end of an exchange, in the same order on all workers
+   * @param gradients one at the output of each pass
+   * @return the gradients of each pass, to be closed by the caller
+   * @throws IllegalArgumentException if there are not as many of each, a gradient is not like its
+   *     pass's output, or the passes are of different exchanges
+   */
+  public static List<Gradients> backwardTogether(List<Pass> passes, List<Tensor> gradients) {
+    Objects.requireNonNull(passes, "passes");
+    Objects.requireNonNull(gradients, "gradients");
+    return Together.backward(List.copyOf(passes), List.copyOf(gradients));
   }
 
   /** Options of a {@link BatchNorm}. */

@@ -23,12 +23,23 @@ final class Differentiation {
 
   /** The gradients of a pass, for which the layer must still be open. */
   Gradients run(PassState pass, Tensor dy) {
+    Gradients gradients = unwritten(pass, dy);
+    try {
+      runChecked(pass, TensorTargets.of(dy, gradients));
+      return gradients;
+    } catch (RuntimeException | Error e) {
+      gradients.close();
+      throw e;
+    }
+  }
+
+  /** Memory for them. */
+  Gradients unwritten(PassState pass, Tensor dy) {
     new GradientCheck(training, pass, parameters).requireGradientOfOutput(dy);
     try (Closer made = new Closer()) {
       Tensor dx = made.add(Tensor.uninitialized(pass.type, pass.layout, pass.extents));
       Tensor dWeight = made.add(unwrittenLike(parameters.weight()));
       Tensor dBias = made.add(unwrittenLike(parameters.bias()));
-      runChecked(pass, new TensorTargets(dy, dx, dWeight, dBias, false));
       Gradients gradients = new Gradients(dx, dWeight, dBias);
       made.keep(dx, dWeight, dBias);
       return gradients;
@@ -41,20 +52,27 @@ final class Differentiation {
     runChecked(pass, targets);
   }
 
-  private void runChecked(PassState pass, GradientTargets targets) {
+  /** The first half of a backward that exchanges its sums. */
+  SharedBackward begin(PassState pass, GradientTargets targets) {
+    requireComplete(pass);
+    return new SharedBackward(pass, targets, parameters);
+  }
+
+  private void requireComplete(PassState pass) {
     if (!pass.isComplete()) {
       throw new IllegalStateException("the last forward of the pass of " + training + " failed");
     }
-    // What the pass keeps may be on a pointer that its owner has freed by now.
-    @Nullable Tensor[] kept = {pass.input.tensor(), pass.result.tensor()};
+  }
+
+  private void runChecked(PassState pass, GradientTargets targets) {
+    requireComplete(pass);
     if (pass.shared != null) {
-      Uses.begin(kept);
-      try (SharedBackward backward = new SharedBackward(pass, targets, parameters)) {
+      try (SharedBackward backward = begin(pass, targets)) {
         backward.finish(LayerExchange.gather("backward", backward.message()));
-      } finally {
-        Uses.end(kept);
       }
     } else if (targets.isAnyWanted()) {
+      // What the pass keeps may be on a pointer that its owner has freed by now.
+      @Nullable Tensor[] kept = {pass.input.tensor(), pass.result.tensor()};
       long stamp = lock.read();
       try {
         Uses.begin(kept);

@@ -34,10 +34,6 @@ final class LayerExchange {
     return steps.getAndIncrement();
   }
 
-  boolean isWith(LayerExchange other) {
-    return exchange == other.exchange;
-  }
-
   /** What a worker's layer tells those of the others. */
   record Message(LayerExchange from, long step, double[] values) {
     /** Where it is from. */
@@ -56,6 +52,9 @@ final class LayerExchange {
   static List<double[][]> gather(String phase, List<Message> messages) {
     if (messages.isEmpty()) {
       return List.of();
+    }
+    if (messages.stream().anyMatch(m -> m.from.exchange != messages.get(0).from.exchange)) {
+      throw new IllegalArgumentException("what exchanges together must be on one exchange");
     }
     String steps = messages.stream().map(Message::toString).collect(Collectors.joining("+"));
     double[] all = messages.stream().flatMapToDouble(m -> Arrays.stream(m.values)).toArray();

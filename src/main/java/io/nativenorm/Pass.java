@@ -254,8 +254,16 @@ public final class Pass implements AutoCloseable {
     }
   }
 
+  Training training() {
+    return training;
+  }
+
+  PassState state() {
+    return state;
+  }
+
   /** Begins a use of this pass and of tensors. */
-  private @Nullable Tensor[] begin(@Nullable Tensor... tensors) {
+  @Nullable Tensor[] begin(@Nullable Tensor... tensors) {
     if (!lifetime.acquire()) {
       throw new IllegalStateException("the pass of " + training + " is closed");
     }
@@ -268,7 +276,7 @@ public final class Pass implements AutoCloseable {
     }
   }
 
-  private void end(@Nullable Tensor... tensors) {
+  void end(@Nullable Tensor... tensors) {
     Uses.end(tensors);
     lifetime.release();
   }

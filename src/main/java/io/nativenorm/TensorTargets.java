@@ -8,6 +8,11 @@ import org.jspecify.annotations.Nullable;
 record TensorTargets(
     Tensor dy, @Nullable Tensor dx, @Nullable Tensor dWeight, @Nullable Tensor dBias, boolean adds)
     implements GradientTargets {
+  /** All of them, to be written. */
+  static TensorTargets of(Tensor dy, Gradients gradients) {
+    return new TensorTargets(dy, gradients.input(), gradients.weight(), gradients.bias(), false);
+  }
+
   @Override
   public void requireFit(GradientCheck check) {
     check.requireGradientOfOutput(dy);

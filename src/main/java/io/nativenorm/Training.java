@@ -141,17 +141,39 @@ final class Training {
     state.done(y);
   }
 
-  private void compute(PassState state, Tensor x, Tensor y) {
+  void compute(PassState state, Tensor x, Tensor y) {
     state.begin();
     if (state.reordered && state.size > 0) {
       computeReordered(state, x, y);
     } else {
-      state.input.keep(x);
-      if (state.keepsResult()) {
-        state.result.keep(y);
-      }
+      keep(state, x, y);
       normalize(state, x.span(), y.span());
     }
+    update(state);
+  }
+
+  private static void keep(PassState state, Tensor x, Tensor y) {
+    state.input.keep(x);
+    if (state.keepsResult()) {
+      state.result.keep(y);
+    }
+  }
+
+  /** A pass of an input in use, of which the first half is done. */
+  BegunForward begin(Tensor x) {
+    layer.requireComputed(x);
+    PassKind kind = PassKind.TRAINING;
+    return new BegunForward(this, states.of(kind, states.problem(kind, x, null), x, null), x);
+  }
+
+  LayerExchange.Message measure(PassState state, Tensor x, Tensor y) {
+    state.begin();
+    keep(state, x, y);
+    return state.shared.measure(x.span());
+  }
+
+  void apply(PassState state, double[][] measured, Tensor x, Tensor y) {
+    state.shared.apply(measured, x.span(), y.span(), state.mean.memory(), state.variance.memory());
     update(state);
   }
 

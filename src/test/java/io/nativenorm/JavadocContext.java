@@ -5,6 +5,7 @@ import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 
 /** What the snippets of methods find there. */
 public abstract class JavadocContext extends Snippets.Context {
@@ -29,6 +30,7 @@ public abstract class JavadocContext extends Snippets.Context {
   public final float[] k = new float[tokens * keyHeads * length];
   public final ByteBuffer file = ByteBuffer.allocateDirect(4 * 4096).order(ByteOrder.nativeOrder());
   public final ByteBuffer mapped = file;
+  public final StatisticsExchange end = StatisticsExchange.threads(1, Duration.ofSeconds(5)).get(0);
   public LayerNorm norm;
   public RmsNorm queryNorm;
   public RmsNorm keyNorm;

@@ -24,7 +24,7 @@ class SharedStepsTest {
   private static final int S = 4;
 
   /** An end that notes its steps, and may change what it returns. */
-  private record Noted(StatisticsExchange end, List<String> steps, UnaryOperator<double[][]> change)
+  record Noted(StatisticsExchange end, List<String> steps, UnaryOperator<double[][]> change)
       implements StatisticsExchange {
 
     Noted(StatisticsExchange end) {
