@@ -124,10 +124,10 @@ typedef struct nn_operands {
   double* sum_dy;
   double* sum_dy_centered;
   double count;
-  /* Of NN_INFER and NN_TRAIN of rows in one type: a part of them, which its caller's thread does alone. 0 are all.
-   * Memory is that of the whole. */
-  int64_t first_row;
-  int64_t rows;
+  /* A part of the units in one type, 0 are all: of rows in NN_INFER and NN_TRAIN, which its caller's thread does alone,
+   * or of the channels of a channels-first batch in NN_TRAIN and NN_BACKWARD. Memory is that of the whole. */
+  int64_t first_unit;
+  int64_t units;
   int64_t accumulate; /* 0 or 1 */
   /* Of a masked problem, and not looked at else: a byte for each position of each sample, which counts if it is not 0.
    * The others are padding: not in mean, variance and n, whatever is in them, but normalized too, and what their

@@ -47,6 +47,10 @@ bool IsThere(std::initializer_list<const void*> operands) {
   return std::none_of(operands.begin(), operands.end(), [](const void* operand) { return operand == nullptr; });
 }
 
+nn::PartOfUnits UnitsOf(const nn_operands& o) {
+  return {static_cast<size_t>(o.first_unit), static_cast<size_t>(o.units)};
+}
+
 nn::Forward ForwardOf(const Plan& p, const nn_operands& o) {
   const bool of_floats = p.task == NN_INFER || p.task == NN_TRAIN;
   return {{o.src, p.element_bytes},
@@ -55,8 +59,7 @@ nn::Forward ForwardOf(const Plan& p, const nn_operands& o) {
           p.affine & NN_BIAS ? static_cast<const float*>(o.bias) : nullptr,
           of_floats && p.operation != NN_RMS ? static_cast<float*>(o.mean) : nullptr,
           of_floats ? static_cast<float*>(o.variance) : nullptr,
-          static_cast<size_t>(o.first_row),
-          static_cast<size_t>(o.rows),
+          UnitsOf(o),
           o.mask};
 }
 
@@ -71,23 +74,22 @@ nn::Backward BackwardOf(const Plan& p, const nn_operands& o) {
           {o.diff_src, p.element_bytes},
           static_cast<float*>(o.diff_weight),
           static_cast<float*>(o.diff_bias),
+          UnitsOf(o),
           o.mask};
 }
 
 // The tasks: whether there is what one needs, and what it does.
 
-// A part of the rows, or all.
-bool AreRows(const Plan& p, const nn_operands& o) {
-  if (o.rows == 0 && o.first_row == 0) return true;
-  const int64_t units = static_cast<int64_t>(p.Units());
-  return p.IsRows() && !p.Converts() && o.first_row >= 0 && o.rows > 0 && o.first_row < units &&
-         o.rows <= units - o.first_row;
+// A part of the units if the driver can do one, or all.
+bool AreUnits(const Plan& p, const nn_operands& o, bool can_do_part) {
+  return (o.units == 0 && o.first_unit == 0) || (can_do_part && p.HasUnits(o.first_unit, o.units));
 }
 
 bool HasMask(const Plan& p, const nn_operands& o) { return !p.masked || o.mask != nullptr; }
 
 bool CanNormalize(const Plan& p, const nn_operands& o) {
-  return IsThere({o.src, o.dst}) && HasMask(p, o) && (!p.given || IsThere({o.mean, o.variance})) && AreRows(p, o);
+  return IsThere({o.src, o.dst}) && HasMask(p, o) && (!p.given || IsThere({o.mean, o.variance})) &&
+         AreUnits(p, o, p.IsRows() || (p.UnitsLieApart() && !p.given));
 }
 
 int Normalize(const Plan& p, const nn_operands& o) {
@@ -100,7 +102,8 @@ int Normalize(const Plan& p, const nn_operands& o) {
 bool HasOutputs(const Plan& p, const nn_operands& o) { return IsThere({o.src, o.diff_dst}) && (!p.relu || o.dst); }
 
 bool CanDifferentiate(const Plan& p, const nn_operands& o) {
-  return HasOutputs(p, o) && HasMask(p, o) && IsThere({o.variance}) && (p.operation == NN_RMS || IsThere({o.mean}));
+  return HasOutputs(p, o) && HasMask(p, o) && IsThere({o.variance}) && (p.operation == NN_RMS || IsThere({o.mean})) &&
+         AreUnits(p, o, p.UnitsLieApart());
 }
 
 int Differentiate(const Plan& p, const nn_operands& o) {

@@ -171,8 +171,8 @@ class Runs {
         int status = NN_OK;
         for (size_t row = 0, rows; row < c_.rows; row += rows) {
           rows = in_parts ? std::min(c_.rows - row, size_t{1 + random.Bits() % c_.rows}) : c_.rows;
-          operands.first_row = in_parts ? static_cast<int64_t>(row) : 0;
-          operands.rows = in_parts ? static_cast<int64_t>(rows) : 0;
+          operands.first_unit = in_parts ? static_cast<int64_t>(row) : 0;
+          operands.units = in_parts ? static_cast<int64_t>(rows) : 0;
           status |= nn_execute(plan, &operands);
         }
         Check(status == NN_OK && (c_.in_place ? src.Are(y_) : dst.Are(y_) && src.Are(x_)), "%s parts %d: y",
@@ -322,6 +322,8 @@ void TestWrongParts() {
   std::vector<float> x(96, 1), y(96), weight(16, 1);
   const Prepared rows(ProblemOf(c, NN_INFER, NN_F32));
   const Plan channels = Prepare({NN_BATCH, NN_CHANNELS_LAST, 6, 16, 1, 1, 1e-5, false}, NN_INFER, false, 1);
+  const Plan apart = Prepare({NN_BATCH, NN_CHANNELS_FIRST, 2, 16, 3, 1, 1e-5, false}, NN_TRAIN, false, 1);
+  const Plan groups = Prepare({NN_GROUP, NN_CHANNELS_FIRST, 2, 16, 3, 8, 1e-5, false}, NN_TRAIN, false, 1);
   nn_problem two = ProblemOf(c, NN_INFER, NN_F32);
   two.dst_type = NN_BF16;
   const Prepared converted(two);
@@ -329,17 +331,30 @@ void TestWrongParts() {
     const nn_plan* plan;
     int64_t first, rows;
     bool right;
-  } parts[] = {
-      {rows.plan.get(), 0, 6, true},          {rows.plan.get(), 5, 1, true},   {rows.plan.get(), -1, 1, false},
-      {rows.plan.get(), 0, 7, false},         {rows.plan.get(), 5, 2, false},  {rows.plan.get(), 6, 1, false},
-      {rows.plan.get(), 1, 0, false},         {rows.plan.get(), 2, -1, false}, {rows.plan.get(), 1, INT64_MAX, false},
-      {rows.plan.get(), INT64_MAX, 1, false}, {channels.get(), 0, 1, false},   {converted.plan.get(), 0, 1, false}};
+  } parts[] = {{rows.plan.get(), 0, 6, true},
+               {rows.plan.get(), 5, 1, true},
+               {rows.plan.get(), -1, 1, false},
+               {rows.plan.get(), 0, 7, false},
+               {rows.plan.get(), 5, 2, false},
+               {rows.plan.get(), 6, 1, false},
+               {rows.plan.get(), 1, 0, false},
+               {rows.plan.get(), 2, -1, false},
+               {rows.plan.get(), 1, INT64_MAX, false},
+               {rows.plan.get(), INT64_MAX, 1, false},
+               {channels.get(), 0, 1, false},
+               {converted.plan.get(), 0, 1, false},
+               {apart.get(), 0, 16, true},
+               {apart.get(), 15, 1, true},
+               {apart.get(), 15, 2, false},
+               {apart.get(), 16, 1, false},
+               {apart.get(), 1, 0, false},
+               {groups.get(), 0, 1, false}};
   for (const auto& part : parts) {
     if (part.plan == nullptr) continue;  // instrumented there are fewer types
     std::fill(y.begin(), y.end(), 7.0f);
     nn_operands operands = ForwardOperands(x.data(), y.data(), weight.data(), nullptr, nullptr, nullptr);
-    operands.first_row = part.first;
-    operands.rows = part.rows;
+    operands.first_unit = part.first;
+    operands.units = part.rows;
     const int status = nn_execute(part.plan, &operands);
     const bool written = std::any_of(y.begin(), y.end(), [](float v) { return v != 7; });
     Check(status == (part.right ? NN_OK : NN_WRONG_OPERANDS) && written == part.right, "%s rows %lld from %lld: %d",

@@ -1,8 +1,9 @@
 // Gradients as they are wanted: those that are left out change no bit of the others, and are not written; and with
-// `accumulate` those of the parameters are added to what is there.
+// `accumulate` those of the parameters are added to what is there. All of it is the same some channels at a time.
 #include <math.h>
 #include <string.h>
 
+#include <algorithm>
 #include <iterator>
 #include <string>
 #include <vector>
@@ -46,6 +47,11 @@ std::vector<char> As(int type, const std::vector<float>& values) {
   return elements;
 }
 
+template <class Number>
+bool SameBits(const std::vector<Number>& a, const std::vector<Number>& b) {
+  return a.size() == b.size() && memcmp(a.data(), b.data(), a.size() * sizeof(Number)) == 0;
+}
+
 struct Gradients {
   std::vector<char> src;
   std::vector<float> weight, bias;
@@ -54,8 +60,10 @@ struct Gradients {
 
 class Backwards {
  public:
-  Backwards(const Problem& problem, int src_type, int dst_type, int threads)
+  // So many channels at a time, or all if these are 0.
+  Backwards(const Problem& problem, int src_type, int dst_type, int threads, size_t together = 0)
       : problem_(problem),
+        together_(together),
         src_type_(src_type),
         x_(As(src_type, problem.x)),
         dy_(As(dst_type, problem.dy)),
@@ -65,7 +73,7 @@ class Backwards {
     nn_operands operands = Operands();
     if (!problem.given) {
       const Plan train = Prepared(Of(NN_TRAIN, dst_type, threads)).plan;
-      nn_execute(train.get(), &operands);
+      Execute(train, operands);
     }
     plan_ = Prepared(Of(NN_BACKWARD, dst_type, threads)).plan;
   }
@@ -79,8 +87,12 @@ class Backwards {
     if (weight) operands.diff_weight = g.weight.data();
     if (bias) operands.diff_bias = g.bias.data();
     operands.accumulate = accumulate ? 1 : 0;
-    g.status = nn_execute(plan_.get(), &operands);
+    g.status = Execute(plan_, operands);
     return g;
+  }
+
+  bool HasForwardOf(const Backwards& other) const {
+    return SameBits(y_, other.y_) && SameBits(mean_, other.mean_) && SameBits(variance_, other.variance_);
   }
 
   static std::vector<float> Before(size_t count) {
@@ -90,6 +102,17 @@ class Backwards {
   }
 
  private:
+  int Execute(const Plan& plan, nn_operands operands) const {
+    if (together_ == 0) return nn_execute(plan.get(), &operands);
+    int status = NN_OK;
+    for (size_t c = 0, count = problem_.shape.channels; c < count; c += together_) {
+      operands.first_unit = static_cast<int64_t>(c);
+      operands.units = static_cast<int64_t>(std::min(together_, count - c));
+      status |= nn_execute(plan.get(), &operands);
+    }
+    return status;
+  }
+
   nn_problem Of(int task, int dst_type, int threads) const {
     nn_problem problem = ProblemOf(problem_.shape, task, problem_.given, threads);
     problem.src_type = src_type_;
@@ -110,16 +133,12 @@ class Backwards {
   }
 
   const Problem& problem_;
+  size_t together_;
   int src_type_;
   std::vector<char> x_, dy_, y_;
   std::vector<float> mean_, variance_;
   Plan plan_;
 };
-
-template <class Number>
-bool SameBits(const std::vector<Number>& a, const std::vector<Number>& b) {
-  return a.size() == b.size() && memcmp(a.data(), b.data(), a.size() * sizeof(Number)) == 0;
-}
 
 // NaNs are one: which of two a sum has depends on the order of operands that a compiler chose.
 bool Same(float a, float b) { return memcmp(&a, &b, sizeof a) == 0 || (isnan(a) && isnan(b)); }
@@ -154,6 +173,30 @@ void TestSubsets(const Shape& shape, int src_type, int dst_type, int threads, si
   }
 }
 
+// Channels that lie apart, in one type; others are refused, as a place in memory tells.
+void TestParts(const Shape& shape, int src_type, int dst_type, int threads, size_t turn) {
+  const Problem problem = HardProblem(shape, turn);
+  const std::string text = problem.Text() + " types " + std::to_string(src_type) + " " + std::to_string(dst_type) +
+                           " threads " + std::to_string(threads) + " turn " + std::to_string(turn) + " in parts";
+  const bool are_apart = shape.operation == NN_BATCH && shape.layout == NN_CHANNELS_FIRST && shape.spatial > 1;
+  Backwards whole(problem, src_type, dst_type, threads);
+  Backwards parts(problem, src_type, dst_type, threads, 1 + turn % 4);
+  if (!are_apart || src_type != dst_type) {
+    const Gradients refused = parts.Of(true, true, true, false), none = whole.Of(false, false, false, false);
+    Check(refused.status == NN_WRONG_OPERANDS && SameBits(refused.src, none.src) &&
+              SameBits(refused.weight, none.weight) && SameBits(refused.bias, none.bias),
+          "%s: status %d", text.c_str(), refused.status);
+    return;
+  }
+  Check(parts.HasForwardOf(whole), "%s: other bits forward", text.c_str());
+  for (const bool accumulate : {false, true}) {
+    const Gradients expected = whole.Of(true, true, true, accumulate), found = parts.Of(true, true, true, accumulate);
+    Check(found.status == NN_OK && SameBits(found.src, expected.src) && SameBits(found.weight, expected.weight) &&
+              SameBits(found.bias, expected.bias),
+          "%s: status %d or other bits, added %d", text.c_str(), found.status, accumulate);
+  }
+}
+
 }  // namespace
 
 void groups::wanted() {
@@ -166,13 +209,18 @@ void groups::wanted() {
         for (size_t i = 0; i < 6; ++i, ++turn) {
           shape.relu = turn % 3 == 2;
           const auto& type = types[turn % std::size(types)];
-          TestSubsets(shape, type[0], type[1], 1 + 2 * static_cast<int>(i % 2), turn);
+          const int threads = 1 + 2 * static_cast<int>(i % 2);
+          TestSubsets(shape, type[0], type[1], threads, turn);
+          TestParts(shape, type[0], type[1], threads, turn);
         }
       }
     });
     // Past the cache, with non-temporal stores.
     nn::SetLastLevelCacheBytes(1 << 14);
-    for (const Shape& shape : LargeShapes()) TestSubsets(shape, NN_F32, NN_F32, 3, turn++);
+    for (const Shape& shape : LargeShapes()) {
+      TestSubsets(shape, NN_F32, NN_F32, 3, turn);
+      TestParts(shape, NN_F32, NN_F32, 3, turn++);
+    }
     nn::SetLastLevelCacheBytes(0);
   }
   nn_use_target(nn_targets() - 1);

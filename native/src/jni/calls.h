@@ -25,11 +25,11 @@ inline nn_plan* Prepare(int32_t operation, int32_t statistics, double eps, int32
 inline int32_t Execute(const nn_plan* plan, const void* src, void* dst, const void* weight, const void* bias,
                        void* mean, void* variance, const void* diff_dst, void* diff_src, void* diff_weight,
                        void* diff_bias, double* sum_dy, double* sum_dy_centered, double count, int64_t accumulate,
-                       const void* mask) {
+                       const void* mask, int64_t first_unit = 0, int64_t units = 0) {
   const nn_operands operands = {
-      sizeof operands, src,      dst,      weight,      bias,       mean,
-      variance,        diff_dst, diff_src, diff_weight, diff_bias,  sum_dy,
-      sum_dy_centered, count,    0,        0,           accumulate, static_cast<const unsigned char*>(mask)};
+      sizeof operands, src,      dst,        weight,      bias,       mean,
+      variance,        diff_dst, diff_src,   diff_weight, diff_bias,  sum_dy,
+      sum_dy_centered, count,    first_unit, units,       accumulate, static_cast<const unsigned char*>(mask)};
   return nn_execute(plan, &operands);
 }
 
@@ -45,8 +45,8 @@ inline int32_t Infer(const nn_plan* plan, const float* src, int32_t src_from, fl
   operands.bias = bias;
   operands.mean = mean;
   operands.variance = variance;
-  operands.first_row = first_row;
-  operands.rows = rows;
+  operands.first_unit = first_row;
+  operands.units = rows;
   return nn_execute(plan, &operands);
 }
 
@@ -73,19 +73,20 @@ inline int32_t CopyOut(const void* from, float* to, int64_t first, int64_t count
 }
 
 // Training with some operands on heap arrays, which are null for the others; input, output and their gradients from a
-// place in them on.
+// place in them on. Of some units, or of all if these are 0.
 inline int32_t ExecuteOnArrays(const nn_plan* plan, const float* src_array, const void* src, float* dst_array,
                                void* dst, const void* weight, const void* bias, void* mean, void* variance,
                                const float* diff_dst_array, const void* diff_dst, float* diff_src_array, void* diff_src,
                                float* diff_weight_array, void* diff_weight, float* diff_bias_array, void* diff_bias,
-                               int64_t arrays_from, int64_t accumulate, const void* mask) {
+                               int64_t arrays_from, int64_t accumulate, const void* mask, int64_t first_unit,
+                               int64_t units) {
   const auto choose = [](auto* array, int64_t from, auto* memory) -> decltype(memory) {
     return array != nullptr ? array + from : memory;
   };
   return Execute(plan, choose(src_array, arrays_from, src), choose(dst_array, arrays_from, dst), weight, bias, mean,
                  variance, choose(diff_dst_array, arrays_from, diff_dst), choose(diff_src_array, arrays_from, diff_src),
                  choose(diff_weight_array, 0, diff_weight), choose(diff_bias_array, 0, diff_bias), nullptr, nullptr, 0,
-                 accumulate, mask);
+                 accumulate, mask, first_unit, units);
 }
 
 }  // namespace nn

@@ -60,9 +60,9 @@ struct Units {
 };
 
 // Whether there are units enough to give each thread some. Then a unit stays in its thread's cache between the pass
-// that measures it and the one that writes, and memory is read once.
-inline bool UnitByUnit(const Plan& p, const Units& units) {
-  return p.team.threads == 1 || units.count >= 2 * static_cast<size_t>(p.team.threads);
+// that measures it and the one that writes, and memory is read once. A part is done so too, whatever is in it.
+inline bool UnitByUnit(const Plan& p, const Units& units, const PartOfUnits& part = {0, 0}) {
+  return part.count != 0 || p.team.threads == 1 || units.count >= 2 * static_cast<size_t>(p.team.threads);
 }
 
 // Elements of a part begin at multiples of this, apart in memory.

@@ -20,8 +20,9 @@ GradientSums Weighted(const Plan& p, const float* weight, const GradientSums* su
 }
 
 // A channel's gradients are the sums over its rows, whose products are already parts of the weight's gradient.
-void StoreParameterGradients(const Plan& p, const Backward& data, const GradientSums* sums, size_t samples) {
-  for (size_t c = 0; c < p.channels; ++c) {
+void StoreParameterGradients(const Plan& p, const Backward& data, Range channels, const GradientSums* sums,
+                             size_t samples) {
+  for (size_t c = channels.begin; c < channels.end; ++c) {
     double weight = 0, bias = 0;
     for (size_t n = 0; n < samples; ++n) {
       weight += sums[n * p.channels + c].product;
@@ -138,12 +139,13 @@ int ChannelsFirstBackward(const Plan& p, const Backward& data) {
                             p.eps, {&of_unit->product, &of_unit->dy, kStep});
   };
 
-  if (UnitByUnit(p, units)) {
+  const Range all = data.part.Of(units.count);
+  if (UnitByUnit(p, units, data.part)) {
     const bool stream = p.StreamsRuns(p.BackwardBytes(), data.IsInPlace(), p.spatial);
     const auto differentiate = p.kernels->gradient[p.Options(stream)];
-    const size_t parts = Parts(p, units.count), ahead = NextRun(p, units);
+    const size_t parts = Parts(p, all.end - all.begin), ahead = NextRun(p, units);
     Parallel(p.team, parts, [&](size_t i) {
-      const Range range = PartOf(units.count, parts, i);
+      const Range range = PartOf(all, parts, i);
       for (size_t unit = range.begin; unit < range.end; ++unit) {
         const Normal normal(data.mean[unit], data.variance[unit], p.eps);
         const size_t first = units.Row(unit, 0) * units.length;
@@ -184,7 +186,8 @@ int ChannelsFirstBackward(const Plan& p, const Backward& data) {
           p, [&](size_t unit) { return gradients[unit].outside; }, differentiate_exactly);
     }
   }
-  StoreParameterGradients(p, data, sums, entries / p.channels);
+  const Range channels = units.of_group ? Range{0, p.channels} : all;
+  StoreParameterGradients(p, data, channels, sums, entries / p.channels);
   return NN_OK;
 }
 

@@ -129,7 +129,7 @@ int ChannelsFirstNormalize(const Plan& p, const Forward& data, const double* mea
 
 int ChannelsFirstForward(const Plan& p, const Forward& data) {
   const Units units(p);
-  if (!p.given && UnitByUnit(p, units)) {
+  if (!p.given && UnitByUnit(p, units, data.part)) {
     const Pieces pieces = units.ForMoments();
     const auto outside = [&](const Normal& normal, size_t unit) {
       return p.operation == NN_BATCH ? normal.IsOutside(data.weight, data.bias, unit) : normal.IsOutside();
@@ -137,9 +137,10 @@ int ChannelsFirstForward(const Plan& p, const Forward& data) {
     const bool stream = p.StreamsRuns(p.ForwardBytes(), data.IsInPlace(), p.spatial);
     const auto normalize = p.kernels->normalize[p.Options(stream)];
     const size_t early = units.rows * units.length <= kMeasuredEarly ? 1 : 0;
-    const size_t parts = Parts(p, units.count);
+    const Range all = data.part.Of(units.count);
+    const size_t parts = Parts(p, all.end - all.begin);
     Parallel(p.team, parts, [&](size_t i) {
-      const Range range = PartOf(units.count, parts, i);
+      const Range range = PartOf(all, parts, i);
       Moments measured = {0, 0};
       for (size_t next = range.begin; next < range.end + early; ++next) {
         const Moments before = measured;

@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+#include "threads/workers.h"
+
 namespace nn {
 
 // An operand that is read; null where there is none, and then so is each of its elements.
@@ -32,6 +34,14 @@ class Output {
   size_t bytes_;
 };
 
+// Some of the units, or all if these are 0.
+struct PartOfUnits {
+  size_t first;
+  size_t count;
+
+  Range Of(size_t units) const { return count == 0 ? Range{0, units} : Range{first, first + count}; }
+};
+
 struct Forward {
   Input src;
   Output dst;
@@ -39,9 +49,7 @@ struct Forward {
   const float* bias;
   float* mean;
   float* variance;
-  // A part of the rows, if these are not 0.
-  size_t first_row;
-  size_t rows;
+  PartOfUnits part;
   const unsigned char* mask;
 
   bool IsInPlace() const { return src.At(0) == dst.At(0); }
@@ -57,6 +65,7 @@ struct Backward {
   Output diff_src;  // null where it is not wanted, as the next two
   float* diff_weight;
   float* diff_bias;
+  PartOfUnits part;
   const unsigned char* mask;
 
   bool WantsInput() const { return diff_src.At(0) != nullptr; }

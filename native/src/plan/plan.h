@@ -55,6 +55,15 @@ struct nn_plan {
   // How many means there are.
   size_t Units() const { return operation == NN_BATCH ? channels : operation == NN_GROUP ? batch * groups : batch; }
 
+  // Some of them, of one type.
+  bool HasUnits(int64_t first, int64_t count) const {
+    const int64_t units = static_cast<int64_t>(Units());
+    return !Converts() && first >= 0 && count > 0 && first < units && count <= units - first;
+  }
+
+  // Channels of the batch whose drivers do any of them.
+  bool UnitsLieApart() const { return channels_first && operation == NN_BATCH && !masked; }
+
   // What one element takes in all tensors, of which backward has the input twice: its gradient.
   size_t ForwardBytes() const { return 2 * element_bytes; }
   size_t BackwardBytes() const { return 3 * element_bytes; }

@@ -45,8 +45,8 @@ void ForwardByRows(const Plan& p, Input x, Output y, RowsToNormalize rows, RowNo
 int RowsForward(const Plan& p, const Forward& data) {
   const RowShape shape = ShapeOf(p);
   const RowPlaces from = PlacesOf(p, shape, p.src_stride), to = PlacesOf(p, shape, p.dst_stride);
-  const bool is_part = data.rows != 0;
-  const size_t count = is_part ? data.rows : shape.rows, parts = is_part ? 1 : Parts(p, count);
+  const bool is_part = data.part.count != 0;
+  const size_t count = is_part ? data.part.count : shape.rows, parts = is_part ? 1 : Parts(p, count);
   // Single rows are all as far apart: one run.
   const bool single = p.rows_together == 1;
   const bool prefetch = p.Prefetches(p.ForwardBytes()),
@@ -81,7 +81,7 @@ int RowsForward(const Plan& p, const Forward& data) {
   };
   Parallel(p.team, parts, [&](size_t i) {
     const Range range = PartOf(count, parts, i);
-    ForRowsTogether(single ? shape.rows : p.rows_together, data.first_row + range.begin, data.first_row + range.end,
+    ForRowsTogether(single ? shape.rows : p.rows_together, data.part.first + range.begin, data.part.first + range.end,
                     normalize);
     EndStream(stream);
   });

@@ -11,8 +11,8 @@ int DifferentiateInto(const Plan& p, const Backward& data) {
   return p.channels_first ? ChannelsFirstBackward(p, data) : ChannelsLastBackward(p, data);
 }
 
-void Add(const float* more, size_t count, float* to) {
-  for (size_t i = 0; to != nullptr && i < count; ++i) to[i] += more[i];
+void Add(const float* more, Range channels, float* to) {
+  for (size_t c = channels.begin; to != nullptr && c < channels.end; ++c) to[c] += more[c];
 }
 
 }  // namespace
@@ -29,8 +29,9 @@ int Differentiate(const Plan& p, const Backward& wanted, bool accumulate) {
   if (data.diff_bias != nullptr) data.diff_bias = scratch.Take<float>(p.channels);
   const int status = DifferentiateInto(p, data);
   if (status != NN_OK) return status;
-  Add(data.diff_weight, p.channels, wanted.diff_weight);
-  Add(data.diff_bias, p.channels, wanted.diff_bias);
+  const Range channels = data.part.Of(p.channels);
+  Add(data.diff_weight, channels, wanted.diff_weight);
+  Add(data.diff_bias, channels, wanted.diff_bias);
   return NN_OK;
 }
 

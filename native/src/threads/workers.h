@@ -45,6 +45,10 @@ inline Range PartOf(size_t n, size_t parts, size_t i) {
   const size_t begin = i * size + (i < remainder ? i : remainder);
   return {begin, begin + size + (i < remainder ? 1 : 0)};
 }
+inline Range PartOf(Range things, size_t parts, size_t i) {
+  const Range part = PartOf(things.end - things.begin, parts, i);
+  return {things.begin + part.begin, things.begin + part.end};
+}
 
 }  // namespace nn
 

@@ -32,6 +32,11 @@ class GivenArraysTest {
         cases.add(large);
         cases.add(large.with(Activation.RELU));
       }
+      // In two sections and a part of one.
+      LayerCase sections =
+          new LayerCase(Kind.BATCH, Layout.CHANNELS_FIRST, backend, 6, 131, 40, 40);
+      cases.add(sections);
+      cases.add(sections.with(Activation.RELU));
     }
     return cases;
   }

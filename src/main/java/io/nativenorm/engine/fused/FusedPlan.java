@@ -4,6 +4,7 @@ import io.nativenorm.NativeNormException;
 import io.nativenorm.engine.Helpers;
 import io.nativenorm.engine.Norm;
 import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Shape;
@@ -32,15 +33,15 @@ final class FusedPlan extends Plan {
   /** Null where one thread is enough. */
   private final Helpers helpers;
 
-  /** For how many rows heap arrays are held at once. */
-  private final long rowsHeld;
+  /** For how many units heap arrays are held at once. */
+  private final long unitsHeld;
 
-  private FusedPlan(String name, long address, Problem problem, Helpers helpers) {
+  private FusedPlan(String name, long address, Problem problem, int threads, Helpers helpers) {
     super("fused " + name);
     this.address = address;
     this.problem = problem;
     this.helpers = helpers;
-    this.rowsHeld = HeapArrays.rowsHeld(problem, helpers == null);
+    this.unitsHeld = HeapArrays.unitsHeld(problem, threads);
   }
 
   /**
@@ -54,8 +55,9 @@ final class FusedPlan extends Plan {
     if (address == 0) {
       throw new NativeNormException("fused: cannot prepare " + problem + ": " + text(reason));
     }
-    boolean alone = NativeKernels.threads(address) == 1;
-    return new FusedPlan(NativeKernels.name(address), address, problem, alone ? null : helpers);
+    int worth = NativeKernels.threads(address);
+    return new FusedPlan(
+        NativeKernels.name(address), address, problem, worth, worth == 1 ? null : helpers);
   }
 
   /** Why the kernels refuse a problem. */
@@ -127,42 +129,53 @@ final class FusedPlan extends Plan {
 
   @Override
   public boolean holdsArrays(long calls) {
-    return rowsHeld == HeapArrays.ALL
+    boolean inSections = unitsHeld > 0 && problem.norm().operation() == Operation.BATCH;
+    return (unitsHeld == HeapArrays.ALL || inSections)
         && !problem.task().isPhase() // the call on arrays has no slots for their sums
-        && (calls > 1 ? HeapArrays.mayBeHeldInSections() : HeapArrays.mayBeHeldNow());
+        && (calls > 1 ? HeapArrays.mayBeHeldInSections() : mayBeHeldNow());
   }
 
   private void executeOnArrays(Operands operands) {
     boolean counted = beginHelp();
     int status;
     try {
-      status =
-          NativeKernels.executeOnArrays(
-              address,
-              operands.array(Slot.SRC),
-              operands.address(Slot.SRC),
-              operands.array(Slot.DST),
-              operands.address(Slot.DST),
-              operands.address(Slot.WEIGHT),
-              operands.address(Slot.BIAS),
-              operands.address(Slot.MEAN),
-              operands.address(Slot.VARIANCE),
-              operands.array(Slot.DIFF_DST),
-              operands.address(Slot.DIFF_DST),
-              operands.array(Slot.DIFF_SRC),
-              operands.address(Slot.DIFF_SRC),
-              operands.array(Slot.DIFF_WEIGHT),
-              operands.address(Slot.DIFF_WEIGHT),
-              operands.array(Slot.DIFF_BIAS),
-              operands.address(Slot.DIFF_BIAS),
-              operands.arraysFrom(),
-              operands.accumulates() ? 1 : 0,
-              operands.address(Slot.MASK));
+      long unit = 0;
+      do {
+        long units = Math.min(unitsHeld, problem.unitCount() - unit);
+        status = executeOnArrays(operands, unit, units);
+        unit += units;
+      } while (status == 0 && hasSections() && unit < problem.unitCount());
     } finally {
       endHelp(counted);
       Reference.reachabilityFence(operands);
     }
     check(status);
+  }
+
+  private int executeOnArrays(Operands operands, long first, long units) {
+    return NativeKernels.executeOnArrays(
+        address,
+        operands.array(Slot.SRC),
+        operands.address(Slot.SRC),
+        operands.array(Slot.DST),
+        operands.address(Slot.DST),
+        operands.address(Slot.WEIGHT),
+        operands.address(Slot.BIAS),
+        operands.address(Slot.MEAN),
+        operands.address(Slot.VARIANCE),
+        operands.array(Slot.DIFF_DST),
+        operands.address(Slot.DIFF_DST),
+        operands.array(Slot.DIFF_SRC),
+        operands.address(Slot.DIFF_SRC),
+        operands.array(Slot.DIFF_WEIGHT),
+        operands.address(Slot.DIFF_WEIGHT),
+        operands.array(Slot.DIFF_BIAS),
+        operands.address(Slot.DIFF_BIAS),
+        operands.arraysFrom(),
+        operands.accumulates() ? 1 : 0,
+        operands.address(Slot.MASK),
+        first,
+        units);
   }
 
   @Override
@@ -254,15 +267,15 @@ final class FusedPlan extends Plan {
       int weightsFrom,
       float[] biases,
       int biasesFrom) {
-    if (rowsHeld == HeapArrays.NONE || !mayBeHeldNow()) {
+    if (unitsHeld == HeapArrays.NONE || !mayBeHeldNow()) {
       return false;
     }
-    boolean counted = rowsHeld == HeapArrays.ALL && beginHelp();
+    boolean counted = unitsHeld == HeapArrays.ALL && beginHelp();
     int status;
     try {
       long row = 0;
       do {
-        long rows = Math.min(rowsHeld, problem.shape().batch() - row);
+        long rows = Math.min(unitsHeld, problem.shape().batch() - row);
         if (weights != null) {
           status =
               NativeKernels.infer(
@@ -286,7 +299,7 @@ final class FusedPlan extends Plan {
               NativeKernels.infer(
                   address, src, srcFrom, dst, dstFrom, weight, bias, mean, variance, row, rows);
         }
-        row += rowsHeld;
+        row += unitsHeld;
       } while (status == 0 && hasSections() && row < problem.shape().batch());
     } finally {
       endHelp(counted);
@@ -300,7 +313,7 @@ final class FusedPlan extends Plan {
   }
 
   private boolean hasSections() {
-    return rowsHeld != HeapArrays.ALL && rowsHeld < problem.shape().batch();
+    return unitsHeld != HeapArrays.ALL && unitsHeld < problem.unitCount();
   }
 
   private boolean beginHelp() {

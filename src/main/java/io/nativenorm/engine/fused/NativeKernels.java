@@ -159,7 +159,9 @@ final class NativeKernels {
       @Cast(MEMORY) long diffBias,
       @Cast("int64_t") long arraysFrom,
       @Cast("int64_t") long accumulate,
-      @Cast(MEMORY) long mask);
+      @Cast(MEMORY) long mask,
+      @Cast("int64_t") long firstUnit,
+      @Cast("int64_t") long units);
 
   @Name("nn_targets")
   static native int targets();

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import io.nativenorm.Activation;
 import io.nativenorm.DataType;
@@ -128,15 +129,44 @@ class FusedEngineTest {
     assertEquals(pinned ? HeapArrays.ALL : most / 700, held(most, 700, false));
     assertEquals(pinned ? HeapArrays.ALL : 1, held(2, most, false));
     assertEquals(pinned ? HeapArrays.ALL : HeapArrays.NONE, held(1, most + 1, true));
-    Shape image = new Shape(Layout.CHANNELS_LAST, 2, 4, most, 1);
-    Norm channels = new Norm(Operation.BATCH, StatisticsSource.COMPUTED, 0);
-    Problem batch = rows(DataType.F32, 1, 1).withNorm(channels).withShape(image);
-    assertEquals(pinned ? HeapArrays.ALL : HeapArrays.NONE, HeapArrays.rowsHeld(batch, true));
+  }
+
+  @Test
+  void trainingOnChannelsThatLieApartHoldsArraysSomeChannelsAtATime() {
+    assumeFalse(held(1L << 30, 4, false) == HeapArrays.ALL);
+    Shape image = new Shape(Layout.CHANNELS_FIRST, 32, 64, 56 * 56, 1);
+    assertEquals(2, HeapArrays.unitsHeld(batch(image, Task.TRAIN), 1));
+    assertEquals(4, HeapArrays.unitsHeld(batch(image, Task.BACKWARD), 2));
+    assertEquals(20, HeapArrays.unitsHeld(batch(image, Task.TRAIN), 10)); // not 26
+    assertEquals(20, HeapArrays.unitsHeld(batch(image, Task.TRAIN), 20)); // not 52
+    Shape large = new Shape(Layout.CHANNELS_FIRST, 32, 64, 112 * 112, 1);
+    assertEquals(1, HeapArrays.unitsHeld(batch(large, Task.TRAIN), 2));
+    assertEquals(HeapArrays.NONE, HeapArrays.unitsHeld(batch(large, Task.TRAIN), 1));
+    Shape small = new Shape(Layout.CHANNELS_FIRST, 8, 3, 112 * 112, 1);
+    assertEquals(2, HeapArrays.unitsHeld(batch(small, Task.TRAIN), 2));
+    assertEquals(3, HeapArrays.unitsHeld(batch(small, Task.TRAIN), 3));
+    Problem given = batch(image, Task.BACKWARD).withNorm(norm(StatisticsSource.GIVEN));
+    assertEquals(HeapArrays.NONE, HeapArrays.unitsHeld(given, 2));
+    Norm masked = norm(StatisticsSource.COMPUTED).ofMasked();
+    assertEquals(
+        HeapArrays.NONE, HeapArrays.unitsHeld(batch(image, Task.TRAIN).withNorm(masked), 2));
+    assertEquals(HeapArrays.NONE, HeapArrays.unitsHeld(batch(image, Task.INFER), 2));
+    Shape last = new Shape(Layout.CHANNELS_LAST, 32, 64, 56 * 56, 1);
+    assertEquals(HeapArrays.NONE, HeapArrays.unitsHeld(batch(last, Task.TRAIN), 2));
+  }
+
+  private static Problem batch(Shape shape, Task task) {
+    Norm norm = norm(StatisticsSource.COMPUTED);
+    return rows(DataType.F32, 1, 1).withNorm(norm).withShape(shape).withTask(task);
+  }
+
+  private static Norm norm(StatisticsSource statistics) {
+    return new Norm(Operation.BATCH, statistics, 0);
   }
 
   private static long held(long rows, long length, boolean alone) {
     Problem problem = rows(DataType.F32, 1, 1).withShape(Shape.ofRows(rows, length));
-    return HeapArrays.rowsHeld(problem, alone);
+    return HeapArrays.unitsHeld(problem, alone ? 1 : 2);
   }
 
   @Test
