@@ -149,12 +149,13 @@ public final class BatchNorm extends PhasedNorm {
      * }</pre>
      *
      * <p>It is, with the same bits, a call for each ghost batch: running statistics and counts take
-     * one after the other in, at once for all who read them, {@link #skipNonFinite} leaves out
-     * those that are not finite and takes the others in, and a gradient of weight or bias is the
-     * sum of theirs. {@link #oneValuePerChannel} is about a single value in a ghost batch, which 5
-     * samples without positions leave if 2 may be together. Inference and frozen statistics, and
-     * the phases from {@link BatchNorm#measure} on, know no ghost batches. Without running
-     * statistics inference would normalize whole batches: {@link #build} refuses that.
+     * one after the other in, at once for all who read them, and {@link #skipNonFinite} leaves out
+     * those that are not finite and takes the others in. A gradient of weight or bias is the sum of
+     * theirs, in doubles, rounded once. {@link #oneValuePerChannel} is about a single value in a
+     * ghost batch, which 5 samples without positions leave if 2 may be together. Inference and
+     * frozen statistics, and the phases from {@link BatchNorm#measure} on, know no ghost batches.
+     * Without running statistics inference would normalize whole batches: {@link #build} refuses
+     * that.
      *
      * @param virtualBatch the most samples of a ghost batch, at least 1; default is no ghost
      *     batches

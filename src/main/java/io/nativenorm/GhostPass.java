@@ -4,6 +4,7 @@ import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.Operands;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Shape;
+import io.nativenorm.engine.Slot;
 import io.nativenorm.engine.memory.Memory;
 import org.jspecify.annotations.Nullable;
 
@@ -31,42 +32,51 @@ final class GhostPass {
 
   /** With the plan of those that have all samples, and the operands of all of them together. */
   void forward(Plan plan, Operands whole) {
-    for (long i = 0; i < batches.full(); i++) {
-      plan.execute(part(whole, i));
-    }
-    if (rest != null) {
-      Plan last = rest.forward();
-      try {
-        last.execute(part(whole, batches.full()));
-      } finally {
-        Engines.release(last);
+    Plan last = rest == null ? plan : rest.forward(); // or nothing is written
+    try {
+      for (long i = 0; i < batches.count(); i++) {
+        (i < batches.full() ? plan : last).execute(part(whole, i, null, null));
       }
+    } finally {
+      release(last, plan);
     }
   }
 
-  /** The same of gradients: each ghost batch adds its own to the parameters'. */
+  /** The same of gradients, of which the parameters' are summed up. */
   void backward(Plan plan, Operands whole) {
-    for (long i = 0; i < batches.full(); i++) {
-      plan.differentiate(part(whole, i));
-    }
-    if (rest != null) {
-      Plan last = rest.backward(null, null);
-      try {
-        last.differentiate(part(whole, batches.full()));
-      } finally {
-        Engines.release(last);
+    Plan last = rest == null ? plan : rest.backward(null, null);
+    try (GhostSum weight = GhostSum.of(whole, Slot.DIFF_WEIGHT, channels);
+        GhostSum bias = GhostSum.of(whole, Slot.DIFF_BIAS, channels)) {
+      Memory diffWeight = GhostSum.memory(weight);
+      Memory diffBias = GhostSum.memory(bias);
+      for (long i = 0; i < batches.count(); i++) {
+        (i < batches.full() ? plan : last).differentiate(part(whole, i, diffWeight, diffBias));
+        GhostSum.add(weight);
+        GhostSum.add(bias);
       }
+      GhostSum.finish(weight);
+      GhostSum.finish(bias);
+    } finally {
+      release(last, plan);
     }
   }
 
-  private Operands part(Operands whole, long batch) {
+  private static void release(Plan last, Plan plan) {
+    if (last != plan) {
+      Engines.release(last);
+    }
+  }
+
+  private Operands part(
+      Operands whole, long batch, @Nullable Memory diffWeight, @Nullable Memory diffBias) {
     long sample = channels * spatial;
     return whole.ofSamples(
         batch * batches.each() * sample,
         batches.samplesOf(batch) * sample,
         batch * channels,
         channels,
-        batch > 0 || whole.accumulates());
+        diffWeight,
+        diffBias);
   }
 
   /** Takes one after the other into running statistics. */

@@ -175,9 +175,8 @@ public final class Pass implements AutoCloseable {
   }
 
   /**
-   * The same, but dWeight and dBias are added to, each sum rounded once more (with {@linkplain
-   * BatchNorm.Builder#ghost ghost batches} once for each): for a step over several batches. Two
-   * passes must not add to the same at once.
+   * The same, but dWeight and dBias are added to, each sum rounded once more: for a step over
+   * several batches. Two passes must not add to the same at once.
    *
    * @param dy a tensor of the output's shape, type and layout
    * @param dx gets the gradient of the input, which it is like; or null

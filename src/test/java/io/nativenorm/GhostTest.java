@@ -5,6 +5,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.nativenorm.engine.Operands;
+import io.nativenorm.engine.Plan;
+import io.nativenorm.engine.Problem;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -175,17 +178,27 @@ class GhostTest {
 
   /** A layer's calls with one ghost batch after the other. */
   private record Calls(BatchNorm layer, Case c) {
-    /** What comes of x, and into the others that are there the gradients of dy. */
+    /** What comes of x, and the gradients of dy: parameters' are summed in doubles. */
     void step(Tensor x, Tensor y, Tensor dy, Tensor dx, Tensor dWeight, Tensor dBias) {
+      double[][] sums = new double[2][C];
       for (int i = 0; i < c.parts.length; i++) {
         Pass pass = layer.forwardTraining(c.parts(x).get(i), c.parts(y).get(i));
-        Tensor dxPart = dx == null ? null : c.parts(dx).get(i);
-        if (i == 0) {
-          pass.backward(c.parts(dy).get(i), dxPart, dWeight, dBias);
-        } else {
-          pass.accumulate(c.parts(dy).get(i), dxPart, dWeight, dBias);
+        pass.backward(c.parts(dy).get(i), c.parts(dx).get(i), dWeight, dBias);
+        for (int k = 0; k < C; k++) {
+          sums[0][k] += dWeight.toArray()[k];
+          sums[1][k] += dBias.toArray()[k];
         }
       }
+      dWeight.copyFrom(rounded(sums[0]));
+      dBias.copyFrom(rounded(sums[1]));
+    }
+
+    private static float[] rounded(double[] values) {
+      float[] floats = new float[values.length];
+      for (int i = 0; i < floats.length; i++) {
+        floats[i] = (float) values[i];
+      }
+      return floats;
     }
   }
 
@@ -229,11 +242,8 @@ class GhostTest {
       given.backward(dy, null, dWeight, null);
       assertSame(expected[2], dWeight);
 
-      // On the sums of before, one after the other.
-      for (int i = 0; i < c.parts.length; i++) {
-        Pass part = other.forwardTraining(c.parts(x).get(i));
-        part.accumulate(c.parts(dy).get(i), null, expected[2], expected[3]);
-      }
+      expected[2].addScaled(1, expected[2]); // on the sums of before
+      expected[3].addScaled(1, expected[3]);
       Tensor inPlace = dy.to(c.layout);
       given.accumulate(inPlace, inPlace, dWeight, dBias);
       assertSame(expected[1], inPlace);
@@ -330,6 +340,56 @@ class GhostTest {
       }
     }
     return loss;
+  }
+
+  @Test
+  void sumsOfManyGhostBatchesAreExact() {
+    int samples = 200_000;
+    float[] slopes = TestData.normal(11, samples, 1, 0.3);
+    double sum = 0;
+    for (float slope : slopes) {
+      sum += slope;
+    }
+    try (BatchNorm layer = BatchNorm.builder(1).ghost(2).build();
+        Tensor x = Tensor.of(TestData.normal(10, samples, 1, 2), samples, 1);
+        Tensor dy = Tensor.of(slopes, samples, 1);
+        Pass pass = layer.forwardTraining(x);
+        Gradients gradients = pass.backward(dy)) {
+      assertEquals(sum, gradients.bias().toArray()[0], 1e-7 * sum);
+    }
+  }
+
+  /** A plan that counts its calls. */
+  private static final class Counter extends Plan {
+    private int calls;
+
+    private Counter() {
+      super("counter");
+    }
+
+    @Override
+    protected void run(Operands operands) {
+      calls++;
+    }
+
+    @Override
+    protected void runGradients(Operands operands) {
+      calls++;
+    }
+  }
+
+  @Test
+  void nothingRunsWhereTheLastOneHasNoPlan() {
+    try (BatchNorm layer = BatchNorm.of(C)) {
+      Problem problem =
+          layer.trainingProblem(new long[] {4, C, 3}, DataType.BF16, Layout.CHANNELS_FIRST);
+      PassPlans refused = new PassPlans("layer", problem, Backend.ONEDNN, null, null);
+      GhostPass ghosts = new GhostPass(GhostBatches.of(10, 4), refused);
+      Counter full = new Counter();
+      assertThrows(NativeNormException.class, () -> ghosts.forward(full, Operands.NONE));
+      assertThrows(NativeNormException.class, () -> ghosts.backward(full, Operands.NONE));
+      assertEquals(0, full.calls);
+    }
   }
 
   @ParameterizedTest

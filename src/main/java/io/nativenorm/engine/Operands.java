@@ -148,17 +148,26 @@ public final class Operands {
    * @param elements how many they have
    * @param statistic the first of their means, and of their variances
    * @param units how many of each they have
-   * @param adds whether {@link Plan#differentiate} adds to the parameters' gradients
-   * @return operands on a part of the same memory
+   * @param diffWeight where their gradient of the weight is written; null if it is not wanted
+   * @param diffBias likewise of the bias
+   * @return operands of which all others are on a part of the same memory
    */
-  public Operands ofSamples(long from, long elements, long statistic, long units, boolean adds) {
+  public Operands ofSamples(
+      long from, long elements, long statistic, long units, Memory diffWeight, Memory diffBias) {
     Memory[] parts = memories.clone();
     for (Slot slot : TENSORS) {
       slice(parts, slot, from, elements);
     }
     slice(parts, Slot.MEAN, statistic, units);
     slice(parts, Slot.VARIANCE, statistic, units);
-    return new Operands(parts, arrays, arraysFrom + from, count, adds);
+    parts[Slot.DIFF_WEIGHT.ordinal()] = diffWeight;
+    parts[Slot.DIFF_BIAS.ordinal()] = diffBias;
+    float[][] heap = arrays == null ? null : arrays.clone();
+    if (heap != null) {
+      heap[Slot.DIFF_WEIGHT.ordinal()] = null;
+      heap[Slot.DIFF_BIAS.ordinal()] = null;
+    }
+    return new Operands(parts, heap, arraysFrom + from, count, false);
   }
 
   private static void slice(Memory[] memories, Slot slot, long from, long elements) {
