@@ -68,8 +68,9 @@ public interface StatisticsExchange extends AutoCloseable {
 
   /**
    * Exchanges between threads of this JVM, by memory: a call on two threads takes about a
-   * microsecond more than the slower one comes late. Who waits spins for some microseconds, where
-   * there is a processor for each worker, and sleeps then.
+   * microsecond more than the slower one comes late. Who waits stays awake for 50 microseconds
+   * (spinning, or giving way to others where there are more workers than processors), and sleeps
+   * then.
    *
    * @param workers W, from 1 to 65536; one worker's exchange gives it its own numbers
    * @param timeout how long a call waits for the others, more than nothing
