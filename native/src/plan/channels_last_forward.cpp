@@ -108,8 +108,10 @@ void SumPiece(const Plan& p, const Samples& s, const RowPieces& pieces, const In
     return;
   }
   Scratch packed(elements.end * p.element_bytes - elements.begin * p.element_bytes);
-  if (!s.counted->Pack(sample, elements.begin / s.columns, elements.end / s.columns, packed)) return;
-  SumRows(p, pieces, {packed.Take<char>(0), p.element_bytes}, piece, columns, pivot, sums, squares);
+  if (!packed.IsThere()) return s.counted->MissMemory();
+  char* rows = packed.Take<char>(0);
+  s.counted->Pack(sample, elements.begin / s.columns, elements.end / s.columns, rows);
+  SumRows(p, pieces, {rows, p.element_bytes}, piece, columns, pivot, sums, squares);
 }
 
 // The same around pivots, for columns that are distrusted.

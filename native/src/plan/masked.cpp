@@ -37,12 +37,7 @@ void PackRows(const char* from, size_t row_bytes, const uint32_t* at, size_t cou
 
 }  // namespace
 
-bool CountedRows::Pack(const Input& first, size_t begin, size_t end, Scratch& packed) const {
-  if (!packed.IsThere()) {
-    had_memory_ = false;
-    return false;
-  }
-  char* to = packed.Take<char>(0);
+void CountedRows::Pack(const Input& first, size_t begin, size_t end, char* to) const {
   const size_t before = positions_.Before(begin_);
   for (size_t n = begin_; n < end_ && begin < end; ++n) {
     const size_t from = positions_.Before(n) - before, upto = positions_.Before(n + 1) - before;
@@ -53,16 +48,7 @@ bool CountedRows::Pack(const Input& first, size_t begin, size_t end, Scratch& pa
     to += count * row_bytes_;
     begin += count;
   }
-  return true;
 }
-
-namespace {
-
-// A unit for loops in doubles, and where it begins.
-struct Place {
-  size_t first;
-  Unit unit;
-};
 
 Place PlaceOf(const Plan& p, size_t unit, const unsigned char* mask) {
   if (p.channels_first) {
@@ -81,6 +67,31 @@ Place PlaceOf(const Plan& p, size_t unit, const unsigned char* mask) {
   return place;
 }
 
+void PackUnit(const Plan& p, const Positions& positions, const unsigned char* mask, const Input& from, size_t unit,
+              size_t begin, size_t end, char* to) {
+  const Units units(p);
+  size_t before = 0;
+  for (size_t k = 0; k < units.rows && begin < end; ++k) {
+    const size_t sample = units.of_group ? unit / p.groups : k, upto = before + positions.Count(sample);
+    if (begin < upto) {
+      const size_t count = (end < upto ? end : upto) - begin;
+      const uint32_t* at = positions.Of(sample) + (begin - before);
+      const size_t first = at[0], length = at[count - 1] - first + 1;
+      const void* row = from.At(units.Row(unit, k) * units.length + first);
+      if (length == count) {  // as lengths have them
+        memcpy(to, row, count * p.element_bytes);
+      } else {
+        p.kernels->pack[kPlain](row, mask + sample * p.spatial + first, length, p.element_bytes, to);
+      }
+      to += count * p.element_bytes;
+      begin += count;
+    }
+    before = upto;
+  }
+}
+
+namespace {
+
 // Channels-first units: what counts in one, as a run of neighbours.
 class CountedUnits {
  public:
@@ -88,7 +99,7 @@ class CountedUnits {
       : p_(p), units_(units), positions_(positions), data_(data) {}
 
   size_t Count(size_t unit) const {
-    return units_.of_group ? positions_.Count(Sample(unit)) * units_.rows : positions_.Before(p_.batch);
+    return units_.of_group ? positions_.Count(unit / p_.groups) * units_.rows : positions_.Before(p_.batch);
   }
 
   // Measures one, by a team.
@@ -114,42 +125,15 @@ class CountedUnits {
   }
 
  private:
-  size_t Sample(size_t unit) const { return unit / p_.groups; }
-
   PivotSums Sum(size_t unit, const Pieces::Piece& piece, float pivot, std::atomic<bool>* had_memory) const {
-    constexpr size_t kBehind = 2 * 64;  // what packing writes behind it
-    Scratch scratch(piece.length * p_.element_bytes + kBehind);
+    Scratch scratch(piece.length * p_.element_bytes + kBehindPacked);
     if (!scratch.IsThere()) {
       *had_memory = false;
       return {0, 0};
     }
     char* packed = scratch.Take<char>(0);
-    PackPiece(unit, piece, packed);
+    PackUnit(p_, positions_, data_.mask, data_.src, unit, piece.begin, piece.begin + piece.length, packed);
     return p_.kernels->pivot_sums[kPlain](packed, 1, piece.length, 0, pivot);
-  }
-
-  void PackPiece(size_t unit, const Pieces::Piece& piece, char* to) const {
-    size_t begin = piece.begin;
-    const size_t end = begin + piece.length;
-    size_t before = 0;
-    for (size_t k = 0; k < units_.rows && begin < end; ++k) {
-      const size_t sample = units_.of_group ? Sample(unit) : k, upto = before + positions_.Count(sample);
-      if (begin < upto) {
-        const size_t count = (end < upto ? end : upto) - begin;
-        const uint32_t* at = positions_.Of(sample) + (begin - before);
-        const size_t first = at[0], length = at[count - 1] - first + 1;
-        const void* from = data_.src.At(units_.Row(unit, k) * units_.length + first);
-        if (length == count) {  // as lengths have them
-          memcpy(to, from, count * p_.element_bytes);
-        } else {
-          const unsigned char* mask = data_.mask + sample * p_.spatial + first;
-          p_.kernels->pack[kPlain](from, mask, length, p_.element_bytes, to);
-        }
-        to += count * p_.element_bytes;
-        begin += count;
-      }
-      before = upto;
-    }
   }
 
   const Plan& p_;
@@ -255,35 +239,6 @@ int MaskedForward(const Plan& p, const Forward& data) {
   for (size_t n = 0; n < p.batch; n += together) {
     if (positions.Before(n + together) > positions.Before(n)) continue;
     if (!WriteBias(p, data, n, n + together)) return NN_OUT_OF_MEMORY;
-  }
-  return NN_OK;
-}
-
-int MaskedBackward(const Plan& p, const Backward& data) {
-  const size_t units = p.Units(), of_unit = p.operation == NN_BATCH ? 1 : p.channels / p.groups;
-  const size_t entries = units * of_unit;
-  Scratch scratch(2 * Scratch::Bytes<double>(entries));
-  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
-  double* weight = scratch.Take<double>(entries);
-  double* bias = scratch.Take<double>(entries);
-  for (size_t i = 0; i < entries; ++i) weight[i] = bias[i] = 0;
-  Parallel(p.team, Parts(p, units), [&](size_t i) {
-    const Range range = PartOf(units, Parts(p, units), i);
-    for (size_t unit = range.begin; unit < range.end; ++unit) {
-      const Place place = PlaceOf(p, unit, data.mask);
-      const size_t at = place.first;
-      p.loops->exact_backward(place.unit, data.src.At(at), data.diff_dst.At(at), data.dst.At(at), data.diff_src.At(at),
-                              data.weight, nullptr, true, p.eps, {weight + unit * of_unit, bias + unit * of_unit, 1});
-    }
-  });
-  for (size_t c = 0; c < p.channels; ++c) {
-    double weight_sum = 0, bias_sum = 0;
-    for (size_t i = c; i < entries; i += p.channels) {
-      weight_sum += weight[i];
-      bias_sum += bias[i];
-    }
-    if (data.diff_weight != nullptr) data.diff_weight[c] = static_cast<float>(weight_sum);
-    if (data.diff_bias != nullptr) data.diff_bias[c] = static_cast<float>(bias_sum);
   }
   return NN_OK;
 }

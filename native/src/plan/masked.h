@@ -30,6 +30,18 @@ class Positions {
   size_t* first_;
 };
 
+// A unit for loops in doubles, and where it begins.
+struct Place {
+  size_t first;
+  Unit unit;
+};
+Place PlaceOf(const Plan& p, size_t unit, const unsigned char* mask);
+
+// Copies what counts of a channels-first unit, from one value to another. It needs some room behind.
+constexpr size_t kBehindPacked = 2 * 64;
+void PackUnit(const Plan& p, const Positions& positions, const unsigned char* mask, const Input& from, size_t unit,
+              size_t begin, size_t end, char* to);
+
 // Rows of channels-last samples, from one sample to another, that count.
 class CountedRows {
  public:
@@ -45,8 +57,11 @@ class CountedRows {
   size_t AllRows() const { return (end_ - begin_) * spatial_; }
   const unsigned char* Mask() const { return mask_; }
 
-  // Copies those from one to another into scratch memory, if that is there.
-  bool Pack(const Input& first, size_t begin, size_t end, Scratch& packed) const;
+  // Copies those from one to another.
+  void Pack(const Input& first, size_t begin, size_t end, char* to) const;
+
+  // There was no memory to pack into.
+  void MissMemory() const { had_memory_ = false; }
   bool HadMemory() const { return had_memory_; }
 
  private:

@@ -21,7 +21,11 @@ final class ColumnsBackwardPlan extends Plan {
 
   @Override
   protected void run(Operands operands) {
-    new Execution(operands).run();
+    run(GradientViews.of(problem, operands));
+  }
+
+  void run(GradientViews views) {
+    new Execution(views).run();
   }
 
   private final class Execution {
@@ -42,8 +46,8 @@ final class ColumnsBackwardPlan extends Plan {
     private final float[] dy = new float[x.length];
     private final float[] scratch = new float[x.length];
 
-    Execution(Operands operands) {
-      views = GradientViews.of(problem, operands);
+    Execution(GradientViews views) {
+      this.views = views;
       float[] weight = ColumnsForwardPlan.all(views.weight(), samples.columns());
       gradients = new ColumnGradients(samples, problem.norm().eps(), given, weight);
       sums = new ColumnGradientSums(views, samples, !given && someConstant());

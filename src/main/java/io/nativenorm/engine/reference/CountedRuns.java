@@ -10,6 +10,7 @@ import io.nativenorm.engine.Units;
 import io.nativenorm.engine.memory.FloatView;
 import io.nativenorm.engine.memory.RunsView;
 import java.util.Arrays;
+import java.util.function.LongConsumer;
 
 /**
  * What a mask counts, as runs of neighbours: of one sample, or for batch normalization of all. They
@@ -69,6 +70,27 @@ final class CountedRuns {
     long inner = batch || channelsFirst ? 1 : 0;
     return new ExactUnit(
         Unit.of(units, unit), (i, j) -> mask.get(first + i * outer + j * inner) != 0);
+  }
+
+  /** Whether something is 0 at all positions that do not count. */
+  boolean isZeroInPadding(FloatView values) {
+    boolean[] zero = {true};
+    forPadding(at -> zero[0] &= values.get(at) == 0);
+    return zero[0];
+  }
+
+  void clearPadding(FloatView values) {
+    forPadding(at -> values.put(at, 0));
+  }
+
+  private void forPadding(LongConsumer body) {
+    long c = shape.channels();
+    long s = shape.spatial();
+    for (long at = 0; at < shape.batch() * s; at++) {
+      for (long k = 0; mask.get(at) == 0 && k < c; k++) {
+        body.accept(channelsFirst ? at / s * c * s + k * s + at % s : at * c + k);
+      }
+    }
   }
 
   private void find(long ofSample) {

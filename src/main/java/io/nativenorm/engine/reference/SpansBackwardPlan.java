@@ -33,7 +33,11 @@ final class SpansBackwardPlan extends Plan {
 
   @Override
   protected void run(Operands operands) {
-    new Execution(operands).run();
+    run(GradientViews.of(problem, operands));
+  }
+
+  void run(GradientViews views) {
+    new Execution(views).run();
   }
 
   private final class Execution {
@@ -55,8 +59,8 @@ final class SpansBackwardPlan extends Plan {
 
     private final double[] biasSums = new double[weightSums.length];
 
-    Execution(Operands operands) {
-      views = GradientViews.of(problem, operands);
+    Execution(GradientViews views) {
+      this.views = views;
       sums = new SpanSums(views);
       constantSums = new ConstantSpanSums(views);
       scratch = views.y() == null ? null : new float[x.length];
