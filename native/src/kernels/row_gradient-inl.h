@@ -10,6 +10,7 @@
 #include "kernels/constant_row-inl.h"
 #include "kernels/exact.h"
 #include "kernels/kernels.h"
+#include "kernels/row_parameters-inl.h"
 #include "kernels/simd-inl.h"
 #include "kernels/storage-inl.h"
 

@@ -9,6 +9,7 @@
 #include "kernels/exact.h"
 #include "kernels/kernels.h"
 #include "kernels/order.h"
+#include "kernels/row_parameters-inl.h"
 #include "kernels/simd-inl.h"
 #include "kernels/storage-inl.h"
 

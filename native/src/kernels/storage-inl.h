@@ -234,36 +234,6 @@ bool StreamsAligned(const T* to, size_t stride) {
   return reinterpret_cast<uintptr_t>(to) % (kLanes * sizeof(T)) == 0 && stride % kLanes == 0;
 }
 
-// Whether rows have such parameters, or may have.
-template <Options kOption, class Set>
-constexpr bool kReads = kHas<kOption, Set> || kLooksAt<kOption, Set>;
-
-// A row's weight or bias. Where there is none, a body that looks at the option reads a number that changes nothing:
-// with branches gradients of 4096x768 in F16 take 1.18 times as long (AVX2).
-template <Options kOption, class Set>
-class RowParameters {
- public:
-  RowParameters(Set set, const float* from) : from_(from), mask_(~size_t{0}) {
-    if constexpr (kLooksAt<kOption, Set>) {
-      if (Has<kOption>(set)) return;
-      alignas(64) static constexpr float kOnes[] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-      alignas(64) static constexpr float kZeros[] = {-0.f, -0.f, -0.f, -0.f, -0.f, -0.f, -0.f, -0.f,
-                                                     -0.f, -0.f, -0.f, -0.f, -0.f, -0.f, -0.f, -0.f};
-      from_ = kOption == kWeight ? kOnes : kZeros;
-      mask_ = 0;
-    }
-  }
-
-  template <class Lanes>
-  HWY_INLINE Floats At(Lanes lanes, size_t i) const {
-    return Load(lanes, from_ + (i & mask_));
-  }
-
- private:
-  const float* from_;
-  size_t mask_;
-};
-
 // dy where the output is positive or NaN, else 0; all of dy without an activation.
 template <class Set, class Lanes, class T>
 HWY_INLINE Floats Cut(Set set, Lanes lanes, const T* dy, const T* y, size_t i) {
@@ -274,16 +244,31 @@ HWY_INLINE Floats Cut(Set set, Lanes lanes, const T* dy, const T* y, size_t i) {
   return gradient;
 }
 
-// Where two vectors are rounded together with fewer instructions.
+// Where two vectors are rounded together with fewer instructions: as vectors of words, of the upper halves of all
+// floats and of the lower ones. A lower half above 0x8000, or at it beside an odd upper half, adds 1 to the upper one;
+// saturated and by the larger of both, a NaN whose upper half is all ones stays one.
 template <class T>
-constexpr bool kStoresByTwo = HWY_TARGET == HWY_AVX2&& std::is_same_v<T, bf16>;
+constexpr bool kStoresByTwo = HWY_ARCH_X86&& HWY_TARGET <= HWY_AVX2&& std::is_same_v<T, bf16>;
 
-#if HWY_TARGET == HWY_AVX2
-// The upper halves of all floats and the lower ones are rounded as vectors of words, 6.5 instructions a vector instead
-// of
-// 8. A lower half above 0x8000, or at it beside an odd upper half, adds 1 to the upper one; saturated and by the larger
-// of both, a NaN whose upper half is all ones stays one.
-HWY_INLINE __m256i Narrow(bf16, Floats first, Floats second) {
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2
+constexpr hn::Repartition<uint16_t, FloatTag> kAllHalfWords;
+using AllHalfWords = hn::Vec<decltype(kAllHalfWords)>;
+
+#if HWY_TARGET <= HWY_AVX3
+// 6 instructions instead of 10: LayerNorm of 128x768 takes 0.9 of the time.
+HWY_INLINE AllHalfWords Narrow(bf16, Floats first, Floats second) {
+  alignas(64) static constexpr uint16_t kOdd[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31,
+                                                    33, 35, 37, 39, 41, 43, 45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
+  const __m512i one = _mm512_set1_epi16(1), odd = _mm512_load_si512(kOdd), even = _mm512_sub_epi16(odd, one);
+  const __m512i a = _mm512_castps_si512(first.raw), b = _mm512_castps_si512(second.raw);
+  const __m512i upper = _mm512_permutex2var_epi16(a, odd, b), lower = _mm512_permutex2var_epi16(a, even, b);
+  const __m512i sum = _mm512_ternarylogic_epi32(lower, upper, one, 0xF8);  // lower | (upper & one)
+  const __mmask32 up = _mm512_cmpgt_epu16_mask(sum, _mm512_set1_epi16(-0x8000));
+  return AllHalfWords{_mm512_max_epu16(_mm512_mask_adds_epi16(upper, up, upper, one), upper)};
+}
+#else
+// 13 instructions instead of 16.
+HWY_INLINE AllHalfWords Narrow(bf16, Floats first, Floats second) {
   const __m256i apart = _mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15, 0, 1, 4, 5, 8, 9, 12, 13,
                                          2, 3, 6, 7, 10, 11, 14, 15);
   const __m256i a = _mm256_shuffle_epi8(_mm256_castps_si256(first.raw), apart);
@@ -293,18 +278,21 @@ HWY_INLINE __m256i Narrow(bf16, Floats first, Floats second) {
   const __m256i odd = _mm256_cmpeq_epi16(_mm256_and_si256(upper, one), one);
   const __m256i up = _mm256_cmpgt_epi16(_mm256_xor_si256(lower, half), odd);
   const __m256i rounded = _mm256_max_epu16(_mm256_subs_epi16(upper, up), upper);
-  return _mm256_permute4x64_epi64(rounded, 0xD8);
+  return AllHalfWords{_mm256_permute4x64_epi64(rounded, 0xD8)};
+}
+#endif
+
+template <class T>
+HWY_INLINE void Store(Floats first, Floats second, T* to) {
+  hn::StoreU(Narrow(T(), first, second), kAllHalfWords, &to->bits);
 }
 
-HWY_INLINE void Store(Floats first, Floats second, bf16* to) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), Narrow(bf16(), first, second));
-}
-
-// `to` is aligned to 16 bytes.
-HWY_INLINE void Stream(Floats first, Floats second, bf16* to) {
-  const __m256i both = Narrow(bf16(), first, second);
-  _mm_stream_si128(reinterpret_cast<__m128i*>(to), _mm256_castsi256_si128(both));
-  _mm_stream_si128(reinterpret_cast<__m128i*>(to) + 1, _mm256_extracti128_si256(both, 1));
+// `to` is aligned to the half of it.
+template <class T>
+HWY_INLINE void Stream(Floats first, Floats second, T* to) {
+  const AllHalfWords both = Narrow(T(), first, second);
+  hn::Stream(hn::LowerHalf(kHalfWords, both), kHalfWords, &to->bits);
+  hn::Stream(hn::UpperHalf(kHalfWords, both), kHalfWords, &to->bits + kLanes);
 }
 #endif
 
