@@ -44,11 +44,51 @@ bool BackwardByRows(RowGradient row_gradient, const float* x, const float* dy, c
   }
 }
 
+// Rows that go together, in the caches or beside memory, have the bits that they have alone. The second piece of a row
+// is the first one's opposite, of numbers so far apart that doubles round: in another order the mean is not 0. One row
+// is around 100.
+void CheckTogether(const Table& table, const char* target) {
+  constexpr size_t kRows = 9, kPiece = 16384;
+  for (const size_t length : {size_t{24}, size_t{700}, size_t{5000}, 2 * kPiece}) {
+    for (int flags = 0; flags < 8; ++flags) {
+      const bool centered = flags & 1, stream = flags & 4;
+      std::vector<float> x(kRows * length);
+      for (size_t i = 0; i < x.size(); ++i) {
+        const size_t row = i / length, at = i % length;
+        x[i] =
+            Numbers(0)[(row + at % kPiece) % 4001] * (at < kPiece ? 1.0f : -1.0f) * (at / 512 % 2 == 0 ? 1e12f : 1e-6f);
+        if (row == 2) x[i] = 100 + at % 7;
+      }
+      std::vector<float> results[2] = {std::vector<float>(x.size() + 2 * kRows),
+                                       std::vector<float>(x.size() + 2 * kRows)};
+      for (const bool together : {false, true}) {
+        float* y = results[together].data();
+        float *mean = y + x.size(), *variance = mean + kRows;
+        nn::RowsToNormalize rows = {centered, length, length,           length, 1,       0,
+                                    kRows,    kEps,   nullptr,          -0.f,   nullptr, centered ? mean : nullptr,
+                                    variance, false,  (flags & 2) != 0, stream};
+        const auto body = BodyOf(table.row_normalize, OptionIf(centered, nn::kCentered));
+        if (together) {
+          body(x.data(), y, rows);
+        } else {
+          for (rows.rows = 1; rows.first_row < kRows; ++rows.first_row) {
+            body(x.data() + rows.first_row * length, y + rows.first_row * length, rows);
+          }
+        }
+      }
+      Distance none;
+      Report("row_normalize", target, none, 1, results[0] == results[1],
+             "together: rows of " + std::to_string(length) + " flags " + std::to_string(flags));
+    }
+  }
+}
+
 }  // namespace
 
 namespace test_of {
 
 void row_normalize(const Table& table, const char* target) {
+  CheckTogether(table, target);
   Memory& memory = TheMemory();
   ForRows(target, [&](size_t length, const Part& part, Place place, size_t turn) {
     for (int flags = 0; flags < 32; ++flags) {

@@ -163,6 +163,32 @@ class Accumulators {
     return total;
   }
 
+  // t, kQuads vectors, and the totals of two to four of these; those that are not there are the last again.
+  HWY_INLINE void StoreParts(Quad* to) const {
+    NN_UNROLLED
+    for (size_t q = 0; q < kQuads; ++q) to[q] = total_[q];
+  }
+  static HWY_INLINE void FourTotals(const Quad* parts, size_t count, Quad* totals) {
+    Quad pairs[2 * kQuads];  // t[0] + t[1] of two, t[2] + t[3] of them
+    NN_UNROLLED
+    for (size_t k = 0; k < 2; ++k) {
+      const Quad* first = parts + HWY_MIN(2 * k, count - 1) * kQuads;
+      const Quad* second = parts + HWY_MIN(2 * k + 1, count - 1) * kQuads;
+      NN_UNROLLED
+      for (size_t q = 0; q < kQuads; ++q) {
+        pairs[k * kQuads + q] =
+            hn::Add(hn::InterleaveLower(kQuad, first[q], second[q]), hn::InterleaveUpper(kQuad, first[q], second[q]));
+      }
+    }
+#if HWY_MAX_BYTES == 16
+    totals[0] = hn::Add(pairs[0], pairs[1]);
+    totals[1] = hn::Add(pairs[2], pairs[3]);
+#else
+    totals[0] =
+        hn::Add(hn::ConcatLowerLower(kQuad, pairs[1], pairs[0]), hn::ConcatUpperUpper(kQuad, pairs[1], pairs[0]));
+#endif
+  }
+
  private:
   HWY_INLINE void Clear(size_t block) {
     NN_UNROLLED
