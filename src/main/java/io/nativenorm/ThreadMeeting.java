@@ -25,9 +25,9 @@ import org.jspecify.annotations.Nullable;
  */
 final class ThreadMeeting {
   /**
-   * Who waits for longer sleeps: waking takes a thread some 50 us. Before that it isSpinning, or
-   * where there are more workers than processors gives way: eight on two took 75 us for two rounds
-   * when they slept at once, 12 so.
+   * Who waits for longer sleeps: waking takes a thread some 50 us. Before that it spins, or where
+   * there are more workers than processors gives way: eight on two took 75 us for two rounds when
+   * they slept at once, 12 so.
    */
   private static final long AWAKE_NANOS = 50_000;
 

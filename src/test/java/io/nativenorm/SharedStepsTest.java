@@ -207,6 +207,32 @@ class SharedStepsTest {
     }
   }
 
+  /** Shares that all but cancel out: what is left has other bits in another order. */
+  @Test
+  void allMergeInTheSameOrder() {
+    List<float[]> all =
+        Workers.run(
+            ends(3),
+            end -> {
+              float[] values = TestData.normal(end.rank() % 2, 2 * C * S, 1, 2);
+              for (int i = 0; i < values.length; i++) {
+                values[i] *= new float[] {1e15f, 1, -1e15f}[end.rank()];
+              }
+              try (TensorScope scope = TensorScope.open();
+                  BatchNorm layer =
+                      BatchNorm.builder(C).exchange(end).mergeParameterGradients(true).build()) {
+                Pass pass = layer.forwardTraining(Tensor.of(values, 2, C, S));
+                float[] mean = pass.mean().toArray();
+                float[] bias = pass.backward(Tensor.of(values, 2, C, S)).bias().toArray();
+                float[] both = Arrays.copyOf(mean, 2 * C);
+                System.arraycopy(bias, 0, both, C, C);
+                return both;
+              }
+            });
+    assertArrayEquals(all.get(0), all.get(1));
+    assertArrayEquals(all.get(0), all.get(2));
+  }
+
   /** Two workers need not want the same. */
   @Test
   void eachWorkerHasTheGradientsThatItWants() {
