@@ -198,13 +198,9 @@ bool MeasureChannelsLast(const Plan& p, const Positions& positions, const Forwar
   return had_memory;
 }
 
-// Writes the bias to some samples: that of their first position, by loops in doubles, to each position.
-bool WriteBias(const Plan& p, const Forward& data, size_t begin, size_t end) {
+// Writes the bias to some samples: that of one position, by loops in doubles, to each position.
+void WriteBias(const Plan& p, const Forward& data, size_t begin, size_t end, char* zeros, char* biases) {
   const size_t bytes = p.element_bytes;
-  Scratch scratch(2 * Scratch::Bytes<char>(p.channels * bytes));
-  if (!scratch.IsThere()) return false;
-  char* zeros = scratch.Take<char>(p.channels * bytes);
-  char* biases = scratch.Take<char>(p.channels * bytes);
   memset(zeros, 0, p.channels * bytes);
   p.loops->exact_forward({1, p.channels, 0, 1, 0, 0, 1}, zeros, biases, nullptr, data.bias, p.relu, 0, 0);
   for (size_t row = begin * p.channels; p.channels_first && row < end * p.channels; ++row) {
@@ -214,15 +210,17 @@ bool WriteBias(const Plan& p, const Forward& data, size_t begin, size_t end) {
   for (size_t row = begin * p.spatial; !p.channels_first && row < end * p.spatial; ++row) {
     memcpy(data.dst.At(row * p.channels), biases, p.channels * bytes);
   }
-  return true;
 }
 
 }  // namespace
 
 int MaskedForward(const Plan& p, const Forward& data) {
   const size_t units = p.Units();
-  Scratch scratch(Positions::Bytes(p) + 2 * Scratch::Bytes<double>(units));
+  const size_t position = p.channels * p.element_bytes;
+  Scratch scratch(Positions::Bytes(p) + 2 * Scratch::Bytes<double>(units) + 2 * Scratch::Bytes<char>(position));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  char* zeros = scratch.Take<char>(position);
+  char* biases = scratch.Take<char>(position);
   const Positions positions(p, data.mask, scratch);
   double* mean = scratch.Take<double>(units);
   double* variance = scratch.Take<double>(units);
@@ -238,7 +236,7 @@ int MaskedForward(const Plan& p, const Forward& data) {
   const size_t together = p.operation == NN_BATCH ? p.batch : 1;
   for (size_t n = 0; n < p.batch; n += together) {
     if (positions.Before(n + together) > positions.Before(n)) continue;
-    if (!WriteBias(p, data, n, n + together)) return NN_OUT_OF_MEMORY;
+    WriteBias(p, data, n, n + together, zeros, biases);
   }
   return NN_OK;
 }

@@ -70,7 +70,7 @@ final class Masking {
       layer.requireComputed(x);
       Shape shape = requireFit(x, mask);
       if (layer.training.isFrozen(PassKind.TRAINING)) {
-        return layer.training.forward(x);
+        return layer.training.frozen(x); // also if it is thawed meanwhile
       }
       requireWhole(shape);
       CountedPositions counted = CountedPositions.of(mask, shape, x.extents());
@@ -105,6 +105,9 @@ final class Masking {
     RowPlaces.requireRows(layer, x);
     Shape shape = layer.shapeOf(x.extents(), x.layout());
     long[] extents = x.extents();
+    if (extents[0] > Integer.MAX_VALUE) {
+      throw refused("masks are of fewer than 2^31 samples, but got " + x);
+    }
     if (mask.perSample() != null) {
       requireLengths(x, mask.perSample());
       return shape;
