@@ -305,6 +305,7 @@ public final class BatchNorm extends PhasedNorm {
   void checkTrainable(Shape shape, long[] extents) {
     if (isShared()) {
       requireEps(); // a single value may be a part of a batch
+      new PhaseCheck(this).channels();
       return;
     }
     checkComputable(shape, extents);

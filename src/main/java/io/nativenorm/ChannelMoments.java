@@ -194,9 +194,9 @@ public final class ChannelMoments {
       throw new IllegalArgumentException(
           "moments: expected 2C + 1 values, a count, C means and C sums, but got " + values.length);
     }
-    if (!(values[0] >= 0) || Double.isInfinite(values[0])) {
+    if (!(values[0] >= 0) || Double.isInfinite(values[0]) || values[0] != Math.rint(values[0])) {
       throw new IllegalArgumentException(
-          "moments: expected a finite count of 0 or more, but got " + values[0]);
+          "moments: expected a finite whole count of 0 or more, but got " + values[0]);
     }
     int channels = values.length / 2;
     for (int c = 0; c < channels; c++) {

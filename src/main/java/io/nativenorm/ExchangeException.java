@@ -16,6 +16,7 @@ public class ExchangeException extends NativeNormException {
   private static final long serialVersionUID = 1L;
   private static final int UNKNOWN = -1;
 
+  /** The worker at fault, or -1. */
   private final int rank;
 
   /**

@@ -46,7 +46,8 @@ public final class GradientSums {
     double[] variance = m.variance();
     float[] gradient = new float[dy.length];
     for (int c = 0; c < gradient.length; c++) {
-      gradient[c] = (float) (dyCentered[c] / Math.sqrt(variance[c] + eps));
+      // As forward has it: one beyond the largest float leaves nothing of x.
+      gradient[c] = (float) (dyCentered[c] / Math.sqrt((float) variance[c] + eps));
     }
     return gradient;
   }

@@ -1,22 +1,47 @@
 package io.nativenorm;
 
+import java.lang.ref.Reference;
+import java.lang.ref.ReferenceQueue;
+import java.lang.ref.WeakReference;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.WeakHashMap;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /** A layer's place in an exchange between workers: its name there, and the number of its steps. */
 final class LayerExchange {
   /** How many layers were built without a name on each exchange that is still in use. */
-  private static final Map<StatisticsExchange, AtomicLong> UNNAMED = new WeakHashMap<>();
+  private static final Map<End, Long> UNNAMED = new HashMap<>();
+
+  private static final ReferenceQueue<StatisticsExchange> UNUSED = new ReferenceQueue<>();
 
   private final StatisticsExchange exchange;
   private final String name;
-  private final AtomicLong steps = new AtomicLong();
+  private long thaws;
+  private long steps;
+
+  /** An exchange as such, whatever it says of what it equals. */
+  private static final class End extends WeakReference<StatisticsExchange> {
+    private final int hash;
+
+    End(StatisticsExchange exchange) {
+      super(exchange, UNUSED);
+      hash = System.identityHashCode(exchange);
+    }
+
+    @Override
+    public int hashCode() {
+      return hash;
+    }
+
+    @Override
+    public boolean equals(Object other) {
+      return this == other || (other instanceof End end && get() != null && get() == end.get());
+    }
+  }
 
   LayerExchange(StatisticsExchange exchange, @Nullable String name) {
     this.exchange = exchange;
@@ -25,17 +50,32 @@ final class LayerExchange {
 
   private static String nextName(StatisticsExchange exchange) {
     synchronized (UNNAMED) {
-      return "" + UNNAMED.computeIfAbsent(exchange, e -> new AtomicLong()).getAndIncrement();
+      for (Reference<?> end = UNUSED.poll(); end != null; end = UNUSED.poll()) {
+        UNNAMED.remove(end);
+      }
+      return "" + (UNNAMED.merge(new End(exchange), 1L, Long::sum) - 1);
     }
   }
 
-  /** The number of the next forward. */
-  long nextStep() {
-    return steps.getAndIncrement();
+  /**
+   * The number of the next forward: since the last thaw, if there was one, which it begins with.
+   */
+  synchronized String nextStep() {
+    long step = steps++;
+    return thaws == 0 ? "" + step : thaws + "." + step;
+  }
+
+  /**
+   * Workers may have done different numbers of steps while they were frozen; one that was frozen
+   * alone, and thawed, must not be at the steps of the others.
+   */
+  synchronized void thawed() {
+    thaws++;
+    steps = 0;
   }
 
   /** What a worker's layer tells those of the others. */
-  record Message(LayerExchange from, long step, double[] values) {
+  record Message(LayerExchange from, String step, double[] values) {
     /** Where it is from. */
     @Override
     public String toString() {
@@ -77,8 +117,9 @@ final class LayerExchange {
     double[][] all = exchange.allGather(step, mine);
     boolean isOfAll =
         all.length == exchange.size()
-            && Arrays.stream(all).allMatch(row -> row.length == mine.length);
+            && Arrays.stream(all).allMatch(row -> row != null && row.length == mine.length);
     if (!isOfAll) {
+      exchange.close(); // the others go on with what they have
       throw new ExchangeException(
           exchange + " did not return " + mine.length + " numbers of each worker at " + step, null);
     }

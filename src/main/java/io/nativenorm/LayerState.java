@@ -59,8 +59,8 @@ abstract sealed class LayerState implements AutoCloseable permits NormLayer {
     return null;
   }
 
-  /** Counts a step of training with frozen statistics, of which other workers hear nothing. */
-  void countFrozenStep() {}
+  /** Called when frozen statistics are no more. */
+  void thawed() {}
 
   @Nullable RunningStatistics running() {
     return parameters.running();

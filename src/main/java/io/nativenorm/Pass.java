@@ -97,7 +97,8 @@ public final class Pass implements AutoCloseable {
    * @param x input, not to be changed until the last backward; may be that of the last step
    * @param y output, like the input and apart from it; not to be changed until the last backward if
    *     the layer has an activation
-   * @throws IllegalArgumentException if they are not like that; the last step is still there then
+   * @throws IllegalArgumentException if they are not like that; the last step is still there then,
+   *     unless it is a single value in each channel of all workers together
    * @throws IllegalStateException if this pass, its layer or a tensor is closed, or the layer was
    *     {@linkplain RunningNorm#freeze frozen} or thawed since this pass was made
    */

@@ -27,11 +27,10 @@ abstract sealed class PhasedNorm extends RunningNorm permits BatchNorm {
         : new SharedPass(this, exchange, phases.calls(), mergesParameterGradients, problem);
   }
 
-  /** So that one worker that is frozen alone, and thawed, is not at the steps of the others. */
   @Override
-  final void countFrozenStep() {
+  final void thawed() {
     if (exchange != null) {
-      exchange.nextStep();
+      exchange.thawed();
     }
   }
 

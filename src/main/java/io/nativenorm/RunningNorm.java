@@ -131,8 +131,9 @@ public abstract sealed class RunningNorm extends NormLayer permits PhasedNorm, I
   public void thaw() {
     write(
         () -> {
-          if (running() != null) {
+          if (running() != null && running().isFrozen()) {
             running().freeze(false);
+            thawed();
           }
         });
   }

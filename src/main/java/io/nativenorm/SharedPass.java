@@ -17,7 +17,7 @@ final class SharedPass {
   private final PhaseCalls calls;
   private final Problem problem;
   private final boolean mergesParameterGradients;
-  private long step;
+  private String step = "";
 
   /** Of the last forward; of no value at first. */
   private ChannelMoments moments;

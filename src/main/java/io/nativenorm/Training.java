@@ -256,9 +256,6 @@ final class Training {
       if (state.isFrozen()) {
         Parameter.memory(parameters.running().mean()).copyTo(state.mean.memory());
         Parameter.memory(parameters.running().variance()).copyTo(state.variance.memory());
-        if (state.kind == PassKind.TRAINING) {
-          layer.countFrozenStep();
-        }
       }
       if (plan != null) {
         state.normalize(plan, operands.build());

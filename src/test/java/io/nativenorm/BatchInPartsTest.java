@@ -271,6 +271,22 @@ class BatchInPartsTest {
     assertArrayEquals(new double[] {1, 2}, sums.toArray());
   }
 
+  /** As a pass's over the whole, whose float variance is infinite: its output is the bias. */
+  @Test
+  void aVarianceBeyondFloatsLeavesNoGradientOfTheWeight() {
+    try (TensorScope scope = TensorScope.open();
+        BatchNorm layer = BatchNorm.of(1)) {
+      Tensor x = Tensor.of(new float[] {1e20f, -1e20f}, 2, 1);
+      Tensor dy = Tensor.of(new float[] {1, -1}, 2, 1);
+      ChannelMoments m = layer.measure(x);
+      Tensor dWeight = Tensor.zeros(1);
+      layer.parameterGradients(m, layer.sumGradients(x, m, null, dy), dWeight, null);
+      float[] whole = layer.forwardTraining(x).backward(dy).weight().toArray();
+      assertArrayEquals(whole, dWeight.toArray());
+      assertEquals(0, whole[0]);
+    }
+  }
+
   private static void refused(String message, Executable call) {
     IllegalArgumentException e = assertThrows(IllegalArgumentException.class, call);
     assertEquals(message, e.getMessage());
@@ -285,8 +301,11 @@ class BatchInPartsTest {
         "moments: expected 2C + 1 values, a count, C means and C sums, but got 1",
         () -> ChannelMoments.fromArray(new double[1]));
     refused(
-        "moments: expected a finite count of 0 or more, but got NaN",
+        "moments: expected a finite whole count of 0 or more, but got NaN",
         () -> ChannelMoments.fromArray(new double[] {Double.NaN, 0, 0}));
+    refused( // of which the unbiased variance would be negative
+        "moments: expected a finite whole count of 0 or more, but got 0.5",
+        () -> ChannelMoments.fromArray(new double[] {0.5, 0, 1}));
     refused(
         "moments: expected sums of squares of 0 or more, but got -1.0 of channel 1",
         () -> ChannelMoments.fromArray(new double[] {1, 0, 0, 0, -1}));

@@ -60,7 +60,9 @@ class SharedFailuresTest {
     pass.backward(x);
   }
 
-  /** A thread that ends, or an end that is closed, before forward, before backward, after it. */
+  /**
+   * A thread that ends, with an exception or without, before forward, before backward, after it.
+   */
   @ParameterizedTest
   @CsvSource({"0,true", "1,true", "2,true", "0,false", "1,false", "2,false"})
   void oneThatDies(int phase, boolean throwsSomething) {

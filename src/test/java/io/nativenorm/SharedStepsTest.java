@@ -121,24 +121,81 @@ class SharedStepsTest {
       assertEquals(List.of(), end.steps);
       layer.thaw();
       layer.forwardTraining(x);
-      assertEquals(List.of("0/1/forward 7"), end.steps);
+      assertEquals(List.of("0/1.0/forward 7"), end.steps);
+    }
+  }
+
+  /** Frozen workers hear nothing of each other, and need not have batches equally often. */
+  @Test
+  void workersThawAfterDifferentNumbersOfFrozenSteps() {
+    List<float[][]> all =
+        Workers.run(
+            ends(2),
+            end -> {
+              try (TensorScope scope = TensorScope.open();
+                  BatchNorm layer = BatchNorm.builder(C).exchange(end).build()) {
+                Tensor x = values(end.rank(), 2);
+                layer.forwardTraining(x).backward(x);
+                layer.freeze();
+                for (int i = 0; i <= end.rank(); i++) {
+                  layer.forwardTraining(x).backward(x);
+                }
+                layer.thaw();
+                layer.thaw();
+                layer.forwardTraining(x).backward(x);
+                return running(layer);
+              }
+            });
+    assertArrayEquals(all.get(0)[0], all.get(1)[0]);
+    assertArrayEquals(all.get(0)[1], all.get(1)[1]);
+  }
+
+  /** Its end equals others, and is no longer what it was after a step. */
+  @Test
+  void aLayerThatIsBuiltLaterHasANameOfItsOwn() {
+    Noted end = alone();
+    try (TensorScope scope = TensorScope.open();
+        BatchNorm first = BatchNorm.builder(C).exchange(end).build()) {
+      Tensor x = values(1, 2);
+      first.forwardTraining(x);
+      try (BatchNorm second = BatchNorm.builder(C).exchange(end).build()) {
+        second.forwardTraining(x);
+      }
+    }
+    assertEquals(List.of("0/0/forward 7", "1/0/forward 7"), end.steps);
+  }
+
+  @Test
+  void moreChannelsThanArraysHaveRoomFor() {
+    try (BatchNorm layer =
+            BatchNorm.builder(3_000_000_000L)
+                .affine(false)
+                .trackRunningStats(false)
+                .exchange(alone())
+                .build();
+        Tensor x = Tensor.zeros(0, 3_000_000_000L)) {
+      IllegalArgumentException e =
+          assertThrows(IllegalArgumentException.class, () -> layer.forwardTraining(x));
+      assertTrue(e.getMessage().contains("no room for so many channels"), e::toString);
     }
   }
 
   @Test
   void whatIsNotTakenInIsExchanged() {
-    Workers.run(
-        ends(2),
-        end -> {
-          Noted noted = new Noted(end);
-          try (TensorScope scope = TensorScope.open();
-              BatchNorm layer = BatchNorm.builder(C).exchange(noted).build()) {
-            Pass pass = layer.forwardTrainingWithoutUpdate(values(end.rank(), 2));
-            assertEquals(1, noted.steps.size());
-            assertEquals(0, layer.numBatchesTracked());
-            return pass.mean().toArray();
-          }
-        });
+    List<float[]> means =
+        Workers.run(
+            ends(2),
+            end -> {
+              Noted noted = new Noted(end);
+              try (TensorScope scope = TensorScope.open();
+                  BatchNorm layer = BatchNorm.builder(C).exchange(noted).build()) {
+                Pass pass = layer.forwardTrainingWithoutUpdate(values(end.rank(), 2));
+                assertEquals(1, noted.steps.size());
+                assertEquals(0, layer.numBatchesTracked());
+                return pass.mean().toArray();
+              }
+            });
+    assertArrayEquals(means.get(0), means.get(1));
   }
 
   @Test
@@ -415,6 +472,8 @@ class SharedStepsTest {
     List<UnaryOperator<double[][]>> wrong =
         List.of(
             all -> new double[0][],
+            all -> new double[1][],
+            all -> new double[][] {{0.5, 0, 0, 0, 1, 1, 1}},
             all -> new double[][] {new double[5]},
             all -> new double[][] {{-1, 0, 0, 0, 1, 1, 1}},
             all -> new double[][] {{4, 0, 0, 0, 1, -1, 1}});
@@ -425,6 +484,7 @@ class SharedStepsTest {
         ExchangeException e = assertThrows(ExchangeException.class, () -> layer.forwardTraining(x));
         assertTrue(e.getMessage().matches("(?s).*(did not return|gave no moments).*"), e::toString);
         assertEquals(0, layer.numBatchesTracked());
+        assertThrows(ExchangeException.class, () -> layer.forwardTraining(x));
       }
     }
   }
