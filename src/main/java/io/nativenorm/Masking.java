@@ -142,9 +142,17 @@ final class Masking {
   /** What an input's own statistics ask for, of what counts. */
   private void requireCounted(Shape shape, CountedPositions counted, Tensor x, boolean training) {
     boolean batch = layer.problems.operation() == Operation.BATCH;
+    boolean needsTwo =
+        (batch || training) && layer instanceof RunningNorm norm && !norm.passesOneValue();
     long[] each = batch ? new long[] {counted.all()} : counted.ofSample();
-    for (long positions : each) {
-      Shape whatCounts = shape.withSamples(1, positions);
+    for (int i = 0; i < each.length; i++) {
+      if (needsTwo && each[i] == 1) {
+        throw refused(
+            "expected a mask that counts more than 1 value per channel"
+                + (batch ? ", but it counts 1 in " : " of sample " + i + ", but it counts 1 in ")
+                + x);
+      }
+      Shape whatCounts = shape.withSamples(1, each[i]);
       layer.checkComputable(whatCounts, x.extents());
       if (training) {
         layer.checkTrainable(whatCounts, x.extents());

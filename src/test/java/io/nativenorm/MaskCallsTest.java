@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
@@ -138,13 +139,20 @@ class MaskCallsTest {
   @Test
   void oneValueIsRefusedOrPasses() {
     try (BatchNorm norm = batchNorm(b -> {});
+        BatchNorm untracked = batchNorm(b -> b.trackRunningStats(false));
         InstanceNorm instances = InstanceNorm.of(C);
         GroupNorm groups = GroupNorm.of(C, C);
         Tensor x = input()) {
+      String twoValues = ": expected a mask that counts more than 1 value per channel";
       refuses(
-          "more than 1 value per channel", () -> norm.forwardTraining(x, Mask.lengths(0, 1, 0)));
+          "BatchNorm(4)" + twoValues + ", but it counts 1 in " + x,
+          () -> norm.forwardTraining(x, Mask.lengths(0, 1, 0)));
       refuses(
-          "more than 1 spatial element", () -> instances.forwardTraining(x, Mask.lengths(5, 1, 0)));
+          "BatchNorm(4)" + twoValues + ", but it counts 1 in " + x,
+          () -> untracked.forward(x, Mask.lengths(0, 1, 0), x));
+      refuses(
+          "InstanceNorm(4)" + twoValues + " of sample 1, but it counts 1 in " + x,
+          () -> instances.forwardTraining(x, Mask.lengths(5, 1, 0)));
       assertEquals(0, norm.numBatchesTracked());
       instances.forward(x, Mask.lengths(5, 1, 0), x);
       assertEquals(0, x.get(1, 2, 0));
@@ -265,6 +273,122 @@ class MaskCallsTest {
             NativeNormException.class,
             "has no masks",
             () -> named.forwardTraining(x, Mask.lengths(1, 2, 3)));
+      }
+    }
+  }
+
+  /** Lengths count the first rows of images, with all of their columns; as a tensor of rank 4. */
+  @ParameterizedTest
+  @MethodSource("engines")
+  void lengthsOfImagesAreRows(Backend backend) {
+    int height = 5;
+    int width = 3;
+    long[] rows = {2, 5, 0};
+    float[] values = TestData.normal(9, N * C * height * width, 2, 3);
+    for (Layout layout : Layout.values()) {
+      try (BatchNorm norm = batchNorm(b -> b.backend(backend).trackRunningStats(false));
+          Tensor plain = Tensor.of(values, N, C, height, width);
+          Tensor x = plain.in(layout);
+          Tensor u8 = Tensor.allocate(DataType.U8, Layout.CHANNELS_FIRST, N, height, width)) {
+        for (int e = 0; e < N * height * width; e++) {
+          int sample = e / (height * width);
+          int row = e / width % height;
+          u8.set(row < rows[sample] ? 1 : 0, sample, row, e % width);
+        }
+        try (Pass pass = norm.forwardTraining(x, Mask.lengths(rows));
+            Pass same = norm.forwardTraining(x, Mask.of(u8))) {
+          for (int c = 0; c < C; c++) {
+            double sum = 0;
+            for (int i = 0; i < N; i++) {
+              for (int k = 0; k < rows[i] * width; k++) {
+                sum += values[(i * C + c) * height * width + k];
+              }
+            }
+            assertEquals(sum / (7 * width), pass.mean().get(c), 1e-6);
+          }
+          assertArrayEquals(pass.mean().toArray(), same.mean().toArray());
+          assertArrayEquals(pass.variance().toArray(), same.variance().toArray());
+          assertArrayEquals(pass.output().toArray(), same.output().toArray());
+        }
+      }
+    }
+  }
+
+  /** A tensor of rank 4 tells rows and columns apart. */
+  @ParameterizedTest
+  @MethodSource("engines")
+  void columnsOfImagesCountAlone(Backend backend) {
+    for (Layout layout : Layout.values()) {
+      try (BatchNorm norm = batchNorm(b -> b.backend(backend).trackRunningStats(false));
+          Tensor plain = Tensor.of(TestData.normal(9, N * C * 4 * 3, 2, 3), N, C, 4, 3);
+          Tensor x = plain.in(layout);
+          Tensor u8 = Tensor.allocate(DataType.U8, Layout.CHANNELS_FIRST, N, 4, 3)) {
+        for (int e = 0; e < N * 4; e++) {
+          u8.set(255, e / 4, e % 4, 1);
+        }
+        try (Pass pass = norm.forwardTraining(x, Mask.of(u8))) {
+          for (int c = 0; c < C; c++) {
+            double sum = 0;
+            for (int e = 0; e < N * 4; e++) {
+              sum += plain.get(e / 4, c, e % 4, 1);
+            }
+            assertEquals(sum / (N * 4), pass.mean().get(c), 1e-6);
+          }
+        }
+      }
+    }
+  }
+
+  /** Of a variance of 0 all is the bias, the padding too. */
+  @ParameterizedTest
+  @MethodSource("engines")
+  void constantsWithoutEps(Backend backend) {
+    for (Layout layout : Layout.values()) {
+      try (GroupNorm norm = GroupNorm.builder(2, C).eps(0).backend(backend).build();
+          Tensor plain = input()) {
+        norm.bias().copyFrom(new float[] {7, 7, 7, 7});
+        for (int e = 0; e < N * C * S; e++) {
+          if (e % S < 4) {
+            plain.set(3, e / (C * S), e / S % C, e % S);
+          }
+        }
+        try (Tensor x = plain.in(layout);
+            Pass pass = norm.forwardTraining(x, Mask.lengths(4, 4, 4));
+            Tensor y = Tensor.allocate(DataType.F32, layout, N, C, S)) {
+          norm.forward(x, Mask.lengths(4, 4, 4), y);
+          float[] expected = new float[N * 2];
+          assertArrayEquals(expected, pass.variance().toArray());
+          Arrays.fill(expected, 3);
+          assertArrayEquals(expected, pass.mean().toArray());
+          assertArrayEquals(pass.output().toArray(), y.toArray());
+          for (float value : MaskCase.logical(y)) {
+            assertEquals(7, value);
+          }
+        }
+      }
+    }
+  }
+
+  /** Gradients are added to what is there, and take the place of dy, as without a mask. */
+  @ParameterizedTest
+  @MethodSource("engines")
+  void gradientsAreAddedUpAndTakeDysPlace(Backend backend) {
+    for (Layout layout : Layout.values()) {
+      try (BatchNorm norm = batchNorm(b -> b.backend(backend));
+          Tensor plain = input();
+          Tensor x = plain.in(layout);
+          Pass pass = norm.forwardTraining(x, Mask.lengths(10, 3, 0));
+          Tensor grad = Tensor.of(TestData.normal(5, N * C * S, 0, 1), N, C, S);
+          Tensor laid = grad.in(layout);
+          Gradients gradients = pass.backward(laid);
+          Tensor dWeight = Tensor.of(new float[] {1, 2, 3, 4}, C);
+          Tensor dBias = Tensor.of(new float[] {5, 6, 7, 8}, C)) {
+        pass.accumulate(laid, laid, dWeight, dBias);
+        assertArrayEquals(gradients.input().toArray(), laid.toArray());
+        for (int c = 0; c < C; c++) {
+          assertEquals(1 + c + gradients.weight().get(c), dWeight.get(c), 1e-6);
+          assertEquals(5 + c + gradients.bias().get(c), dBias.get(c), 1e-6);
+        }
       }
     }
   }
