@@ -157,22 +157,26 @@ bool all_finite(Set, const float* values, size_t count) {
   return hn::AllTrue(kFloats, hn::Eq(sum, zero));
 }
 
-// What is converted may be a signaling NaN. Cut off, its bits may be those of infinity.
+// What is converted to T may be a signaling NaN. Cut off, its bits may be those of infinity. BF16 has the upper half of
+// them, which rounding two vectors together would change.
+template <class T>
 HWY_INLINE Floats Quiet(Floats v) {
   const Floats quiet = hn::BitCast(kFloats, hn::Set(kWords, 0x400000));
-  return hn::Or(v, hn::IfThenElseZero(hn::IsNaN(v), quiet));
+  const Floats upper = hn::BitCast(kFloats, hn::Set(kWords, 0xFFFF0000));
+  const Floats nan = std::is_same_v<T, bf16> ? hn::And(v, upper) : v;
+  return hn::IfThenElse(hn::IsNaN(v), hn::Or(nan, quiet), v);
 }
 
 template <class Set, class T>
 void widen(Set, const T* x, size_t count, float* to) {
   Write<kHas<kStream, Set>>(to, count,
-                            [&](auto lanes, size_t i, size_t) NN_INLINED { return Quiet(Load(lanes, x + i)); });
+                            [&](auto lanes, size_t i, size_t) NN_INLINED { return Quiet<float>(Load(lanes, x + i)); });
 }
 
 template <class Set, class T>
 void narrow(Set, const float* from, size_t count, T* y) {
   Write<kHas<kStream, Set>>(y, count,
-                            [&](auto lanes, size_t i, size_t) NN_INLINED { return Quiet(Load(lanes, from + i)); });
+                            [&](auto lanes, size_t i, size_t) NN_INLINED { return Quiet<T>(Load(lanes, from + i)); });
 }
 
 // y = a * x + b

@@ -189,6 +189,7 @@ final class CallArguments {
     for (int i = 0; i < values.length; i++) {
       values[i] = i > 0 && i <= channels ? values[i] : 2 + Math.abs(values[i]);
     }
+    values[0] = Math.rint(values[0]);
     return ChannelMoments.fromArray(values);
   }
 
