@@ -392,4 +392,32 @@ class MaskCallsTest {
       }
     }
   }
+
+  /** Where dy is 0 in the padding, so is dx, whatever its memory had. */
+  @ParameterizedTest
+  @MethodSource("engines")
+  void inputGradientsOfThePaddingAreWritten(Backend backend) {
+    for (Layout layout : Layout.values()) {
+      try (BatchNorm norm = batchNorm(b -> b.backend(backend));
+          Tensor plain = input();
+          Tensor x = plain.in(layout);
+          Pass pass = norm.forwardTraining(x, Mask.lengths(10, 3, 0));
+          Tensor dx = Tensor.allocate(DataType.F32, layout, N, C, S)) {
+        for (int e = 0; e < N * C * S; e++) {
+          dx.set(Float.NaN, e / (C * S), e / S % C, e % S);
+          if (e / (C * S) == 2 || (e / (C * S) == 1 && e % S >= 3)) {
+            plain.set(0, e / (C * S), e / S % C, e % S);
+          }
+        }
+        try (Tensor dy = plain.in(layout)) {
+          pass.backward(dy, dx, null, null);
+        }
+        float[] found = MaskCase.logical(dx);
+        for (int e = 0; e < found.length; e++) {
+          boolean counts = e / (C * S) == 0 || (e / (C * S) == 1 && e % S < 3);
+          assertTrue(counts ? Float.isFinite(found[e]) : found[e] == 0, "element " + e);
+        }
+      }
+    }
+  }
 }
