@@ -99,27 +99,34 @@ void SumRows(const Plan& p, const RowPieces& pieces, const Input& x, size_t piec
   p.loops->tail_sums(x.At((rows.end - rows.begin) * pieces.columns), j, end, pivot, sums, squares);
 }
 
-// The same of a piece of a sample.
-void SumPiece(const Plan& p, const Samples& s, const RowPieces& pieces, const Input& sample, size_t piece,
-              Range columns, const float* pivot, double* sums, double* squares) {
+// sum(x) with a piece of a sample; of a masked one with what counts, packed once for all sums.
+template <class Sum>
+void WithPiece(const Plan& p, const Samples& s, const RowPieces& pieces, const Input& sample, size_t piece,
+               const Sum& sum) {
   const Range elements = pieces.Elements(piece);
-  if (s.counted == nullptr) {
-    SumRows(p, pieces, sample.From(elements.begin), piece, columns, pivot, sums, squares);
-    return;
-  }
+  if (s.counted == nullptr) return sum(sample.From(elements.begin));
   Scratch packed(elements.end * p.element_bytes - elements.begin * p.element_bytes);
   if (!packed.IsThere()) return s.counted->MissMemory();
   char* rows = packed.Take<char>(0);
   s.counted->Pack(sample, elements.begin / s.columns, elements.end / s.columns, rows);
-  SumRows(p, pieces, {rows, p.element_bytes}, piece, columns, pivot, sums, squares);
+  sum(Input{rows, p.element_bytes});
+}
+
+// The sums around 0 of a piece of a sample.
+void SumPiece(const Plan& p, const Samples& s, const RowPieces& pieces, const Input& sample, size_t piece,
+              Range columns, double* sums, double* squares) {
+  WithPiece(p, s, pieces, sample, piece,
+            [&](const Input& x) { SumRows(p, pieces, x, piece, columns, nullptr, sums, squares); });
 }
 
 // The same around pivots, for columns that are distrusted.
 void SumPieceAgain(const Plan& p, const Samples& s, const RowPieces& pieces, const Input& sample, size_t piece,
                    Range columns, const float* pivot, const double* m2, double* sums, double* squares) {
   for (size_t j = columns.begin; j < columns.end; ++j) sums[j] = squares[j] = 0;
-  ForDistrusted(pieces, columns, m2,
-                [&](Range distrusted) { SumPiece(p, s, pieces, sample, piece, distrusted, pivot, sums, squares); });
+  WithPiece(p, s, pieces, sample, piece, [&](const Input& x) {
+    ForDistrusted(pieces, columns, m2,
+                  [&](Range distrusted) { SumRows(p, pieces, x, piece, distrusted, pivot, sums, squares); });
+  });
 }
 
 void SetPivots(const RowPieces& pieces, const double* mean, float* means, float* pivot) {
@@ -136,7 +143,7 @@ void MeasureSample(const Plan& p, const Samples& s, const RowPieces& pieces, con
   double* mean = sums.At(first, 0);
   double* m2 = sums.At(first, 1);
   SumInOrder(pieces, sums, first, spare, [&](size_t piece, Range columns, size_t to) {
-    SumPiece(p, s, pieces, sample, piece, columns, nullptr, sums.At(to, 0), sums.At(to, 1));
+    SumPiece(p, s, pieces, sample, piece, columns, sums.At(to, 0), sums.At(to, 1));
   });
   if (p.kernels->column_moments[kPlain](s.columns, 1 / static_cast<double>(s.rows), mean, m2)) return;
   SetPivots(pieces, mean, means, pivot);
@@ -151,7 +158,7 @@ void MeasureSample(const Plan& p, const Samples& s, const RowPieces& pieces, con
 int MeasureTogether(const Plan& p, const Samples& s, const RowPieces& pieces, const Input& src, const PieceSums& sums) {
   std::atomic<bool> good{true};
   const auto sum = [&](size_t sample, size_t piece, Range columns, size_t to) {
-    SumPiece(p, s, pieces, src.From(sample * s.Elements()), piece, columns, nullptr, sums.At(to, 0), sums.At(to, 1));
+    SumPiece(p, s, pieces, src.From(sample * s.Elements()), piece, columns, sums.At(to, 0), sums.At(to, 1));
   };
   SumTogether(p, s.count, pieces, sums, true, sum, [&](size_t sample, Range columns) {
     const size_t total = sample * pieces.count, j = columns.begin;

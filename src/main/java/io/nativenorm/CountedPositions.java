@@ -28,40 +28,45 @@ final class CountedPositions implements AutoCloseable {
         Tensor.uninitialized(
             DataType.U8, Layout.CHANNELS_FIRST, new long[] {samples, shape.spatial()});
     CountedPositions made = new CountedPositions(bytes, new long[samples]);
-    byte[] chunk = new byte[(int) Math.min(CHUNK, shape.spatial())];
-    for (int n = 0; n < samples; n++) {
-      if (mask.perSample() != null) {
-        made.takeLength(n, mask.perSample()[n] * (shape.spatial() / extents[2]), chunk);
-      } else {
-        made.take(n, mask.tensor().memory(), chunk);
-      }
-    }
-    return made;
-  }
-
-  private void takeLength(int sample, long length, byte[] chunk) {
-    long spatial = bytes.extents()[1];
-    ofSample[sample] = length;
-    for (long at = 0; at < spatial; at += chunk.length) {
-      int count = (int) Math.min(chunk.length, spatial - at);
-      int counted = (int) Math.max(0, Math.min(count, length - at));
-      Arrays.fill(chunk, 0, counted, (byte) 1);
-      Arrays.fill(chunk, counted, count, (byte) 0);
-      Bytes.write(bytes.memory(), sample * spatial + at, chunk, count);
+    try {
+      boolean hasLengths = mask.perSample() != null && samples > 0;
+      made.take(mask, hasLengths ? shape.spatial() / extents[2] : 1);
+      return made;
+    } catch (RuntimeException | Error e) {
+      made.close();
+      throw e;
     }
   }
 
-  private void take(int sample, Memory from, byte[] chunk) {
+  /**
+   * Takes a mask by chunks, whatever the samples: each is a call into native memory, of which a
+   * mask of (N, C) would have two for each byte.
+   */
+  private void take(Mask mask, long positionsOfLength) {
+    long[] lengths = mask.perSample();
+    long all = bytes.size();
     long spatial = bytes.extents()[1];
-    for (long at = 0; at < spatial; at += chunk.length) {
-      int count = (int) Math.min(chunk.length, spatial - at);
-      Bytes.read(from, sample * spatial + at, chunk, count);
-      int counted = 0;
-      for (int i = 0; i < count; i++) {
-        counted += chunk[i] != 0 ? 1 : 0;
+    byte[] chunk = new byte[(int) Math.min(CHUNK, all)];
+    for (long at = 0; at < all; at += chunk.length) {
+      int count = (int) Math.min(chunk.length, all - at);
+      if (lengths == null) {
+        Bytes.read(mask.tensor().memory(), at, chunk, count);
       }
-      ofSample[sample] += counted;
-      Bytes.write(bytes.memory(), sample * spatial + at, chunk, count);
+      for (int begin = 0, end; begin < count; begin = end) {
+        int sample = (int) ((at + begin) / spatial);
+        long position = (at + begin) % spatial;
+        end = (int) Math.min(count, begin + spatial - position);
+        if (lengths != null) {
+          long left = lengths[sample] * positionsOfLength - position;
+          int middle = begin + (int) Math.max(0, Math.min(end - begin, left));
+          Arrays.fill(chunk, begin, middle, (byte) 1);
+          Arrays.fill(chunk, middle, end, (byte) 0);
+        }
+        for (int i = begin; i < end; i++) {
+          ofSample[sample] += chunk[i] != 0 ? 1 : 0;
+        }
+      }
+      Bytes.write(bytes.memory(), at, chunk, count);
     }
   }
 

@@ -2,7 +2,6 @@ package io.nativenorm;
 
 import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Shape;
-import java.util.Objects;
 
 /**
  * Group normalization over the positions and channels of each group of each sample: {@code y = (x -
@@ -37,16 +36,14 @@ import java.util.Objects;
  *
  * @see <a href="https://arxiv.org/abs/1803.08494">Wu and He, 2018</a>
  */
-public final class GroupNorm extends NormLayer {
+public final class GroupNorm extends MaskedNorm {
   private final long groups;
   private final long channels;
-  private final Masking masking;
 
   private GroupNorm(Builder options) {
     super(Operation.GROUP, options, null, options.channels);
     this.groups = options.groups;
     this.channels = options.channels;
-    masking = new Masking(this, options.backend());
   }
 
   /**
@@ -102,38 +99,6 @@ public final class GroupNorm extends NormLayer {
     public GroupNorm build() {
       return new GroupNorm(this);
     }
-  }
-
-  /**
-   * Inference by the statistics of what a mask counts.
-   *
-   * @param x input
-   * @param mask what counts
-   * @param y output, as {@link #forward(Tensor, Tensor)} takes it, and apart from the mask
-   * @throws IllegalArgumentException if the mask does not fit the input
-   * @throws IllegalStateException if the layer or a tensor, the mask's too, is closed
-   */
-  public void forward(Tensor x, Mask mask, Tensor y) {
-    Objects.requireNonNull(x, "x");
-    Objects.requireNonNull(mask, "mask");
-    Objects.requireNonNull(y, "y");
-    masking.forward(x, mask, y);
-  }
-
-  /**
-   * Training by the statistics of what a mask counts: see {@link Mask}. Its pass is of one step, as
-   * the next batch has another mask.
-   *
-   * @param x input, not to be changed until the last backward; what is not counted may be anything
-   * @param mask what counts, read once
-   * @return what backward needs, to be closed by the caller
-   * @throws IllegalArgumentException if the mask does not fit the input
-   * @throws IllegalStateException if the layer or a tensor, the mask's too, is closed
-   */
-  public Pass forwardTraining(Tensor x, Mask mask) {
-    Objects.requireNonNull(x, "x");
-    Objects.requireNonNull(mask, "mask");
-    return TensorScope.made(masking.forwardTraining(x, mask));
   }
 
   @Override

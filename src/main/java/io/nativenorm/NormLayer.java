@@ -29,7 +29,7 @@ import org.jspecify.annotations.Nullable;
  * anything is computed; {@link IllegalStateException} once the layer or a tensor is closed; and
  * {@link NativeNormException} if the engine fails or a named backend does not take the input.
  */
-public abstract sealed class NormLayer extends LayerState permits RunningNorm, RowNorm, GroupNorm {
+public abstract sealed class NormLayer extends LayerState permits MaskedNorm, RowNorm {
   private static final long[] NO_SHAPE = {};
 
   private final Backend backend;

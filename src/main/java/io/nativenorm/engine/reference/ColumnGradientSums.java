@@ -51,7 +51,7 @@ final class ColumnGradientSums extends ColumnSums {
       repeat(centers, column, strip);
       stripOf = column;
     }
-    views.readMasked(at, first[row], 0, count, scratch);
+    views.readCut(at, first[row], 0, count, scratch);
     views.x().read(at, second[row], 0, count);
     Elementwise.subtract(second[row], strip, count);
   }

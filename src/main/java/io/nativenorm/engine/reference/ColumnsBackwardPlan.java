@@ -106,7 +106,7 @@ final class ColumnsBackwardPlan extends Plan {
 
     private void differentiate(long at, int part, int count) {
       views.x().read(at, x, 0, count);
-      views.readMasked(at, dy, 0, count, scratch);
+      views.readCut(at, dy, 0, count, scratch);
       Elementwise.differentiate(
           dy,
           x,

@@ -28,7 +28,7 @@ final class ConstantRow extends DoubleAccumulators {
 
   @Override
   void fill(long at, int count, int to) {
-    views.readMasked(at, first, to, count, scratch);
+    views.readCut(at, first, to, count, scratch);
     views.x().read(at, second, to, count);
     for (int i = to; i < to + count; i++) {
       same &= second[i] - center == 0;
@@ -60,7 +60,7 @@ final class ConstantRow extends DoubleAccumulators {
     for (long i = 0; i < shape.length(); i += BLOCK) {
       long at = row * shape.length() + i;
       int count = (int) Math.min(BLOCK, shape.length() - i);
-      views.readMasked(at, first, 0, count, scratch);
+      views.readCut(at, first, 0, count, scratch);
       readWeight(at, count, 0);
       if (sums != null) {
         sums.addToBias(shape.parameters(row) + i, first, count);

@@ -20,7 +20,7 @@ final class ConstantSpanSums extends DoubleAccumulators {
 
   @Override
   void fill(long at, int count, int to) {
-    views.readMasked(at, first, to, count, scratch);
+    views.readCut(at, first, to, count, scratch);
     views.x().read(at, second, to, count);
     for (int i = to; i < to + count; i++) {
       same &= second[i] - center == 0;

@@ -59,7 +59,7 @@ final class Elementwise {
    * dy where the output is positive or NaN, else 0. As numbers these are bits above those of 0 and,
    * of NaN with a sign, above those of -Infinity: a branch would be mispredicted every other time.
    */
-  static void mask(float[] dy, float[] y, int from, int to) {
+  static void cut(float[] dy, float[] y, int from, int to) {
     final int least = 0xff800000;
     for (int i = from; i < to; i++) {
       int bits = Float.floatToRawIntBits(y[i]);

@@ -134,7 +134,7 @@ final class ExactUnit {
     if (n == 0) {
       forAll(
           (at, channel, is) -> {
-            biasSums[first + channel] += views.masked(at);
+            biasSums[first + channel] += views.cut(at);
             views.dx().put(at, 0);
           });
       return;
@@ -154,7 +154,7 @@ final class ExactUnit {
     double xFactor = given != null || inverse == 0 ? 0 : inverse * inverse * (sums[1] / n);
     forAll(
         (at, channel, is) -> {
-          double g = views.masked(at) * weightOf(views.weight(), channel);
+          double g = views.cut(at) * weightOf(views.weight(), channel);
           double rest = is ? g - dyMean - (views.x().get(at) - mean) * xFactor : g;
           views.dx().put(at, (float) (rest == 0 ? 0 : rest * inverse));
         });
@@ -171,7 +171,7 @@ final class ExactUnit {
     double[] sums = new double[2];
     forAll(
         (at, channel, is) -> {
-          double gradient = views.masked(at);
+          double gradient = views.cut(at);
           if (!is && gradient == 0) {
             return;
           }

@@ -33,16 +33,16 @@ record GradientViews(
   }
 
   /** dy where the output is positive or NaN, else 0; all of dy without an activation. */
-  double masked(long at) {
+  double cut(long at) {
     return y != null && y.get(at) <= 0 ? 0 : dy.get(at);
   }
 
   /** The same for some elements that lie one after the other; {@code scratch} is for y. */
-  void readMasked(long at, float[] into, int to, int count, float[] scratch) {
+  void readCut(long at, float[] into, int to, int count, float[] scratch) {
     dy.read(at, into, to, count);
     if (y != null) {
       y.read(at, scratch, to, count);
-      Elementwise.mask(into, scratch, to, to + count);
+      Elementwise.cut(into, scratch, to, to + count);
     }
   }
 }

@@ -88,7 +88,7 @@ final class PhasePlan extends Plan {
       double[] centered = new double[channels];
       forAll(
           (at, c) -> {
-            double dy = views.masked(at);
+            double dy = views.cut(at);
             sums[c] += dy;
             centered[c] += dy * (x.get(at) - mean[c]);
           });
@@ -108,7 +108,7 @@ final class PhasePlan extends Plan {
       }
       forAll(
           (at, c) -> {
-            double rest = views.masked(at) - through[c] - (x.get(at) - mean[c]) * slope[c];
+            double rest = views.cut(at) - through[c] - (x.get(at) - mean[c]) * slope[c];
             views.dx().put(at, (float) (rest * inverse[c] * weight(c)));
           });
     }

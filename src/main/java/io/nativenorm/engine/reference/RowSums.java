@@ -24,7 +24,7 @@ final class RowSums extends FloatAccumulators {
 
   @Override
   void fill(long at, int count, int to) {
-    views.readMasked(at, first, to, count, scratch);
+    views.readCut(at, first, to, count, scratch);
     if (views.weight() != null) {
       views.weight().read(at + toWeight, scratch, to, count);
       Elementwise.multiply(first, scratch, to, to + count);

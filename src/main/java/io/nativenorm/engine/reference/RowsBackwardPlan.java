@@ -126,7 +126,7 @@ final class RowsBackwardPlan extends Plan {
       float factor = (float) (1 / Math.sqrt(variance + problem.norm().eps()));
       boolean leaves = false;
       for (long i = 0; i < shape.length() && variance != 0; i++) {
-        leaves |= !Float.isFinite((float) views.masked(row * shape.length() + i) * factor);
+        leaves |= !Float.isFinite((float) views.cut(row * shape.length() + i) * factor);
       }
       return leaves;
     }
@@ -184,7 +184,7 @@ final class RowsBackwardPlan extends Plan {
       for (int i = 0; i < shape.chunks(); i++) {
         int count = shape.chunk(i);
         views.x().read(at, x, 0, count);
-        views.readMasked(at, dy, 0, count, scratch);
+        views.readCut(at, dy, 0, count, scratch);
         Elementwise.subtract(x, 0, count, center);
         Elementwise.subtract(x, 0, count, offset);
         if (sums != null) {

@@ -1,6 +1,6 @@
 package io.nativenorm.engine.reference;
 
-/** sum(g), sum(g * (x - center)) and sum(x - center) over runs, with g = dy, masked by the ReLU. */
+/** sum(g), sum(g * (x - center)) and sum(x - center) over runs, with g = dy, cut by the ReLU. */
 final class SpanSums extends FloatAccumulators {
   private final GradientViews views;
   private final float[] scratch = new float[BLOCK];
@@ -19,7 +19,7 @@ final class SpanSums extends FloatAccumulators {
 
   @Override
   void fill(long at, int count, int to) {
-    views.readMasked(at, first, to, count, scratch);
+    views.readCut(at, first, to, count, scratch);
     views.x().read(at, second, to, count);
     Elementwise.subtract(second, to, to + count, center);
   }

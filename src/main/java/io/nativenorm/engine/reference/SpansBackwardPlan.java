@@ -141,7 +141,7 @@ final class SpansBackwardPlan extends Plan {
       for (long at = 0; at < units.inner(); at += x.length) {
         int count = (int) Math.min(x.length, units.inner() - at);
         views.x().read(start + at, x, 0, count);
-        views.readMasked(start + at, dy, 0, count, scratch);
+        views.readCut(start + at, dy, 0, count, scratch);
         Elementwise.differentiate(dy, x, count, gradient);
         views.dx().write(start + at, dy, 0, count);
       }
