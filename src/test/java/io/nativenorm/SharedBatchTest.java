@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.nativenorm.BatchInPartsTest.Batch;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Timeout;
@@ -101,21 +102,20 @@ class SharedBatchTest {
         });
   }
 
-  /** Within the error of F32, which is more of a handful of values, and roundings to the type. */
+  /** Within the error of F32 and so many roundings to the type. */
   private static void assertNear(
-      Batch b, int roundings, double[] expected, float[] found, String what) {
+      Batch b, int roundings, double bound, double[] expected, float[] found, String what) {
     for (int i = 0; i < expected.length; i++) {
       double size = Math.abs(expected[i]);
       double error = Math.abs(found[i] - expected[i]) - roundings * b.step() * size;
-      assertTrue(error <= (b.s() == 1 ? 4e-6 : 2e-6) * (1 + size), what + " " + i + ": " + error);
+      assertTrue(error <= bound * (1 + size), what + " " + i + ": " + error);
     }
   }
 
-  /** Within a unit in the last place; of some ten values one worker itself is 2 off. */
-  private static void assertVariances(Batch b, float[] one, float[] found) {
-    int units = b.samples() * b.s() < 50 ? 3 : 1;
-    for (int c = 0; c < one.length; c++) {
-      assertEquals(one[c], found[c], units * Math.ulp(one[c]), "variance " + c);
+  private static void assertVariances(int units, double[] expected, float[] found) {
+    for (int c = 0; c < expected.length; c++) {
+      float nearest = (float) expected[c];
+      assertEquals(nearest, found[c], units * Math.ulp(nearest), "variance " + c);
     }
   }
 
@@ -134,12 +134,22 @@ class SharedBatchTest {
     }
   }
 
+  /** Variances of a layer that had ones, after a step. */
+  private static double[] running(double[] variances, int values) {
+    return Arrays.stream(variances)
+        .map(variance -> 0.9 + 0.1 * variance * values / (values - 1))
+        .toArray();
+  }
+
   @ParameterizedTest
   @MethodSource("batches")
   void workersComeToWhatOneHasForTheWhole(Batch b) {
     float[] x = b.stored(TestData.normal(1, b.size(), 2, 1));
     float[] dy = b.stored(TestData.normal(2, b.size(), 0.1, 1));
     Batch whole = b.whole();
+    // Sums in floats of ten values around 2 are 12 to 24 units off in a variance, of which a tenth
+    // is taken in; where they are more values their errors cancel out.
+    boolean few = b.samples() * b.s() < 50;
     try (TensorScope scope = TensorScope.open();
         BatchNorm layer = configured(b, BatchNorm.builder(b.c()))) {
       Oracle oracle = b.oracle(layer);
@@ -163,7 +173,8 @@ class SharedBatchTest {
         assertArrayEquals(first.bias, step.bias);
         assertEquals(1, step.tracked);
       }
-      assertVariances(b, one.runningVar, first.runningVar);
+      assertVariances(few ? 3 : 1, running(oracle.variance, b.samples() * b.s()), first.runningVar);
+      assertVariances(few ? 3 : 1, TestData.widen(one.runningVar), first.runningVar);
       assertMeans(one.runningMean, one.runningVar, first.runningMean);
       assertMeans(one.mean, one.variance, first.mean);
       assertArrayEquals(rounded(oracle.variance), first.variance, 2e-6f);
@@ -173,10 +184,10 @@ class SharedBatchTest {
       assertTrue(TestData.relativeL2(TestData.widen(one.bias), first.bias) <= 1e-6, "bias");
       float[] outputs = b.joined(steps.stream().map(Step::y).toList());
       float[] inputGradients = b.joined(steps.stream().map(Step::dx).toList());
-      assertNear(b, 1, y, outputs, "output");
-      assertNear(b, 1, gradients[0], inputGradients, "gradient");
-      assertNear(b, 2, TestData.widen(one.y), outputs, "output");
-      assertNear(b, 2, TestData.widen(one.dx), inputGradients, "gradient");
+      assertNear(b, 1, 2e-6, y, outputs, "output");
+      assertNear(b, 1, 2e-6, gradients[0], inputGradients, "gradient");
+      assertNear(b, 2, 2e-6, TestData.widen(one.y), outputs, "output");
+      assertNear(b, 2, few ? 4e-6 : 2e-6, TestData.widen(one.dx), inputGradients, "gradient");
     }
   }
 }
