@@ -74,6 +74,11 @@ final class LayerExchange {
     steps = 0;
   }
 
+  /** Ends the exchange for all: the others fail at their next step. */
+  void close() {
+    exchange.close();
+  }
+
   /** What a worker's layer tells those of the others. */
   record Message(LayerExchange from, String step, double[] values) {
     /** Where it is from. */

@@ -70,11 +70,21 @@ final class SharedPass {
     }
     moments = merged;
     moments.roundInto(mean, variance);
-    long stamp = layer.lock.read();
+    runLocked(() -> calls.apply(problem, src, merged, dst));
+  }
+
+  /** Runs a second half, which the other workers count on. */
+  private void runLocked(Runnable half) {
     try {
-      calls.apply(problem, src, merged, dst);
-    } finally {
-      layer.lock.endRead(stamp);
+      long stamp = layer.lock.read();
+      try {
+        half.run();
+      } finally {
+        layer.lock.endRead(stamp);
+      }
+    } catch (RuntimeException | Error e) {
+      exchange.close(); // else they go on, with other running statistics than this one
+      throw e;
     }
   }
 
@@ -100,26 +110,24 @@ final class SharedPass {
   /** The second half, with this worker's sums and those of all. */
   void differentiate(Operands operands, GradientSums own, double[][] summed) {
     GradientSums all = GradientSums.merged(summed);
-    long stamp = layer.lock.read();
-    try {
-      Memory dx = operands.get(Slot.DIFF_SRC);
-      if (dx != null) {
-        calls.applyGradients(
-            problem,
-            operands.get(Slot.SRC),
-            moments,
-            operands.get(Slot.DST),
-            operands.get(Slot.DIFF_DST),
-            all,
-            dx);
-      }
-      GradientSums sums = mergesParameterGradients ? all : own;
-      boolean adds = operands.accumulates();
-      put(operands.get(Slot.DIFF_WEIGHT), sums.weightGradient(moments, layer.eps()), adds);
-      put(operands.get(Slot.DIFF_BIAS), sums.biasGradient(), adds);
-    } finally {
-      layer.lock.endRead(stamp);
+    runLocked(() -> write(operands, mergesParameterGradients ? all : own, all));
+  }
+
+  private void write(Operands operands, GradientSums parameters, GradientSums all) {
+    Memory dx = operands.get(Slot.DIFF_SRC);
+    if (dx != null) {
+      calls.applyGradients(
+          problem,
+          operands.get(Slot.SRC),
+          moments,
+          operands.get(Slot.DST),
+          operands.get(Slot.DIFF_DST),
+          all,
+          dx);
     }
+    boolean adds = operands.accumulates();
+    put(operands.get(Slot.DIFF_WEIGHT), parameters.weightGradient(moments, layer.eps()), adds);
+    put(operands.get(Slot.DIFF_BIAS), parameters.biasGradient(), adds);
   }
 
   private static void put(@Nullable Memory gradient, float[] values, boolean adds) {

@@ -6,13 +6,16 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.OptionalInt;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** A worker that does not do what the others wait for: all of them fail in time and know which. */
 @SuppressWarnings("try") // the scopes are there to close
@@ -198,6 +201,47 @@ class SharedFailuresTest {
     }
   }
 
+  /** One whose second half fails has not taken the batch in: the others must not go on without. */
+  @ParameterizedTest
+  @ValueSource(strings = {"forward", "backward"})
+  void oneThatFailsWhenTheNumbersAreThere(String phase) {
+    List<StatisticsExchange> ends = StatisticsExchange.threads(2, Duration.ofSeconds(30));
+    Workers.run(
+        ends,
+        end -> {
+          AtomicReference<BatchNorm> closes = new AtomicReference<>();
+          SharedStepsTest.Noted noted =
+              new SharedStepsTest.Noted(
+                  end,
+                  new ArrayList<>(),
+                  all -> {
+                    if (closes.get() != null) {
+                      closes.get().close();
+                    }
+                    return all;
+                  });
+          try (TensorScope scope = TensorScope.open();
+              BatchNorm layer = BatchNorm.builder(C).exchange(noted).build()) {
+            Tensor x = Tensor.of(TestData.normal(end.rank(), 2 * C, 0, 1), 2, C);
+            Pass pass = layer.forwardTraining(x);
+            Runnable last =
+                phase.equals("forward") ? () -> layer.forwardTraining(x) : () -> pass.backward(x);
+            if (end.rank() == 1) {
+              closes.set(layer);
+              IllegalStateException e = assertThrows(IllegalStateException.class, last::run);
+              assertEquals("the layer BatchNorm(3) is closed", e.getMessage());
+              return null;
+            }
+            last.run();
+            ExchangeException e =
+                assertThrows(ExchangeException.class, () -> layer.forwardTraining(x));
+            assertTrue(e.getMessage().contains("rank 1 closed its end"), e::toString);
+            assertEquals(OptionalInt.of(1), e.rank(), e::toString);
+            return null;
+          }
+        });
+  }
+
   /** A pass whose last forward failed has no gradients; those of a backward that failed stay. */
   @Test
   void aPassAfterAFailure() {
@@ -216,6 +260,13 @@ class SharedFailuresTest {
               return null;
             }
             assertThrows(ExchangeException.class, () -> pass.accumulate(x, null, gradient, null));
+            assertArrayEquals(new float[] {1, 2, 3}, gradient.toArray());
+            Tensor dx = Tensor.of(TestData.normal(9, 2 * C, 0, 1), 2, C);
+            float[] before = dx.toArray();
+            assertThrows(
+                ExchangeException.class, () -> pass.backward(x, dx, gradient, Tensor.zeros(C)));
+            assertThrows(ExchangeException.class, () -> pass.backward(dx, dx, null, null));
+            assertArrayEquals(before, dx.toArray());
             assertArrayEquals(new float[] {1, 2, 3}, gradient.toArray());
             assertThrows(ExchangeException.class, () -> pass.forward(x, y));
             IllegalStateException e =
