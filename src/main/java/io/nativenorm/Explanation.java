@@ -3,7 +3,6 @@ package io.nativenorm;
 import io.nativenorm.engine.Engines;
 import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
-import io.nativenorm.engine.Task;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -28,8 +27,9 @@ import java.util.Optional;
  * @param backend the backend that the layer was built with
  * @param threads how many threads a call may have
  * @param inference the choice for inference
- * @param training that for the forward pass of training
- * @param backward that for its gradients
+ * @param training that for the forward pass of training; with an exchange, its first phase's, that
+ *     measures
+ * @param backward that for its gradients; with an exchange, the phase's that sums them up
  */
 public record Explanation(
     String layer,
@@ -124,7 +124,12 @@ public record Explanation(
   }
 
   static Explanation of(
-      String layer, String input, Backend backend, Problem inference, Problem training) {
+      String layer,
+      String input,
+      Backend backend,
+      Problem inference,
+      Problem training,
+      Problem backward) {
     return new Explanation(
         layer,
         input,
@@ -132,7 +137,7 @@ public record Explanation(
         training.threads(),
         Choice.of(inference, backend),
         Choice.of(training, backend),
-        Choice.of(training.withTask(Task.BACKWARD), backend));
+        Choice.of(backward, backend));
   }
 
   /** The text. */

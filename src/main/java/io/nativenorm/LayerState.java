@@ -54,6 +54,11 @@ abstract sealed class LayerState implements AutoCloseable permits NormLayer {
     return null;
   }
 
+  /** Whether training exchanges its statistics with other workers. */
+  boolean isShared() {
+    return false;
+  }
+
   /** What exchanges the statistics of a pass with other workers; null if they are its own. */
   @Nullable SharedPass shared(Problem problem) {
     return null;

@@ -92,7 +92,7 @@ final class Masking {
     if (layer.ghosts(shape.batch()) != null) {
       throw refused("ghost batches and masks are not combined");
     }
-    if (layer instanceof BatchNorm norm && norm.isShared()) {
+    if (layer.isShared()) {
       throw refused("exchanges and masks are not combined");
     }
   }

@@ -4,6 +4,7 @@ import io.nativenorm.engine.Operation;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.Shape;
 import io.nativenorm.engine.Storage;
+import io.nativenorm.engine.Task;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
@@ -283,7 +284,7 @@ public abstract sealed class NormLayer extends LayerState permits MaskedNorm, Ro
 
   /**
    * Which engine and kernel inference, training and backward of an input run on, and why not the
-   * others.
+   * others. A {@link Mask} is of a call: FUSED and JAVA take it with kernels of these names.
    *
    * @param x an input this layer takes
    * @return some lines of text
@@ -326,15 +327,17 @@ public abstract sealed class NormLayer extends LayerState permits MaskedNorm, Ro
       String input, DataType type, Layout layout, long[] extents, @Nullable Pieces pieces) {
     int threads = threads();
     Problem inference = inferenceProblem(extents, Storage.of(type), layout, threads);
+    boolean isFrozen = this.training.isFrozen(PassKind.TRAINING);
     Problem training =
-        this.training.isFrozen(PassKind.TRAINING)
-            ? inference
-            : trainingProblem(shapeOf(extents, layout), type, threads);
+        isFrozen ? inference : trainingProblem(shapeOf(extents, layout), type, threads);
+    Problem placed = RowPlaces.of(this, training, pieces, null, null, null);
+    boolean inPhases = isShared() && !isFrozen;
     return Explanation.of(
         name,
         input,
         backend,
         RowPlaces.of(this, inference, pieces, null, null, null),
-        RowPlaces.of(this, training, pieces, null, null, null));
+        inPhases ? placed.withTask(Task.MEASURE) : placed,
+        placed.withTask(inPhases ? Task.SUM_GRADIENTS : Task.BACKWARD));
   }
 }

@@ -34,7 +34,7 @@ abstract sealed class PhasedNorm extends RunningNorm permits BatchNorm {
     }
   }
 
-  /** Without an exchange a single value is refused before it is measured. */
+  @Override
   final boolean isShared() {
     return exchange != null;
   }

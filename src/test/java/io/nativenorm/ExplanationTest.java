@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -68,6 +69,28 @@ class ExplanationTest {
       assertThrows(
           NullPointerException.class,
           () -> layer.explain(DataType.F32, Layout.CHANNELS_FIRST, (long[]) null));
+    }
+  }
+
+  /**
+   * What exchanges statistics runs in phases, which ONEDNN has not; frozen it has none to exchange.
+   */
+  @Test
+  void anExchangeHasPhases() {
+    StatisticsExchange end = StatisticsExchange.threads(1, Duration.ofSeconds(30)).get(0);
+    try (BatchNorm layer = BatchNorm.builder(64).exchange(end).build();
+        Tensor x = Tensor.zeros(2, 64, 8, 8)) {
+      Explanation explanation = layer.explanation(x);
+      for (Explanation.Choice choice : List.of(explanation.training(), explanation.backward())) {
+        String why = "has no phases: its primitives compute a batch as a whole";
+        assertEquals(why, choice.reasons().get(Backend.ONEDNN));
+      }
+      layer.freeze();
+      explanation = layer.explanation(x);
+      for (Explanation.Choice choice : List.of(explanation.training(), explanation.backward())) {
+        String why = "accepts it, but comes after FUSED";
+        assertEquals(why, choice.reasons().get(Backend.ONEDNN));
+      }
     }
   }
 
