@@ -9,6 +9,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
@@ -217,6 +218,46 @@ class MaskCallsTest {
         try (Gradients after = pass.backward(dy)) {
           assertArrayEquals(before.input().toArray(), after.input().toArray());
         }
+      }
+    }
+  }
+
+  /** Frozen and thawed by another thread meanwhile, a pass is of one kind from y to dx. */
+  @Test
+  void thawedBesideACall() throws Exception {
+    AtomicBoolean ended = new AtomicBoolean();
+    try (BatchNorm norm = batchNorm(b -> b.momentum(0.0));
+        Tensor x = input();
+        Pass frozen = norm.forwardFrozen(x);
+        Pass trained = norm.forwardTraining(x, Mask.lengths(10, 7, 2));
+        Gradients ofFrozen = frozen.backward(x);
+        Gradients ofTrained = trained.backward(x)) {
+      Thread other =
+          new Thread(
+              () -> {
+                while (!ended.get()) {
+                  norm.freeze();
+                  norm.thaw();
+                }
+              });
+      other.start();
+      try {
+        int[] found = new int[2];
+        for (int i = 0; i < 100_000 && (i < 1000 || found[0] == 0 || found[1] == 0); i++) {
+          try (Pass pass = norm.forwardTraining(x, Mask.lengths(10, 7, 2));
+              Gradients gradients = pass.backward(x)) {
+            float[] y = pass.output().toArray();
+            boolean isFrozen = Arrays.equals(frozen.output().toArray(), y);
+            found[isFrozen ? 0 : 1]++;
+            assertArrayEquals((isFrozen ? frozen : trained).output().toArray(), y);
+            assertArrayEquals(
+                (isFrozen ? ofFrozen : ofTrained).input().toArray(), gradients.input().toArray());
+          }
+        }
+        assertTrue(found[0] > 0 && found[1] > 0, Arrays.toString(found));
+      } finally {
+        ended.set(true);
+        other.join();
       }
     }
   }

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -16,6 +17,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Running statistics that are frozen, reset, kept from bad batches and from single values. */
 @SuppressWarnings("try") // the scopes are there to close
@@ -186,8 +188,12 @@ class RunningControlTest {
     }
   }
 
-  @Test
-  void nothingIsTakenInOnceItIsFrozen() throws Exception {
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void nothingIsTakenInOnceItIsFrozen(boolean masked) throws Exception {
+    long[] lengths = new long[64];
+    Arrays.fill(lengths, 20);
+    Mask mask = Mask.lengths(lengths);
     try (BatchNorm layer = BatchNorm.of(C);
         Tensor x = Tensor.of(TestData.normal(6, 64 * C * 50, 3, 1), 64, C, 50)) {
       ExecutorService pool = Executors.newFixedThreadPool(3);
@@ -196,7 +202,7 @@ class RunningControlTest {
         pool.submit(
             () -> {
               while (!ended.get()) {
-                layer.forwardTraining(x).close();
+                (masked ? layer.forwardTraining(x, mask) : layer.forwardTraining(x)).close();
               }
             });
       }
