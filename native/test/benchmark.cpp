@@ -252,7 +252,8 @@ Timed row_gradient(std::remove_extent_t<decltype(Table::row_gradient)> body, uns
                                     sums ? A().first : nullptr,
                                     sums ? A().second : nullptr,
                                     false,
-                                    &finite};
+                                    &finite,
+                                    false};
   return Time([&] { body(x.stored, dy.stored, StoredY(options), result, rows); },
               [&] {
                 double sum = 0, product = 0, inverse = 0;

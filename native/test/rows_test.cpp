@@ -212,11 +212,18 @@ void row_gradient(const Table& table, const char* target) {
         stops |= centered && variance[row] == 0 && found.m2 != 0 && sum != 0;
         if (!centered) mean[row] = NAN;  // not to be read
       }
+      // A single row may begin the gradients of weight and bias.
+      const bool begins = part.rows == 1 && flags % 3 == 0 && variance[part.first] != 0;
+      for (size_t k = 0; begins && k < wanted; ++k) {
+        const size_t first = part.first % part.period * length;
+        for (size_t i = first; i < first + length; ++i) expected[k][i] -= gradients[k][i];
+        std::fill_n(gradients[k] + first, length, NAN);
+      }
       bool finite = true;
       const unsigned options = OptionIf(relu, nn::kRelu) | OptionIf(centered, nn::kCentered) |
                                OptionIf(weighted, nn::kWeight) | OptionIf(sums, nn::kParameterSums);
-      const nn::RowsToDifferentiate rows = {centered, length, part.period, part.first,   part.rows,    kEps,   weight,
-                                            mean,     variance,            gradients[0], gradients[1], stream, &finite};
+      const nn::RowsToDifferentiate rows = {centered, length,   part.period,  part.first,   part.rows, kEps,    weight,
+                                            mean,     variance, gradients[0], gradients[1], stream,    &finite, begins};
       const bool stopped = BackwardByRows(BodyOf(table.row_gradient, options), x, dy, y, dx, rows);
       Distance distance;
       const double typical = sqrt(direct_square / static_cast<double>(n)) + 1e-30;

@@ -278,7 +278,8 @@ void TestRows(const Tables& t) {
                                        more ? to.weight_gradient.data() : nullptr,
                                        more ? to.bias_gradient.data() : nullptr,
                                        stream,
-                                       &to.finite};
+                                       &to.finite,
+                                       false};
       };
       const unsigned options = kind | OptionIf(more, nn::kParameterSums);
       const size_t all =

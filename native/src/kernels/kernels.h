@@ -127,6 +127,9 @@ struct RowsToDifferentiate {
   float* bias_gradient;
   bool stream;
   bool* finite;  // set to false if the weight's gradient is not finite after a row that went alone
+  // The gradients of weight and bias begin with this row, the only one, which is not constant: what is there counts for
+  // nothing.
+  bool begins;
 };
 
 // Arrays over columns are padded, so that kernels read and write whole vectors of them.

@@ -116,7 +116,7 @@ constexpr size_t kDifferentiatedTogether = kManyRegisters ? 4 : 2;
 template <size_t kRows, class Set, class T>
 HWY_INLINE void ApplyGradients(Set set, const T* x, const T* dy, const T* y, T* dx, size_t length,
                                const RowGradient* rows, const float* weight, float* weight_gradient,
-                               float* bias_gradient, bool stream, size_t ahead, bool* finite) {
+                               float* bias_gradient, bool begins, bool stream, size_t ahead, bool* finite) {
   constexpr bool kCentered = kHas<nn::kCentered, Set>;
   constexpr bool kSums = kHas<kParameterSums, Set>;
   Floats center[kRows], offset[kRows], scale[kRows], x_factor[kRows], constant[kRows];
@@ -129,6 +129,7 @@ HWY_INLINE void ApplyGradients(Set set, const T* x, const T* dy, const T* y, T* 
   }
   const RowParameters<kWeight, Set> weights(set, weight);
   const bool with_bias = kCentered || bias_gradient != nullptr;
+  const Floats kept = hn::BitCast(kFloats, hn::Set(kWords, begins ? 0 : ~0u));
   Floats zeros = hn::Zero(kFloats);  // of a finite number less itself; else NaN
   const auto apply = [&](auto streams, auto lanes, size_t i, size_t k) NN_INLINED {
     Floats w = hn::Zero(kFloats), dw = hn::Zero(kFloats), db = hn::Zero(kFloats);
@@ -136,6 +137,10 @@ HWY_INLINE void ApplyGradients(Set set, const T* x, const T* dy, const T* y, T* 
     if constexpr (kSums) {
       dw = Load(lanes, weight_gradient + i);
       if (with_bias) db = Load(lanes, bias_gradient + i);
+      if constexpr (kRows == 1) {
+        dw = hn::And(dw, kept);
+        db = hn::And(db, kept);
+      }
     }
     NN_UNROLLED
     for (size_t r = 0; r < kRows; ++r) {
@@ -231,7 +236,7 @@ HWY_INLINE bool DifferentiateRows(Set set, const T* x, const T* dy, const T* y, 
     if (found[k].IsOutside(static_cast<double>(rows.length), rows.variance[rows.first_row + r + k])) return false;
   }
   ApplyGradients<kRows>(set, x + at, dy + at, relu ? y + at : nullptr, dx + at, rows.length, found, weight,
-                        kSums ? rows.weight_gradient + parameters : nullptr, bias_gradient, rows.stream,
+                        kSums ? rows.weight_gradient + parameters : nullptr, bias_gradient, rows.begins, rows.stream,
                         kRows * Ahead(rows, r + kRows - 1), rows.finite);
   return true;
 }

@@ -124,7 +124,7 @@ class AllRowSums {
   }
 
   RowPieceSums operator[](size_t piece) const {
-    const size_t place = piece % places_, at = place * step_;
+    const size_t place = PlaceOf(piece), at = place * step_;
     return {first_.add_floats,          first_.weight + at,       first_.bias == nullptr ? nullptr : first_.bias + at,
             first_.weight_doubles + at, first_.bias_doubles + at, first_.count,
             first_.in_doubles + place,  first_.has_exact + place};
@@ -157,9 +157,11 @@ class AllRowSums {
  private:
   static constexpr size_t kStrip = 256;
 
+  size_t PlaceOf(size_t piece) const { return places_ == 1 ? 0 : piece; }
+
   void AddTo(double* totals, size_t piece, const float* floats, const double* doubles, size_t begin, size_t count,
              bool first) const {
-    const size_t place = piece % places_, at = place * step_ + begin;
+    const size_t place = PlaceOf(piece), at = place * step_ + begin;
     for (size_t j = 0; first && j < count; ++j) totals[j] = 0;
     if (first_.in_doubles[place]) {
       add_doubles_(doubles + at, count, totals);

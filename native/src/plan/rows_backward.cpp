@@ -1,4 +1,6 @@
 // The driver of rows backward: the gradients of rows, and of weight and bias.
+#include <type_traits>
+
 #include "plan/row_sums.h"
 #include "plan/rows.h"
 #include "plan/scratch.h"
@@ -22,30 +24,35 @@ struct RowOperands {
 // Where the operands' rows lie.
 class RowsOf {
  public:
-  RowsOf(const Plan& p, const RowShape& shape, const Backward& data)
-      : data_(data),
-        src_(PlacesOf(p, shape, p.src_stride)),
-        dst_(PlacesOf(p, shape, p.dst_stride)),
-        diff_dst_(PlacesOf(p, shape, p.diff_dst_stride)),
-        diff_src_(PlacesOf(p, shape, p.diff_src_stride)) {}
+  RowsOf(const Plan& p, const RowShape& shape, const Backward& data) : p_(p), shape_(shape), data_(data) {}
 
   RowOperands operator[](size_t row) const {
-    return {data_.src.From(src_[row]), data_.diff_dst.From(diff_dst_[row]), data_.dst.From(dst_[row]),
-            data_.diff_src.From(diff_src_[row])};
+    return {data_.src.From(At(row, p_.src_stride)), data_.diff_dst.From(At(row, p_.diff_dst_stride)),
+            data_.dst.From(At(row, p_.dst_stride)), data_.diff_src.From(At(row, p_.diff_src_stride))};
   }
 
  private:
+  size_t At(size_t row, size_t stride) const { return PlacesOf(p_, shape_, stride)[row]; }
+
+  const Plan& p_;
+  const RowShape& shape_;
   const Backward& data_;
-  RowPlaces src_, dst_, diff_dst_, diff_src_;
 };
 
-// Rows that follow each other. Those that are outside (exact.h) add to the doubles: a float sum of 64 such rows would
-// leave the range of floats too.
-void BackwardByRows(const Plan& p, RowOperands at, RowsToDifferentiate rows, const RowPieceSums& sums) {
+using RowGradient = std::remove_extent_t<decltype(KernelTable::row_gradient)>;
+
+RowGradient KernelOf(const Plan& p, const RowsToDifferentiate& rows) {
   const unsigned options = p.Options() | OptionIf(rows.centered, kCentered) |
                            OptionIf(rows.weight != nullptr, kWeight) |
                            OptionIf(rows.weight_gradient != nullptr, kParameterSums);
-  const auto row_gradient = p.kernels->row_gradient[options];
+  return p.kernels->row_gradient[options];
+}
+
+// Rows that follow each other. Those that are outside (exact.h) add to the doubles: a float sum of 64 such rows would
+// leave the range of floats too.
+// Not copied: reading in one what was just written field by field takes 15 ns.
+void BackwardByRows(const Plan& p, RowOperands& at, RowsToDifferentiate& rows, const RowPieceSums& sums) {
+  const auto row_gradient = KernelOf(p, rows);
   size_t left = rows.rows;
   for (;;) {
     const size_t done = row_gradient(at.x.At(0), at.dy.At(0), at.y.At(0), at.dx.At(0), rows);
@@ -67,8 +74,8 @@ void AgainInDoubles(const Plan& p, const RowShape& shape, const Backward& data, 
                     const RowsOf& operands, size_t first, size_t count, const RowPieceSums& sums) {
   *sums.in_doubles = false;
   const RowsToDifferentiate rows = {
-      p.operation != NN_RMS, shape.length, shape.period, 0,     1,      p.eps, weight, data.mean,
-      data.variance,         nullptr,      nullptr,      false, nullptr};
+      p.operation != NN_RMS, shape.length, shape.period, 0,     1,       p.eps, weight, data.mean,
+      data.variance,         nullptr,      nullptr,      false, nullptr, false};
   for (size_t r = first; r < first + count; ++r) {
     const RowOperands at = operands[r];
     const void* x = at.x.At(0);
@@ -87,6 +94,33 @@ void AgainInDoubles(const Plan& p, const RowShape& shape, const Backward& data, 
   }
 }
 
+// The gradients of a row alone, in the caller's arrays. False if it is not that, or if doubles are needed: then nothing
+// counts of what is written. What several rows need beside this takes as long again as one row of 64.
+bool DifferentiatedOne(const Plan& p, const Backward& data) {
+  const bool wants_all = data.WantsInput() && data.diff_weight != nullptr &&
+                         (data.diff_bias != nullptr || p.operation == NN_RMS) && data.variance[0] != 0;
+  if (!wants_all || (p.weight_offset != 0 && data.weight != nullptr)) return false;
+  const bool in_place = data.IsInPlace();
+  bool finite = true;
+  const RowsToDifferentiate rows = {p.operation != NN_RMS,
+                                    p.channels,
+                                    1,
+                                    0,
+                                    1,
+                                    p.eps,
+                                    data.weight,
+                                    data.mean,
+                                    data.variance,
+                                    data.diff_weight,
+                                    data.diff_bias,
+                                    p.StreamsRuns(p.BackwardBytes(), in_place, p.channels),
+                                    &finite,
+                                    true};
+  const size_t done = KernelOf(p, rows)(data.src.At(0), data.diff_dst.At(0), data.dst.At(0), data.diff_src.At(0), rows);
+  EndStream(rows.stream);
+  return done == 1 && (finite || in_place);
+}
+
 // The weight as it multiplies. A pass over it here, of all rows together, is little; in the kernels an addition more
 // would be paid by every row without an offset.
 const float* AddOffset(float* to, const float* weight, float offset, size_t length) {
@@ -98,6 +132,7 @@ const float* AddOffset(float* to, const float* weight, float offset, size_t leng
 
 int RowsBackward(const Plan& p, const Backward& data) {
   const RowShape shape = ShapeOf(p);
+  if (shape.rows == 1 && DifferentiatedOne(p, data)) return NN_OK;
   const RowsOf operands(p, shape, data);
   const bool sums = data.diff_weight != nullptr || data.diff_bias != nullptr;
   const size_t columns = sums ? shape.length * shape.period : 0;
@@ -125,8 +160,8 @@ int RowsBackward(const Plan& p, const Backward& data) {
   const bool stream = data.WantsInput() && p.StreamsRuns(p.BackwardBytes(), in_place, shape.length);
   const auto differentiate = [&](size_t part, size_t row, size_t count, const RowPieceSums& to, bool* finite) {
     RowsToDifferentiate rows = {
-        p.operation != NN_RMS, shape.length, shape.period, row,    count, p.eps, weight, data.mean,
-        data.variance,         to.weight,    to.bias,      stream, finite};
+        p.operation != NN_RMS, shape.length, shape.period, row,    count,  p.eps, weight, data.mean,
+        data.variance,         to.weight,    to.bias,      stream, finite, false};
     ForRowsTogether(p.rows_together, row, row + count, [&](size_t first, size_t some) {
       const size_t end = first + some, step = nowhere == nullptr ? some : kUnwanted;
       for (; first < end; first += step) {
