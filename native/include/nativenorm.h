@@ -77,6 +77,11 @@ typedef struct nn_problem {
   /* 1: the computed statistics of NN_BATCH and NN_GROUP, but for its phases, are those of the positions that a mask
    * counts; 0: of all. Samples have fewer than 2^32 positions then. */
   int64_t masked;
+  /* A library in the process, as the system's loader knows it, whose OpenMP threads work on large calls in place of
+   * this library's: those that it has for the calling thread, by the interface of GNU's libgomp. Looked for when the
+   * problem is prepared, and stays loaded. Null: this library's threads. Where there are none, these too, but only from
+   * 2^18 elements on: another library's that spin make them late. Children that fork makes must not call then. */
+  const char* threads_of;
 } nn_problem;
 
 /* The memory that one call reads and writes. With n values in a unit, xhat = (x - mean) / sqrt(variance + eps) and

@@ -116,6 +116,7 @@ void running();
 void apart();
 void wanted();
 void masked();
+void openmp();
 }  // namespace groups
 
 // How long each body of an instruction set, or of all, takes.

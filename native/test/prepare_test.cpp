@@ -139,9 +139,9 @@ void TestReasons() {
     p.masked = 1;
     p.spatial = int64_t{1} << 32;
   });
-  refuses("the size of nn_problem is 0, expected 144", [](nn_problem& p) { p.size = 0; });
-  refuses("the size of nn_problem is 7, expected 144", [](nn_problem& p) { p.size = 7; });
-  refuses("the size of nn_problem is 4097, expected 144", [](nn_problem& p) { p.size = 4097; });
+  refuses("the size of nn_problem is 0, expected 152", [](nn_problem& p) { p.size = 0; });
+  refuses("the size of nn_problem is 7, expected 152", [](nn_problem& p) { p.size = 7; });
+  refuses("the size of nn_problem is 4097, expected 152", [](nn_problem& p) { p.size = 4097; });
 }
 
 // There may be no room for a reason, or for a part of it.
@@ -172,7 +172,7 @@ void TestSizes() {
     later.more[more - 1] = 1;
     const Prepared refused(&later.problem);
     Check(refused.plan == nullptr &&
-              refused.reason == "nn_problem has something behind the 144 bytes that are known here",
+              refused.reason == "nn_problem has something behind the 152 bytes that are known here",
           "byte %zu that is not known is 1: %s", more - 1, refused.reason.c_str());
     later.more[more - 1] = 0;
   }

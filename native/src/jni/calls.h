@@ -13,12 +13,12 @@ inline nn_plan* Prepare(int32_t operation, int32_t statistics, double eps, int32
                         int64_t channels, int64_t spatial, int64_t groups, int32_t src_type, int32_t dst_type,
                         int32_t parameters_type, int32_t affine, int32_t activation, int32_t task, int32_t threads,
                         double unit_offset, int64_t rows_together, int64_t src_stride, int64_t dst_stride,
-                        int64_t diff_dst_stride, int64_t diff_src_stride, int64_t masked, signed char* reason,
-                        int32_t room) {
+                        int64_t diff_dst_stride, int64_t diff_src_stride, int64_t masked, const char* threads_of,
+                        signed char* reason, int32_t room) {
   const nn_problem problem = {
       sizeof problem, operation,     statistics, eps,        batch,           channels,        spatial,    groups,
       layout,         threads,       src_type,   dst_type,   parameters_type, affine,          activation, task,
-      unit_offset,    rows_together, src_stride, dst_stride, diff_dst_stride, diff_src_stride, masked};
+      unit_offset,    rows_together, src_stride, dst_stride, diff_dst_stride, diff_src_stride, masked,     threads_of};
   return nn_prepare(&problem, reinterpret_cast<char*>(reason), static_cast<size_t>(room));
 }
 

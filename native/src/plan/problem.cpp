@@ -13,7 +13,7 @@ namespace nn {
 namespace {
 
 // Neither struct may end in padding, where a caller that does not know the next field has anything.
-static_assert(sizeof(nn_problem) == offsetof(nn_problem, masked) + sizeof(nn_problem::masked));
+static_assert(sizeof(nn_problem) == offsetof(nn_problem, threads_of) + sizeof(nn_problem::threads_of));
 static_assert(sizeof(nn_operands) == offsetof(nn_operands, mask) + sizeof(nn_operands::mask));
 
 // More is not a number of threads but uninitialized memory.

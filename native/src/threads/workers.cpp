@@ -10,11 +10,11 @@
 #include <thread>
 
 #include "platform/system.h"
+#include "threads/job.h"
 
 namespace nn {
 namespace {
 
-constexpr int kMaxThreads = 256;
 using Clock = std::chrono::steady_clock;
 
 // How long a worker looks for the next job before it sleeps. Waking one takes the caller 5 to 20 us, and it comes 5 to
@@ -41,36 +41,6 @@ inline void Pause() {
 #endif
 }
 
-// The tasks of one participant. Each takes its own first, so that its cache has the same memory in the next job,
-// then those that others have not begun.
-struct alignas(64) Share {
-  std::atomic<size_t> next;
-  size_t end;
-};
-
-struct Job {
-  void (*task)(const void*, size_t);
-  const void* context;
-  int participants;
-  Share shares[kMaxThreads];
-
-  // How many it did.
-  size_t Work(int participant) {
-    size_t done = 0;
-    for (int k = 0; k < participants; ++k) {
-      Share& share = shares[(participant + k) % participants];
-      for (;;) {
-        if (share.next.load(std::memory_order_relaxed) >= share.end) break;
-        const size_t i = share.next.fetch_add(1, std::memory_order_relaxed);
-        if (i >= share.end) break;
-        task(context, i);
-        ++done;
-      }
-    }
-    return done;
-  }
-};
-
 struct Worker {
   std::thread thread;
   std::mutex mutex;
@@ -90,7 +60,10 @@ class Workers {
     if (static_cast<size_t>(helpers) > tasks - 1 && helpers > 0) helpers = static_cast<int>(tasks - 1);
     const int wanted = helpers;
     bool alone = true;
-    if (helpers > 0 && !busy_.exchange(true, std::memory_order_acquire)) {
+    if (helpers > 0 && team.openmp.IsThere()) {
+      RunOnOpenMp(team.openmp, helpers + 1, tasks, task, context);
+      alone = false;
+    } else if (helpers > 0 && !busy_.exchange(true, std::memory_order_acquire)) {
       helpers = WorthHaving(helpers, team.wakes);
       if (helpers > 0) {
         RunTogether(helpers, tasks, task, context);
@@ -163,14 +136,7 @@ class Workers {
     if (helpers > limit) helpers = limit;
     while (started_ < helpers && Start(started_)) ++started_;
     if (helpers > started_) helpers = started_;
-    job_.task = task;
-    job_.context = context;
-    job_.participants = helpers + 1;
-    for (int p = 0; p <= helpers; ++p) {
-      const Range range = PartOf(tasks, static_cast<size_t>(helpers) + 1, static_cast<size_t>(p));
-      job_.shares[p].next.store(range.begin, std::memory_order_relaxed);
-      job_.shares[p].end = range.end;
-    }
+    job_.Set(helpers + 1, tasks, task, context);
     const auto begin = Clock::now();
     const uint64_t epoch = Epoch(gate_.load(std::memory_order_relaxed)) + 1;
     gate_.store(epoch << 32 | kOpen, std::memory_order_seq_cst);

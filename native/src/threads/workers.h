@@ -4,12 +4,15 @@
 
 #include <stddef.h>
 
+#include "threads/openmp.h"
+
 namespace nn {
 
 // Who may work on a job.
 struct Team {
   int threads;  // the caller among them
   bool wakes;   // whether it is large enough to wake workers that sleep
+  OpenMp openmp = {};  // whose threads take the workers' place, if it is there
 };
 constexpr Team kAlone = {1, false};
 
@@ -22,7 +25,8 @@ void RunTasks(Team team, size_t tasks, void (*task)(const void* context, size_t 
 // For tests: whether each job wakes the workers that it can use, small ones and those after waiting too. Off at first.
 void WakeForAll(bool all);
 
-// Allows so many workers. Ends those that are too many, and waits for them.
+// Allows so many workers, and of OpenMP's threads as many beside a caller. Ends those that are too many, and waits for
+// them.
 void SetWorkers(int count);
 
 // Ends all workers, unless a job runs. For when nobody is left to call: then a job runs only where the process ends.

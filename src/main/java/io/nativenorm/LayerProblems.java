@@ -9,6 +9,7 @@ import io.nativenorm.engine.Shape;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Storage;
 import io.nativenorm.engine.Task;
+import org.jspecify.annotations.Nullable;
 
 /** The problems of a layer, on shapes that it takes: its options are the same in all of them. */
 record LayerProblems(
@@ -17,7 +18,8 @@ record LayerProblems(
     double eps,
     Activation activation,
     double unitOffset,
-    LayerParameters parameters) {
+    LayerParameters parameters,
+    @Nullable String threadsOf) {
 
   /** Checks an input's type. */
   void requireComputed(DataType type, Object input) {
@@ -60,6 +62,7 @@ record LayerProblems(
         new Affine(parameters.weight() != null, parameters.bias() != null, unitOffset),
         new Fusion(activation),
         task,
-        threads);
+        threads,
+        threadsOf);
   }
 }

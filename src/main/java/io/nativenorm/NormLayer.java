@@ -49,7 +49,13 @@ public abstract sealed class NormLayer extends LayerState permits MaskedNorm, Ro
     ownThreads = options.threads();
     problems =
         new LayerProblems(
-            name, operation, eps, options.activation(), options.unitOffset(), parameters);
+            name,
+            operation,
+            eps,
+            options.activation(),
+            options.unitOffset(),
+            parameters,
+            options.threadsOf());
     inference = new Inference(this, backend, parameters);
     training = new Training(this, backend, parameters, lock);
   }

@@ -1,6 +1,7 @@
 package io.nativenorm.engine;
 
 import java.util.Locale;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What is to be computed, without data: the key by which plans are chosen, prepared and cached. All
@@ -13,9 +14,39 @@ import java.util.Locale;
  * @param fusion what is done in the same pass
  * @param task inference, training or backward
  * @param threads how many threads may work on it
+ * @param threadsOf the library whose threads; null for the engine's own
  */
 public record Problem(
-    Norm norm, Shape shape, Storage storage, Affine affine, Fusion fusion, Task task, int threads) {
+    Norm norm,
+    Shape shape,
+    Storage storage,
+    Affine affine,
+    Fusion fusion,
+    Task task,
+    int threads,
+    @Nullable String threadsOf) {
+
+  /**
+   * On the engine's own threads.
+   *
+   * @param norm what is normalized by what
+   * @param shape extents and layout
+   * @param storage the types in memory
+   * @param affine whether there are weight and bias
+   * @param fusion what is done in the same pass
+   * @param task inference, training or backward
+   * @param threads how many threads may work on it
+   */
+  public Problem(
+      Norm norm,
+      Shape shape,
+      Storage storage,
+      Affine affine,
+      Fusion fusion,
+      Task task,
+      int threads) {
+    this(norm, shape, storage, affine, fusion, task, threads, null);
+  }
 
   /**
    * How many means and variances there are.
@@ -37,7 +68,7 @@ public record Problem(
    * @return a problem that differs in nothing else
    */
   public Problem withNorm(Norm other) {
-    return new Problem(other, shape, storage, affine, fusion, task, threads);
+    return new Problem(other, shape, storage, affine, fusion, task, threads, threadsOf);
   }
 
   /**
@@ -47,7 +78,7 @@ public record Problem(
    * @return a problem that differs in nothing else
    */
   public Problem withShape(Shape other) {
-    return new Problem(norm, other, storage, affine, fusion, task, threads);
+    return new Problem(norm, other, storage, affine, fusion, task, threads, threadsOf);
   }
 
   /**
@@ -57,7 +88,7 @@ public record Problem(
    * @return a problem that differs in nothing else
    */
   public Problem withAffine(Affine other) {
-    return new Problem(norm, shape, storage, other, fusion, task, threads);
+    return new Problem(norm, shape, storage, other, fusion, task, threads, threadsOf);
   }
 
   /**
@@ -67,7 +98,7 @@ public record Problem(
    * @return a problem that differs in nothing else
    */
   public Problem withTask(Task other) {
-    return new Problem(norm, shape, storage, affine, fusion, other, threads);
+    return new Problem(norm, shape, storage, affine, fusion, other, threads, threadsOf);
   }
 
   /** One line for messages: operation, task, types, layout and extents. */

@@ -101,6 +101,7 @@ final class FusedPlan extends Plan {
         shape.strides().diffDst(),
         shape.strides().diffSrc(),
         norm.masked() ? 1 : 0,
+        problem.threadsOf(),
         reason,
         reason.length);
   }

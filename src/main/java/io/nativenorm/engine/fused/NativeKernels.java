@@ -55,6 +55,7 @@ final class NativeKernels {
       @Cast("int64_t") long diffDstStride,
       @Cast("int64_t") long diffSrcStride,
       @Cast("int64_t") long masked,
+      String threadsOf,
       byte[] reason,
       int room);
 

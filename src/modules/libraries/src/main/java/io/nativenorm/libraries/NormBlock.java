@@ -16,15 +16,11 @@ import java.nio.ByteBuffer;
  * floats on a processor is NativeNorm's.
  */
 public final class NormBlock extends ai.djl.nn.norm.LayerNorm {
-  /**
-   * Elements from which on our threads are used. PyTorch's spin for some ms after an operator, so
-   * that on two processors ours come late, and then keep PyTorch's waiting: 128 x 768 took 33 us
-   * with what had made it, without ours 21, and with DJL's operator 22.
-   */
-  private static final long SHARED = 1 << 18;
+  /** Whose OpenMP threads make what a block is given, and take what it gives. */
+  static final String PYTORCH = System.mapLibraryName("torch_cpu");
 
-  /** Layers on the memory of DJL's parameters: on their caller's thread, and on all. */
-  private record Own(NDArray gamma, NDArray beta, LayerNorm alone, LayerNorm shared) {}
+  /** A layer on the memory of DJL's parameters. */
+  private record Own(NDArray gamma, NDArray beta, LayerNorm norm) {}
 
   private volatile Own own;
 
@@ -68,7 +64,7 @@ public final class NormBlock extends ai.djl.nn.norm.LayerNorm {
       return null;
     }
     try (Tensor tensor = Tensor.wrap(bytes.asFloatBuffer(), length)) {
-      own().alone.forward(tensor, tensor);
+      own().norm.forward(tensor, tensor);
     }
     return y;
   }
@@ -83,7 +79,7 @@ public final class NormBlock extends ai.djl.nn.norm.LayerNorm {
     NDArray y = x.getManager().create(shape);
     try (Tensor from = wrap(x, shape);
         Tensor to = wrap(y, shape)) {
-      (shape.size() < SHARED ? own().alone : own().shared).forward(from, to);
+      own().norm.forward(from, to);
     }
     return y;
   }
@@ -95,13 +91,14 @@ public final class NormBlock extends ai.djl.nn.norm.LayerNorm {
     if (now == null || now.gamma != weight || now.beta != bias) {
       try (Tensor sharedWeight = wrap(weight, normalizedShape);
           Tensor sharedBias = wrap(bias, normalizedShape)) {
-        LayerNorm.Builder options =
+        LayerNorm norm =
             LayerNorm.builder(normalizedShape.getShape())
                 .eps(epsilon)
                 .weight(sharedWeight)
-                .bias(sharedBias);
-        LayerNorm shared = options.build();
-        now = new Own(weight, bias, options.threads(1).build(), shared);
+                .bias(sharedBias)
+                .threadsOf(PYTORCH)
+                .build();
+        now = new Own(weight, bias, norm);
       }
       own = now;
     }

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import ai.djl.Model;
 import ai.djl.engine.Engine;
@@ -25,6 +26,7 @@ import ai.djl.training.Trainer;
 import ai.djl.training.loss.Loss;
 import ai.djl.training.optimizer.Optimizer;
 import ai.djl.training.tracker.Tracker;
+import io.nativenorm.Tensor;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.DataInputStream;
@@ -37,6 +39,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 
 /** {@link NormBlock} is DJL's LayerNorm, whatever it is given. */
 class DjlTest extends LibraryTest {
@@ -115,6 +119,17 @@ class DjlTest extends LibraryTest {
                     shape.toString(),
                     () ->
                         assertSame(both(shape, shape.dimension() - 1), random(shape.getShape()))));
+  }
+
+  /** What makes it faster than DJL's between PyTorch's operators. */
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void largeCallsAreOnPyTorchsThreads() {
+    try (io.nativenorm.LayerNorm norm =
+            io.nativenorm.LayerNorm.builder(768).threadsOf(NormBlock.PYTORCH).threads(2).build();
+        Tensor x = Tensor.zeros(128, 768)) {
+      assertTrue(norm.explain(x).contains("openmp"), norm.explain(x));
+    }
   }
 
   @Test
