@@ -111,6 +111,18 @@ Timed gradient(std::remove_extent_t<decltype(Table::gradient)> body, unsigned op
       [&] { return LargestOfResult([&](size_t i) { return 1.75 * CutDy(options, i) - 0.5 * (x[i] - 0.5) + 0.25; }); });
 }
 
+Timed masked_gradient(std::remove_extent_t<decltype(Table::masked_gradient)> body, unsigned options) {
+  const Gradient g = {0.5f, 1.75f, -0.5f, 0.25f, 0};
+  static unsigned char mask[kAll];
+  for (size_t i = 0; i < kAll; ++i) mask[i] = static_cast<unsigned char>(i % 3 == 0 ? 0 : i | 1);
+  return Time([&] { body(x.stored, dy.stored, StoredY(options), mask, result, kAll, g); },
+              [&] {
+                return LargestOfResult([&](size_t i) {
+                  return 1.75 * CutDy(options, i) + (mask[i] == 0 ? 0 : -0.5 * (x[i] - 0.5) + 0.25);
+                });
+              });
+}
+
 Timed column_sums(std::remove_extent_t<decltype(Table::column_sums)> body, unsigned) {
   return Time([&] { body(x.stored, kRows, kColumns, kColumns, nullptr, false, A().sums[0], A().sums[1]); },
               [&] {

@@ -1,5 +1,5 @@
 // Masked problems on every instruction set: the statistics of what counts, the same bits whatever lies in the padding
-// and however many threads work, and on all that promise one answer.
+// where dy is 0 and however many threads work, and on all that promise one answer; the gradients where it is not.
 #include <math.h>
 #include <string.h>
 
@@ -31,6 +31,8 @@ struct Masked {
         return (sample * 7 + position * position) % 5 < 2;
       case 2:
         return sample % 2 == 1;  // of some samples nothing
+      case 3:
+        return sample + position > 0;  // all but one
       default:
         return false;
     }
@@ -44,7 +46,7 @@ struct Masked {
     return bytes;
   }
 
-  // body(element, sample * spatial + position, unit) for all elements.
+  // body(element, sample * spatial + position, unit, channel) for all elements.
   template <class Body>
   void ForAll(const Body& body) const {
     for (size_t n = 0; n < shape.batch; ++n) {
@@ -53,7 +55,7 @@ struct Masked {
           const bool first = shape.layout == NN_CHANNELS_FIRST;
           const size_t in_sample = first ? c * shape.spatial + s : s * shape.channels + c;
           const size_t unit = shape.operation == NN_BATCH ? c : n * shape.groups + c / (shape.channels / shape.groups);
-          body(n * shape.channels * shape.spatial + in_sample, n * shape.spatial + s, unit);
+          body(n * shape.channels * shape.spatial + in_sample, n * shape.spatial + s, unit, c);
         }
       }
     }
@@ -66,10 +68,13 @@ struct Results {
   std::vector<float> y, mean, variance, dx, weight, bias;
 };
 
-Results Run(const Masked& m, const std::vector<float>& x, const std::vector<float>& dy, int threads) {
+std::vector<float> WeightOf(const Masked& m) { return Random(5).Normals(m.shape.channels, 1, 0.5); }
+
+Results Run(const Masked& m, const std::vector<float>& x, const std::vector<float>& dy, int threads,
+            bool in_place = false, bool other_variance = false) {
   const Shape& shape = m.shape;
   const std::vector<unsigned char> mask = m.Bytes();
-  const std::vector<float> weight = Random(5).Normals(shape.channels, 1, 0.5);
+  const std::vector<float> weight = WeightOf(m);
   const std::vector<float> bias = Random(6).Normals(shape.channels, 0, 1);
   Results r = {std::vector<float>(m.Elements()),   std::vector<float>(m.Units()),
                std::vector<float>(m.Units()),      std::vector<float>(m.Elements()),
@@ -82,7 +87,10 @@ Results Run(const Masked& m, const std::vector<float>& x, const std::vector<floa
     nn_operands o = ForwardOperands(x.data(), r.y.data(), weight.data(), bias.data(), r.mean.data(), r.variance.data());
     Check(nn_execute(prepared.plan.get(), &o) == NN_WRONG_OPERANDS, "%s without a mask", m.Text().c_str());
     o.mask = mask.data();
-    o.diff_dst = dy.data();
+    if (in_place) r.dx = dy;
+    // Of what nothing counts of, any statistics do.
+    for (float& variance : r.variance) variance = other_variance && variance == 0 ? 1 : variance;
+    o.diff_dst = in_place ? r.dx.data() : dy.data();
     o.diff_src = r.dx.data();
     o.diff_weight = r.weight.data();
     o.diff_bias = r.bias.data();
@@ -99,18 +107,20 @@ bool SameBut(const Masked& m, const Results& a, const Results& b) {
   const std::vector<unsigned char> mask = m.Bytes();
   bool same = Same(a.mean, b.mean) && Same(a.variance, b.variance) && Same(a.dx, b.dx) && Same(a.weight, b.weight) &&
               Same(a.bias, b.bias);
-  m.ForAll([&](size_t i, size_t at, size_t) { same &= mask[at] == 0 || memcmp(&a.y[i], &b.y[i], sizeof(float)) == 0; });
+  m.ForAll([&](size_t i, size_t at, size_t, size_t) {
+    same &= mask[at] == 0 || memcmp(&a.y[i], &b.y[i], sizeof(float)) == 0;
+  });
   return same;
 }
 
 void TestStatistics(const Masked& m, const std::vector<float>& x, const Results& r, const std::string& text) {
   const std::vector<unsigned char> mask = m.Bytes();
   std::vector<double> n(m.Units()), sum(m.Units()), squares(m.Units());
-  m.ForAll([&](size_t i, size_t at, size_t unit) {
+  m.ForAll([&](size_t i, size_t at, size_t unit, size_t) {
     n[unit] += mask[at] != 0;
     sum[unit] += mask[at] != 0 ? x[i] : 0.0;
   });
-  m.ForAll([&](size_t i, size_t at, size_t unit) {
+  m.ForAll([&](size_t i, size_t at, size_t unit, size_t) {
     const double distance = mask[at] != 0 ? x[i] - sum[unit] / n[unit] : 0;
     squares[unit] += distance * distance;
   });
@@ -123,12 +133,86 @@ void TestStatistics(const Masked& m, const std::vector<float>& x, const Results&
   Check(largest <= 1e-6, "%s: statistics are %g off", text.c_str(), largest);
 }
 
+// dx and the parameters' gradients by their definition, each within its tolerance of what its terms add up to.
+void TestGradients(const Masked& m, const std::vector<float>& x, const std::vector<float>& dy, const Results& r,
+                   const std::string& text) {
+  struct Sums {
+    double n = 0, mean = 0, squares = 0, g = 0, product = 0, g_size = 0, product_size = 0;
+  };
+  const std::vector<unsigned char> mask = m.Bytes();
+  const std::vector<float> weight = WeightOf(m);
+  std::vector<Sums> units(m.Units());
+  std::vector<double> parameters(m.shape.channels * 2), sizes(m.shape.channels * 2);
+  const auto cut = [&](size_t i) { return m.shape.relu && r.y[i] <= 0 ? 0.0 : dy[i]; };
+  const auto normalized = [&](size_t i, size_t unit) {
+    const Sums& u = units[unit];
+    return u.n == 0 ? 0 : (x[i] - u.mean) / sqrt(u.squares / u.n + m.shape.eps);
+  };
+  m.ForAll([&](size_t i, size_t at, size_t unit, size_t) {
+    units[unit].n += mask[at] != 0;
+    units[unit].mean += mask[at] != 0 ? x[i] : 0.0;
+  });
+  for (Sums& u : units) u.mean = u.n == 0 ? 0 : u.mean / u.n;
+  m.ForAll([&](size_t i, size_t at, size_t unit, size_t) {
+    if (mask[at] != 0) units[unit].squares += (x[i] - units[unit].mean) * (x[i] - units[unit].mean);
+  });
+  m.ForAll([&](size_t i, size_t, size_t unit, size_t c) {
+    Sums& u = units[unit];
+    const double seen = cut(i), g = seen * weight[c], xhat = normalized(i, unit);
+    u.g += g;
+    u.g_size += fabs(g);
+    u.product += g * xhat;
+    u.product_size += fabs(g * xhat);
+    parameters[2 * c] += seen * xhat;
+    sizes[2 * c] += fabs(seen * xhat);
+    parameters[2 * c + 1] += seen;
+    sizes[2 * c + 1] += fabs(seen);
+  });
+  Distance dx, sums;
+  m.ForAll([&](size_t i, size_t at, size_t unit, size_t c) {
+    const Sums& u = units[unit];
+    const double inverse = u.n == 0 ? 0 : 1 / sqrt(u.squares / u.n + m.shape.eps), g = cut(i) * weight[c];
+    const double xhat = normalized(i, unit), share = mask[at] == 0 ? 0 : inverse / u.n;
+    dx.Add(r.dx[i], inverse * g - share * (u.g + xhat * u.product),
+           1e-3 + inverse * fabs(g) + share * (u.g_size + (0.1 + fabs(xhat)) * u.product_size));
+    dx.Next();
+  });
+  for (size_t c = 0; c < m.shape.channels; ++c, sums.Next()) {
+    sums.Add(r.weight[c], parameters[2 * c], 1e-3 + sizes[2 * c]);
+    sums.Add(r.bias[c], parameters[2 * c + 1], 1e-3 + sizes[2 * c + 1]);
+  }
+  Check(dx.Largest() <= 2e-6 && sums.Largest() <= 2e-6, "%s: dx is %g off, dweight or dbias %g", text.c_str(),
+        dx.Largest(), sums.Largest());
+}
+
+// With a dy that is not 0 in the padding.
+void TestAll(const Masked& m) {
+  const std::vector<float> x = Random(9).Normals(m.Elements(), 0.3, 1), dy = Random(10).Normals(m.Elements(), 0.1, 1);
+  Results first;
+  for (int target = 0; target < nn_targets(); ++target) {
+    nn_use_target(target);
+    const std::string name = nn_target_name(target), text = name + " " + m.Text() + " all";
+    const Results found = Run(m, x, dy, 1);
+    TestGradients(m, x, dy, found, text);
+    const Results in_place = Run(m, x, dy, 1, true), together = Run(m, x, dy, kThreads);
+    Results other = Run(m, x, dy, kThreads, false, true);
+    other.variance = found.variance;
+    Check(SameBut(m, found, other), "%s: a variance of nothing makes a difference", text.c_str());
+    Check(SameBut(m, found, in_place), "%s: it makes a difference whether it is in place", text.c_str());
+    Check(SameBut(m, found, together), "%s: threads make a difference", text.c_str());
+    if (name == "sse4") continue;
+    if (first.y.empty()) first = found;
+    Check(SameBut(m, found, first), "%s: other bits", text.c_str());
+  }
+}
+
 void Test(const Masked& m) {
   std::vector<float> x = Random(7).Normals(m.Elements(), 0.3, 1), dy = Random(8).Normals(m.Elements(), 0.1, 1);
   const std::vector<unsigned char> mask = m.Bytes();
-  m.ForAll([&](size_t i, size_t at, size_t) { dy[i] = mask[at] == 0 ? 0 : dy[i]; });
+  m.ForAll([&](size_t i, size_t at, size_t, size_t) { dy[i] = mask[at] == 0 ? 0 : dy[i]; });
   std::vector<float> nans = x;
-  m.ForAll([&](size_t i, size_t at, size_t) { nans[i] = mask[at] == 0 ? (i % 2 == 0 ? NAN : -INFINITY) : nans[i]; });
+  m.ForAll(
+      [&](size_t i, size_t at, size_t, size_t) { nans[i] = mask[at] == 0 ? (i % 2 == 0 ? NAN : -INFINITY) : nans[i]; });
   Results first;
   for (int target = 0; target < nn_targets(); ++target) {
     nn_use_target(target);
@@ -144,6 +228,11 @@ void Test(const Masked& m) {
   }
 }
 
+void TestBoth(const Masked& m) {
+  Test(m);
+  TestAll(m);
+}
+
 }  // namespace
 
 void groups::masked() {
@@ -151,12 +240,12 @@ void groups::masked() {
   for (int operation : {NN_BATCH, NN_GROUP}) {
     const size_t groups = operation == NN_GROUP ? 3 : 1;
     for (int layout : {NN_CHANNELS_FIRST, NN_CHANNELS_LAST}) {
-      for (int mask = 0; mask < 4; ++mask) {
+      for (int mask = 0; mask < 5; ++mask) {
         for (bool relu : {false, true}) {
-          Test({{operation, layout, 3, 6, 20, groups, kEps, relu}, mask});
-          Test({{operation, layout, 12, 12, 700, groups, kEps, relu}, mask});
-          Test({{operation, layout, 2, 3, 40000, groups, kEps, relu}, mask});
-          Test({{operation, layout, 9, 48, 1, groups, kEps, relu}, mask});
+          TestBoth({{operation, layout, 3, 6, 20, groups, kEps, relu}, mask});
+          TestBoth({{operation, layout, 12, 12, 700, groups, kEps, relu}, mask});
+          TestBoth({{operation, layout, 2, 3, 40000, groups, kEps, relu}, mask});
+          TestBoth({{operation, layout, 9, 48, 1, groups, kEps, relu}, mask});
         }
       }
     }

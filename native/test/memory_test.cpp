@@ -164,6 +164,44 @@ long RefuseEach(const std::string& text, const Runs& runs, const Problem& proble
   return refused;
 }
 
+// How many requests of computing were refused.
+long TestRefusals(const Shape& shape, bool masked, uint64_t seed) {
+  const Problem problem(shape, seed, 1);
+  nn_use_target(static_cast<int>(seed) % nn_targets());
+  nn_set_workers(0);
+  std::vector<unsigned char> some(shape.batch * shape.spatial);
+  for (size_t i = 0; i < some.size(); ++i) some[i] = i * i % 7 < 4;
+  const unsigned char* mask = masked ? some.data() : nullptr;
+  const Runs runs(shape, kWorkers + 1, mask);
+  const Results expected = runs.Of(problem);
+  const std::string text = problem.Text() + (masked ? " masked" : "");
+  const long computing = RefuseEach(text + " computing", runs, problem, expected, [&](Results& results) {
+    nn_set_workers(kWorkers);
+    runs.Into(problem, results);
+    return results.status;
+  });
+  // Backward's scratch memory; and the workers' starts, where there is more than one thing to do.
+  Check(computing >= (runs.Threads() > 1 ? 4 : 0), "%s: only %ld requests to refuse", text.c_str(), computing);
+  const long preparing = RefuseEach(text + " preparing", runs, problem, expected, [&](Results& results) {
+    const Runs others(shape, kWorkers + 1, mask);
+    if (!others.ArePrepared()) return static_cast<int>(NN_OUT_OF_MEMORY);
+    others.Into(problem, results);
+    return results.status;
+  });
+  Check(preparing >= 4, "%s: only %ld requests to refuse in preparing", text.c_str(), preparing);
+  nn_set_workers(2);
+  const long fewer = RefuseEach(text + " fewer workers", runs, problem, expected, [&](Results& results) {
+    nn_set_workers(kWorkers);
+    runs.Into(problem, results);
+    if (results.status != NN_OK) return results.status;
+    nn_set_workers(1);
+    runs.Into(problem, results);
+    return results.status;
+  });
+  Check(fewer >= computing, "%s: only %ld requests to refuse with fewer workers", text.c_str(), fewer);
+  return computing;
+}
+
 void TestRefusals() {
   uint64_t seed = kSeed;
   long total = 0;
@@ -172,37 +210,8 @@ void TestRefusals() {
   shapes.push_back({NN_BATCH, NN_CHANNELS_FIRST, 2, 400, 9, 1, 1e-5, false});  // blocks in blocks, one thread
   shapes.push_back({NN_GROUP, NN_CHANNELS_LAST, 2, 400, 9, 4, 1e-5, true});
   for (const Shape& shape : shapes) {
-    const Problem problem(shape, ++seed, 1);
-    nn_use_target(static_cast<int>(seed) % nn_targets());
-    nn_set_workers(0);
-    const Runs runs(shape, kWorkers + 1);
-    const Results expected = runs.Of(problem);
-    const std::string text = problem.Text();
-    const long computing = RefuseEach(text + " computing", runs, problem, expected, [&](Results& results) {
-      nn_set_workers(kWorkers);
-      runs.Into(problem, results);
-      return results.status;
-    });
-    // Backward's scratch memory; and the workers' starts, where there is more than one thing to do.
-    Check(computing >= (runs.Threads() > 1 ? 4 : 0), "%s: only %ld requests to refuse", text.c_str(), computing);
-    total += computing;
-    const long preparing = RefuseEach(text + " preparing", runs, problem, expected, [&](Results& results) {
-      const Runs others(shape, kWorkers + 1);
-      if (!others.ArePrepared()) return static_cast<int>(NN_OUT_OF_MEMORY);
-      others.Into(problem, results);
-      return results.status;
-    });
-    Check(preparing >= 4, "%s: only %ld requests to refuse in preparing", text.c_str(), preparing);
-    nn_set_workers(2);
-    const long fewer = RefuseEach(text + " fewer workers", runs, problem, expected, [&](Results& results) {
-      nn_set_workers(kWorkers);
-      runs.Into(problem, results);
-      if (results.status != NN_OK) return results.status;
-      nn_set_workers(1);
-      runs.Into(problem, results);
-      return results.status;
-    });
-    Check(fewer >= computing, "%s: only %ld requests to refuse with fewer workers", text.c_str(), fewer);
+    total += TestRefusals(shape, false, ++seed);
+    if (shape.operation == NN_BATCH || shape.operation == NN_GROUP) TestRefusals(shape, true, seed);
   }
 #if defined(__linux__)
   const long of_threads = 3;  // for what it runs, for its handle, and the thread itself

@@ -35,18 +35,29 @@ bool Results::operator==(const Results& other) const {
          Same(sum_dy_centered, other.sum_dy_centered);
 }
 
-Runs::Runs(const Shape& shape, int threads) : last_(shape.operation == NN_BATCH ? NN_APPLY_GRADIENTS : NN_BACKWARD) {
-  for (int task = NN_TRAIN; task <= last_; ++task) plans_[task] = Prepare(shape, task, false, threads);
+Runs::Runs(const Shape& shape, int threads, const unsigned char* mask)
+    : mask_(mask), last_(shape.operation == NN_BATCH && mask == nullptr ? NN_APPLY_GRADIENTS : NN_BACKWARD) {
+  for (int task = NN_TRAIN; task <= last_; ++task) {
+    nn_problem problem = ProblemOf(shape, task, false, threads);
+    problem.masked = mask == nullptr ? 0 : 1;
+    plans_[task].reset(nn_prepare(&problem, nullptr, 0));
+  }
 }
 
 void Runs::Into(const Problem& p, Results& r) const {
   const float* x = p.x.data();
   const float* dy = p.dy.data();
-  r.status = Forward(plans_[NN_TRAIN], x, r.y.data(), p.Weight(), p.Bias(), r.mean.data(), r.variance.data());
-  if (r.status != NN_OK) return;
-  r.status = Backward(plans_[NN_BACKWARD], x, r.y.data(), p.Weight(), r.mean.data(), r.variance.data(), dy,
-                      r.diff_src.data(), r.diff_weight.data(), r.diff_bias.data());
-  if (r.status != NN_OK || p.shape.operation != NN_BATCH) return;
+  nn_operands o = ForwardOperands(x, r.y.data(), p.Weight(), p.Bias(), r.mean.data(), r.variance.data());
+  o.mask = mask_;
+  o.diff_dst = dy;
+  o.diff_src = r.diff_src.data();
+  o.diff_weight = r.diff_weight.data();
+  o.diff_bias = r.diff_bias.data();
+  for (int task : {NN_TRAIN, NN_BACKWARD}) {
+    r.status = nn_execute(plans_[task].get(), &o);
+    if (r.status != NN_OK) return;
+  }
+  if (last_ == NN_BACKWARD) return;
   double* mean = r.phases_mean.data();
   double* m2 = r.phases_m2.data();
   r.status = Measure(plans_[NN_MEASURE], x, mean, m2);

@@ -26,7 +26,8 @@ struct Results {
 // A problem's plans: for training and backward, and of batch normalization for the phases.
 class Runs {
  public:
-  Runs(const Shape& shape, int threads);
+  // With a mask, which counts some positions of each sample, there are no phases.
+  Runs(const Shape& shape, int threads, const unsigned char* mask = nullptr);
 
   // Calls the C functions, and nothing else: forward, backward and the phases, in this order. After one that failed no
   // more are called.
@@ -37,6 +38,7 @@ class Runs {
   int Threads() const { return nn_threads(plans_[NN_TRAIN].get()); }
 
  private:
+  const unsigned char* mask_;
   int last_;                                        // task
   std::array<Plan, NN_APPLY_GRADIENTS + 1> plans_;  // by their task, from training on
 };

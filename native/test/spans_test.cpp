@@ -179,6 +179,41 @@ void gradient(const Table& table, const char* target) {
   });
 }
 
+// Of what does not count x is no number.
+void masked_gradient(const Table& table, const char* target) {
+  Memory& memory = TheMemory();
+  size_t turn = 0;
+  for (size_t length : Lengths()) {
+    ForPlaces(target, [&](Place place) {
+      const bool in_place = ++turn % 2 == 0, relu = turn / 2 % 2 == 0;
+      const Matrix m = {1, length, 0};
+      float* dx = memory.dx.Place<float>(length, place.side, place.gap);
+      float* x = memory.x.Place<float>(length, place.side, place.Other(1));
+      float* dy = in_place ? dx : memory.dy.Place<float>(length, place.side, place.Other(2));
+      float* y = relu ? memory.y.Place<float>(length, place.side, place.Other(3)) : nullptr;
+      auto* mask = memory.parameters[0].Place<unsigned char>(length, place.side, place.Other(4));
+      m.Copy(Numbers(0).data(), x);
+      m.Copy(Numbers(1).data(), dy);
+      if (relu) m.Copy(Outputs().data(), y);
+      for (size_t i = 0; i < length; ++i) {
+        mask[i] = static_cast<unsigned char>(((i + turn) * 2654435761u >> 7) % 3 == 0 ? 0 : 1 + i % 255);
+        if (mask[i] == 0) x[i] = i % 2 == 0 ? NAN : INFINITY;
+      }
+      const nn::Gradient g = {0.3f, 1.7f, -0.6f, 0.2f, turn % 3 == 0 ? 0.9f : 0};
+      BodyOf(table.masked_gradient, OptionIf(relu, nn::kRelu))(x, dy, y, mask, dx, length, g);
+      Distance distance;
+      for (size_t i = 0; i < length; ++i, distance.Next()) {
+        const double cut = Cut(Numbers(1).data(), y, i);
+        const double direct = g.dy_factor * (mask[i] == 0 ? cut : cut - g.dy_center);
+        const double rest = mask[i] == 0 ? 0 : double{g.x_factor} * (x[i] - double{g.center}) + g.constant;
+        distance.Add(dx[i], direct + rest, 1 + fabs(direct) + fabs(rest));
+      }
+      Report("masked_gradient", target, distance, kValue, memory.IsIntact(),
+             std::to_string(length) + " " + Text(place) + (relu ? " relu" : "") + (in_place ? " in place" : ""));
+    });
+  }
+}
+
 void pivot_sums(const Table& table, const char* target) {
   Memory& memory = TheMemory();
   Random random(kSeed);

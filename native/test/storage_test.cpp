@@ -117,6 +117,15 @@ void TestSpans(const Tables& t) {
     BodyOf(t.stored.gradient, writes)(a.x.stored, a.dy.stored, a.y.stored, a.result, m.rows, m.columns, m.stride,
                                       gradients.data(), step);
     check(a.IsRight(), "gradient");
+    if (m.rows > 1) return;
+    Arrays<T> b(m, place, turn, true, relu);
+    std::vector<unsigned char> mask(m.columns);
+    for (size_t i = 0; i < m.columns; ++i) mask[i] = static_cast<unsigned char>((i + turn) % 3);
+    BodyOf(t.wide.masked_gradient, cuts)(b.x.Wide(), b.dy.Wide(), b.y.Wide(), mask.data(), b.expected.data(), m.columns,
+                                         gradients[0]);
+    BodyOf(t.stored.masked_gradient, cuts)(b.x.stored, b.dy.stored, b.y.stored, mask.data(), b.result, m.columns,
+                                           gradients[0]);
+    check(b.IsRight(), "masked_gradient");
   });
 }
 

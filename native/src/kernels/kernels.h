@@ -173,6 +173,10 @@ constexpr bool Has(unsigned options, Options option) { return (options & option)
   KERNEL(kRelu | kStream, void, gradient,                                                                             \
          (const void* x, const void* dy, const void* y, void* dx, size_t runs, size_t length, size_t stride,          \
           const Gradient* gradients, size_t step))                                                                    \
+  /* A run whose bytes in the mask are 0 where dx is dy_factor * dy, whatever x is. */                                \
+  KERNEL(kRelu, void, masked_gradient,                                                                                \
+         (const void* x, const void* dy, const void* y, const unsigned char* mask, void* dx, size_t length,           \
+          const Gradient& gradient))                                                                                  \
   /* The same for each column of a matrix with `stride` elements from row to row. `pivot` may be null: all are 0. */  \
   KERNEL(kPlain, void, column_sums,                                                                                   \
          (const void* x, size_t rows, size_t columns, size_t stride, const float* pivot, bool prefetch, double* sums, \

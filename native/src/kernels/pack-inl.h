@@ -1,4 +1,4 @@
-// The kernel that packs what a mask counts.
+// Masks, and the kernel that packs what one counts.
 #ifndef NATIVENORM_PACK_INL_H_
 #define NATIVENORM_PACK_INL_H_
 
@@ -21,15 +21,25 @@ HWY_INLINE void StoreWords(hn::Vec<WordTag> words, uint16_t* to) {
   hn::StoreU(hn::DemoteTo(halves, hn::BitCast(integers, words)), halves, to);
 }
 
+// Whether bytes are not 0.
+HWY_INLINE hn::Mask<WordTag> LoadCounts(AllLanes, const unsigned char* mask) {
+  const hn::Rebind<uint8_t, WordTag> bytes;
+  return hn::Ne(hn::PromoteTo(WordTag(), hn::LoadU(bytes, mask)), hn::Zero(WordTag()));
+}
+HWY_INLINE hn::Mask<WordTag> LoadCounts(FirstLanes lanes, const unsigned char* mask) {
+  unsigned char bytes[kLanes] = {};
+  for (size_t i = 0; i < lanes.count; ++i) bytes[i] = mask[i];
+  return LoadCounts(AllLanes(), bytes);
+}
+
 // Vectors as a whole: what does not count is behind what does, and is written over by the next one. An instruction that
 // stores a part of a vector takes some processors 100 cycles.
 template <class Element>
 HWY_INLINE size_t PackElements(const Element* from, const unsigned char* mask, size_t length, Element* to) {
   const WordTag words;
-  const hn::Rebind<uint8_t, WordTag> bytes;
   size_t i = 0, count = 0;
   for (; i + kLanes <= length; i += kLanes) {
-    const auto counts = hn::Ne(hn::PromoteTo(words, hn::LoadU(bytes, mask + i)), hn::Zero(words));
+    const auto counts = LoadCounts(AllLanes(), mask + i);
     StoreWords(hn::Compress(LoadWords(from + i), counts), to + count);
     count += hn::CountTrue(words, counts);
   }

@@ -7,6 +7,7 @@
 #include "kernels/accumulators-inl.h"
 #include "kernels/constant-inl.h"
 #include "kernels/kernels.h"
+#include "kernels/pack-inl.h"
 #include "kernels/simd-inl.h"
 #include "kernels/storage-inl.h"
 
@@ -131,6 +132,24 @@ void gradient(Set set, const T* x, const T* dy, const T* y, T* dx, size_t runs, 
       });
     });
   }
+}
+
+// The same where the mask is not 0, and elsewhere dy_factor * dy.
+template <class Set, class T>
+void masked_gradient(Set set, const T* x, const T* dy, const T* y, const unsigned char* mask, T* dx, size_t length,
+                     const Gradient& g) {
+  const Floats center = hn::Set(kFloats, g.center);
+  const Floats dy_factor = hn::Set(kFloats, g.dy_factor);
+  const Floats x_factor = hn::Set(kFloats, g.x_factor);
+  const Floats constant = hn::Set(kFloats, g.constant);
+  const Floats dy_center = hn::Set(kFloats, g.dy_center);
+  Write<false>(dx, length, [&](auto lanes, size_t i, size_t) NN_INLINED {
+    const auto counts = hn::RebindMask(kFloats, LoadCounts(lanes, mask + i));
+    const Floats distance = hn::Sub(Load(lanes, x + i), center);
+    const Floats rest = hn::IfThenElseZero(counts, hn::MulAdd(x_factor, distance, constant));
+    const Floats gradient = hn::Sub(Cut(set, lanes, dy, y, i), hn::IfThenElseZero(counts, dy_center));
+    return hn::MulAdd(dy_factor, gradient, rest);
+  });
 }
 
 // These are for sums in doubles and for parameters, whatever T is.

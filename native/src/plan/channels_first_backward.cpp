@@ -2,6 +2,7 @@
 #include <type_traits>
 
 #include "plan/channels_first.h"
+#include "plan/masked.h"
 #include "plan/scratch.h"
 
 namespace nn {
@@ -88,6 +89,20 @@ int SumTogether(const Plan& p, const Units& units, const Backward& data, const N
   return NN_OK;
 }
 
+// dx of runs, from element `at` on.
+void Differentiate(const Plan& p, const Backward& data, bool stream, size_t at, size_t runs, size_t length,
+                   size_t stride, const Gradient* gradients, size_t step) {
+  if (data.counted == nullptr) {
+    return p.kernels->gradient[p.Options(stream)](data.src.At(at), data.diff_dst.At(at), data.dst.At(at),
+                                                  data.diff_src.At(at), runs, length, stride, gradients, step);
+  }
+  for (size_t run = 0; run < runs; ++run, at += stride) {
+    p.kernels->masked_gradient[p.Options()](data.src.At(at), data.diff_dst.At(at), data.dst.At(at),
+                                            data.counted->MaskAt(at), data.diff_src.At(at), length,
+                                            gradients[run * step]);
+  }
+}
+
 // The gradients of all units but those that are outside. True if there are such.
 bool ApplyGradients(const Plan& p, const Backward& data, const UnitGradient* units) {
   const bool stream = p.StreamsRuns(p.BackwardBytes(), data.IsInPlace(), p.spatial);
@@ -95,8 +110,7 @@ bool ApplyGradients(const Plan& p, const Backward& data, const UnitGradient* uni
     ForAllRows<Gradient>(
         p, stream, skips, [&](size_t unit, size_t channel) { return units[unit].With(data.weight, channel); },
         [&](size_t at, size_t runs, size_t length, const Gradient* gradients) {
-          p.kernels->gradient[p.Options(stream)](data.src.At(at), data.diff_dst.At(at), data.dst.At(at),
-                                                 data.diff_src.At(at), runs, length, length, gradients, 1);
+          Differentiate(p, data, stream, at, runs, length, length, gradients, 1);
         });
   };
   bool some_outside = false;
@@ -121,10 +135,15 @@ int ChannelsFirstBackward(const Plan& p, const Backward& data) {
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
   GradientSums* sums = scratch.Take<GradientSums>(entries);
 
-  const auto finish = [&](size_t unit, const Normal& normal) {
+  const auto finish = [&](size_t unit, const Normal& normal, Team team) {
     GradientSums* of_unit = sums + unit * unit_entries;
-    const UnitGradient gradient(normal, Weighted(p, data.weight, of_unit, unit * unit_entries, unit_entries),
-                                units.Values(), data.variance[unit], p.eps, p.given);
+    GradientSums total = Weighted(p, data.weight, of_unit, unit * unit_entries, unit_entries);
+    const double n = data.counted == nullptr ? units.Values() : data.counted->Values(unit);
+    if (data.counted != nullptr && data.variance[unit] != 0 && n > 0) {
+      total.residual = data.counted->Residual(unit, normal.center, team);
+    }
+    UnitGradient gradient(normal, total, n, data.variance[unit], p.eps, p.given);
+    gradient.outside |= n == 0;
     for (size_t k = 0; k < unit_entries; ++k) of_unit[k].product = gradient.WeightPart(of_unit[k]);
     return gradient;
   };
@@ -134,15 +153,15 @@ int ChannelsFirstBackward(const Plan& p, const Backward& data) {
     for (size_t k = 0; k < unit_entries; ++k) of_unit[k] = {0, 0, 0};
     constexpr size_t kStep = sizeof(GradientSums) / sizeof(double);
     const Moments given = {p.given ? data.mean[unit] : 0, p.given ? data.variance[unit] : 0};
-    p.loops->exact_backward(units.Exact(unit, p.channels), data.src.At(first), data.diff_dst.At(first),
-                            data.dst.At(first), data.diff_src.At(first), data.weight, p.given ? &given : nullptr, true,
-                            p.eps, {&of_unit->product, &of_unit->dy, kStep});
+    p.loops->exact_backward(data.counted == nullptr ? units.Exact(unit, p.channels) : data.counted->Exact(unit),
+                            data.src.At(first), data.diff_dst.At(first), data.dst.At(first), data.diff_src.At(first),
+                            data.weight, p.given ? &given : nullptr, true, p.eps,
+                            {&of_unit->product, &of_unit->dy, kStep});
   };
 
   const Range all = data.part.Of(units.count);
   if (UnitByUnit(p, units, data.part)) {
     const bool stream = p.StreamsRuns(p.BackwardBytes(), data.IsInPlace(), p.spatial);
-    const auto differentiate = p.kernels->gradient[p.Options(stream)];
     const size_t parts = Parts(p, all.end - all.begin), ahead = NextRun(p, units);
     Parallel(p.team, parts, [&](size_t i) {
       const Range range = PartOf(all, parts, i);
@@ -151,22 +170,20 @@ int ChannelsFirstBackward(const Plan& p, const Backward& data) {
         const size_t first = units.Row(unit, 0) * units.length;
         SumInOrder(SumsOf(p, data.variance, unit), units, pieces, data, unit * unit_entries, unit_entries,
                    normal.center, sums + unit * unit_entries, ahead);
-        const UnitGradient found = finish(unit, normal);
+        const UnitGradient found = finish(unit, normal, kAlone);
         if (found.outside) {
           differentiate_exactly(unit);
         } else if (!data.WantsInput()) {
           continue;
         } else if (p.operation == NN_BATCH) {
           const Gradient gradient = found.With(data.weight, unit);
-          differentiate(data.src.At(first), data.diff_dst.At(first), data.dst.At(first), data.diff_src.At(first),
-                        units.rows, units.length, units.RunStride(), &gradient, 0);
+          Differentiate(p, data, stream, first, units.rows, units.length, units.RunStride(), &gradient, 0);
         } else {
           ForRows<Gradient>(
               p, first, units.rows * units.length, kSkipsNone,
               [&](size_t, size_t channel) { return found.With(data.weight, channel); },
               [&](size_t at, size_t runs, size_t length, const Gradient* gradients) {
-                differentiate(data.src.At(at), data.diff_dst.At(at), data.dst.At(at), data.diff_src.At(at), runs,
-                              length, length, gradients, 1);
+                Differentiate(p, data, stream, at, runs, length, length, gradients, 1);
               });
         }
       }
@@ -180,7 +197,7 @@ int ChannelsFirstBackward(const Plan& p, const Backward& data) {
     }
     const int status = SumTogether(p, units, data, normals, sums);
     if (status != NN_OK) return status;
-    for (size_t unit = 0; unit < units.count; ++unit) gradients[unit] = finish(unit, normals[unit]);
+    for (size_t unit = 0; unit < units.count; ++unit) gradients[unit] = finish(unit, normals[unit], p.team);
     if (ApplyGradients(p, data, gradients)) {
       ForOutside(
           p, [&](size_t unit) { return gradients[unit].outside; }, differentiate_exactly);

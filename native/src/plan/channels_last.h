@@ -149,6 +149,11 @@ struct Parameters {
     }
   }
 
+  // Of the padding: dy_factor * dy.
+  ColumnGradient OfPadding(size_t j, const float* zeros) const {
+    return {center + j, first + j, zeros, zeros, dy_center == nullptr ? nullptr : zeros};
+  }
+
   // body(first column, columns) over all columns, or if some are outside, over the runs of columns between them.
   template <class Body>
   void ForInside(size_t columns, bool some_outside, const Body& body) const {
@@ -204,6 +209,8 @@ bool ForSamplesWith(const Plan& p, const Samples& s, const Flags& some_outside, 
 
 // The moments of one sample's units, of the rows that count.
 int ChannelsLastMoments(const Plan& p, const Samples& s, const Input& sample, double* mean, double* m2);
+// sum(x - center) of its columns, of the rows that count.
+int ChannelsLastResiduals(const Plan& p, const Samples& s, const Input& sample, const float* center, double* residuals);
 
 inline void Widen(const float* from, size_t count, double* to) {
   for (size_t i = 0; i < count; ++i) to[i] = from[i];

@@ -31,6 +31,8 @@ void SetCenters(const Plan& p, const Samples& s, const float* mean, const float*
 // True if some columns are outside.
 bool SetGradients(const Plan& p, const Samples& s, const float* weight, double n, const double* mean,
                   const double* variance, const ColumnGradientSums& sums, Parameters set) {
+  for (size_t j = 0; n == 0 && j < s.columns; ++j) set.SetOutside(j);
+  if (n == 0) return true;
   for (size_t j = 0; sums.exact_dy != nullptr && j < s.columns; ++j) {
     if (variance[j / s.members] != 0) continue;
     sums.dy[j] = sums.exact_dy[j];
@@ -63,15 +65,32 @@ bool SetGradients(const Plan& p, const Samples& s, const float* weight, double n
   return some_outside;
 }
 
+// A sample's values in each unit.
+double Values(const Samples& s, const Backward& data, size_t sample) {
+  return data.counted == nullptr ? s.Values() : data.counted->Values(sample * s.units);
+}
+
 // The gradients of rows of a sample, but for columns that are outside; the first row begins at element `at`.
 void DifferentiateRows(const Plan& p, const Samples& s, const Backward& data, const Parameters& set, bool some_outside,
                        size_t at, size_t rows, bool stream) {
   if (!data.WantsInput()) return;
-  set.ForInside(s.columns, some_outside, [&](size_t j, size_t columns) {
-    const size_t from = at + j;
-    p.kernels->column_gradient[p.Options(stream)](data.src.At(from), data.diff_dst.At(from), data.dst.At(from),
-                                                  data.diff_src.At(from), rows, columns, s.columns, set.AsGradient(j));
-  });
+  const auto differentiate = [&](size_t first, size_t count, bool counts) {
+    set.ForInside(s.columns, some_outside, [&](size_t j, size_t columns) {
+      const size_t from = at + first * s.columns + j;
+      p.kernels->column_gradient[p.Options(stream)](
+          data.src.At(from), data.diff_dst.At(from), data.dst.At(from), data.diff_src.At(from), count, columns,
+          s.columns, counts ? set.AsGradient(j) : set.OfPadding(j, data.counted->Zeros()));
+    });
+  };
+  if (data.counted == nullptr) {
+    differentiate(0, rows, true);
+  } else {
+    const unsigned char* mask = data.counted->MaskAt(at);
+    for (size_t begin = 0, end = 0; begin < rows; begin = end) {
+      while (end < rows && (mask[end] != 0) == (mask[begin] != 0)) ++end;
+      differentiate(begin, end - begin, mask[begin] != 0);
+    }
+  }
   EndStream(stream);
 }
 
@@ -84,8 +103,9 @@ void DifferentiateOutside(const Plan& p, const Samples& s, const Backward& data,
     for (size_t k = j; k < j + s.members; ++k) sums.dy[k] = sums.product[k] = 0;
     const size_t at = sample * s.Elements() + j;
     const Moments given = {p.given ? data.mean[u] : 0, p.given ? data.variance[u] : 0};
-    p.loops->exact_backward(s.Exact(u), data.src.At(at), data.diff_dst.At(at), data.dst.At(at), data.diff_src.At(at),
-                            data.weight, p.given ? &given : nullptr, true, p.eps, {sums.product + j, sums.dy + j, 1});
+    p.loops->exact_backward(data.counted == nullptr ? s.Exact(u) : data.counted->Exact(sample * s.units + u),
+                            data.src.At(at), data.diff_dst.At(at), data.dst.At(at), data.diff_src.At(at), data.weight,
+                            p.given ? &given : nullptr, true, p.eps, {sums.product + j, sums.dy + j, 1});
   }
 }
 
@@ -105,7 +125,7 @@ void SumPiece(const Plan& p, const Samples& s, const RowPieces& pieces, const Ba
 // The samples' totals come first in `sums`, then one piece for each part. `centers` are folded, for each part.
 void BackwardBySamples(const Plan& p, const Samples& s, const RowPieces& pieces, const Backward& data,
                        const double* mean, const double* variance, const PieceSums& sums, bool constants,
-                       const ParameterSets& sets, float* centers) {
+                       const ParameterSets& sets, float* centers, double* residuals) {
   const size_t parts = Parts(p, s.count);
   const bool stream = p.Streams(p.BackwardBytes(), data.IsInPlace());
   Parallel(p.team, parts, [&](size_t part) {
@@ -119,8 +139,13 @@ void BackwardBySamples(const Plan& p, const Samples& s, const RowPieces& pieces,
       SumInOrder(pieces, sums, sample, s.count + part, [&](size_t piece, Range columns, size_t to) {
         SumPiece(p, s, pieces, data, sample, piece, columns, center, SumsAt(sums, to, constants));
       });
-      const ColumnGradientSums found = SumsAt(sums, sample, constants);
-      const bool some_outside = SetGradients(p, s, data.weight, s.Values(), mean + unit, variance + unit, found, set);
+      ColumnGradientSums found = SumsAt(sums, sample, constants);
+      if (data.counted != nullptr) {
+        found.residual = residuals + part * s.columns;
+        data.counted->Residuals(sample, set.center, kAlone, found.residual);
+      }
+      const bool some_outside =
+          SetGradients(p, s, data.weight, Values(s, data, sample), mean + unit, variance + unit, found, set);
       DifferentiateRows(p, s, data, set, some_outside, at, s.rows, stream);
       if (some_outside) DifferentiateOutside(p, s, data, set, sample, found);
     }
@@ -177,16 +202,18 @@ int ChannelsLastBackward(const Plan& p, const Backward& data) {
   const bool constants = SomeConstant(p, data.variance);
   const size_t arrays = constants ? kSumsOfConstants : kSums;
   const size_t sum_count = by_samples ? s.count + set_count : s.count * step;
+  const size_t residual_count = data.counted == nullptr ? 0 : set_count * s.columns;
   Scratch scratch(2 * Scratch::Bytes<double>(units) + PieceSums::Bytes(sum_count, arrays, pieces) +
                   ParameterSets::Bytes(set_count, s.columns, constants) +
                   Scratch::Bytes<float>(set_count * PaddedColumns(pieces.columns)) +
-                  Scratch::Bytes<std::atomic<bool>>(s.count));
+                  Scratch::Bytes<double>(residual_count) + Scratch::Bytes<std::atomic<bool>>(s.count));
   if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
   double* mean = scratch.Take<double>(units);
   double* variance = scratch.Take<double>(units);
   const PieceSums sums(p, scratch, sum_count, arrays, pieces);
   const ParameterSets sets(scratch, set_count, s.columns, constants);
   float* centers = scratch.Take<float>(set_count * sums.Padded());
+  double* residuals = scratch.Take<double>(residual_count);
   const auto store = [&](Range columns) {
     StoreParameterGradient(sums, 1, step, s.count, columns, data.diff_weight);
     StoreParameterGradient(sums, 0, step, s.count, columns, data.diff_bias);
@@ -194,7 +221,7 @@ int ChannelsLastBackward(const Plan& p, const Backward& data) {
   if (by_samples) {
     Widen(data.mean, units, mean);
     Widen(data.variance, units, variance);
-    BackwardBySamples(p, s, pieces, data, mean, variance, sums, constants, sets, centers);
+    BackwardBySamples(p, s, pieces, data, mean, variance, sums, constants, sets, centers, residuals);
     store({0, s.columns});
     return NN_OK;
   }
@@ -202,6 +229,9 @@ int ChannelsLastBackward(const Plan& p, const Backward& data) {
   for (size_t sample = 0; sample < s.count; ++sample) {
     SetCenters(p, s, data.mean + sample * s.units, data.variance + sample * s.units, sets[sample]);
     Fold(pieces, sets[sample].center, centers + sample * sums.Padded());
+    if (data.counted != nullptr) {
+      data.counted->Residuals(sample, sets[sample].center, p.team, residuals + sample * s.columns);
+    }
     new (some_outside + sample) std::atomic<bool>(false);
   }
   SumGradientsTogether(p, s, pieces, data, centers, sums, constants, [&](size_t sample, Range columns) {
@@ -211,8 +241,10 @@ int ChannelsLastBackward(const Plan& p, const Backward& data) {
     strip.units = strip.columns / s.members;
     Widen(data.mean + unit, strip.units, mean + unit);
     Widen(data.variance + unit, strip.units, variance + unit);
-    if (SetGradients(p, strip, At(data.weight, j), s.Values(), mean + unit, variance + unit,
-                     SumsAt(sums, sample * step, constants).From(j), sets[sample].From(j))) {
+    ColumnGradientSums found = SumsAt(sums, sample * step, constants).From(j);
+    if (data.counted != nullptr) found.residual = residuals + sample * s.columns + j;
+    if (SetGradients(p, strip, At(data.weight, j), Values(s, data, sample), mean + unit, variance + unit, found,
+                     sets[sample].From(j))) {
       some_outside[sample] = true;
     }
     if (s.count == 1) store(columns);

@@ -249,6 +249,26 @@ int ChannelsLastMoments(const Plan& p, const Samples& s, const Input& src, doubl
   return NN_OK;
 }
 
+int ChannelsLastResiduals(const Plan& p, const Samples& s, const Input& sample, const float* center,
+                          double* residuals) {
+  const RowPieces pieces(s.rows, s.columns);
+  Scratch scratch(PieceSums::Bytes(pieces.count, 2, pieces) + Scratch::Bytes<float>(PaddedColumns(pieces.columns)));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  const PieceSums sums(p, scratch, pieces.count, 2, pieces);
+  float* pivot = scratch.Take<float>(sums.Padded());
+  Fold(pieces, center, pivot);
+  SumTogether(
+      p, 1, pieces, sums, true,
+      [&](size_t, size_t piece, Range columns, size_t to) {
+        WithPiece(p, s, pieces, sample, piece, [&](const Input& x) {
+          SumRows(p, pieces, x, piece, columns, pivot, sums.At(to, 0), sums.At(to, 1));
+        });
+      },
+      [](size_t, Range) {});
+  for (size_t j = 0; j < s.columns; ++j) residuals[j] = sums.At(0, 0)[j];
+  return NN_OK;
+}
+
 int ChannelsLastNormalize(const Plan& p, const Forward& data, const double* mean, const double* variance) {
   const Samples s(p);
   Scratch scratch(ParameterSets::Bytes(s.count, s.columns, false) + Scratch::Bytes<bool>(s.count));

@@ -90,6 +90,30 @@ void PackUnit(const Plan& p, const Positions& positions, const unsigned char* ma
   }
 }
 
+PivotSums SumAround(const Plan& p, const Positions& positions, const unsigned char* mask, const Input& x, size_t unit,
+                    size_t count, float pivot, Team team, std::atomic<bool>* had_memory) {
+  const Pieces pieces(1, count);
+  Scratch scratch(Scratch::Bytes<PivotSums>(pieces.count));
+  if (!scratch.IsThere()) *had_memory = false;
+  if (!*had_memory) return {0, 0};
+  PivotSums* sums = scratch.Take<PivotSums>(pieces.count);
+  Parallel(team, pieces.count, [&](size_t i) {
+    const Pieces::Piece piece = pieces[i];
+    Scratch room(piece.length * p.element_bytes + kBehindPacked);
+    sums[i] = {0, 0};
+    if (!room.IsThere()) {
+      *had_memory = false;
+      return;
+    }
+    char* packed = room.Take<char>(0);
+    PackUnit(p, positions, mask, x, unit, piece.begin, piece.begin + piece.length, packed);
+    sums[i] = p.kernels->pivot_sums[kPlain](packed, 1, piece.length, 0, pivot);
+  });
+  PivotSums total = {0, 0};
+  for (size_t i = 0; i < pieces.count; ++i) total += sums[i];
+  return total;
+}
+
 namespace {
 
 // Channels-first units: what counts in one, as a run of neighbours.
@@ -105,16 +129,8 @@ class CountedUnits {
   // Measures one, by a team.
   Moments Measure(size_t unit, Team team, std::atomic<bool>* had_memory) const {
     const double n = static_cast<double>(Count(unit));
-    const Pieces pieces(1, Count(unit));
-    Scratch scratch(Scratch::Bytes<PivotSums>(pieces.count));
-    if (!scratch.IsThere()) *had_memory = false;
-    if (!*had_memory) return {0, 0};
-    PivotSums* sums = scratch.Take<PivotSums>(pieces.count);
     const auto sum = [&](float pivot) {
-      Parallel(team, pieces.count, [&](size_t i) { sums[i] = Sum(unit, pieces[i], pivot, had_memory); });
-      PivotSums total = {0, 0};
-      for (size_t i = 0; i < pieces.count; ++i) total += sums[i];
-      return total;
+      return SumAround(p_, positions_, data_.mask, data_.src, unit, Count(unit), pivot, team, had_memory);
     };
     const auto exactly = [&] {
       const Place place = PlaceOf(p_, unit, data_.mask);
@@ -125,17 +141,6 @@ class CountedUnits {
   }
 
  private:
-  PivotSums Sum(size_t unit, const Pieces::Piece& piece, float pivot, std::atomic<bool>* had_memory) const {
-    Scratch scratch(piece.length * p_.element_bytes + kBehindPacked);
-    if (!scratch.IsThere()) {
-      *had_memory = false;
-      return {0, 0};
-    }
-    char* packed = scratch.Take<char>(0);
-    PackUnit(p_, positions_, data_.mask, data_.src, unit, piece.begin, piece.begin + piece.length, packed);
-    return p_.kernels->pivot_sums[kPlain](packed, 1, piece.length, 0, pivot);
-  }
-
   const Plan& p_;
   const Units& units_;
   const Positions& positions_;

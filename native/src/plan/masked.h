@@ -42,6 +42,10 @@ constexpr size_t kBehindPacked = 2 * 64;
 void PackUnit(const Plan& p, const Positions& positions, const unsigned char* mask, const Input& from, size_t unit,
               size_t begin, size_t end, char* to);
 
+// sum(x - pivot) and sum((x - pivot)^2) of `count` values, all that count of a channels-first unit, by a team.
+PivotSums SumAround(const Plan& p, const Positions& positions, const unsigned char* mask, const Input& x, size_t unit,
+                    size_t count, float pivot, Team team, std::atomic<bool>* had_memory);
+
 // Rows of channels-last samples, from one sample to another, that count.
 class CountedRows {
  public:
@@ -68,6 +72,34 @@ class CountedRows {
   const Positions& positions_;
   const unsigned char* mask_;
   size_t begin_, end_, spatial_, row_bytes_;
+  mutable std::atomic<bool> had_memory_{true};
+};
+
+// What counts where dy is not 0 in all of the padding: a gradient's sums are then of all positions, but n and the
+// distances from a center are of what counts, and dx of the padding is the weight's part alone.
+class Counted {
+ public:
+  // The zeros are as many as Parameters has.
+  Counted(const Plan& p, const Positions& positions, const unsigned char* mask, const Input& src, const float* zeros)
+      : p_(p), positions_(positions), mask_(mask), src_(src), zeros_(zeros) {}
+
+  // How many values of a unit.
+  double Values(size_t unit) const;
+  nn::Unit Exact(size_t unit) const { return PlaceOf(p_, unit, mask_).unit; }
+  const unsigned char* MaskAt(size_t element) const;
+  const float* Zeros() const { return zeros_; }
+
+  // sum(x - center) of a channels-first unit, or of the columns of a channels-last sample, by a team.
+  double Residual(size_t unit, float center, Team team) const;
+  void Residuals(size_t sample, const float* centers, Team team, double* residuals) const;
+  bool HadMemory() const { return had_memory_; }
+
+ private:
+  const Plan& p_;
+  const Positions& positions_;
+  const unsigned char* mask_;
+  Input src_;
+  const float* zeros_;
   mutable std::atomic<bool> had_memory_{true};
 };
 

@@ -152,6 +152,50 @@ bool DifferentiateSample(const Plan& p, const CountedRows& counted, const Positi
 
 }  // namespace
 
+double Counted::Values(size_t unit) const {
+  if (p_.operation == NN_BATCH) return static_cast<double>(positions_.Before(p_.batch));
+  return static_cast<double>(positions_.Count(unit / p_.groups) * (p_.channels / p_.groups));
+}
+
+const unsigned char* Counted::MaskAt(size_t element) const {
+  if (!p_.channels_first) return mask_ + element / p_.channels;
+  return mask_ + element / (p_.channels * p_.spatial) * p_.spatial + element % p_.spatial;
+}
+
+double Counted::Residual(size_t unit, float center, Team team) const {
+  return SumAround(p_, positions_, mask_, src_, unit, static_cast<size_t>(Values(unit)), center, team, &had_memory_)
+      .sum;
+}
+
+void Counted::Residuals(size_t sample, const float* centers, Team team, double* residuals) const {
+  const size_t samples = p_.batch / Samples(p_).count;
+  const CountedRows rows(p_, positions_, mask_, sample * samples, (sample + 1) * samples);
+  if (rows.Count() == 0) return;
+  Plan by = p_;
+  by.team = team;
+  const Input first = src_.From(sample * rows.AllRows() * p_.channels);
+  const int status = ChannelsLastResiduals(by, Samples(p_, rows), first, centers, residuals);
+  if (status != NN_OK || !rows.HadMemory()) had_memory_ = false;
+}
+
+namespace {
+
+// By the drivers of what is not masked, which know of a mask only that it counts less than all.
+int DifferentiateAll(const Plan& p, const Positions& positions, const Backward& data) {
+  const size_t zero_count = Parameters::Padded(p.channels_first ? 0 : p.channels);
+  Scratch scratch(Scratch::Bytes<float>(zero_count));
+  if (!scratch.IsThere()) return NN_OUT_OF_MEMORY;
+  float* zeros = scratch.Take<float>(zero_count);
+  for (size_t j = 0; j < zero_count; ++j) zeros[j] = 0;
+  const Counted counted(p, positions, data.mask, data.src, zeros);
+  Backward all = data;
+  all.counted = &counted;
+  const int status = p.channels_first ? ChannelsFirstBackward(p, all) : ChannelsLastBackward(p, all);
+  return counted.HadMemory() ? status : NN_OUT_OF_MEMORY;
+}
+
+}  // namespace
+
 int MaskedBackward(const Plan& p, const Backward& data) {
   const size_t units = p.Units(), of_unit = p.operation == NN_BATCH ? 1 : p.channels / p.groups;
   const size_t entries = units * of_unit, count = p.batch * p.spatial;
@@ -165,7 +209,7 @@ int MaskedBackward(const Plan& p, const Backward& data) {
   float* bias = scratch.Take<float>(entries);
   double* exact_weight = scratch.Take<double>(entries);
   double* exact_bias = scratch.Take<double>(entries);
-  const bool packs = IsZeroInPadding(p, data, padding);
+  if (!IsZeroInPadding(p, data, padding)) return DifferentiateAll(p, positions, data);
   std::atomic<bool> had_memory{true};
   const auto exactly = [&](size_t unit) {
     const Place place = PlaceOf(p, unit, data.mask);
@@ -189,10 +233,10 @@ int MaskedBackward(const Plan& p, const Backward& data) {
       for (size_t i = range.begin; i < range.end; ++i) body(i, kAlone);
     });
   };
-  if (p.channels_first || !packs) {
+  if (p.channels_first) {
     for_all(units, [&](size_t unit, Team team) {
       const size_t rows = p.operation == NN_BATCH ? positions.Before(p.batch) : positions.Count(unit / p.groups);
-      if (!packs || rows < 2) return exactly(unit);  // of one value in a row units are rows
+      if (rows < 2) return exactly(unit);  // of one value in a row units are rows
       const size_t first = unit * of_unit;
       if (!DifferentiateUnit(p, positions, data, unit, rows * of_unit, team, weight + first, bias + first)) {
         had_memory = false;

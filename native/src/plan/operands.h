@@ -55,6 +55,8 @@ struct Forward {
   bool IsInPlace() const { return src.At(0) == dst.At(0); }
 };
 
+class Counted;
+
 struct Backward {
   Input src;
   Input dst;  // null without an activation
@@ -67,6 +69,7 @@ struct Backward {
   float* diff_bias;
   PartOfUnits part;
   const unsigned char* mask;
+  const Counted* counted = nullptr;  // where sums are of more than the mask counts
 
   bool WantsInput() const { return diff_src.At(0) != nullptr; }
   bool IsInPlace() const { return diff_dst.At(0) == diff_src.At(0); }

@@ -60,7 +60,9 @@ const char* MissingForGradientSums(const Plan& p) {
 }
 
 const char* MissingForGradient(const Plan& p) {
-  if (p.channels_first) return FirstMissing({NN_NEED(gradient, p.Options(), kStream)});
+  if (p.channels_first) {
+    return FirstMissing({NN_NEED(gradient, p.Options(), kStream), NN_NEED(masked_gradient, p.Options(), kPlain)});
+  }
   return FirstMissing({NN_NEED(column_gradients, kPlain, kPlain), NN_NEED(column_gradient, p.Options(), kStream)});
 }
 
@@ -72,7 +74,7 @@ const char* MissingKernel(const Plan& p) {
   if (p.IsRows()) return MissingForRows(p);
   const char* missing = nullptr;
   const bool forward = p.task == NN_INFER || p.task == NN_TRAIN, backward = p.task == NN_BACKWARD;
-  if ((forward && !p.given) || p.task == NN_MEASURE) missing = MissingForSums(p);
+  if ((forward && !p.given) || (backward && p.masked) || p.task == NN_MEASURE) missing = MissingForSums(p);
   if (missing == nullptr && (forward || p.task == NN_APPLY)) missing = MissingForNormalize(p);
   if (missing == nullptr && (backward || p.task == NN_SUM_GRADIENTS)) missing = MissingForGradientSums(p);
   if (missing == nullptr && (backward || p.task == NN_APPLY_GRADIENTS)) missing = MissingForGradient(p);

@@ -17,6 +17,7 @@ record MaskCase(
     boolean relu,
     int threads) {
   static final double EPS = 1e-5;
+  static final DataType[] TYPES = {DataType.F32, DataType.BF16, DataType.F32, DataType.F16};
 
   enum Kind {
     BATCH,
@@ -100,10 +101,15 @@ record MaskCase(
     return lengths;
   }
 
-  /** The tensor of a mask, of any numbers that are not 0. */
   Tensor u8() {
+    return u8(counts());
+  }
+
+  /** The tensor of a mask, of any numbers that are not 0. */
+  static Tensor u8(boolean[][] counts) {
+    int n = counts.length;
+    int s = counts[0].length;
     Tensor mask = Tensor.allocate(DataType.U8, Layout.CHANNELS_FIRST, n, s);
-    boolean[][] counts = counts();
     for (int i = 0; i < n; i++) {
       for (int k = 0; k < s; k++) {
         mask.set(counts[i][k] ? 1 + (i + k) % 255 : 0, i, k);

@@ -22,8 +22,6 @@ class MaskTest {
     {3, 8, 20}, {5, 3, 7}, {4, 16, 49}, {2, 12, 600}, {9, 20, 1}, {3, 2, 20000}, {2, 70, 130}
   };
 
-  private static final DataType[] TYPES = {DataType.F32, DataType.BF16, DataType.F32, DataType.F16};
-
   static Stream<MaskCase> cases() {
     List<MaskCase> cases = new ArrayList<>();
     int turn = 0;
@@ -38,7 +36,7 @@ class MaskTest {
               if (backend == Backend.ONEDNN || isOneValue || isLong) {
                 continue;
               }
-              DataType type = TYPES[turn % 4];
+              DataType type = MaskCase.TYPES[turn % 4];
               double mean = turn % 5 == 0 ? 10 : 0.3;
               cases.add(
                   new MaskCase(

@@ -126,6 +126,38 @@ final class MaskedOracle {
     return near;
   }
 
+  /** What the terms of each gradient add up to without their signs: errors are in proportion. */
+  double[][] sizes(double[] x, double[] dy) {
+    double[] y = normalized(x);
+    double[] dx = new double[x.length];
+    double[] dWeight = new double[c];
+    double[] dBias = new double[c];
+    double[] sumG = new double[mean.length];
+    double[] sumGx = new double[mean.length];
+    forAll(
+        (e, unit, channel, is) -> {
+          double seen = relu && y[e] <= 0 ? 0 : Math.abs(dy[e]);
+          if (seen != 0) {
+            double g = seen * Math.abs(weight(channel));
+            double distance = Math.abs(xhat(x, e, unit));
+            dBias[channel] += seen;
+            dWeight[channel] += seen * distance;
+            sumG[unit] += g;
+            sumGx[unit] += g * distance;
+            dx[e] = g;
+          }
+        });
+    forAll(
+        (e, unit, channel, is) -> {
+          if (is) {
+            double distance = 0.1 + Math.abs(xhat(x, e, unit)); // where x is the mean: its rounding
+            dx[e] += (sumG[unit] + distance * sumGx[unit]) / values[unit];
+          }
+          dx[e] /= Math.sqrt(variance[unit] + eps);
+        });
+    return new double[][] {dx, dWeight, dBias};
+  }
+
   /** By input, weight and bias; x may be anything in the padding where dy is 0. */
   double[][] backward(double[] x, double[] dy) {
     double[] y = normalized(x);

@@ -40,16 +40,19 @@ final class ColumnGradients {
     isOutside = new boolean[center.length];
   }
 
-  /** Sets those of a sample, from the statistics of its units. */
-  void set(float[] mean, float[] variance, ColumnGradientSums sums) {
-    someOutside = false;
-    Arrays.fill(isOutside, false);
+  /** Sets those of a sample, from the statistics of its units, which have n values. */
+  void set(float[] mean, float[] variance, ColumnGradientSums sums, double n) {
+    someOutside = n == 0;
+    Arrays.fill(isOutside, someOutside);
+    if (someOutside) {
+      return;
+    }
     takeConstants(variance, sums);
     if (samples.members() == 1) {
-      setColumns(mean, variance, sums);
+      setColumns(mean, variance, sums, n);
     } else {
       for (int unit = 0; unit < samples.unitsPerSample(); unit++) {
-        setUnit(unit, mean[unit], variance[unit], sums);
+        setUnit(unit, mean[unit], variance[unit], sums, n);
       }
     }
     if (someOutside) {
@@ -71,7 +74,7 @@ final class ColumnGradients {
     return weight == null ? 1 : weight[column];
   }
 
-  private void setUnit(int unit, float mean, float variance, ColumnGradientSums sums) {
+  private void setUnit(int unit, float mean, float variance, ColumnGradientSums sums, double n) {
     int begin = unit * samples.members();
     int end = begin + samples.members();
     double dy = 0;
@@ -84,7 +87,7 @@ final class ColumnGradients {
     }
     Normal normal = Normal.of(mean, variance, eps);
     UnitGradient gradient =
-        new UnitGradient(normal, dy, product, residual, samples.values(), variance, eps, given);
+        new UnitGradient(normal, dy, product, residual, n, variance, eps, given);
     for (int j = begin; j < end; j++) {
       put(j, gradient.with(weightOf(j)));
       sums.products[j] = gradient.weightPart(sums.sums[j], sums.products[j]);
@@ -101,7 +104,7 @@ final class ColumnGradients {
     dyCenter[j] = gradient.dyCenter();
   }
 
-  private void setColumns(float[] mean, float[] variance, ColumnGradientSums sums) {
+  private void setColumns(float[] mean, float[] variance, ColumnGradientSums sums, double n) {
     boolean checks = !usual;
     for (int j = 0; j < center.length; j++) {
       checks |= !FloatRange.isPlain(variance[j] + eps, sums.sums[j], sums.products[j]);
@@ -109,25 +112,24 @@ final class ColumnGradients {
     for (int j = 0; j < center.length; j++) {
       boolean maybeConstant = sums.exactDy != null && variance[j] == 0 && sums.products[j] == 0;
       if (checks && maybeConstant) {
-        setConstant(j, mean[j], sums.sums[j]);
+        setConstant(j, mean[j], sums.sums[j], n);
       } else {
-        setColumn(j, mean[j], variance[j], sums, checks);
+        setColumn(j, mean[j], variance[j], sums, n, checks);
       }
       someOutside |= isOutside[j];
     }
   }
 
-  private void setConstant(int j, float mean, double dy) {
+  private void setConstant(int j, float mean, double dy, double n) {
     double w = weightOf(j);
-    double gradientMean = w * (dy / samples.values());
+    double gradientMean = w * (dy / n);
     double inverse = Gradient.inverseOfConstant(eps);
     put(j, Gradient.ofConstant(mean, inverse, w, gradientMean));
     isOutside[j] = FloatRange.isConstantOutside(inverse, gradientMean);
   }
 
   private void setColumn(
-      int j, float mean, float variance, ColumnGradientSums sums, boolean checks) {
-    double n = samples.values();
+      int j, float mean, float variance, ColumnGradientSums sums, double n, boolean checks) {
     double share = given ? 0 : 1 / n;
     double dy = sums.sums[j];
     double inverse = 1 / Math.sqrt(variance + eps);

@@ -76,14 +76,20 @@ final class ColumnMoments extends ColumnSums {
     }
   }
 
+  /** The sums around pivots of all columns. */
+  void sumAround(long sample, float[] newPivots) {
+    pivots = newPivots;
+    stripOf = -1;
+    sum(samples.start(sample));
+  }
+
   /** Those columns that are distrusted; the others keep every bit. */
   private void measureAgain(long sample, UnitMoments found) {
-    pivots = new float[mean.length];
-    stripOf = -1;
+    float[] means = new float[mean.length];
     for (int j = 0; j < mean.length; j++) {
-      pivots[j] = (float) mean[j];
+      means[j] = (float) mean[j];
     }
-    sum(samples.start(sample));
+    sumAround(sample, means);
     for (int j = 0; j < mean.length; j++) {
       if (distrusted[j]) {
         if (!found.judgeAround(pivots[j], sums[j], products[j], samples.rows())) {

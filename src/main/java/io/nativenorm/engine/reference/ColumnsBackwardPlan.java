@@ -5,6 +5,7 @@ import io.nativenorm.engine.Plan;
 import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.memory.FloatView;
+import org.jspecify.annotations.Nullable;
 
 /** The gradients of channels-last batch, group and instance normalization. */
 final class ColumnsBackwardPlan extends Plan {
@@ -21,15 +22,17 @@ final class ColumnsBackwardPlan extends Plan {
 
   @Override
   protected void run(Operands operands) {
-    run(GradientViews.of(problem, operands));
+    run(GradientViews.of(problem, operands), null);
   }
 
-  void run(GradientViews views) {
-    new Execution(views).run();
+  /** With a mask, what counts; sums are of all positions. */
+  void run(GradientViews views, @Nullable CountedRuns counted) {
+    new Execution(views, counted).run();
   }
 
   private final class Execution {
     private final GradientViews views;
+    private final @Nullable CountedRuns counted;
     private final boolean given = problem.norm().statistics() == StatisticsSource.GIVEN;
     private final float[] mean = new float[samples.unitsPerSample()];
     private final float[] variance = new float[samples.unitsPerSample()];
@@ -44,10 +47,13 @@ final class ColumnsBackwardPlan extends Plan {
     private final float[][] dyCenter = chunks.arrays();
     private final float[] x = new float[chunks.length(0)];
     private final float[] dy = new float[x.length];
+    private final float[] cut;
     private final float[] scratch = new float[x.length];
 
-    Execution(GradientViews views) {
+    Execution(GradientViews views, @Nullable CountedRuns counted) {
       this.views = views;
+      this.counted = counted;
+      cut = counted == null ? null : new float[x.length];
       float[] weight = ColumnsForwardPlan.all(views.weight(), samples.columns());
       gradients = new ColumnGradients(samples, problem.norm().eps(), given, weight);
       sums = new ColumnGradientSums(views, samples, !given && someConstant());
@@ -70,7 +76,10 @@ final class ColumnsBackwardPlan extends Plan {
         views.variances().read(sample * mean.length, variance, 0, mean.length);
         setCenters();
         sums.measure(samples.start(sample));
-        gradients.set(mean, variance, sums);
+        if (counted != null) {
+          measureResiduals(sample);
+        }
+        gradients.set(mean, variance, sums, n(sample));
         differentiate(sample);
         for (int unit = 0; gradients.someOutside && unit < samples.unitsPerSample(); unit++) {
           if (gradients.isOutside[unit * samples.members()]) {
@@ -84,6 +93,22 @@ final class ColumnsBackwardPlan extends Plan {
       }
       store(weightSums, views.diffWeight());
       store(biasSums, views.diffBias());
+    }
+
+    /** Values of a unit. */
+    private double n(long sample) {
+      return counted == null ? samples.values() : counted.values(sample * mean.length);
+    }
+
+    /** Those of what counts. */
+    private void measureResiduals(long sample) {
+      long rows = counted.positions(sample);
+      if (rows > 0) {
+        Samples packed = Samples.counted(problem, rows);
+        ColumnMoments moments = new ColumnMoments(counted.ofSample(views.x(), sample), packed);
+        moments.sumAround(0, sums.centers);
+        System.arraycopy(moments.sums, 0, sums.residuals, 0, sums.residuals.length);
+      }
     }
 
     /** The mean, or 0 for a variance beyond the largest float. */
@@ -107,6 +132,9 @@ final class ColumnsBackwardPlan extends Plan {
     private void differentiate(long at, int part, int count) {
       views.x().read(at, x, 0, count);
       views.readCut(at, dy, 0, count, scratch);
+      if (counted != null) {
+        System.arraycopy(dy, 0, cut, 0, count);
+      }
       Elementwise.differentiate(
           dy,
           x,
@@ -116,6 +144,11 @@ final class ColumnsBackwardPlan extends Plan {
           xFactor[part],
           constant[part],
           dyCenter[part]);
+      for (int i = 0; counted != null && i < count; i++) {
+        if (!counted.isCounted(at + i)) {
+          dy[i] = Math.fma(dyFactor[part][i], cut[i], 0f);
+        }
+      }
       if (gradients.someOutside) {
         // dx may be dy, of which the loops in doubles have need.
         views.dy().read(at, scratch, 0, count);
@@ -131,10 +164,12 @@ final class ColumnsBackwardPlan extends Plan {
         sums.sums[j] = 0;
       }
       double[] statistics = given ? new double[] {mean[unit], variance[unit]} : null;
-      samples
-          .exact(sample, unit)
-          .differentiate(
-              views, statistics, true, problem.norm().eps(), sums.products, sums.sums, begin);
+      ExactUnit exact =
+          counted == null
+              ? samples.exact(sample, unit)
+              : counted.exact(sample * mean.length + unit);
+      exact.differentiate(
+          views, statistics, true, problem.norm().eps(), sums.products, sums.sums, begin);
     }
 
     private static void store(double[] totals, FloatView gradient) {

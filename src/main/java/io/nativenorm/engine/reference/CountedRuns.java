@@ -50,6 +50,22 @@ final class CountedRuns {
     return positions(unit / units.perSample());
   }
 
+  /** How many values count, of a unit. */
+  long values(long unit) {
+    return positionsOfUnit(unit) * (batch ? 1 : shape.channels() / shape.groups());
+  }
+
+  /** The mask of some elements of a channels-first row, from one of the tensor on. */
+  void read(long at, float[] into, int count) {
+    long s = shape.spatial();
+    mask.read(at / (shape.channels() * s) * s + at % s, into, 0, count);
+  }
+
+  /** Whether the position of a channels-last element counts. */
+  boolean isCounted(long at) {
+    return mask.get(at / shape.channels()) != 0;
+  }
+
   /** What counts of a channels-first unit. */
   FloatView ofUnit(FloatView x, long unit) {
     find(batch ? 0 : unit / units.perSample());

@@ -81,6 +81,21 @@ final class Elementwise {
     }
   }
 
+  /** The same where a mask's number is not 0, and elsewhere dy_factor * dy, whatever x is. */
+  static void differentiate(float[] dy, float[] x, float[] mask, int count, Gradient g) {
+    float center = g.center();
+    int dyCenter = Float.floatToRawIntBits(g.dyCenter());
+    float dyFactor = g.dyFactor();
+    float xFactor = g.xFactor();
+    float constant = g.constant();
+    for (int i = 0; i < count; i++) {
+      int kept = -Float.floatToRawIntBits(mask[i]) >> 31;
+      int rest = Float.floatToRawIntBits(Math.fma(xFactor, x[i] - center, constant)) & kept;
+      float gradient = dy[i] - Float.intBitsToFloat(dyCenter & kept);
+      dy[i] = Math.fma(dyFactor, gradient, Float.intBitsToFloat(rest));
+    }
+  }
+
   /** The same with those of each element. */
   static void differentiate(
       float[] dy,

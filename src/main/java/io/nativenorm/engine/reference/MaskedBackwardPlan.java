@@ -16,8 +16,9 @@ import io.nativenorm.engine.memory.PooledMemory;
 import io.nativenorm.engine.memory.RunsView;
 
 /**
- * The gradients of masked batch, group and instance normalization. Where dy is 0 in the padding
- * they are those of a batch of what counts, else units are loops in doubles.
+ * The gradients of masked batch, group and instance normalization. Where dy is 0 in all of the
+ * padding they are those of a batch of what counts, else sums are of all positions. Without fma
+ * units are loops in doubles.
  */
 final class MaskedBackwardPlan extends Plan {
   private final Problem problem;
@@ -39,15 +40,24 @@ final class MaskedBackwardPlan extends Plan {
 
   @Override
   protected void run(Operands operands) {
+    GradientViews views = GradientViews.of(problem, operands);
+    CountedRuns counted = new CountedRuns(problem, operands);
+    if (FusedMultiplyAdd.IS_INSTRUCTION && !counted.isZeroInPadding(views.dy())) {
+      if (channelsFirst) {
+        new SpansBackwardPlan(problem).run(views, counted);
+      } else {
+        new ColumnsBackwardPlan(problem).run(views, counted);
+      }
+      return;
+    }
     try (PooledMemory block = MemoryPool.take(DataType.F32, 2L * channels)) {
-      new Execution(operands, block.first(DataType.F32, 2L * channels)).run();
+      new Execution(views, counted, block.first(DataType.F32, 2L * channels)).run();
     }
   }
 
   private final class Execution {
     private final GradientViews views;
     private final CountedRuns counted;
-    private final boolean packs;
 
     /** Of a unit or a sample, and the totals. */
     private final Memory parts;
@@ -55,14 +65,14 @@ final class MaskedBackwardPlan extends Plan {
     private final double[] weightSums = new double[channels];
     private final double[] biasSums = new double[channels];
 
-    Execution(Operands operands, Memory parts) {
-      views = GradientViews.of(problem, operands);
-      counted = new CountedRuns(problem, operands);
-      packs = FusedMultiplyAdd.IS_INSTRUCTION && counted.isZeroInPadding(views.dy());
+    Execution(GradientViews views, CountedRuns counted, Memory parts) {
+      this.views = views;
+      this.counted = counted;
       this.parts = parts;
     }
 
     void run() {
+      boolean packs = FusedMultiplyAdd.IS_INSTRUCTION;
       if (packs) {
         counted.clearPadding(views.dx());
       }
@@ -71,7 +81,7 @@ final class MaskedBackwardPlan extends Plan {
           long rows = counted.positionsOfUnit(unit);
           if (packs && rows > 1) { // of one value in a row units are rows
             Shape shape = new Shape(Layout.CHANNELS_FIRST, 1, members, rows, 1);
-            new SpansBackwardPlan(packed(shape)).run(ofUnit(unit));
+            new SpansBackwardPlan(packed(shape)).run(ofUnit(unit), null);
             add((int) units.channel(unit), members);
           } else {
             differentiateExactly(unit);
@@ -94,7 +104,8 @@ final class MaskedBackwardPlan extends Plan {
         }
         return;
       }
-      new ColumnsBackwardPlan(packed(problem.shape().withSamples(1, rows))).run(ofSample(sample));
+      new ColumnsBackwardPlan(packed(problem.shape().withSamples(1, rows)))
+          .run(ofSample(sample), null);
       add(0, channels);
     }
 

@@ -7,6 +7,7 @@ import io.nativenorm.engine.Problem;
 import io.nativenorm.engine.StatisticsSource;
 import io.nativenorm.engine.Units;
 import io.nativenorm.engine.memory.FloatView;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The gradients of channels-first batch, group and instance normalization: see {@link
@@ -33,21 +34,24 @@ final class SpansBackwardPlan extends Plan {
 
   @Override
   protected void run(Operands operands) {
-    run(GradientViews.of(problem, operands));
+    run(GradientViews.of(problem, operands), null);
   }
 
-  void run(GradientViews views) {
-    new Execution(views).run();
+  /** With a mask, what counts; sums are of all positions. */
+  void run(GradientViews views, @Nullable CountedRuns counted) {
+    new Execution(views, counted).run();
   }
 
   private final class Execution {
     private final GradientViews views;
+    private final @Nullable CountedRuns counted;
     private final boolean given = problem.norm().statistics() == StatisticsSource.GIVEN;
     private final SpanSums sums;
     private final ConstantSpanSums constantSums;
     private final float[] x = new float[(int) Math.min(SpansForwardPlan.CHUNK, units.inner())];
     private final float[] dy = new float[x.length];
     private final float[] scratch;
+    private final float[] mask;
 
     /** A unit's entries; products become parts of the weight's gradient. */
     private final double[] dySums = new double[entries];
@@ -59,11 +63,13 @@ final class SpansBackwardPlan extends Plan {
 
     private final double[] biasSums = new double[weightSums.length];
 
-    Execution(GradientViews views) {
+    Execution(GradientViews views, @Nullable CountedRuns counted) {
       this.views = views;
+      this.counted = counted;
       sums = new SpanSums(views);
       constantSums = new ConstantSpanSums(views);
       scratch = views.y() == null ? null : new float[x.length];
+      mask = counted == null ? null : new float[x.length];
     }
 
     void run() {
@@ -81,21 +87,23 @@ final class SpansBackwardPlan extends Plan {
 
     private void differentiate(long unit, float mean, float variance) {
       Normal normal = Normal.of(mean, variance, problem.norm().eps());
-      UnitGradient gradient = measure(unit, normal, variance);
-      if (gradient.isOutside()) {
+      long n = counted == null ? units.size() : counted.values(unit);
+      UnitGradient gradient = measure(unit, normal, variance, n);
+      if (n == 0 || gradient.isOutside()) {
         for (int k = 0; k < entries; k++) {
           dySums[k] = 0;
           products[k] = 0;
         }
-        new ExactUnit(Unit.of(units, unit))
-            .differentiate(
-                views,
-                given ? new double[] {mean, variance} : null,
-                true,
-                problem.norm().eps(),
-                products,
-                dySums,
-                0);
+        ExactUnit exact =
+            counted == null ? new ExactUnit(Unit.of(units, unit)) : counted.exact(unit);
+        exact.differentiate(
+            views,
+            given ? new double[] {mean, variance} : null,
+            true,
+            problem.norm().eps(),
+            products,
+            dySums,
+            0);
         return;
       }
       for (int k = 0; k < entries; k++) {
@@ -107,7 +115,7 @@ final class SpansBackwardPlan extends Plan {
       }
     }
 
-    private UnitGradient measure(long unit, Normal normal, float variance) {
+    private UnitGradient measure(long unit, Normal normal, float variance, long n) {
       boolean maybeConstant = !given && variance == 0;
       double dyTotal = 0;
       double productTotal = 0;
@@ -132,7 +140,11 @@ final class SpansBackwardPlan extends Plan {
         productTotal += w * products[k];
         residualTotal += residual;
       }
-      double n = units.size();
+      if (counted != null && variance != 0 && n > 0) {
+        PivotSums packed = new PivotSums(counted.ofUnit(views.x(), unit)).over(0, 1, n, 0);
+        packed.around(normal.center());
+        residualTotal = packed.sum();
+      }
       return new UnitGradient(
           normal, dyTotal, productTotal, residualTotal, n, variance, problem.norm().eps(), given);
     }
@@ -142,7 +154,12 @@ final class SpansBackwardPlan extends Plan {
         int count = (int) Math.min(x.length, units.inner() - at);
         views.x().read(start + at, x, 0, count);
         views.readCut(start + at, dy, 0, count, scratch);
-        Elementwise.differentiate(dy, x, count, gradient);
+        if (counted == null) {
+          Elementwise.differentiate(dy, x, count, gradient);
+        } else {
+          counted.read(start + at, mask, count);
+          Elementwise.differentiate(dy, x, mask, count, gradient);
+        }
         views.dx().write(start + at, dy, 0, count);
       }
     }

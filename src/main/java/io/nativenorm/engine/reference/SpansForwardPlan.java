@@ -59,7 +59,7 @@ final class SpansForwardPlan extends Plan {
           continue;
         }
         if (counted != null) {
-          measureCounted(unit, counted.positionsOfUnit(unit) * (batch ? 1 : units.outer()));
+          measureCounted(unit, counted.values(unit));
           continue;
         }
         double share = 1 / (double) units.size();
