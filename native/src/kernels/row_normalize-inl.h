@@ -23,11 +23,11 @@ struct RowAffine {
   float shift;
 };
 
-// The sums of a piece of rows around a pivot; of RMS the squares alone.
-template <bool kCentered, bool kPivot, size_t kRows, class T>
+// The sums of a piece of rows around a pivot; of RMS the squares alone, of kBlocks blocks at once.
+template <bool kCentered, bool kPivot, size_t kRows, size_t kBlocks, class T>
 HWY_INLINE void SumPieces(const T* x, size_t stride, size_t n, float pivot, Accumulators* sums, Accumulators* squares) {
   const Floats center = hn::Set(kFloats, pivot);
-  SweepBlocks<kCentered ? 1 : kPairedBlocks>(
+  SweepBlocks<kCentered ? 1 : kBlocks>(
       1, n, 0,
       [&](auto lanes, size_t i, size_t k) NN_INLINED {
         NN_UNROLLED
@@ -47,12 +47,12 @@ HWY_INLINE void SumPieces(const T* x, size_t stride, size_t n, float pivot, Accu
       });
 }
 
-template <bool kCentered, bool kPivot, class T>
+template <bool kCentered, bool kPivot, size_t kBlocks, class T>
 HWY_INLINE PivotSums SumRow(const T* x, size_t length, float pivot) {
   PivotSums total = {0, 0};
   for (size_t begin = 0; begin < length; begin += kPiece) {
     Accumulators sum, squares;
-    SumPieces<kCentered, kPivot, 1>(x + begin, 0, HWY_MIN(kPiece, length - begin), pivot, &sum, &squares);
+    SumPieces<kCentered, kPivot, 1, kBlocks>(x + begin, 0, HWY_MIN(kPiece, length - begin), pivot, &sum, &squares);
     PivotSums piece = {0, 0};
     if constexpr (kCentered) {
       Accumulators::Totals(sum, squares, &piece.sum, &piece.squares);
@@ -70,7 +70,7 @@ template <bool kCentered, class T>
 HWY_NOINLINE Moments MeasureAgain(const T* x, size_t length, Trust trust, Moments found) {
   if (trust == Trust::kOtherPivot) {
     const float pivot = static_cast<float>(found.mean);
-    trust = JudgeAround(pivot, SumRow<true, true>(x, length, pivot), static_cast<double>(length), &found);
+    trust = JudgeAround(pivot, SumRow<true, true, 1>(x, length, pivot), static_cast<double>(length), &found);
     if (trust == Trust::kGood) return found;
   }
   double mean = 0, m2 = 0;
@@ -102,9 +102,9 @@ HWY_INLINE RowAffine AffineOf(const PivotSums& total, const T* x, const RowsToNo
   return {center, static_cast<float>(inverse), static_cast<float>(-rounded_away * inverse)};
 }
 
-template <bool kCentered, class T>
+template <bool kCentered, size_t kBlocks, class T>
 HWY_NOINLINE RowAffine Measure(const T* x, const RowsToNormalize& rows, size_t row, double share) {
-  return AffineOf<kCentered>(SumRow<kCentered, false>(x, rows.length, 0), x, rows, row, share);
+  return AffineOf<kCentered>(SumRow<kCentered, false, kBlocks>(x, rows.length, 0), x, rows, row, share);
 }
 
 // The same of a row of one block at most, without the loops over pieces and blocks.
@@ -127,9 +127,10 @@ HWY_NOINLINE RowAffine MeasureBlock(const T* x, const RowsToNormalize& rows, siz
   return AffineOf<kCentered>(sums, x, rows, row, share);
 }
 
-template <bool kCentered, class T>
+template <bool kCentered, size_t kBlocks, class T>
 HWY_INLINE RowAffine MeasureOne(const T* x, const RowsToNormalize& rows, size_t row, double share) {
-  return rows.length <= kBlock ? MeasureBlock<kCentered>(x, rows, row, share) : Measure<kCentered>(x, rows, row, share);
+  if (rows.length <= kBlock) return MeasureBlock<kCentered>(x, rows, row, share);
+  return Measure < kCentered, kCentered ? 1 : kBlocks > (x, rows, row, share);
 }
 
 // Up to so many rows together: their statistics are made of their sums as one vector (LayerNorm of 4096x64 takes 0.8 of
@@ -160,14 +161,15 @@ HWY_NOINLINE size_t MeasureGroup(const T* x, const RowsToNormalize& rows, size_t
   const size_t row = rows.first_row + begin, left = rows.rows - begin;
   const size_t count = HWY_MIN(group, left - left % kSummedRows<kCentered>);
   if (count <= 1) {
-    found->Set(0, MeasureOne<kCentered>(x, rows, row, share));
+    found->Set(0, MeasureOne<kCentered, kPairedBlocks>(x, rows, row, share));
     return 1;
   }
   constexpr size_t kRows = kSummedRows<kCentered>;
   Quad sum_parts[kGroup * kQuads], square_parts[kGroup * kQuads], sums[kQuads], squares[kQuads];
   for (size_t r = 0; r < count; r += kRows) {
     Accumulators sum[kRows], square[kRows];
-    SumPieces<kCentered, false, kRows>(x + r * rows.x_stride, rows.x_stride, rows.length, 0, sum, square);
+    SumPieces<kCentered, false, kRows, kPairedBlocks>(x + r * rows.x_stride, rows.x_stride, rows.length, 0, sum,
+                                                      square);
     NN_UNROLLED
     for (size_t k = 0; k < kRows; ++k) {
       sum[k].StoreParts(sum_parts + (r + k) * kQuads);
@@ -261,25 +263,22 @@ HWY_INLINE void NormalizeRow(Set set, const T* x, T* y, RowAffine row, const Row
     return Has<kRelu>(set) ? Relu(result) : result;
   };
   const auto write = [&](auto prefetching, auto streaming, auto offsetting) NN_INLINED {
-    Write<streaming.value, prefetching.value ? 2 : kUnroll>(y, rows.length,
-                                                            [&](auto lanes, size_t i, size_t k) NN_INLINED {
-                                                              if constexpr (prefetching.value)
-                                                                Prefetch(k, x + i + ahead);
-                                                              if constexpr (prefetching.value && !streaming.value)
-                                                                Prefetch(k, y + i + kWriteAhead);
-                                                              return value(offsetting, lanes, i);
-                                                            });
+    Write<streaming.value, kUnroll>(y, rows.length, [&](auto lanes, size_t i, size_t k) NN_INLINED {
+      if constexpr (prefetching.value) Prefetch(k, x + i + ahead);
+      if constexpr (prefetching.value && !streaming.value) Prefetch(k, y + i + kWriteAhead);
+      return value(offsetting, lanes, i);
+    });
   };
-  // Beside memory an addition costs nothing; rows in caches without an offset have a loop without it.
+  // With non-temporal stores an addition costs nothing; other rows without an offset have loops without it.
+  const auto keep = [&](auto offsetting) NN_INLINED {
+    Choose(rows.prefetch, [&](auto prefetching) NN_INLINED { write(prefetching, Index<false>(), offsetting); });
+  };
   if (rows.stream) {
     write(Index<true>(), Index<true>(), Index<true>());
-  } else if (rows.prefetch) {
-    write(Index<true>(), Index<false>(), Index<true>());
   } else if constexpr (kReads<kWeight, Set>) {
-    Choose(rows.weight_offset != 0,
-           [&](auto offsetting) NN_INLINED { write(Index<false>(), Index<false>(), offsetting); });
+    Choose(rows.weight_offset != 0, keep);
   } else {
-    write(Index<false>(), Index<false>(), Index<false>());
+    keep(Index<false>());
   }
 }
 
@@ -297,7 +296,7 @@ void row_normalize(Set set, const T* x, T* y, const RowsToNormalize& rows) {
   const bool early = rows.length <= kMeasuredEarly && (group == kGroup || (!rows.prefetch && !rows.stream));
   const size_t ahead = early ? group + 1 : group;
   // The first row goes alone: 1 of 64 takes 0.95 of the time.
-  RowAffine row = MeasureOne<kCenters>(x, rows, rows.first_row, share);
+  RowAffine row = MeasureOne<kCenters, kBlocksAlone>(x, rows, rows.first_row, share);
   RowAffines found;
   size_t first = 0, end = 1;  // which rows are found
   const auto measure = [&]() NN_INLINED {
