@@ -74,6 +74,9 @@ struct nn_plan {
   // prefetched.
   bool Prefetches(size_t element_bytes) const;
 
+  // Whether rows of so many elements are prefetched, which pays earlier.
+  bool PrefetchesRows(size_t length) const;
+
   // Whether they are so many that results are written with non-temporal stores, unless in place.
   bool Streams(size_t element_bytes, bool in_place) const;
   // The same where they are written as runs of `length` elements.

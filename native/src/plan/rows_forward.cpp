@@ -49,7 +49,7 @@ int RowsForward(const Plan& p, const Forward& data) {
   const size_t count = is_part ? data.part.count : shape.rows, parts = is_part ? 1 : Parts(p, count);
   // Single rows are all as far apart: one run.
   const bool single = p.rows_together == 1;
-  const bool prefetch = p.Prefetches(p.ForwardBytes()),
+  const bool prefetch = p.PrefetchesRows(shape.length),
              stream = p.StreamsRuns(p.ForwardBytes(), data.IsInPlace(), shape.length);
   const unsigned options = p.Options() | OptionIf(p.operation != NN_RMS, kCentered) |
                            OptionIf(data.weight != nullptr, kWeight) | OptionIf(data.bias != nullptr, kBias);
