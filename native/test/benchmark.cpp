@@ -297,6 +297,12 @@ Timed add_doubles(void (*body)(const double*, size_t, double*), unsigned) {
   return Added(body, A().sums[0]);
 }
 Timed add_floats(void (*body)(const float*, size_t, double*), unsigned) { return Added(body, x.numbers.data()); }
+Timed round_doubles(void (*body)(const double*, size_t, float*), unsigned) {
+  Arrays& a = A();
+  std::copy_n(x.numbers.data(), kColumns, a.sums[0]);
+  return Time([&] { body(a.sums[0], kColumns, a.first); },
+              [&] { return Largest(a.first, kColumns, [&](size_t j) { return a.sums[0][j]; }); });
+}
 
 Timed all_finite(bool (*body)(const float*, size_t), unsigned) {
   bool finite;

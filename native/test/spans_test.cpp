@@ -126,6 +126,21 @@ void AddInto(void (*add)(const From*, size_t, double*), const char* name, const 
 void add_doubles(const Table& table, const char* target) { AddInto(BodyOf(table.add_doubles), "add_doubles", target); }
 void add_floats(const Table& table, const char* target) { AddInto(BodyOf(table.add_floats), "add_floats", target); }
 
+void round_doubles(const Table& table, const char* target) {
+  Memory& memory = TheMemory();
+  for (size_t length : Lengths()) {
+    double* from = memory.x.Place<double>(length, Side::kEnd, 0);
+    float* to = memory.y.Place<float>(length, Side::kBegin, length % kOffsets);
+    for (size_t i = 0; i < length; ++i) from[i] = Numbers(1)[i] / 3.0;
+    BodyOf(table.round_doubles)(from, length, to);
+    Distance distance;
+    for (size_t i = 0; i < length; ++i, distance.Next()) {
+      distance.Add(to[i], static_cast<float>(Numbers(1)[i] / 3.0), 1);
+    }
+    Report("round_doubles", target, distance, 0, memory.IsIntact(), std::to_string(length));
+  }
+}
+
 // One number that is not finite, at every place.
 void all_finite(const Table& table, const char* target) {
   Memory& memory = TheMemory();

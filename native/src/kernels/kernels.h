@@ -218,9 +218,10 @@ constexpr bool Has(unsigned options, Options option) { return (options & option)
          (const ColumnGradientSums& sums, const double* mean, const double* variance, size_t columns, double eps,     \
           const float* weight, double n, bool given, float* center, float* dy_factor, float* x_factor,                \
           float* constant, float* dy_center))                                                                         \
-  /* to += from, of doubles or floats; whether floats are finite. */                                                  \
+  /* to += from, of doubles or floats; doubles as floats; whether floats are finite. */                               \
   KERNEL(kPlain, void, add_doubles, (const double* from, size_t count, double* to))                                   \
   KERNEL(kPlain, void, add_floats, (const float* from, size_t count, double* to))                                     \
+  KERNEL(kPlain, void, round_doubles, (const double* from, size_t count, float* to))                                  \
   KERNEL(kPlain, bool, all_finite, (const float* values, size_t count))                                               \
   /* Copies those elements, of 2 or 4 bytes, whose byte in the mask is not 0, and returns how many. `to` has room for \
      one more than these and for a vector, 64 bytes. */                                                               \

@@ -164,6 +164,11 @@ void add_floats(Set, const float* from, size_t count, double* to) {
 }
 
 template <class Set, class T>
+void round_doubles(Set, const double* from, size_t count, float* to) {
+  for (size_t i = 0; i < count; ++i) to[i] = static_cast<float>(from[i]);
+}
+
+template <class Set, class T>
 bool all_finite(Set, const float* values, size_t count) {
   // 0 times a finite number is 0; times any other it is NaN.
   Floats sums[kUnroll];

@@ -38,7 +38,8 @@ const char* MissingForRows(const Plan& p) {
     return FirstMissing({NN_NEED(row_normalize, options, weight | bias), NN_NEED(pivot_sums, kPlain, kPlain)});
   }
   return FirstMissing({NN_NEED(row_gradient, options, weight | kParameterSums), NN_NEED(add_doubles, kPlain, kPlain),
-                       NN_NEED(add_floats, kPlain, kPlain), NN_NEED(all_finite, kPlain, kPlain)});
+                       NN_NEED(add_floats, kPlain, kPlain), NN_NEED(round_doubles, kPlain, kPlain),
+                       NN_NEED(all_finite, kPlain, kPlain)});
 }
 
 const char* MissingForSums(const Plan& p) {
