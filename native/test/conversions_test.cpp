@@ -59,7 +59,8 @@ std::vector<Case> Cases() {
       cases.push_back({value, bits});
     }
   }
-  for (uint32_t bits : {0x7F800001u, 0xFF800001u, 0x7FBFFFFFu, 0x7FC00000u, 0xFFFFFFFFu}) {
+  for (uint32_t bits :
+       {0x7F800001u, 0xFF800001u, 0x7FBFFFFFu, 0x7FC00000u, 0x7FFF8000u, 0x7FFFFFFFu, 0xFFFF8000u, 0xFFFFFFFFu}) {
     float value;
     memcpy(&value, &bits, sizeof value);
     cases.push_back({value, 0});
@@ -176,41 +177,157 @@ void groups::conversions() {
   nn_set_workers(0);
 }
 
-// Every float as a bias, so that every float is written, and by itself, as only then a NaN may be a signaling one; and
-// every number is read.
+namespace {
+
+// What the kernels of a type write where their parameters alone make a result: the nearest number, be it in the first
+// row, among rows that are written by several vectors at once, or in the last.
 template <class T>
-void TestStores(const nn::Target& target) {
-  const Table& table = target.tables[TypeOf(T())];
-  const std::vector<Case> cases = Cases<T>();
-  const size_t length = 4099;
-  const std::vector<T> zeros(length);
-  const std::vector<float> weight(length);
-  for (size_t begin = 0; begin < cases.size(); begin += length) {
-    const size_t n = std::min(length, cases.size() - begin);
-    std::vector<float> bias;
-    for (size_t i = begin; i < begin + n; ++i) bias.push_back(cases[i].value);
-    std::vector<T> y(n);
-    const nn::RowsToNormalize rows = {true,          n,    n,           n,       1,       0,     1,     kEps,
-                                      weight.data(), -0.f, bias.data(), nullptr, nullptr, false, false, false};
-    BodyOf(table.row_normalize, nn::kCentered | nn::kWeight | nn::kBias)(zeros.data(), y.data(), rows);
-    bool good = true;
-    // 0 * 0 + -0 is 0.
-    for (size_t i = 0; i < n; ++i) good &= IsSame(y[i], bias[i] == 0 ? 0 : Nearest<T>(cases[begin + i]));
-    BodyOf(table.narrow)(bias.data(), n, y.data());
-    for (size_t i = 0; i < n; ++i) good &= IsSame(y[i], std::isnan(bias[i]) ? NAN : Nearest<T>(cases[begin + i]));
-    Check(good, "%s type %d: floats from %zu on", target.name, TypeOf(T()), begin);
+class Stores {
+ public:
+  explicit Stores(const nn::Target& target) : target_(target), table_(target.tables[TypeOf(T())]), cases_(Cases<T>()) {}
+
+  void Test() const {
+    for (size_t begin = 0; begin < cases_.size(); begin += kLength) {
+      const size_t n = std::min(kLength, cases_.size() - begin);
+      std::vector<float> values;
+      for (size_t i = begin; i < begin + n; ++i) values.push_back(cases_[i].value);
+      const bool good = Rows(begin, values) && RowGradients(begin, values) && Narrowed(begin, values);
+      Check(good, "%s type %d: floats from %zu on", target_.name, TypeOf(T()), begin);
+    }
+    TestRuns();
+    TestLoneMiddles();
+    TestNumbers();
   }
-  std::vector<T> all, y(kNumbers);
-  for (size_t bits = 0; bits < kNumbers; ++bits) all.push_back(NumberOf<T>(bits));
-  const nn::Affine same = {0, 1, -0.0f};
-  BodyOf(table.normalize)(all.data(), y.data(), 1, kNumbers, 0, &same, 0, 0);
-  bool good = true;
-  for (size_t i = 0; i < kNumbers; ++i) good &= IsSame(y[i], all[i]);
-  Check(good, "%s type %d: numbers", target.name, TypeOf(T()));
-}
+
+ private:
+  static constexpr size_t kLength = 4091, kRows = 9;
+
+  bool IsRight(T y, size_t i) const { return IsSame(y, cases_[i].value == 0 ? 0 : Nearest<T>(cases_[i])); }
+
+  // Every float as a bias: 0 * 0 + -0 is 0.
+  bool Rows(size_t begin, const std::vector<float>& bias) const {
+    const size_t n = bias.size();
+    const std::vector<T> zeros(kRows * n);
+    const std::vector<float> weight(n);
+    bool good = true;
+    for (size_t count : {size_t{1}, kRows}) {
+      std::vector<T> y(kRows * n);
+      const nn::RowsToNormalize rows = {true,          n,    n,           n,       1,       0,     count, kEps,
+                                        weight.data(), -0.f, bias.data(), nullptr, nullptr, false, false, false};
+      BodyOf(table_.row_normalize, nn::kCentered | nn::kWeight | nn::kBias)(zeros.data(), y.data(), rows);
+      for (size_t i = 0; i < count * n; ++i) good &= IsRight(y[i], begin + i % n);
+    }
+    return good;
+  }
+
+  // Every finite float but 0 as a weight. Where a variance is NaN, so is all of its row.
+  bool RowGradients(size_t begin, const std::vector<float>& values) const {
+    const size_t n = values.size();
+    std::vector<T> x(kRows * n);
+    const std::vector<T> dy(kRows * n, T(1.0f));
+    const std::vector<float> mean(kRows);
+    std::vector<float> variance(kRows, 1);
+    std::vector<T> dx(kRows * n);
+    std::vector<float> weight = values, weight_gradient(n);
+    bool finite = true, good = true;
+    const nn::RowsToDifferentiate rows = {
+        false,   n,     1,       0,    kRows, 0, weight.data(), mean.data(), variance.data(), weight_gradient.data(),
+        nullptr, false, &finite, false};
+    const auto differentiate = [&] {
+      return BodyOf(table_.row_gradient, nn::kWeight | nn::kParameterSums)(x.data(), dy.data(), nullptr, dx.data(),
+                                                                           rows) == kRows;
+    };
+    const auto is_used = [](float w) { return std::isfinite(w) && w != 0; };
+    for (float& w : weight) w = is_used(w) ? w : 1;
+    good &= differentiate();
+    for (size_t i = 0; i < kRows * n; ++i) {
+      good &= is_used(values[i % n]) ? IsRight(dx[i], begin + i % n) : IsSame(dx[i], 1);
+    }
+    std::fill(x.begin(), x.end(), T(1.0f));
+    std::fill(weight.begin(), weight.end(), 1.0f);
+    for (size_t i = 0; i < n; ++i) {
+      if (!std::isnan(values[i])) continue;
+      std::fill(variance.begin(), variance.end(), values[i]);
+      good &= differentiate() && std::all_of(dx.begin(), dx.end(), [](T v) { return std::isnan(float{v}); });
+    }
+    return good;
+  }
+
+  // By itself, as only then a NaN may be a signaling one.
+  bool Narrowed(size_t begin, const std::vector<float>& values) const {
+    std::vector<T> y(values.size());
+    BodyOf(table_.narrow)(values.data(), values.size(), y.data());
+    bool good = true;
+    for (size_t i = 0; i < y.size(); ++i) {
+      good &= IsSame(y[i], std::isnan(values[i]) ? NAN : Nearest<T>(cases_[begin + i]));
+    }
+    return good;
+  }
+
+  // Every float as what runs have as a constant, and NaN as their other parameters.
+  void TestRuns() const {
+    constexpr size_t kRun = 53;
+    const std::vector<T> x(kRun), dy(kRun);
+    std::vector<T> y(kRun);
+    bool good = true;
+    for (size_t i = 0; i < cases_.size(); ++i) {
+      const float v = cases_[i].value;
+      const auto check = [&] {
+        for (T result : y) good &= IsRight(result, i);
+      };
+      const auto normalize = [&](const nn::Affine& affine) {
+        BodyOf(table_.normalize)(x.data(), y.data(), 1, kRun, 0, &affine, 0, 0);
+        check();
+      };
+      const auto differentiate = [&](const nn::Gradient& gradient) {
+        BodyOf(table_.gradient)(x.data(), dy.data(), nullptr, y.data(), 1, kRun, 0, &gradient, 0);
+        check();
+      };
+      normalize({0, 0, v});
+      differentiate({0, 0, 0, v, 0});
+      if (!std::isnan(v)) continue;
+      for (const nn::Affine& affine : {nn::Affine{v, 1, 0}, nn::Affine{0, v, 0}}) normalize(affine);
+      for (size_t k = 0; k < 4; ++k) {
+        const auto of = [&](size_t which) { return k == which ? v : 1; };
+        differentiate({of(0), of(1), of(2), 1, of(3)});
+      }
+    }
+    Check(good, "%s type %d: floats as constants of runs", target_.name, TypeOf(T()));
+  }
+
+  // One result that lies in the middle of two numbers, at each place of a run: it becomes the even one, 1.
+  void TestLoneMiddles() const {
+    constexpr size_t kRun = 53;
+    const nn::Affine plus = {0, 1, (NumberOf<T>(T(1.0f).bits + 1) - 1) / 2};
+    bool good = true;
+    for (size_t place = 0; place < kRun; ++place) {
+      std::vector<T> x(kRun, T(4.0f)), y(kRun);
+      x[place] = T(1.0f);
+      BodyOf(table_.normalize)(x.data(), y.data(), 1, kRun, 0, &plus, 0, 0);
+      good &= std::equal(y.begin(), y.end(), x.begin(), [](T a, T b) { return a.bits == b.bits; });
+    }
+    Check(good, "%s type %d: one middle", target_.name, TypeOf(T()));
+  }
+
+  void TestNumbers() const {
+    std::vector<T> all, y(kNumbers);
+    for (size_t bits = 0; bits < kNumbers; ++bits) all.push_back(NumberOf<T>(bits));
+    const nn::Affine same = {0, 1, -0.0f};
+    BodyOf(table_.normalize)(all.data(), y.data(), 1, kNumbers, 0, &same, 0, 0);
+    bool good = true;
+    for (size_t i = 0; i < kNumbers; ++i) good &= IsSame(y[i], all[i]);
+    Check(good, "%s type %d: numbers", target_.name, TypeOf(T()));
+  }
+
+  const nn::Target& target_;
+  const Table& table_;
+  const std::vector<Case> cases_;
+};
+
+}  // namespace
 
 void TestStores(const nn::Target& target) {
-  ForStorages([&](auto number) { TestStores<decltype(number)>(target); });
+  ForStorages([&](auto number) { Stores<decltype(number)>(target).Test(); });
 }
 
 }  // namespace nntest

@@ -9,6 +9,7 @@
 #include "kernels/kernels.h"
 #include "kernels/simd-inl.h"
 #include "kernels/storage-inl.h"
+#include "kernels/write-inl.h"
 
 namespace nn {
 namespace NN_TARGET {

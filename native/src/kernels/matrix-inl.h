@@ -5,6 +5,7 @@
 #include "kernels/order.h"
 #include "kernels/simd-inl.h"
 #include "kernels/storage-inl.h"
+#include "kernels/write-inl.h"
 
 namespace nn {
 namespace NN_TARGET {
@@ -32,7 +33,7 @@ template <bool kByTwo = false, class Body>
 HWY_INLINE void ForVectors(size_t columns, const Body& body) {
   size_t j = 0;
   if constexpr (kByTwo) {
-    for (; j + 2 * kLanes <= columns; j += 2 * kLanes) body(TwoVectors(), j);
+    for (; j + 2 * kLanes <= columns; j += 2 * kLanes) body(Vectors<2>(), j);
   }
   for (; j + kLanes <= columns; j += kLanes) body(AllLanes(), j);
   if (j < columns) body(FirstLanes{columns - j}, j);
@@ -103,7 +104,7 @@ HWY_INLINE void WriteMatrix(T* to, size_t rows, size_t columns, size_t stride, c
     const bool conflict = SetsConflict<T>(stride);
     ForRowsTogether<kWrittenTogether<kStream>>(rows, conflict, [&](auto together, size_t first) NN_INLINED {
       ForVectors<kByTwo>(columns, [&](auto lanes, size_t j) NN_INLINED {
-        constexpr size_t kCount = std::is_same_v<decltype(lanes), TwoVectors> ? 2 : 1;
+        constexpr size_t kCount = std::is_same_v<decltype(lanes), Vectors<2>> ? 2 : 1;
         Vector vectors[kCount];
         NN_UNROLLED
         for (size_t v = 0; v < kCount; ++v) vectors[v] = load(j + v * kLanes);
@@ -121,7 +122,7 @@ HWY_INLINE void WriteMatrix(T* to, size_t rows, size_t columns, size_t stride, c
           const size_t at = row * stride + j;
           if constexpr (kByTwo && width.value > 1) {
             NN_UNROLLED
-            for (size_t v = 0; v < width.value; v += 2) write(TwoVectors(), at + v * kLanes, vectors + v);
+            for (size_t v = 0; v < width.value; v += 2) write(Vectors<2>(), at + v * kLanes, vectors + v);
           } else {
             NN_UNROLLED
             for (size_t v = 0; v < width.value; ++v) write(lanes, at + v * kLanes, vectors + v);

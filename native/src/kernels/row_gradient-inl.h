@@ -13,6 +13,7 @@
 #include "kernels/row_parameters-inl.h"
 #include "kernels/simd-inl.h"
 #include "kernels/storage-inl.h"
+#include "kernels/write-inl.h"
 
 namespace nn {
 namespace NN_TARGET {
@@ -113,35 +114,46 @@ HWY_NOINLINE void MeasureGradient(Set set, const T* x, const T* dy, const T* y, 
 constexpr size_t kDifferentiatedTogether = kManyRegisters ? 4 : 2;
 
 // Goes once over kRows rows together, so that the weight's and bias's gradients are loaded and stored once for them.
-template <size_t kRows, class Set, class T>
+// With kInPairs these and the weight lie in that order.
+template <size_t kRows, bool kInPairs, class Set, class T, class Weights>
 HWY_INLINE void ApplyGradients(Set set, const T* x, const T* dy, const T* y, T* dx, size_t length,
-                               const RowGradient* rows, const float* weight, float* weight_gradient,
+                               const RowGradient* rows, const Weights& weights, float* weight_gradient,
                                float* bias_gradient, bool begins, bool stream, size_t ahead, bool* finite) {
   constexpr bool kCentered = kHas<nn::kCentered, Set>;
   constexpr bool kSums = kHas<kParameterSums, Set>;
   Floats center[kRows], offset[kRows], scale[kRows], x_factor[kRows], constant[kRows];
   for (size_t r = 0; r < kRows; ++r) {
-    center[r] = hn::Set(kFloats, rows[r].center);
-    offset[r] = hn::Set(kFloats, rows[r].offset);
-    scale[r] = hn::Set(kFloats, rows[r].scale);
-    x_factor[r] = hn::Set(kFloats, rows[r].x_factor);
-    constant[r] = hn::Set(kFloats, rows[r].constant);
+    center[r] = SetStored<T>(rows[r].center);
+    offset[r] = SetStored<T>(rows[r].offset);
+    scale[r] = SetStored<T>(rows[r].scale);
+    x_factor[r] = SetStored<T>(rows[r].x_factor);
+    constant[r] = SetStored<T>(rows[r].constant);
   }
-  const RowParameters<kWeight, Set> weights(set, weight);
   const bool with_bias = kCentered || bias_gradient != nullptr;
   const Floats kept = hn::BitCast(kFloats, hn::Set(kWords, begins ? 0 : ~0u));
   Floats zeros = hn::Zero(kFloats);  // of a finite number less itself; else NaN
   const auto apply = [&](auto streams, auto lanes, size_t i, size_t k) NN_INLINED {
-    Floats w = hn::Zero(kFloats), dw = hn::Zero(kFloats), db = hn::Zero(kFloats);
-    if constexpr (kReads<kWeight, Set>) w = weights.At(lanes, i);
-    if constexpr (kSums) {
-      dw = Load(lanes, weight_gradient + i);
-      if (with_bias) db = Load(lanes, bias_gradient + i);
-      if constexpr (kRows == 1) {
-        dw = hn::And(dw, kept);
-        db = hn::And(db, kept);
+    constexpr size_t kCount = std::is_same_v<decltype(lanes), Vectors<2>> ? 2 : 1;
+    const auto each = [&](const auto& body) NN_INLINED {
+      if constexpr (kCount == 1) {
+        body(lanes, size_t{0});
+      } else {
+        body(EvenLanes(), size_t{0});
+        body(OddLanes(), size_t{1});
       }
-    }
+    };
+    Floats w[kCount], dw[kCount], db[kCount], values[kRows * kCount];
+    each([&](auto of, size_t v) NN_INLINED {
+      const auto load = [&](const float* from) NN_INLINED {
+        const Floats sum = Load(of, from + i);
+        return kRows == 1 ? hn::And(sum, kept) : sum;
+      };
+      if constexpr (kReads<kWeight, Set>) w[v] = weights.At(of, i);
+      if constexpr (kSums) {
+        dw[v] = load(weight_gradient);
+        if (with_bias) db[v] = load(bias_gradient);
+      }
+    });
     NN_UNROLLED
     for (size_t r = 0; r < kRows; ++r) {
       const size_t at = r * length + i;
@@ -149,31 +161,50 @@ HWY_INLINE void ApplyGradients(Set set, const T* x, const T* dy, const T* y, T* 
         Prefetch(k, x + at + ahead);
         Prefetch(k, dy + at + ahead);
       }
-      const Floats gradient = Cut(set, lanes, dy, y, at);
-      Floats distance = Load(lanes, x + at);
-      if constexpr (kCentered) distance = hn::Sub(hn::Sub(distance, center[r]), offset[r]);
-      const Floats scaled = hn::Mul(gradient, scale[r]);
-      if constexpr (kSums) {
-        dw = hn::MulAdd(scaled, distance, dw);
-        if (with_bias) db = hn::Add(db, gradient);
-      }
-      Floats value = hn::Mul(x_factor[r], distance);
-      if constexpr (kCentered) value = hn::MulAdd(x_factor[r], distance, constant[r]);
-      value = kReads<kWeight, Set> ? hn::MulAdd(scaled, w, value) : hn::Add(scaled, value);
-      if (streams) {
-        Stream(lanes, value, dx + at);
-      } else {
-        Store(lanes, value, dx + at);
+      each([&](auto of, size_t v) NN_INLINED {
+        const Floats gradient = Cut(set, of, dy, y, at);
+        Floats distance = Load(of, x + at);
+        if constexpr (kCentered) distance = hn::Sub(hn::Sub(distance, center[r]), offset[r]);
+        const Floats scaled = hn::Mul(gradient, scale[r]);
+        if constexpr (kSums) {
+          dw[v] = hn::MulAdd(scaled, distance, dw[v]);
+          if (with_bias) db[v] = hn::Add(db[v], gradient);
+        }
+        Floats value = hn::Mul(x_factor[r], distance);
+        if constexpr (kCentered) value = hn::MulAdd(x_factor[r], distance, constant[r]);
+        value = kReads<kWeight, Set> ? hn::MulAdd(scaled, w[v], value) : hn::Add(scaled, value);
+        if constexpr (kCount > 1) {
+          values[r * kCount + v] = value;
+        } else if (streams) {
+          Stream(lanes, value, dx + at);
+        } else {
+          Store(lanes, value, dx + at);
+        }
+      });
+    }
+    if constexpr (kCount > 1) {
+      AllHalfWords pairs[kRows];
+      NarrowPairs(T(), values, pairs);
+      NN_UNROLLED
+      for (size_t r = 0; r < kRows; ++r) {
+        if (streams) {
+          Stream(pairs[r], dx + r * length + i);
+        } else {
+          Store(pairs[r], dx + r * length + i);
+        }
       }
     }
     if constexpr (kSums) {
-      if constexpr (kRows == 1) zeros = hn::Or(zeros, hn::Sub(dw, dw));
-      Store(lanes, dw, weight_gradient + i);
-      if (with_bias) Store(lanes, db, bias_gradient + i);
+      if constexpr (kRows == 1) zeros = hn::Or(zeros, hn::Sub(dw[0], dw[0]));
+      each([&](auto of, size_t v) NN_INLINED {
+        Store(of, dw[v], weight_gradient + i);
+        if (with_bias) Store(of, db[v], bias_gradient + i);
+      });
     }
   };
   const auto sweep = [&](auto streams) NN_INLINED {
-    Sweep<1>(length, [&](auto lanes, size_t i, size_t k) NN_INLINED { apply(streams, lanes, i, k); });
+    Sweep<kInPairs ? 2 : 1, kInPairs ? 2 : 1>(
+        length, [&](auto lanes, size_t i, size_t k) NN_INLINED { apply(streams, lanes, i, k); });
   };
   if constexpr (kRows == 1) {
     // With loops of their own for both, all kernels of this family took a third longer to compile.
@@ -188,9 +219,9 @@ HWY_INLINE void ApplyGradients(Set set, const T* x, const T* dy, const T* y, T* 
 }
 
 // False, and nothing is written, if one of them is outside, or if one of several is constant.
-template <size_t kRows, class Set, class T>
+template <size_t kRows, bool kInPairs, class Set, class T, class WeightsOf>
 HWY_INLINE bool DifferentiateRows(Set set, const T* x, const T* dy, const T* y, T* dx, size_t r,
-                                  const RowsToDifferentiate& rows) {
+                                  const RowsToDifferentiate& rows, const WeightsOf& weights_of) {
   constexpr bool kCentered = kHas<nn::kCentered, Set>;
   constexpr bool kSums = kHas<kParameterSums, Set>;
   const bool relu = Has<kRelu>(set);
@@ -235,9 +266,10 @@ HWY_INLINE bool DifferentiateRows(Set set, const T* x, const T* dy, const T* y, 
   for (size_t k = 0; !plain && k < kRows; ++k) {
     if (found[k].IsOutside(static_cast<double>(rows.length), rows.variance[rows.first_row + r + k])) return false;
   }
-  ApplyGradients<kRows>(set, x + at, dy + at, relu ? y + at : nullptr, dx + at, rows.length, found, weight,
-                        kSums ? rows.weight_gradient + parameters : nullptr, bias_gradient, rows.begins, rows.stream,
-                        kRows * Ahead(rows, r + kRows - 1), rows.finite);
+  ApplyGradients<kRows, kInPairs>(set, x + at, dy + at, relu ? y + at : nullptr, dx + at, rows.length, found,
+                                  weights_of(weight), kSums ? rows.weight_gradient + parameters : nullptr,
+                                  bias_gradient, rows.begins, rows.stream, kRows * Ahead(rows, r + kRows - 1),
+                                  rows.finite);
   return true;
 }
 
@@ -256,19 +288,41 @@ size_t Together(const RowsToDifferentiate& rows, const T* dx) {
   return conflict ? 2 : kDifferentiatedTogether;
 }
 
+// Differentiates rows from r on two together, by pairs of vectors, as long as that can be done; how many rows it did. A
+// function of its own: its copies take 48 KB of the stack.
+template <class Set, class T>
+HWY_NOINLINE size_t DifferentiateByPairs(Set set, const T* x, const T* dy, const T* y, T* dx, size_t r,
+                                         const RowsToDifferentiate& rows) {
+  const RowParameterPairs<kWeight, Set> weights(set, rows.weight, -0.0f, rows.length);
+  RowSumPairs<kHas<kParameterSums, Set>> sums(rows);
+  const auto weights_of = [&](const float*) NN_INLINED -> const auto& { return weights; };
+  const size_t first = r;
+  while (r + 2 <= rows.rows && DifferentiateRows<2, true>(set, x, dy, y, dx, r, sums.Paired(), weights_of)) r += 2;
+  sums.Store();
+  return r - first;
+}
+
 // dx, and the rows' parts in the gradients of weight and bias, which are added to these.
 template <class Set, class T>
 size_t row_gradient(Set set, const T* x, const T* dy, const T* y, T* dx, const RowsToDifferentiate& rows) {
   const size_t together = Together<Set>(rows, dx);
+  const auto weights_of = [&](const float* weight) NN_INLINED { return RowParameters<kWeight, Set>(set, weight); };
   const auto differentiate = [&](size_t r, size_t count) NN_INLINED {
     if constexpr (kHas<kParameterSums, Set> || !kManyRegisters) {
-      if (count == 2) return DifferentiateRows<2>(set, x, dy, y, dx, r, rows);
-      if (count > 2) return DifferentiateRows<kDifferentiatedTogether>(set, x, dy, y, dx, r, rows);
+      if (count == 2) return DifferentiateRows<2, false>(set, x, dy, y, dx, r, rows, weights_of);
+      if (count > 2) return DifferentiateRows<kDifferentiatedTogether, false>(set, x, dy, y, dx, r, rows, weights_of);
     }
-    return DifferentiateRows<1>(set, x, dy, y, dx, r, rows);
+    return DifferentiateRows<1, false>(set, x, dy, y, dx, r, rows, weights_of);
   };
   size_t r = 0, alone = 0;
   while (r < rows.rows) {
+    if constexpr (kHasPairs<T>) {
+      constexpr size_t kLeast = 8;
+      if (r >= alone && together == 2 && rows.rows - r >= kLeast && rows.length <= kMostPaired) {
+        r += DifferentiateByPairs(set, x, dy, y, dx, r, rows);
+        if (r == rows.rows) break;
+      }
+    }
     const size_t count = r >= alone && r + together <= rows.rows ? together : 1;
     if (differentiate(r, count)) {
       r += count;

@@ -12,6 +12,7 @@
 #include "kernels/row_parameters-inl.h"
 #include "kernels/simd-inl.h"
 #include "kernels/storage-inl.h"
+#include "kernels/write-inl.h"
 
 namespace nn {
 namespace NN_TARGET {
@@ -130,7 +131,7 @@ HWY_NOINLINE RowAffine MeasureBlock(const T* x, const RowsToNormalize& rows, siz
 template <bool kCentered, size_t kBlocks, class T>
 HWY_INLINE RowAffine MeasureOne(const T* x, const RowsToNormalize& rows, size_t row, double share) {
   if (rows.length <= kBlock) return MeasureBlock<kCentered>(x, rows, row, share);
-  return Measure < kCentered, kCentered ? 1 : kBlocks > (x, rows, row, share);
+  return Measure<kCentered, (kCentered ? 1 : kBlocks)>(x, rows, row, share);
 }
 
 // Up to so many rows together: their statistics are made of their sums as one vector (LayerNorm of 4096x64 takes 0.8 of
@@ -239,19 +240,18 @@ size_t GroupOf(const RowsToNormalize& rows) {
 // threads).
 constexpr size_t kWriteAhead = 1024;
 
-template <class Set, class T>
-HWY_INLINE void NormalizeRow(Set set, const T* x, T* y, RowAffine row, const RowsToNormalize& rows, const float* weight,
-                             const float* bias, size_t ahead) {
+// With kInPairs the weight's offset is in `weights` already.
+template <bool kInPairs, class Set, class T, class Weights, class Biases>
+HWY_INLINE void NormalizeRow(Set set, const T* x, T* y, RowAffine row, const RowsToNormalize& rows,
+                             const Weights& weights, const Biases& biases, size_t ahead) {
   const Floats center = hn::Set(kFloats, row.center);
   const Floats scale = hn::Set(kFloats, row.scale);
   const Floats shift = hn::Set(kFloats, row.shift);
   const Floats offset = hn::Set(kFloats, rows.weight_offset);
-  const RowParameters<kWeight, Set> weights(set, weight);
-  const RowParameters<kBias, Set> biases(set, bias);
   const auto value = [&](auto offsetting, auto lanes, size_t i) NN_INLINED {
     const auto weight_at = [&]() NN_INLINED {
       const Floats w = weights.At(lanes, i);
-      return offsetting.value ? hn::Add(w, offset) : w;
+      return offsetting.value && !kInPairs ? hn::Add(w, offset) : w;
     };
     const Floats v = Load(lanes, x + i);
     Floats result = hn::Mul(v, scale);
@@ -266,7 +266,7 @@ HWY_INLINE void NormalizeRow(Set set, const T* x, T* y, RowAffine row, const Row
     return Has<kRelu>(set) ? Relu(result) : result;
   };
   const auto write = [&](auto prefetching, auto streaming, auto offsetting) NN_INLINED {
-    Write<streaming.value, kUnroll>(y, rows.length, [&](auto lanes, size_t i, size_t k) NN_INLINED {
+    Write<streaming.value, kUnroll, kInPairs>(y, rows.length, [&](auto lanes, size_t i, size_t k) NN_INLINED {
       if constexpr (prefetching.value) Prefetch(k, x + i + ahead);
       if constexpr (prefetching.value && !streaming.value) Prefetch(k, y + i + kWriteAhead);
       return value(offsetting, lanes, i);
@@ -278,7 +278,7 @@ HWY_INLINE void NormalizeRow(Set set, const T* x, T* y, RowAffine row, const Row
   };
   if (rows.stream) {
     write(Index<true>(), Index<true>(), Index<true>());
-  } else if constexpr (kReads<kWeight, Set>) {
+  } else if constexpr (kReads<kWeight, Set> && !kInPairs) {
     Choose(rows.weight_offset != 0, keep);
   } else {
     keep(Index<false>());
@@ -289,12 +289,10 @@ HWY_INLINE void NormalizeRow(Set set, const T* x, T* y, RowAffine row, const Row
 // number waits for the one before (LayerNorm of 128x768 takes 0.9 of the time).
 constexpr size_t kMeasuredEarly = 1024;
 
-// y = (x - mean) / sqrt(variance + eps) * (weight + offset) + bias
-template <class Set, class T>
-void row_normalize(Set set, const T* x, T* y, const RowsToNormalize& rows) {
-  const bool has_weight = Has<kWeight>(set), has_bias = Has<kBias>(set);
+// body(offset of the row, the row, how far ahead another is prefetched) for each row.
+template <bool kCenters, class T, class Body>
+HWY_INLINE void ForMeasuredRows(const T* x, const RowsToNormalize& rows, const Body& body) {
   const double share = 1 / static_cast<double>(rows.length);
-  constexpr bool kCenters = kHas<kCentered, Set>;
   const size_t group = GroupOf<kCenters, T>(rows);
   const bool early = rows.length <= kMeasuredEarly && (group == kGroup || (!rows.prefetch && !rows.stream));
   const size_t ahead = early ? group + 1 : group;
@@ -309,14 +307,40 @@ void row_normalize(Set set, const T* x, T* y, const RowsToNormalize& rows) {
   for (size_t r = 0;;) {
     const bool is_last_found = r + 1 == end && end < rows.rows;
     if (early && is_last_found) measure();
-    const size_t parameters = rows.period == 1 ? 0 : (rows.first_row + r) % rows.period * rows.length;
-    NormalizeRow(set, x + r * rows.x_stride, y + r * rows.y_stride, row, rows,
-                 has_weight ? rows.weight + parameters : nullptr, has_bias ? rows.bias + parameters : nullptr,
-                 r + ahead < rows.rows ? ahead * rows.x_stride : 0);
+    body(r, row, r + ahead < rows.rows ? ahead * rows.x_stride : 0);
     if (!early && is_last_found) measure();
     if (++r == rows.rows) break;
     row = found[r - first];
   }
+}
+
+// Rows that are written by pairs of vectors. A function of its own: its copies take 32 KB of the stack.
+template <class Set, class T>
+HWY_NOINLINE void NormalizeByPairs(Set set, const T* x, T* y, const RowsToNormalize& rows) {
+  const RowParameterPairs<kWeight, Set> weights(set, rows.weight, rows.weight_offset, rows.length);
+  const RowParameterPairs<kBias, Set> biases(set, rows.bias, -0.0f, rows.length);
+  ForMeasuredRows<kHas<kCentered, Set>>(x, rows, [&](size_t r, RowAffine row, size_t ahead) NN_INLINED {
+    NormalizeRow<true>(set, x + r * rows.x_stride, y + r * rows.y_stride, row, rows, weights, biases, ahead);
+  });
+}
+
+// y = (x - mean) / sqrt(variance + eps) * (weight + offset) + bias
+template <class Set, class T>
+void row_normalize(Set set, const T* x, T* y, const RowsToNormalize& rows) {
+  if constexpr (kHasPairs<T>) {
+    constexpr size_t kLeast = 4;
+    if (rows.rows >= kLeast && rows.period == 1 && rows.length <= kMostPaired &&
+        (!rows.stream || StreamsAligned(y, rows.y_stride))) {
+      return NormalizeByPairs(set, x, y, rows);
+    }
+  }
+  const bool has_weight = Has<kWeight>(set), has_bias = Has<kBias>(set);
+  ForMeasuredRows<kHas<kCentered, Set>>(x, rows, [&](size_t r, RowAffine row, size_t ahead) NN_INLINED {
+    const size_t parameters = rows.period == 1 ? 0 : (rows.first_row + r) % rows.period * rows.length;
+    const RowParameters<kWeight, Set> weights(set, has_weight ? rows.weight + parameters : nullptr);
+    const RowParameters<kBias, Set> biases(set, has_bias ? rows.bias + parameters : nullptr);
+    NormalizeRow<false>(set, x + r * rows.x_stride, y + r * rows.y_stride, row, rows, weights, biases, ahead);
+  });
 }
 
 }  // namespace NN_TARGET

@@ -50,8 +50,12 @@ struct AllLanes {};
 struct FirstLanes {
   size_t count;
 };
-// All lanes of two vectors, one behind the other.
-struct TwoVectors {};
+// All lanes of several vectors, one behind the other.
+template <size_t kCount>
+struct Vectors {};
+// Of two vectors the elements with even offsets, and those with odd ones.
+struct EvenLanes {};
+struct OddLanes {};
 
 // The values of these lanes, and 0 in the others.
 HWY_INLINE Floats Keep(AllLanes, Floats values) { return values; }
@@ -72,15 +76,21 @@ struct Index {
 // cycle, so one accumulator would be 2 to 3 times slower.
 constexpr size_t kUnroll = 4;
 
-// body(lanes, offset, index of the accumulator) over n elements; with kByTwo two vectors at once where there are
-// several.
-template <size_t kVectors = kUnroll, bool kByTwo = false, class Body>
+// body(lanes, offset, index of the accumulator) over n elements; two or four vectors at once where there are several,
+// and after four all that are left two at once.
+template <size_t kVectors = kUnroll, size_t kAtOnce = 1, class Body>
 HWY_INLINE void Sweep(size_t n, const Body& body) {
   size_t i = 0;
-  if constexpr (kVectors > 1 && kByTwo) {
+  if constexpr (kVectors > 1 && kAtOnce > 1) {
     for (; i + kVectors * kLanes <= n; i += kVectors * kLanes) {
       NN_UNROLLED
-      for (size_t k = 0; k < kVectors; k += 2) body(TwoVectors(), i + k * kLanes, k);
+      for (size_t k = 0; k < kVectors; k += kAtOnce) body(Vectors<kAtOnce>(), i + k * kLanes, k);
+    }
+    if constexpr (kAtOnce > 2) {
+      if (i + 2 * kLanes <= n) {
+        body(Vectors<2>(), i, size_t{0});
+        i += 2 * kLanes;
+      }
     }
   } else if constexpr (kVectors > 1) {
     for (; i + kVectors * kLanes <= n; i += kVectors * kLanes) {
@@ -93,12 +103,12 @@ HWY_INLINE void Sweep(size_t n, const Body& body) {
 }
 
 // The same, with `to` aligned at all whole vectors.
-template <size_t kVectors = kUnroll, bool kByTwo = false, class T, class Body>
+template <size_t kVectors = kUnroll, size_t kAtOnce = 1, class T, class Body>
 HWY_INLINE void AlignedSweep(const T* to, size_t n, const Body& body) {
   const size_t misaligned = reinterpret_cast<uintptr_t>(to) / sizeof(T) % kLanes;
   const size_t head = misaligned == 0 ? 0 : HWY_MIN(n, kLanes - misaligned);
   if (head > 0) body(FirstLanes{head}, size_t{0}, size_t{0});
-  Sweep<kVectors, kByTwo>(n - head, [&](auto lanes, size_t i, size_t k) NN_INLINED { body(lanes, head + i, k); });
+  Sweep<kVectors, kAtOnce>(n - head, [&](auto lanes, size_t i, size_t k) NN_INLINED { body(lanes, head + i, k); });
 }
 
 // Prefetches the line of a sweep's k-th vector, once for each line; where there is no memory it does nothing. A row is

@@ -10,6 +10,7 @@
 #include "kernels/pack-inl.h"
 #include "kernels/simd-inl.h"
 #include "kernels/storage-inl.h"
+#include "kernels/write-inl.h"
 
 namespace nn {
 namespace NN_TARGET {
@@ -25,11 +26,11 @@ void normalize(Set set, const T* x, T* y, size_t runs, size_t length, size_t str
                size_t ahead) {
   for (size_t run = 0; run < runs; ++run) {
     const Affine& affine = affines[run * step];
-    const Floats center = hn::Set(kFloats, affine.center);
-    const Floats scale = hn::Set(kFloats, affine.scale);
-    const Floats shift = hn::Set(kFloats, affine.shift);
+    const Floats center = SetStored<T>(affine.center);
+    const Floats scale = SetStored<T>(affine.scale);
+    const Floats shift = SetStored<T>(affine.shift);
     const T* from = x + run * stride;
-    Write<kHas<kStream, Set>>(y + run * stride, length, [&](auto lanes, size_t i, size_t k) NN_INLINED {
+    Write<kHas<kStream, Set>, kUnroll, true>(y + run * stride, length, [&](auto lanes, size_t i, size_t k) NN_INLINED {
       if constexpr (kHas<kStream, Set>) Prefetch(k, from + i + ahead);
       const Floats v = hn::MulAdd(hn::Sub(Load(lanes, from + i), center), scale, shift);
       return Has<kRelu>(set) ? Relu(v) : v;
@@ -117,14 +118,14 @@ void gradient(Set set, const T* x, const T* dy, const T* y, T* dx, size_t runs, 
               const Gradient* gradients, size_t step) {
   for (size_t run = 0; run < runs; ++run) {
     const Gradient& g = gradients[run * step];
-    const Floats center = hn::Set(kFloats, g.center);
-    const Floats dy_factor = hn::Set(kFloats, g.dy_factor);
-    const Floats x_factor = hn::Set(kFloats, g.x_factor);
-    const Floats constant = hn::Set(kFloats, g.constant);
-    const Floats dy_center = hn::Set(kFloats, g.dy_center);
+    const Floats center = SetStored<T>(g.center);
+    const Floats dy_factor = SetStored<T>(g.dy_factor);
+    const Floats x_factor = SetStored<T>(g.x_factor);
+    const Floats constant = SetStored<T>(g.constant);
+    const Floats dy_center = SetStored<T>(g.dy_center);
     const size_t at = run * stride;
     Choose(g.dy_center != 0, [&](auto centered) NN_INLINED {
-      Write<kHas<kStream, Set>>(dx + at, length, [&](auto lanes, size_t i, size_t) NN_INLINED {
+      Write<kHas<kStream, Set>, kUnroll, true>(dx + at, length, [&](auto lanes, size_t i, size_t) NN_INLINED {
         const Floats distance = hn::Sub(Load(lanes, x + at + i), center);
         Floats cut = Cut(set, lanes, dy, y, at + i);
         if constexpr (centered.value) cut = hn::Sub(cut, dy_center);
@@ -179,16 +180,6 @@ bool all_finite(Set, const float* values, size_t count) {
                    NN_INLINED { sums[k] = hn::MulAdd(Load(lanes, values + i), zero, sums[k]); });
   const Floats sum = hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3]));
   return hn::AllTrue(kFloats, hn::Eq(sum, zero));
-}
-
-// What is converted to T may be a signaling NaN. Cut off, its bits may be those of infinity. BF16 has the upper half of
-// them, which rounding two vectors together would change.
-template <class T>
-HWY_INLINE Floats Quiet(Floats v) {
-  const Floats quiet = hn::BitCast(kFloats, hn::Set(kWords, 0x400000));
-  const Floats upper = hn::BitCast(kFloats, hn::Set(kWords, 0xFFFF0000));
-  const Floats nan = std::is_same_v<T, bf16> ? hn::And(v, upper) : v;
-  return hn::IfThenElse(hn::IsNaN(v), hn::Or(nan, quiet), v);
 }
 
 template <class Set, class T>
