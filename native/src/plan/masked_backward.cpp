@@ -6,6 +6,33 @@
 #include "plan/masked.h"
 
 namespace nn {
+
+double Counted::Values(size_t unit) const {
+  if (p_.operation == NN_BATCH) return static_cast<double>(positions_.Before(p_.batch));
+  return static_cast<double>(positions_.Count(unit / p_.groups) * (p_.channels / p_.groups));
+}
+
+const unsigned char* Counted::MaskAt(size_t element) const {
+  if (!p_.channels_first) return mask_ + element / p_.channels;
+  return mask_ + element / (p_.channels * p_.spatial) * p_.spatial + element % p_.spatial;
+}
+
+double Counted::Residual(size_t unit, float center, Team team) const {
+  return SumAround(p_, positions_, mask_, src_, unit, static_cast<size_t>(Values(unit)), center, team, &had_memory_)
+      .sum;
+}
+
+void Counted::Residuals(size_t sample, const float* centers, Team team, double* residuals) const {
+  const size_t samples = p_.batch / Samples(p_).count;
+  const CountedRows rows(p_, positions_, mask_, sample * samples, (sample + 1) * samples);
+  if (rows.Count() == 0) return;
+  Plan by = p_;
+  by.team = team;
+  const Input first = src_.From(sample * rows.AllRows() * p_.channels);
+  const int status = ChannelsLastResiduals(by, Samples(p_, rows), first, centers, residuals);
+  if (status != NN_OK || !rows.HadMemory()) had_memory_ = false;
+}
+
 namespace {
 
 // Whether some element is not 0, which -0 is.
@@ -149,36 +176,6 @@ bool DifferentiateSample(const Plan& p, const CountedRows& counted, const Positi
   }
   return true;
 }
-
-}  // namespace
-
-double Counted::Values(size_t unit) const {
-  if (p_.operation == NN_BATCH) return static_cast<double>(positions_.Before(p_.batch));
-  return static_cast<double>(positions_.Count(unit / p_.groups) * (p_.channels / p_.groups));
-}
-
-const unsigned char* Counted::MaskAt(size_t element) const {
-  if (!p_.channels_first) return mask_ + element / p_.channels;
-  return mask_ + element / (p_.channels * p_.spatial) * p_.spatial + element % p_.spatial;
-}
-
-double Counted::Residual(size_t unit, float center, Team team) const {
-  return SumAround(p_, positions_, mask_, src_, unit, static_cast<size_t>(Values(unit)), center, team, &had_memory_)
-      .sum;
-}
-
-void Counted::Residuals(size_t sample, const float* centers, Team team, double* residuals) const {
-  const size_t samples = p_.batch / Samples(p_).count;
-  const CountedRows rows(p_, positions_, mask_, sample * samples, (sample + 1) * samples);
-  if (rows.Count() == 0) return;
-  Plan by = p_;
-  by.team = team;
-  const Input first = src_.From(sample * rows.AllRows() * p_.channels);
-  const int status = ChannelsLastResiduals(by, Samples(p_, rows), first, centers, residuals);
-  if (status != NN_OK || !rows.HadMemory()) had_memory_ = false;
-}
-
-namespace {
 
 // By the drivers of what is not masked, which know of a mask only that it counts less than all.
 int DifferentiateAll(const Plan& p, const Positions& positions, const Backward& data) {

@@ -9,6 +9,7 @@ import io.nativenorm.engine.Engines;
 import java.util.Arrays;
 import java.util.Random;
 import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -327,6 +328,32 @@ class MaskGradientTest {
             found[1 / zero < 0 ? 1 : 0] = weight.toArray();
           }
           assertArrayEquals(found[0], found[1], backend + " " + layout);
+        }
+      }
+    }
+  }
+
+  /** Where nothing counts there is no gradient, whatever its variance is said to be. */
+  @Test
+  void ofNothingThereIsNone() {
+    for (Backend backend : new Backend[] {TestEngines.best(), Backend.JAVA}) {
+      for (Layout layout : Layout.values()) {
+        try (InstanceNorm norm = InstanceNorm.builder(3).affine(true).backend(backend).build();
+            Tensor plain = Tensor.of(TestData.normal(1, 2 * 3 * 7, 0, 1), 2, 3, 7);
+            Tensor x = plain.in(layout);
+            Pass pass = norm.forwardTraining(x, Mask.lengths(5, 0));
+            Gradients before = pass.backward(x)) {
+          float[] variance = pass.variance().toArray();
+          Arrays.fill(variance, 3, 6, 1);
+          pass.variance().copyFrom(variance);
+          try (Gradients after = pass.backward(x)) {
+            float[] dx = MaskCase.logical(after.input());
+            assertArrayEquals(
+                new float[21], Arrays.copyOfRange(dx, 21, 42), backend + " " + layout);
+            assertArrayEquals(MaskCase.logical(before.input()), dx);
+            assertArrayEquals(before.weight().toArray(), after.weight().toArray());
+            assertArrayEquals(before.bias().toArray(), after.bias().toArray());
+          }
         }
       }
     }
