@@ -151,7 +151,7 @@ HWY_INLINE void ApplyGradients(Set set, const T* x, const T* dy, const T* y, T* 
       if constexpr (kReads<kWeight, Set>) w[v] = weights.At(of, i);
       if constexpr (kSums) {
         dw[v] = load(weight_gradient);
-        if (with_bias) db[v] = load(bias_gradient);
+        db[v] = with_bias ? load(bias_gradient) : hn::Zero(kFloats);
       }
     });
     NN_UNROLLED
