@@ -20,7 +20,6 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
@@ -97,7 +96,7 @@ class NumericsFiguresTest {
   }
 
   private static void hold(Subject subject, double[] stated) {
-    Assumptions.assumeTrue(TestEngines.named().anyMatch(subject.backend::equals), "it is missing");
+    TestEngines.assumeThere(subject.backend);
     double[] measured = measure(subject);
     System.out.println(
         IntStream.range(0, 4)

@@ -45,7 +45,14 @@ public final class TestEngines {
 
   /** Leaves a test out, with the reason, if there is no library with the fused kernels. */
   public static void assumeFused() {
-    Assumptions.assumeTrue(hasFused(), () -> "FUSED is missing: " + info(Backend.FUSED).detail());
+    assumeThere(Backend.FUSED);
+  }
+
+  /** The same of any engine. */
+  static void assumeThere(Backend backend) {
+    Assumptions.assumeTrue(
+        named().anyMatch(backend::equals),
+        () -> backend + " is missing: " + info(backend).detail());
   }
 
   /** What an engine says of itself. */

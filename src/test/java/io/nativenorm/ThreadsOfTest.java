@@ -3,7 +3,6 @@ package io.nativenorm;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
@@ -25,13 +24,13 @@ class ThreadsOfTest {
   @Test
   @EnabledOnOs(OS.LINUX)
   void answersAreThoseOfOurThreads() {
-    assumeTrue(TestEngines.all().contains(Backend.FUSED));
-    assumeTrue(TestEngines.all().contains(Backend.ONEDNN));
+    TestEngines.assumeFused();
+    TestEngines.assumeThere(Backend.ONEDNN); // which loads libgomp
     try (LayerNorm theirs = LayerNorm.builder(LENGTH).backend(Backend.ONEDNN).build();
         LayerNorm there = layer("libgomp.so.1");
         LayerNorm own = LayerNorm.builder(LENGTH).backend(Backend.FUSED).build();
         Tensor x = random();
-        Tensor y = theirs.forward(x)) { // on oneDNN, which loads it
+        Tensor y = theirs.forward(x)) {
       String explained = there.explain(x);
       assertEquals(3, explained.split(" openmp").length - 1, explained);
       assertFalse(own.explain(x).contains("openmp"), own.explain(x));
